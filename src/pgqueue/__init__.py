@@ -1,0 +1,1 @@
+"""pgqueue: background jobs in the PostgreSQL that you already run."""

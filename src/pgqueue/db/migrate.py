@@ -1,0 +1,164 @@
+"""Applies the numbered migrations, checks them, and refuses what this version cannot work with.
+
+Every migration runs in one transaction together with the row that records it, under a lock that
+ends with the transaction: a migrator that is killed at any statement leaves nothing behind, and
+many at once take turns.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from pgqueue.db.statements import quote_identifier, render, statement
+from pgqueue.errors import SchemaError
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["Migration", "applied", "apply", "check", "known", "migrate", "missing", "plan"]
+
+_FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
+_LEDGER = """\
+create table if not exists :"schema".migration (
+    version    integer primary key,
+    name       text not null,
+    breaking   boolean not null,
+    applied_at timestamptz not null default statement_timestamp()
+)"""
+_PATH = "set local search_path = ''"
+_LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 7585774586302733))"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file. ``breaking``: versions that do not know it must not run on it."""
+
+    version: int
+    name: str
+    breaking: bool
+    sql: str
+
+
+@functools.cache
+def known() -> tuple[Migration, ...]:
+    """Every migration of this version, oldest first."""
+    found: list[Migration] = []
+    for file in resources.files("pgqueue.db").joinpath("migrations").iterdir():
+        match = _FILE.match(file.name)
+        if match is None:
+            continue
+        sql = file.read_text("utf-8")
+        breaking = re.search(r"^-- breaking: (yes|no)$", sql, re.MULTILINE)
+        if breaking is None:
+            raise SchemaError(f'{file.name} has no "-- breaking: yes|no" line')
+        found.append(
+            Migration(int(match.group(1)), match.group(2), breaking.group(1) == "yes", sql)
+        )
+    found.sort(key=lambda m: m.version)
+    return tuple(found)
+
+
+def plan(schema: str, done: Iterable[int] = ()) -> str:
+    """Return the SQL that would be run, valid in psql as it stands, one transaction each."""
+    applied = set(done)
+    parts: list[str] = []
+    if not applied:
+        parts.append(
+            f"create schema if not exists {quote_identifier(schema)};\n{render(_LEDGER, schema)};\n"
+        )
+    for migration in known():
+        if migration.version not in applied:
+            parts.append(
+                f"begin;\n{_PATH};\n{render(migration.sql, schema)}\n{_record(migration, schema)};\ncommit;\n"
+            )
+    return "\n".join(parts)
+
+
+def _record(migration: Migration, schema: str) -> str:
+    return (
+        f"insert into {quote_identifier(schema)}.migration (version, name, breaking) "
+        f"values ({migration.version}, '{migration.name}', {str(migration.breaking).lower()})"
+    )
+
+
+async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, bool]]:
+    """Return version -> (name, breaking) of what is applied; empty if the schema is missing."""
+    table = f"{quote_identifier(schema)}.migration"
+    if await connection.fetchval("select pg_catalog.to_regclass($1::text)", table) is None:
+        return {}
+    rows = await connection.fetch(statement("schema_versions", schema))
+    return {row["version"]: (row["name"], row["breaking"]) for row in rows}
+
+
+def missing(done: Iterable[int]) -> list[Migration]:
+    """Return the migrations that are still to be applied, oldest first."""
+    have = set(done)
+    return [migration for migration in known() if migration.version not in have]
+
+
+def check(done: dict[int, tuple[str, bool]], schema: str) -> None:
+    """Raise SchemaError unless this version can work with what is applied."""
+    newest = known()[-1].version
+    if not done:
+        raise SchemaError(f'schema "{schema}" has no pgqueue tables; run: {_command(schema)}')
+    lacking = missing(done)
+    if lacking:
+        raise SchemaError(
+            f'schema "{schema}" is at version {max(done)}, this pgqueue needs {newest}; '
+            f"run: {_command(schema)}"
+        )
+    breaking = [version for version, (_, breaks) in done.items() if breaks and version > newest]
+    if breaking:
+        raise SchemaError(
+            f'schema "{schema}" is at version {max(breaking)}, which this pgqueue (up to {newest}) '
+            "cannot work with; upgrade with: pip install --upgrade pgqueue"
+        )
+
+
+def _command(schema: str) -> str:
+    return "pgqueue migrate" + ("" if schema == "pgqueue" else f" --schema {schema!r}")
+
+
+async def apply(connection: Connection, schema: str) -> list[Migration]:
+    """Apply what is missing; return it. Safe when many start at once."""
+    done = await applied(connection, schema)
+    if done and not missing(done):
+        check(done, schema)
+        return []
+    fresh: list[Migration] = []
+    async with connection.transaction(isolation="read_committed"):
+        await connection.execute(_PATH)
+        await connection.execute(_LOCK, schema)
+        exists = await connection.fetchval(
+            "select exists (select from pg_catalog.pg_namespace where nspname = $1)", schema
+        )
+        if not exists:
+            await connection.execute(f"create schema {quote_identifier(schema)}")
+        await connection.execute(f"set local client_min_messages = warning;{render(_LEDGER, schema)}")
+    for migration in known():
+        async with connection.transaction(isolation="read_committed"):
+            await connection.execute(_PATH)
+            await connection.execute(_LOCK, schema)
+            if migration.version in await applied(connection, schema):
+                continue
+            await connection.execute(render(migration.sql, schema))
+            await connection.execute(_record(migration, schema))
+            fresh.append(migration)
+    check(await applied(connection, schema), schema)
+    return fresh
+
+
+async def migrate(dsn: str, schema: str = "pgqueue") -> list[Migration]:
+    """Connect, apply what is missing, disconnect; return what was applied."""
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "pgqueue migrate"})
+    try:
+        return await apply(connection, schema)
+    finally:
+        await connection.close()

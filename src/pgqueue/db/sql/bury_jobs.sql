@@ -1,0 +1,27 @@
+-- Moves jobs to the dead letters, each with the receipt of its claim.
+-- $1 job ids in ascending order, $2 their claim tokens, $3 reasons, $4 error entry or null, $5 how
+-- many error entries a job keeps. Jobs with a cancel request are left for finish_jobs.
+-- Answers the ids buried.
+-- needs: the primary key of job
+-- locks: the rows of these jobs, in the order of id
+with gone as (
+    delete from :"schema".job
+    using unnest($1::bigint[], $2::bigint[], $3::text[], $4::jsonb[])
+          as receipt (id, token, reason, error)
+    where job.id = receipt.id
+      and job.claim_token = receipt.token
+      and not job.cancel_requested
+    returning job.*, receipt.reason, receipt.error
+)
+insert into :"schema".dead
+    (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
+     max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args, unique_key,
+     tags, metadata, errors)
+select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
+       max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args, unique_key,
+       tags, metadata,
+       case when error is null then errors
+            when jsonb_array_length(errors) >= $5::integer then (errors - 0) || error
+            else coalesce(errors, '[]') || error end
+from gone
+returning id

@@ -1,0 +1,10 @@
+-- Which of these receipts were honoured already: after a completion whose answer was lost.
+-- $1 job ids, $2 their claim tokens.
+-- needs: history_id, the primary key of dead
+-- locks: nothing
+select receipt.id
+from unnest($1::bigint[], $2::bigint[]) as receipt (id, token)
+where exists (select from :"schema".history
+              where history.id = receipt.id and history.claim_token = receipt.token)
+   or exists (select from :"schema".dead
+              where dead.id = receipt.id and dead.claim_token = receipt.token)

@@ -1,0 +1,7 @@
+-- Workers that hold jobs and are not registered: somebody deleted their row.
+-- needs: nothing: it reads job as a whole, every few minutes in the whole fleet
+-- locks: nothing
+select distinct worker_id
+from :"schema".job
+where worker_id is not null
+  and not exists (select from :"schema".worker where worker.id = job.worker_id)

@@ -1,0 +1,24 @@
+-- Moves finished jobs to history, each with the receipt of its claim.
+-- $1 job ids in ascending order, $2 their claim tokens, $3 state: completed or cancelled.
+-- Answers null when every receipt was good, else the ids that were.
+-- needs: the primary key of job; a partition of history for today
+-- locks: the rows of these jobs, in the order of id
+with gone as (
+    delete from :"schema".job
+    using unnest($1::bigint[], $2::bigint[]) as receipt (id, token)
+    where job.id = receipt.id and job.claim_token = receipt.token
+    returning job.*
+),
+kept as (
+    insert into :"schema".history
+        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
+         max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
+         tags, metadata, errors)
+    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
+           attempt, max_attempts, timeout_seconds, priority, crash_count, $3::text, queue, task,
+           args, unique_key, tags, metadata, errors
+    from gone
+    returning id
+)
+select case when count(*) = cardinality($1::bigint[]) then null else array_agg(id) end
+from kept

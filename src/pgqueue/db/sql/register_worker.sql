@@ -1,0 +1,18 @@
+-- Enters a worker, and its queues where they are new.
+-- $1 id, $2 lease in seconds, $3 pid, $4 host, $5 version, $6 queues, $7 concurrency, $8 supervisor or
+-- null, $9 pid and $10 start of the session that lives as long as the worker is connected; null
+-- through a pooler.
+-- needs: the primary keys of worker and queue
+-- locks: rows of queue in the order of name
+with queues as (
+    insert into :"schema".queue (name)
+    select name from unnest($6::text[]) as name order by name
+    on conflict (name) do nothing
+)
+insert into :"schema".worker
+    (id, heartbeat_at, started_at, server_start, lease_seconds, pid, host, version, queues,
+     concurrency, supervisor, session_pid, session_start)
+values
+    ($1::bigint, clock_timestamp(), clock_timestamp(), pg_postmaster_start_time(), $2::real,
+     $3::integer, $4::text, $5::text, $6::text[], $7::integer, $8::bigint, $9::integer,
+     $10::timestamptz)

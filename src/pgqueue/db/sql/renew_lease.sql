@@ -1,0 +1,37 @@
+-- The pulse of a worker: renews its lease and brings back what concerns it.
+-- $1 worker id, $2 running jobs, $3 stopping, $4 pid and $5 start of its session or null,
+-- $6 whether to look for lost workers, $7 for how many seconds this worker has been renewing without
+-- a gap: it counts nobody's lease as run out before it has watched for as long itself, so that an
+-- outage of the server is not taken for the death of all.
+-- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
+-- ran out, those whose session is gone from a server that kept running, and how many workers are.
+-- needs: the primary key of worker, job_cancel
+-- locks: its own row
+with renewed as (
+    update :"schema".worker
+    set heartbeat_at = clock_timestamp(),
+        server_start = pg_postmaster_start_time(),
+        running = $2::integer,
+        stopping = $3::boolean,
+        session_pid = $4::integer,
+        session_start = $5::timestamptz
+    where id = $1::bigint
+    returning id
+)
+select exists (select from renewed) as alive,
+       array(select id from :"schema".job
+             where cancel_requested and worker_id = $1::bigint) as cancelled,
+       array(select id from :"schema".worker
+             where $6::boolean and id <> $1::bigint
+               and $7::float8 > lease_seconds
+               and clock_timestamp() > heartbeat_at + make_interval(secs => lease_seconds)) as expired,
+       array(select id from :"schema".worker
+             where $6::boolean and id <> $1::bigint
+               and $7::float8 > 3
+               and server_start = pg_postmaster_start_time()
+               and session_pid is not null
+               and not exists (
+                   select from pg_stat_activity as session
+                   where session.pid = session_pid
+                     and coalesce(session.backend_start = session_start, true))) as vanished,
+       (select count(*) from :"schema".worker where $6::boolean) as workers

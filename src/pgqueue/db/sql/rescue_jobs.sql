@@ -1,0 +1,79 @@
+-- Gives back what a lost worker held. A crash is counted against the jobs that were exposed when it
+-- happened or, if none was, against all; at the cap a job is buried. The others keep their attempt.
+-- $1 worker id, $2 cap of crash_count, $3 how many error entries a job keeps, $4 error entry.
+-- Answers id, queue, task, position and fate of each: rescued, dead or cancelled.
+-- needs: nothing: it reads job as a whole, once for each lost worker
+-- locks: the rows of these jobs, in the order of id
+with held as materialized (
+    select id, exposed, crash_count, cancel_requested
+    from :"schema".job
+    where worker_id = $1::bigint
+    order by id
+    for update
+),
+verdict as materialized (
+    select id, cancel_requested, blamed,
+           not cancel_requested and blamed and crash_count + 1 >= $2::integer as fatal
+    from held,
+         lateral (select held.exposed or not exists (select from held where exposed) as blamed) as b
+),
+freed as (
+    update :"schema".job
+    set worker_id = null,
+        claim_token = null,
+        claimed_at = null,
+        exposed = false,
+        crash_count = job.crash_count + blamed::integer,
+        attempt = job.attempt - (not blamed)::integer,
+        errors = case when not blamed then job.errors
+                      when jsonb_array_length(job.errors) >= $3::integer
+                      then (job.errors - 0) || ($4::jsonb || jsonb_build_object('attempt', job.attempt))
+                      else coalesce(job.errors, '[]')
+                           || ($4::jsonb || jsonb_build_object('attempt', job.attempt)) end
+    from verdict
+    where job.id = verdict.id and not fatal and not verdict.cancel_requested
+    returning job.id, job.queue, job.task, job.position
+),
+buried as (
+    delete from :"schema".job
+    using verdict
+    where job.id = verdict.id and fatal
+    returning job.*
+),
+graves as (
+    insert into :"schema".dead
+        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
+         max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args,
+         unique_key, tags, metadata, errors)
+    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
+           attempt, max_attempts, timeout_seconds, priority, crash_count + 1,
+           'its worker died ' || crash_count + 1 || ' times while it ran', queue, task, args,
+           unique_key, tags, metadata,
+           (case when jsonb_array_length(errors) >= $3::integer then errors - 0
+                 else coalesce(errors, '[]') end)
+           || ($4::jsonb || jsonb_build_object('attempt', attempt))
+    from buried
+    returning id, queue, task
+),
+stopped as (
+    delete from :"schema".job
+    using verdict
+    where job.id = verdict.id and verdict.cancel_requested
+    returning job.*
+),
+cancelled as (
+    insert into :"schema".history
+        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
+         max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
+         tags, metadata, errors)
+    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
+           attempt, max_attempts, timeout_seconds, priority, crash_count, 'cancelled', queue, task,
+           args, unique_key, tags, metadata, errors
+    from stopped
+    returning id, queue, task
+)
+select id, queue, task, position, 'rescued' as fate from freed
+union all
+select id, queue, task, null, 'dead' from graves
+union all
+select id, queue, task, null, 'cancelled' from cancelled

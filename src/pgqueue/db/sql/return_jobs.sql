@@ -1,0 +1,26 @@
+-- Gives claimed jobs back: for another attempt, later, or because the worker stops.
+-- $1 job ids in ascending order, $2 their claim tokens, $3 seconds until they are due (null: ready
+-- now, at their old place), $4 change of attempt (0 or -1), $5 error entry or null, $6 how many
+-- error entries a job keeps. Jobs with a cancel request are left for finish_jobs.
+-- Answers the ids given back.
+-- needs: the primary key of job
+-- locks: the rows of these jobs, in the order of id
+update :"schema".job
+set worker_id = null,
+    claim_token = null,
+    claimed_at = null,
+    exposed = false,
+    position = case when receipt.delay is null then job.position end,
+    run_at = case when receipt.delay is null then job.run_at
+                  else clock_timestamp() + make_interval(secs => receipt.delay) end,
+    attempt = job.attempt + receipt.change,
+    errors = case when receipt.error is null then job.errors
+                  when jsonb_array_length(job.errors) >= $6::integer
+                  then (job.errors - 0) || receipt.error
+                  else coalesce(job.errors, '[]') || receipt.error end
+from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::integer[], $5::jsonb[])
+     as receipt (id, token, delay, change, error)
+where job.id = receipt.id
+  and job.claim_token = receipt.token
+  and not job.cancel_requested
+returning job.id

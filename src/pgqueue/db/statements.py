@@ -1,0 +1,61 @@
+"""SQL files, loaded once, with the name of the schema put in, quoted.
+
+Two spellings are replaced in every file: ``:"schema"`` by the quoted identifier (as psql does), and
+``':"schema".table'`` by a string literal of the same, for ``regclass`` casts.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib import resources
+
+from pgqueue.errors import ConfigError
+
+__all__ = ["check_schema_name", "quote_identifier", "render", "statement"]
+
+_LITERAL = re.compile(r"""':"schema"\.(\w+)'""")
+_IDENTIFIER = ':"schema"'
+
+
+def quote_identifier(name: str) -> str:
+    """Return ``name`` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def check_schema_name(name: object) -> str:
+    """Return the schema name, or raise ConfigError: any name PostgreSQL can keep whole."""
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"schema must be a non-empty string, got {name!r}")
+    try:
+        size = len(name.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise ConfigError(f"schema {name!r} is not valid Unicode") from None
+    if size > 63:
+        raise ConfigError(
+            f"schema {name!r} has {size} bytes; PostgreSQL cuts names at 63, choose a shorter one"
+        )
+    if any(ord(c) < 32 or ord(c) == 127 for c in name) or "$body$" in name:
+        raise ConfigError(f"schema {name!r} has a control character or $body$ in it")
+    if name.startswith("pg_"):
+        raise ConfigError(f'schema {name!r} is reserved: PostgreSQL keeps names with "pg_" for itself')
+    return name
+
+
+def render(text: str, schema: str) -> str:
+    """Put the schema's name into SQL text."""
+    quoted = quote_identifier(schema)
+    literal = quoted.replace("'", "''")
+    text = _LITERAL.sub(lambda m: f"'{literal}.{m.group(1)}'", text)
+    return text.replace(_IDENTIFIER, quoted)
+
+
+@functools.cache
+def _source(name: str) -> str:
+    return resources.files("pgqueue.db").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
+@functools.lru_cache(maxsize=512)
+def statement(name: str, schema: str) -> str:
+    """Return the statement in ``sql/<name>.sql`` for this schema, without its header comment."""
+    return render(_source(name), schema)

@@ -1,0 +1,144 @@
+"""Every exception of the package.
+
+The tree::
+
+    PgQueueError
+    ├── ConfigError (ValueError)         a setting, option or name is wrong
+    │   └── UnknownTask                  no task, queue or setting of that name; says the nearest
+    ├── PayloadError (TypeError)         arguments do not fit the task, or cannot be stored
+    ├── SchemaError                      the schema is missing, too old, or newer in a breaking way
+    ├── DatabaseError                    PostgreSQL refused, or could not be reached
+    │   ├── Unreachable                  no connection could be had within the deadline
+    │   └── OutcomeUnknown               the connection broke while a commit was on its way
+    ├── SyncInAsync (RuntimeError)       the blocking call was made inside a running event loop
+    ├── LeaseLost                        this attempt's receipt is no longer valid; roll back
+    └── EmbeddedError                    the embedded PostgreSQL could not be found or started
+
+    Retry, Snooze, Discard               raised by a task to choose its own outcome (not errors)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import timedelta
+
+__all__ = [
+    "ConfigError",
+    "DatabaseError",
+    "Discard",
+    "EmbeddedError",
+    "LeaseLost",
+    "OutcomeUnknown",
+    "PayloadError",
+    "PgQueueError",
+    "Retry",
+    "SchemaError",
+    "Snooze",
+    "SyncInAsync",
+    "UnknownTask",
+    "Unreachable",
+    "nearest",
+]
+
+
+class PgQueueError(Exception):
+    """Whatever pgqueue itself raises."""
+
+
+class ConfigError(PgQueueError, ValueError):
+    """A setting, an option or a name that cannot be used: what, its value, and what would do."""
+
+
+class UnknownTask(ConfigError):
+    """No task of that name is registered."""
+
+
+class PayloadError(PgQueueError, TypeError):
+    """Arguments that do not fit the task's signature or cannot be stored.
+
+    ``path`` names the offending value, as in ``$.order.lines[3].price``.
+    """
+
+    def __init__(self, message: str, *, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class SchemaError(PgQueueError):
+    """The schema is missing, too old, or newer than this version can work with."""
+
+
+class DatabaseError(PgQueueError):
+    """PostgreSQL refused a statement, or could not be reached."""
+
+
+class Unreachable(DatabaseError):
+    """No usable connection within the deadline."""
+
+
+class OutcomeUnknown(DatabaseError):
+    """The connection broke while the statement or its commit was on its way.
+
+    It may have been carried out. Ask the database, or enqueue again with the same ``unique_key``.
+    """
+
+
+class SyncInAsync(PgQueueError, RuntimeError):
+    """A blocking call inside a running event loop would stop the loop: use its async twin."""
+
+
+class LeaseLost(PgQueueError):
+    """The receipt of this attempt is no longer valid: another attempt owns the job, or it is over.
+
+    Raised inside ``job.transaction()`` so that everything written there rolls back.
+    """
+
+
+class EmbeddedError(PgQueueError):
+    """The embedded PostgreSQL could not be found, started or joined."""
+
+
+class _Verdict(Exception):  # noqa: N818  (a choice of the task, not an error)
+    """Base of what a task raises to choose its own outcome."""
+
+
+def _seconds(value: float | timedelta | None, what: str) -> float | None:
+    if value is None:
+        return None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f"{what} must be a finite number of seconds, 0 or more; got {value!r}")
+    return seconds
+
+
+class Retry(_Verdict):
+    """Try this job again after ``delay`` seconds (or the policy's delay); uses up the attempt."""
+
+    def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
+        super().__init__(reason or "retry requested")
+        self.delay = _seconds(delay, "delay")
+
+
+class Snooze(_Verdict):
+    """Put this job off for ``delay`` seconds without using up an attempt."""
+
+    def __init__(self, delay: float | timedelta) -> None:
+        seconds = _seconds(delay, "delay")
+        assert seconds is not None
+        super().__init__(f"snoozed for {seconds:g} s")
+        self.delay = seconds
+
+
+class Discard(_Verdict):
+    """Stop trying: the job becomes a dead letter with this reason, whatever attempts are left."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean "x"?`` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""
