@@ -1,0 +1,34 @@
+"""psycopg2 connections."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from pgqueue.drivers.begin import autocommits, begun
+from pgqueue.drivers.placeholder import percent_style
+
+__all__ = ["run", "transaction"]
+
+
+def run(connection: Any, sql: str, text: str) -> list[tuple[Any, ...]]:
+    """Run ``sql`` with ``text`` and return its rows."""
+    with _cursor(connection) as cursor:
+        cursor.execute(percent_style(sql), (text,))
+        return list(cursor.fetchall())
+
+
+def transaction(connection: Any) -> AbstractContextManager[None]:
+    """Return a transaction, or nothing where the caller or psycopg2 has begun one."""
+
+    def execute(sql: str) -> None:
+        with _cursor(connection) as cursor:
+            cursor.execute(sql)
+
+    return begun(execute) if autocommits(connection) else nullcontext()
+
+
+def _cursor(connection: Any) -> Any:
+    from psycopg2.extensions import cursor  # pyright: ignore
+
+    return connection.cursor(cursor_factory=cursor)

@@ -1,0 +1,106 @@
+"""Tells by its type which driver a connection belongs to, without importing any driver."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+
+from pgqueue.errors import ConfigError
+
+__all__ = ["recognise"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """``name``: what errors call it. ``driver``: its module in this package."""
+
+    name: str
+    driver: str
+    asynchronous: bool
+
+
+_CONNECTIONS = {
+    "asyncpg.connection.Connection": _Kind("asyncpg Connection", "asyncpg", True),
+    "asyncpg.pool.PoolConnectionProxy": _Kind("asyncpg Connection", "asyncpg", True),
+    "psycopg.Connection": _Kind("psycopg Connection", "psycopg", False),
+    "psycopg.AsyncConnection": _Kind("psycopg AsyncConnection", "psycopg", True),
+    "psycopg2.extensions.connection": _Kind("psycopg2 connection", "psycopg2", False),
+    "sqlalchemy.engine.base.Connection": _Kind("SQLAlchemy Connection", "sqlalchemy", False),
+    "sqlalchemy.orm.session.Session": _Kind("SQLAlchemy Session", "sqlalchemy", False),
+    "sqlalchemy.orm.scoping.scoped_session": _Kind(
+        "SQLAlchemy scoped_session", "sqlalchemy", False
+    ),
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": _Kind(
+        "SQLAlchemy AsyncConnection", "sqlalchemy", True
+    ),
+    "sqlalchemy.ext.asyncio.session.AsyncSession": _Kind(
+        "SQLAlchemy AsyncSession", "sqlalchemy", True
+    ),
+    "sqlalchemy.ext.asyncio.scoping.async_scoped_session": _Kind(
+        "SQLAlchemy async_scoped_session", "sqlalchemy", True
+    ),
+    "django.utils.connection.ConnectionProxy": _Kind("Django connection", "django", False),
+    "django.db.backends.base.base.BaseDatabaseWrapper": _Kind("Django connection", "django", False),
+}
+
+_ACQUIRE = "a pool is not a transaction"
+_ENGINE = "an engine is not a transaction"
+_REFUSED = {
+    "asyncpg.pool.Pool": f'{_ACQUIRE}; use "async with pool.acquire() as connection"',
+    "asyncpg.transaction.Transaction": "pass the connection that it was begun on",
+    "psycopg_pool.pool.ConnectionPool": f'{_ACQUIRE}; use "with pool.connection() as connection"',
+    "psycopg_pool.pool_async.AsyncConnectionPool": (
+        f'{_ACQUIRE}; use "async with pool.connection() as connection"'
+    ),
+    "psycopg._cursor_base.BaseCursor": "pass its connection, cursor.connection",
+    "psycopg2.extensions.cursor": "pass its connection, cursor.connection",
+    "sqlalchemy.engine.base.Engine": f'{_ENGINE}; use "with engine.begin() as connection"',
+    "sqlalchemy.ext.asyncio.engine.AsyncEngine": (
+        f'{_ENGINE}; use "async with engine.begin() as connection"'
+    ),
+    "sqlalchemy.orm.session.sessionmaker": 'call it: "with Session.begin() as session"',
+    "sqlalchemy.ext.asyncio.session.async_sessionmaker": (
+        'call it: "async with Session.begin() as session"'
+    ),
+    "django.db.utils.ConnectionHandler": 'pass one of them, connections["default"]',
+    "django.db.backends.utils.CursorWrapper": "pass django.db.connection",
+}
+
+_ACCEPTED = (
+    "a connection of asyncpg, psycopg, psycopg2, SQLAlchemy (Connection, Session and their "
+    "async twins) or Django"
+)
+
+
+def recognise(connection: object, *, asynchronous: bool) -> ModuleType:
+    """Return the driver's module for this connection, or raise ConfigError."""
+    kind = _kind(type(connection)) or _kind(connection.__class__)  # a proxy shows what it wraps
+    if kind is None:
+        raise ConfigError(f"connection must be {_ACCEPTED}; got {_path(type(connection))}")
+    if isinstance(kind, str):
+        raise ConfigError(f"cannot enqueue through {_path(type(connection))}: {kind}")
+    if kind.asynchronous and not asynchronous:
+        raise ConfigError(
+            f"this {kind.name} is asynchronous: use aenqueue or aenqueue_many with it, not enqueue"
+        )
+    if asynchronous and not kind.asynchronous:
+        raise ConfigError(
+            f"this {kind.name} is blocking: use enqueue or enqueue_many with it, not aenqueue"
+        )
+    return importlib.import_module(f"pgqueue.drivers.{kind.driver}")
+
+
+@functools.lru_cache(maxsize=256)
+def _kind(cls: type) -> _Kind | str | None:
+    for base in cls.__mro__:
+        path = _path(base)
+        found = _CONNECTIONS.get(path) or _REFUSED.get(path)
+        if found is not None:
+            return found
+    return None
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

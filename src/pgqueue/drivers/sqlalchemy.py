@@ -1,0 +1,121 @@
+"""SQLAlchemy connections and sessions, sync and async, over any driver for PostgreSQL.
+
+A session answers with the connection of its transaction, so its own ``execute``, which subclasses
+change, is not asked.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
+
+from pgqueue.drivers.begin import abegun, autocommits, begun
+from pgqueue.drivers.placeholder import colon_style
+from pgqueue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, TextClause
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
+
+    Sync = Connection | Session | scoped_session[Session]
+    Async = AsyncConnection | AsyncSession | async_scoped_session[AsyncSession]
+
+__all__ = ["arun", "atransaction", "run", "transaction"]
+
+# a server-side cursor would be asked for by a connection with stream_results or yield_per
+_OPTIONS: dict[str, Any] = {"stream_results": False, "yield_per": None}
+
+
+def run(connection: Sync, sql: str, text: str) -> list[tuple[Any, ...]]:
+    """Run ``sql`` with ``text`` and return its rows."""
+    result = _connection(connection).execute(
+        _statement(sql), {"text": text}, execution_options=_OPTIONS
+    )
+    return [tuple(row) for row in result]
+
+
+async def arun(connection: Async, sql: str, text: str) -> list[tuple[Any, ...]]:
+    """Do what ``run`` does, on an asynchronous connection or session."""
+    result = await (await _aconnection(connection)).execute(
+        _statement(sql), {"text": text}, execution_options=_OPTIONS
+    )
+    return [tuple(row) for row in result]
+
+
+def transaction(connection: Sync) -> AbstractContextManager[None]:
+    """Return a transaction if the connection is in AUTOCOMMIT with none open, else nothing."""
+    plain = _connection(connection)
+
+    def execute(sql: str) -> object:
+        return plain.exec_driver_sql(sql, execution_options=_OPTIONS)
+
+    return begun(execute) if _autocommits(plain) else nullcontext()
+
+
+@asynccontextmanager
+async def atransaction(connection: Async) -> AsyncGenerator[None, None]:
+    """Do what ``transaction`` does, on an asynchronous connection or session."""
+    plain = await _aconnection(connection)
+
+    def execute(sql: str) -> Awaitable[object]:
+        return plain.exec_driver_sql(sql, execution_options=_OPTIONS)
+
+    async with abegun(execute) if _autocommits(_sync(plain)) else nullcontext():
+        yield
+
+
+def _connection(connection: Sync) -> Connection:
+    from sqlalchemy import Connection
+
+    plain = connection if isinstance(connection, Connection) else connection.connection()
+    _check(plain)
+    return plain
+
+
+async def _aconnection(connection: Async) -> AsyncConnection:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    plain = connection if isinstance(connection, AsyncConnection) else await connection.connection()
+    _check(_sync(plain))
+    return plain
+
+
+def _sync(connection: AsyncConnection) -> Connection:
+    from sqlalchemy.ext.asyncio.exc import AsyncContextNotStarted
+
+    if connection.sync_connection is None:
+        raise AsyncContextNotStarted("this AsyncConnection has not been started")
+    return connection.sync_connection
+
+
+def _check(connection: Connection) -> None:
+    if connection.dialect.name != "postgresql":
+        raise ConfigError(
+            f"this SQLAlchemy connection is to {connection.dialect.name}, not to postgresql"
+        )
+
+
+def _autocommits(connection: Connection) -> bool:
+    below = connection.connection
+    driver = connection.dialect.driver
+    raw = cast("Any", below.driver_connection)
+    if not getattr(below.dbapi_connection, "autocommit", False):
+        return False
+    if driver == "asyncpg":
+        return not raw.is_in_transaction()
+    if driver.startswith("psycopg"):
+        return autocommits(raw)
+    raise ConfigError(
+        f"with {driver} in AUTOCOMMIT it cannot be seen whether a transaction is open; "
+        "enqueue many jobs inside one, without AUTOCOMMIT"
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _statement(sql: str) -> TextClause:
+    from sqlalchemy import text
+
+    return text(colon_style(sql))
