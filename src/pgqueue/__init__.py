@@ -1,1 +1,58 @@
-"""pgqueue: background jobs in the PostgreSQL that you already run."""
+"""Background jobs in the PostgreSQL that you already run.
+
+Enqueued in the same transaction as your data, run at least once, never lost.
+"""
+
+from pgqueue.app import App
+from pgqueue.client import Client
+from pgqueue.errors import (
+    ConfigError,
+    DatabaseError,
+    Discard,
+    EmbeddedError,
+    LeaseLost,
+    OutcomeUnknown,
+    PayloadError,
+    PgQueueError,
+    Retry,
+    SchemaError,
+    Snooze,
+    SyncInAsync,
+    UnknownTask,
+    Unreachable,
+)
+from pgqueue.job import Enqueued, JobState, NewJob
+from pgqueue.retry import Backoff
+from pgqueue.running import RunningJob
+from pgqueue.task import BoundTask, Task
+from pgqueue.version import __version__
+from pgqueue.worker import Statistics, Worker
+
+__all__ = [
+    "App",
+    "Backoff",
+    "BoundTask",
+    "Client",
+    "ConfigError",
+    "DatabaseError",
+    "Discard",
+    "EmbeddedError",
+    "Enqueued",
+    "JobState",
+    "LeaseLost",
+    "NewJob",
+    "OutcomeUnknown",
+    "PayloadError",
+    "PgQueueError",
+    "Retry",
+    "RunningJob",
+    "SchemaError",
+    "Snooze",
+    "Statistics",
+    "SyncInAsync",
+    "Task",
+    "UnknownTask",
+    "Unreachable",
+    "Worker",
+    "__version__",
+]

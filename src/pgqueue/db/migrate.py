@@ -139,7 +139,9 @@ async def apply(connection: Connection, schema: str) -> list[Migration]:
         )
         if not exists:
             await connection.execute(f"create schema {quote_identifier(schema)}")
-        await connection.execute(f"set local client_min_messages = warning;{render(_LEDGER, schema)}")
+        await connection.execute(
+            f"set local client_min_messages = warning;{render(_LEDGER, schema)}"
+        )
     for migration in known():
         async with connection.transaction(isolation="read_committed"):
             await connection.execute(_PATH)

@@ -38,7 +38,9 @@ def check_schema_name(name: object) -> str:
     if any(ord(c) < 32 or ord(c) == 127 for c in name) or "$body$" in name:
         raise ConfigError(f"schema {name!r} has a control character or $body$ in it")
     if name.startswith("pg_"):
-        raise ConfigError(f'schema {name!r} is reserved: PostgreSQL keeps names with "pg_" for itself')
+        raise ConfigError(
+            f'schema {name!r} is reserved: PostgreSQL keeps names with "pg_" for itself'
+        )
     return name
 
 

@@ -2,13 +2,13 @@
 -- $1 job ids in ascending order, $2 their claim tokens, $3 reasons, $4 error entry or null, $5 how
 -- many error entries a job keeps. Jobs with a cancel request are left for finish_jobs.
 -- Answers the ids buried.
--- needs: the primary key of job
+-- needs: the primary key of job, probed once a receipt (see finish_jobs)
 -- locks: the rows of these jobs, in the order of id
 with gone as (
     delete from :"schema".job
     using unnest($1::bigint[], $2::bigint[], $3::text[], $4::jsonb[])
           as receipt (id, token, reason, error)
-    where job.id = receipt.id
+    where job.id = any (array[receipt.id])
       and job.claim_token = receipt.token
       and not job.cancel_requested
     returning job.*, receipt.reason, receipt.error
@@ -21,7 +21,8 @@ select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, cl
        max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args, unique_key,
        tags, metadata,
        case when error is null then errors
-            when jsonb_array_length(errors) >= $5::integer then (errors - 0) || error
-            else coalesce(errors, '[]') || error end
+            else case when jsonb_array_length(errors) >= $5::integer then errors - 0
+                      else coalesce(errors, '[]') end
+                 || (error || jsonb_build_object('at', statement_timestamp())) end
 from gone
 returning id

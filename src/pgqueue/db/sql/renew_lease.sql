@@ -2,10 +2,11 @@
 -- $1 worker id, $2 running jobs, $3 stopping, $4 pid and $5 start of its session or null,
 -- $6 whether to look for lost workers, $7 for how many seconds this worker has been renewing without
 -- a gap: it counts nobody's lease as run out before it has watched for as long itself, so that an
--- outage of the server is not taken for the death of all.
+-- outage of the server is not taken for the death of all; $8 look no further back for due jobs.
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
--- ran out, those whose session is gone from a server that kept running, and how many workers are.
--- needs: the primary key of worker, job_cancel
+-- ran out, those whose session is gone from a server that kept running, how many workers there are,
+-- and the seconds until the next scheduled job is due.
+-- needs: the primary key of worker, job_cancel, job_scheduled
 -- locks: its own row
 with renewed as (
     update :"schema".worker
@@ -34,4 +35,9 @@ select exists (select from renewed) as alive,
                    select from pg_stat_activity as session
                    where session.pid = session_pid
                      and coalesce(session.backend_start = session_start, true))) as vanished,
-       (select count(*) from :"schema".worker where $6::boolean) as workers
+       (select count(*) from :"schema".worker where $6::boolean) as workers,
+       (select extract(epoch from run_at - clock_timestamp())::float8
+        from :"schema".job
+        where position is null and run_at >= $8::timestamptz and run_at < 'infinity'
+        order by run_at
+        limit 1) as next_due

@@ -5,14 +5,14 @@
 -- needs: nothing: it reads job as a whole, once for each lost worker
 -- locks: the rows of these jobs, in the order of id
 with held as materialized (
-    select id, exposed, crash_count, cancel_requested
+    select id, ctid as row_id, exposed, crash_count, cancel_requested
     from :"schema".job
     where worker_id = $1::bigint
     order by id
     for update
 ),
 verdict as materialized (
-    select id, cancel_requested, blamed,
+    select row_id, cancel_requested, blamed,
            not cancel_requested and blamed and crash_count + 1 >= $2::integer as fatal
     from held,
          lateral (select held.exposed or not exists (select from held where exposed) as blamed) as b
@@ -26,18 +26,18 @@ freed as (
         crash_count = job.crash_count + blamed::integer,
         attempt = job.attempt - (not blamed)::integer,
         errors = case when not blamed then job.errors
-                      when jsonb_array_length(job.errors) >= $3::integer
-                      then (job.errors - 0) || ($4::jsonb || jsonb_build_object('attempt', job.attempt))
-                      else coalesce(job.errors, '[]')
-                           || ($4::jsonb || jsonb_build_object('attempt', job.attempt)) end
+                      else case when jsonb_array_length(job.errors) >= $3::integer then job.errors - 0
+                                else coalesce(job.errors, '[]') end
+                           || ($4::jsonb || jsonb_build_object(
+                               'attempt', job.attempt, 'at', statement_timestamp())) end
     from verdict
-    where job.id = verdict.id and not fatal and not verdict.cancel_requested
+    where job.ctid = verdict.row_id and not fatal and not verdict.cancel_requested
     returning job.id, job.queue, job.task, job.position
 ),
 buried as (
     delete from :"schema".job
     using verdict
-    where job.id = verdict.id and fatal
+    where job.ctid = verdict.row_id and fatal
     returning job.*
 ),
 graves as (
@@ -51,14 +51,14 @@ graves as (
            unique_key, tags, metadata,
            (case when jsonb_array_length(errors) >= $3::integer then errors - 0
                  else coalesce(errors, '[]') end)
-           || ($4::jsonb || jsonb_build_object('attempt', attempt))
+           || ($4::jsonb || jsonb_build_object('attempt', attempt, 'at', statement_timestamp()))
     from buried
     returning id, queue, task
 ),
 stopped as (
     delete from :"schema".job
     using verdict
-    where job.id = verdict.id and verdict.cancel_requested
+    where job.ctid = verdict.row_id and verdict.cancel_requested
     returning job.*
 ),
 cancelled as (

@@ -3,7 +3,7 @@
 -- now, at their old place), $4 change of attempt (0 or -1), $5 error entry or null, $6 how many
 -- error entries a job keeps. Jobs with a cancel request are left for finish_jobs.
 -- Answers the ids given back.
--- needs: the primary key of job
+-- needs: the primary key of job, probed once a receipt (see finish_jobs)
 -- locks: the rows of these jobs, in the order of id
 update :"schema".job
 set worker_id = null,
@@ -15,12 +15,12 @@ set worker_id = null,
                   else clock_timestamp() + make_interval(secs => receipt.delay) end,
     attempt = job.attempt + receipt.change,
     errors = case when receipt.error is null then job.errors
-                  when jsonb_array_length(job.errors) >= $6::integer
-                  then (job.errors - 0) || receipt.error
-                  else coalesce(job.errors, '[]') || receipt.error end
+                  else case when jsonb_array_length(job.errors) >= $6::integer then job.errors - 0
+                            else coalesce(job.errors, '[]') end
+                       || (receipt.error || jsonb_build_object('at', statement_timestamp())) end
 from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::integer[], $5::jsonb[])
      as receipt (id, token, delay, change, error)
-where job.id = receipt.id
+where job.id = any (array[receipt.id])
   and job.claim_token = receipt.token
   and not job.cancel_requested
 returning job.id

@@ -1,0 +1,106 @@
+"""An app: tasks by name, and a way into the database. What a program makes one of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+from pgqueue.client import Client
+from pgqueue.config import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+)
+from pgqueue.job import check_options
+from pgqueue.retry import RetryPolicy
+from pgqueue.running import RunningJob
+from pgqueue.task import Registry, Task, make_task
+
+__all__ = ["App"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class TaskDecorator(Protocol):
+    """What ``app.task(...)`` returns: makes a task of a function."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[RunningJob, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Task[..., Any]: ...
+
+
+class App(Client):
+    """Tasks by name, and a way into the database.
+
+    Takes the arguments of Client. Making one connects to nothing; the first call that needs the
+    database does.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        schema: str | None = None,
+        pool_size: int = 5,
+        max_args_bytes: int = 1_048_576,
+    ) -> None:
+        super().__init__(dsn, schema=schema, pool_size=pool_size, max_args_bytes=max_args_bytes)
+        self.tasks = Registry()
+
+    @overload
+    def task(self, function: Callable[Concatenate[RunningJob, P], R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        timeout: float | timedelta | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> TaskDecorator: ...
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        timeout: float | timedelta | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> Any:
+        """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
+
+        ``name``: by default the function's own; it is what rows carry, so keep it when the function
+        moves. ``queue``, ``priority``, ``max_attempts``: defaults for its jobs. ``timeout``: seconds
+        an attempt may take. ``retry``: a Backoff, or a function of attempt and error that returns
+        the seconds to wait, or None to give up.
+        """
+        options = check_options(
+            {"queue": queue, "priority": priority, "max_attempts": max_attempts}
+        )
+
+        def decorate(target: Callable[..., Any], /) -> Task[..., Any]:
+            task = make_task(
+                target,
+                app=self,
+                job_class=RunningJob,
+                max_args_bytes=self.max_args_bytes,
+                name=name,
+                timeout=timeout,
+                retry=retry,
+                options=options,
+            )
+            self.tasks.add(task)
+            return task
+
+        return decorate if function is None else decorate(function)

@@ -1,0 +1,172 @@
+"""Enqueue by task name, where the code of the task is not at hand; the base of App."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from pgqueue.config import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_PRIORITY,
+    DEFAULT_QUEUE,
+    check_int,
+    check_task_name,
+    schema_from_environment,
+)
+from pgqueue.db.pool import Pool
+from pgqueue.db.statements import check_schema_name, quote_identifier
+from pgqueue.drivers import arun, arun_all, run, run_all
+from pgqueue.errors import ConfigError
+from pgqueue.job import Enqueued, JobState, NewJob, Options, check_options, document
+from pgqueue.operations import Operations
+from pgqueue.payload import encode_untyped
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+_CHUNK = 5_000
+_STATES = {state.value: state for state in JobState}
+_DEFAULTS: Mapping[str, Any] = {
+    "queue": DEFAULT_QUEUE,
+    "priority": DEFAULT_PRIORITY,
+    "max_attempts": DEFAULT_MAX_ATTEMPTS,
+}
+
+
+class Client(Operations):
+    """A way into the queue without the tasks' code.
+
+    ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first needed.
+    ``schema``: by default PGQUEUE_SCHEMA or ``pgqueue``. ``pool_size``: connections that threads
+    share, and as many for each event loop; opened when first needed. ``max_args_bytes``: how large
+    the arguments of one job may be as JSON.
+    """
+
+    def __init__(
+        self,
+        dsn: str | None = None,
+        *,
+        schema: str | None = None,
+        pool_size: int = 5,
+        max_args_bytes: int = 1_048_576,
+    ) -> None:
+        self.schema = check_schema_name(schema or schema_from_environment())
+        self.max_args_bytes = check_int(max_args_bytes, "max_args_bytes", 2, 100_000_000)
+        self.pool = Pool(dsn, schema=self.schema, size=pool_size)
+        self._enqueue_sql = (
+            "select id, duplicate, state from "
+            f"{quote_identifier(self.schema)}.enqueue_checked(cast(cast($1 as text) as jsonb))"
+        )
+
+    def job(
+        self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
+    ) -> NewJob:
+        """Return a job as a value, for ``enqueue_many``; arguments by parameter name."""
+        return NewJob(
+            check_task_name(task),
+            encode_untyped(args or {}, max_bytes=self.max_args_bytes),
+            {**_DEFAULTS, **check_options(options)},
+        )
+
+    def enqueue(
+        self,
+        task: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        connection: object | None = None,
+        **options: Unpack[Options],
+    ) -> Enqueued:
+        """Enqueue a job by the task's name; with ``connection``, in its transaction."""
+        return self.enqueue_jobs((self.job(task, args, **options),), connection)[0]
+
+    async def aenqueue(
+        self,
+        task: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        connection: object | None = None,
+        **options: Unpack[Options],
+    ) -> Enqueued:
+        """Enqueue a job by the task's name from async code."""
+        return (await self.aenqueue_jobs((self.job(task, args, **options),), connection))[0]
+
+    def enqueue_many(
+        self, jobs: Iterable[NewJob], *, connection: object | None = None
+    ) -> list[Enqueued]:
+        """Enqueue many jobs in one call, all or none; answered in their order."""
+        return self.enqueue_jobs(_check_jobs(jobs), connection)
+
+    async def aenqueue_many(
+        self, jobs: Iterable[NewJob], *, connection: object | None = None
+    ) -> list[Enqueued]:
+        """Enqueue many jobs in one call from async code, all or none; answered in their order."""
+        return await self.aenqueue_jobs(_check_jobs(jobs), connection)
+
+    def enqueue_jobs(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]:
+        """Enqueue job values on ``connection``, or on one of our own."""
+        if connection is None:
+            return self.pool.run(lambda c: self._insert(c, jobs), what="enqueue")
+        texts = list(_documents(jobs))
+        if len(texts) == 1:
+            return [_enqueued(row) for row in run(connection, self._enqueue_sql, texts[0])]
+        return [
+            _enqueued(row) for rows in run_all(connection, self._enqueue_sql, texts) for row in rows
+        ]
+
+    async def aenqueue_jobs(
+        self, jobs: Sequence[NewJob], connection: object | None
+    ) -> list[Enqueued]:
+        """Enqueue job values on ``connection``, or on one of our own."""
+        if connection is None:
+            return await self.pool.arun(lambda c: self._insert(c, jobs))
+        texts = list(_documents(jobs))
+        if len(texts) == 1:
+            return [_enqueued(row) for row in await arun(connection, self._enqueue_sql, texts[0])]
+        return [
+            _enqueued(row)
+            for rows in await arun_all(connection, self._enqueue_sql, texts)
+            for row in rows
+        ]
+
+    async def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
+        if len(jobs) <= _CHUNK:
+            texts = list(_documents(jobs))
+            rows = await connection.fetch(self._enqueue_sql, texts[0]) if texts else []
+            return [_enqueued(row) for row in rows]
+        done: list[Enqueued] = []
+        async with connection.transaction():
+            for text in _documents(jobs):
+                done += [_enqueued(row) for row in await connection.fetch(self._enqueue_sql, text)]
+        return done
+
+    def close(self) -> None:
+        """Close the connections that blocking calls left open."""
+        self.pool.close()
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened on the running event loop."""
+        await self.pool.aclose()
+
+
+def _documents(jobs: Sequence[NewJob]) -> Iterator[str]:
+    rest = iter(jobs)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield f"[{','.join(map(document, chunk))}]"
+
+
+def _enqueued(row: Sequence[Any]) -> Enqueued:
+    return Enqueued(row[0], row[1], _STATES[row[2]])
+
+
+def _check_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
+    checked = list(jobs)
+    for n, job in enumerate(checked):
+        if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"jobs[{n}] must be a job value, as task.job(...) returns, got {job!r}"
+            )
+    return checked

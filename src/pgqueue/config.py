@@ -1,0 +1,272 @@
+"""Settings and the checks of every value that a user gives: each says what, the value, what would do."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit, urlunsplit
+
+from pgqueue.errors import ConfigError, nearest
+
+__all__ = [
+    "DEFAULT_MAX_ATTEMPTS",
+    "DEFAULT_PRIORITY",
+    "DEFAULT_QUEUE",
+    "LONGEST_DELAY",
+    "WorkerSettings",
+    "check_dsn",
+    "check_int",
+    "check_max_attempts",
+    "check_moment",
+    "check_priority",
+    "check_queue",
+    "check_seconds",
+    "check_task_name",
+    "check_text",
+    "dsn_from_environment",
+    "redact",
+    "schema_from_environment",
+]
+
+DEFAULT_QUEUE = "default"
+DEFAULT_PRIORITY = 5
+DEFAULT_MAX_ATTEMPTS = 25
+LONGEST_DELAY = 100 * 365.25 * 86400.0
+
+_SCHEMES = ("postgresql", "postgres")
+
+
+def _valid_text(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
+def check_text(value: object, what: str, *, longest: int) -> str:
+    """Return a non-empty text of at most ``longest`` bytes that PostgreSQL can store."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{what} must be a non-empty string, got {value!r}")
+    if not _valid_text(value):
+        raise ConfigError(f"{what} {value!r} holds a character that PostgreSQL cannot store")
+    size = len(value.encode("utf-8"))
+    if size > longest:
+        raise ConfigError(f"{what} has {size} bytes, the limit is {longest}: {value[:60]!r}…")
+    return value
+
+
+def check_queue(value: object) -> str:
+    """Return a queue's name: 1 to 100 bytes, no control characters."""
+    name = check_text(value, "queue", longest=100)
+    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+        raise ConfigError(f"queue {name!r} has a control character in it")
+    return name
+
+
+def check_task_name(value: object) -> str:
+    """Return a task's name: 1 to 200 bytes, no control characters."""
+    name = check_text(value, "task name", longest=200)
+    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+        raise ConfigError(f"task name {name!r} has a control character in it")
+    return name
+
+
+def check_int(value: object, what: str, low: int, high: int | None = None) -> int:
+    """Return a whole number from ``low`` to ``high``."""
+    within = f"{low} or more" if high is None else f"from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{what} must be a whole number {within}, got {value!r}")
+    if value < low or (high is not None and value > high):
+        raise ConfigError(f"{what} must be {within}, got {value}")
+    return value
+
+
+def check_priority(value: object) -> int:
+    """Return a priority: 0 (first) to 9 (last)."""
+    return check_int(value, "priority", 0, 9)
+
+
+def check_max_attempts(value: object) -> int:
+    """Return how often a job may be tried: 1 or more."""
+    return check_int(value, "max_attempts", 1, 1_000_000)
+
+
+def check_seconds(
+    value: object, what: str, *, least: float = 0.0, most: float = LONGEST_DELAY
+) -> float:
+    """Return a span in seconds, given as a number or a timedelta."""
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        raise ConfigError(f"{what} must be seconds or a timedelta, got {value!r}")
+    if not math.isfinite(seconds) or not least <= seconds <= most:
+        raise ConfigError(f"{what} must be from {least:g} to {most:g} seconds, got {value!r}")
+    return seconds
+
+
+def check_moment(value: object, what: str) -> datetime:
+    """Return an aware datetime; a naive one is refused, since nobody can tell what it means."""
+    if not isinstance(value, datetime):
+        raise ConfigError(f"{what} must be an aware datetime, got {value!r}")
+    if value.utcoffset() is None:
+        raise ConfigError(
+            f"{what} {value!r} has no time zone; use datetime.now(timezone.utc), or .astimezone()"
+        )
+    return value
+
+
+def check_dsn(value: object) -> str:
+    """Return a usable dsn: postgresql://..., or embedded:DIR."""
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(
+            "no dsn: pass one (postgresql://user@host/database, or embedded:DIR), or set PGQUEUE_DSN"
+        )
+    dsn = value.strip()
+    if dsn.startswith("embedded:"):
+        return dsn
+    scheme, separator, rest = dsn.partition("://")
+    plain = scheme.partition("+")[0]
+    if not separator or plain not in _SCHEMES:
+        raise ConfigError(
+            f"dsn {redact(dsn)!r} is not understood; "
+            "give postgresql://user@host:port/database, or embedded:DIR"
+        )
+    return f"{plain}://{rest}"
+
+
+def redact(dsn: str) -> str:
+    """Return the dsn without its password."""
+    dsn = re.sub(r"(password=)[^&\s]+", r"\1***", dsn)
+    try:
+        parts = urlsplit(dsn)
+        if "@" not in parts.netloc:
+            return dsn
+        account, _, host = parts.netloc.rpartition("@")
+        user, colon, _ = account.partition(":")
+        return urlunsplit(parts._replace(netloc=f"{user}{':***' if colon else ''}@{host}"))
+    except ValueError:
+        return "postgresql://***"
+
+
+def dsn_from_environment() -> str | None:
+    """Return PGQUEUE_DSN, if it is set; asked for when first needed, never at import."""
+    return os.environ.get("PGQUEUE_DSN") or None
+
+
+def schema_from_environment() -> str:
+    """Return PGQUEUE_SCHEMA, or ``pgqueue``."""
+    return os.environ.get("PGQUEUE_SCHEMA") or "pgqueue"
+
+
+def _setting(default: object, about: str) -> object:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What can be set of a worker; ``about`` of each field is its line in the README's table."""
+
+    queues: tuple[str, ...] = field(
+        default=(), metadata={"about": "queues to serve; empty: those of the app's tasks"}
+    )
+    concurrency: int = field(
+        default=100, metadata={"about": "jobs that run at the same time in one process"}
+    )
+    listen: bool = field(
+        default=True,
+        metadata={"about": "use LISTEN and sessions; False through PgBouncer in transaction mode"},
+    )
+    poll_interval: float = field(
+        default=5.0,
+        metadata={"about": "seconds between looks for work nobody announced (1 without listen)"},
+    )
+    lease: float = field(
+        default=15.0, metadata={"about": "seconds without a heartbeat until a worker is lost"}
+    )
+    heartbeat: float = field(
+        default=2.0, metadata={"about": "seconds between heartbeats; at most a third of lease"}
+    )
+    grace: float = field(
+        default=30.0, metadata={"about": "seconds that running jobs get to finish at stop"}
+    )
+    deadline: float = field(
+        default=8.0, metadata={"about": "seconds a statement may take before its connection is cut"}
+    )
+    max_prefetch: int = field(
+        default=2000, metadata={"about": "jobs claimed ahead of a free slot when jobs are short"}
+    )
+    crash_cap: int = field(
+        default=3, metadata={"about": "crashes of its worker after which a job is dead"}
+    )
+    retention: float = field(
+        default=7 * 86400.0, metadata={"about": "seconds that finished jobs stay in history"}
+    )
+    pool_size: int = field(
+        default=4, metadata={"about": "connections for job.transaction() and enqueues in tasks"}
+    )
+    max_jobs: int | None = field(
+        default=None, metadata={"about": "stop after this many jobs; None: never"}
+    )
+    summary_interval: float = field(
+        default=60.0, metadata={"about": "seconds between summary lines in the log; 0: none"}
+    )
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> WorkerSettings:
+        """Check options given by name; an unknown one gets the nearest right name."""
+        known = [f.name for f in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise ConfigError(f'unknown setting "{name}"{nearest(name, known)}')
+        values: dict[str, object] = {k: v for k, v in options.items() if v is not None}
+        if values.get("listen") is False:
+            values.setdefault("poll_interval", 1.0)
+        if "lease" in values and "heartbeat" not in values:
+            lease = check_seconds(values["lease"], "lease", least=0.3, most=3600)
+            values["heartbeat"] = min(2.0, lease / 4)
+        return cls(**values)  # type: ignore[arg-type]
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "queues", _check_queues(self.queues))
+        check_int(self.concurrency, "concurrency", 1, 10_000)
+        if not isinstance(self.listen, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"listen must be True or False, got {self.listen!r}")
+        for name, least, most in (
+            ("poll_interval", 0.01, 3600.0),
+            ("lease", 0.3, 3600.0),
+            ("heartbeat", 0.05, 600.0),
+            ("grace", 0.0, 86400.0),
+            ("deadline", 0.1, 600.0),
+            ("retention", 0.0, LONGEST_DELAY),
+            ("summary_interval", 0.0, 86400.0),
+        ):
+            put(self, name, check_seconds(getattr(self, name), name, least=least, most=most))
+        if self.heartbeat > self.lease / 3:
+            raise ConfigError(
+                f"heartbeat must be at most a third of lease ({self.lease:g} s), "
+                f"got {self.heartbeat:g}; {self.lease / 4:g} would do"
+            )
+        check_int(self.max_prefetch, "max_prefetch", 0, 100_000)
+        check_int(self.crash_cap, "crash_cap", 1, 100)
+        check_int(self.pool_size, "pool_size", 1, 1000)
+        if self.max_jobs is not None:
+            check_int(self.max_jobs, "max_jobs", 1)
+
+
+def _check_queues(queues: object) -> tuple[str, ...]:
+    if isinstance(queues, str):
+        raise ConfigError(
+            f'queues must be a list of names, got the string {queues!r}; use ["{queues}"]'
+        )
+    if not isinstance(queues, Iterable):
+        raise ConfigError(f"queues must be a list of names, got {queues!r}")
+    names = tuple(check_queue(name) for name in queues)  # pyright: ignore[reportUnknownVariableType]
+    return tuple(dict.fromkeys(names))

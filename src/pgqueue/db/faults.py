@@ -1,0 +1,51 @@
+"""Errors of PostgreSQL and its driver, mapped to ours at one door."""
+
+from __future__ import annotations
+
+from pgqueue.config import redact
+from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
+
+__all__ = ["Rejected", "as_ours", "is_connection_loss"]
+
+_MISSING = frozenset({"42P01", "42883", "3F000", "42703"})
+_LOSS = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "08007", "08P01"})
+# A statement that failed for what it held: trying the same again would fail again.
+_DATA = ("22", "23", "21", "42", "54")
+
+
+class Rejected(DatabaseError):
+    """PostgreSQL refused the values of a statement; the same again will be refused again."""
+
+
+def is_connection_loss(error: BaseException) -> bool:
+    """True if the connection cannot be used after this error."""
+    import asyncpg
+
+    return (
+        isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError))
+        and not isinstance(error, asyncpg.DataError)
+    ) or getattr(error, "sqlstate", None) in _LOSS
+
+
+def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exception:
+    """Return the error of ours that says the same; raise it ``from`` the original."""
+    import asyncpg
+
+    state = getattr(error, "sqlstate", None)
+    text = str(error) or type(error).__name__
+    if isinstance(error, PgQueueError):
+        return error
+    if connecting:
+        if isinstance(error, (TimeoutError, OSError)) or state is not None or text:
+            return Unreachable(f"cannot connect to {redact(dsn)}: {text}")
+    if state in _MISSING:
+        return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
+    if isinstance(error, (asyncpg.DataError, ValueError, TypeError)) or (
+        state is not None and state[:2] in _DATA
+    ):
+        return Rejected(f"{text} ({state})" if state else text)
+    if is_connection_loss(error):
+        return OutcomeUnknown(f"the connection to {redact(dsn)} was lost: {text}")
+    if isinstance(error, asyncpg.PostgresError):
+        return DatabaseError(f"{text} ({state})")
+    return error

@@ -1,0 +1,305 @@
+"""A connection for one role of a worker: reconnects, and never waits for ever for a silent peer.
+
+The deadline of a statement does not hang on cancelling it (a cancelled coroutine was seen to wait
+for a peer that never answers): the watchdog shuts the socket down, and the statement ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.db.faults import as_ours, is_connection_loss
+from pgqueue.errors import DatabaseError, Unreachable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+__all__ = ["Link", "Patience", "Watch", "session_settings"]
+
+log = logging.getLogger("pgqueue.db")
+
+_BASE = {
+    "search_path": "",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "default_transaction_isolation": "read committed",
+    "jit": "off",
+    "lock_timeout": "0",
+}
+# A generic plan made while a table was empty must still be right when it is full: so no statement of
+# ours may depend on statistics, and each has one plan that these leave.
+_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_sort": "off",
+}
+_LIVENESS = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+    "idle_in_transaction_session_timeout": "60000",
+}
+
+
+def session_settings(role: str, deadline: float) -> dict[str, str]:
+    """Return the settings of a session: ours, whatever the role or the database defaults to."""
+    settings = {**_BASE, **_PLANS, "statement_timeout": str(int(deadline * 1000))}
+    if role == "claim":
+        settings["synchronous_commit"] = "off"
+    return settings
+
+
+class Watch:
+    """The statements that are under way, and when each must have ended. Read by the watchdog thread."""
+
+    def __init__(self) -> None:
+        self._links: set[Link] = set()
+
+    def add(self, link: Link) -> None:
+        self._links.add(link)
+
+    def discard(self, link: Link) -> None:
+        self._links.discard(link)
+
+    def overdue(self, now: float) -> list[Link]:
+        """Return the links whose statement should have ended by ``now`` (monotonic seconds)."""
+        return [link for link in tuple(self._links) if link.due < now]
+
+    def extend(self, seconds: float) -> None:
+        """Give every statement more time: the loop that would read its answer was held up."""
+        for link in tuple(self._links):
+            if link.due != _NEVER:
+                link.due += seconds
+
+
+class Patience:
+    """How long to wait before the next try: doubling to a cap, spread by jitter."""
+
+    def __init__(self, first: float = 0.05, cap: float = 1.5) -> None:
+        self._first = first
+        self._cap = cap
+        self._next = first
+
+    def reset(self) -> None:
+        self._next = self._first
+
+    def delay(self) -> float:
+        now = self._next
+        self._next = min(self._next * 2, self._cap)
+        return now * random.uniform(0.5, 1.0)
+
+
+_NEVER = float("inf")
+
+
+class Link:
+    """One connection for one role. One statement at a time; the role's machine sees to that."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        role: str,
+        watch: Watch,
+        deadline: float,
+        pooled: bool,
+        on_notify: Callable[[str], None] | None = None,
+        channel_sql: str | None = None,
+    ) -> None:
+        self.role = role
+        self.due = _NEVER
+        self.connects = 0
+        self._dsn = dsn
+        self._watch = watch
+        self._deadline = deadline
+        self._pooled = pooled
+        self._settings = session_settings(role, deadline)
+        self._on_notify = on_notify
+        self._channel_sql = channel_sql
+        self._connection: Connection | None = None
+        self._socket: socket.socket | None = None
+        self._prelude = "begin;" + "".join(
+            f"set local {name} = '{value}';" for name, value in self._settings.items()
+        )
+
+    def __repr__(self) -> str:
+        return f"<Link {self.role}>"
+
+    @property
+    def connected(self) -> bool:
+        """True while the connection is, as far as this side knows, open."""
+        return self._connection is not None and not self._connection.is_closed()
+
+    async def fetch(self, sql: str, *args: Any, deadline: float | None = None) -> list[Record]:
+        """Run one statement that commits by itself; connect first where needed.
+
+        Raises OutcomeUnknown if the connection was lost while it ran, Unreachable if there is none.
+        """
+        return await self._guarded(lambda c: self._one(c, sql, args), deadline)
+
+    async def transact(
+        self,
+        work: Callable[[Connection], Awaitable[list[Record]]],
+        *,
+        deadline: float | None = None,
+    ) -> list[Record]:
+        """Run several statements in one transaction of ours."""
+
+        async def inside(connection: Connection) -> list[Record]:
+            async with connection.transaction():
+                if self._pooled:
+                    await connection.execute(self._prelude.removeprefix("begin;"))
+                return await work(connection)
+
+        return await self._guarded(inside, deadline)
+
+    async def _one(self, connection: Connection, sql: str, args: Sequence[Any]) -> list[Record]:
+        if not self._pooled:
+            return await connection.fetch(sql, *args)
+        # Behind a pooler a session is ours only within a transaction: so are its settings.
+        await connection.execute(self._prelude)
+        try:
+            rows = await connection.fetch(sql, *args)
+        except BaseException:
+            if not connection.is_closed():
+                await connection.execute("rollback")
+            raise
+        await connection.execute("commit")
+        return rows
+
+    async def _guarded(
+        self, work: Callable[[Connection], Awaitable[list[Record]]], deadline: float | None
+    ) -> list[Record]:
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = await self._connect()
+        # The server gives up first, by statement_timeout; the watchdog only on a silent peer.
+        self.due = time.monotonic() + (deadline or self._deadline) + 1.0
+        try:
+            return await work(connection)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        except Exception as exc:
+            if is_connection_loss(exc) or connection.is_closed():
+                self.abort()
+            raise as_ours(exc, self._dsn) from exc
+        finally:
+            self.due = _NEVER
+
+    async def _connect(self) -> Connection:
+        import asyncpg
+
+        self.abort()
+        settings = {"application_name": f"pgqueue {self.role}"}
+        if not self._pooled:
+            settings |= self._settings | _LIVENESS
+        try:
+            connection: Connection = await asyncpg.connect(
+                self._dsn,
+                timeout=self._deadline,
+                statement_cache_size=0 if self._pooled else 100,
+                max_cached_statement_lifetime=0,
+                server_settings=settings,
+            )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+            raise as_ours(exc, self._dsn, connecting=True) from exc
+        self._connection = connection
+        self.connects += 1
+        self._adopt_socket(connection)
+        if self._on_notify is not None and not self._pooled and self._channel_sql is not None:
+            await self._listen(connection, self._on_notify, self._channel_sql)
+        return connection
+
+    async def _listen(
+        self, connection: Connection, on_notify: Callable[[str], None], channel_sql: str
+    ) -> None:
+        self.due = time.monotonic() + self._deadline
+        try:
+            channel: str = await connection.fetchval(channel_sql)
+
+            def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+                on_notify(str(payload))
+
+            await connection.add_listener(channel, heard)
+        except BaseException as exc:
+            self.abort()
+            if isinstance(exc, Exception):
+                raise as_ours(exc, self._dsn, connecting=True) from exc
+            raise
+        finally:
+            self.due = _NEVER
+
+    def _adopt_socket(self, connection: Connection) -> None:
+        """Keep a handle of our own on the socket, which the watchdog can shut from its thread."""
+        transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore
+        own = transport.get_extra_info("socket")
+        if own is None:
+            return
+        self._socket = socket.socket(fileno=os.dup(own.fileno()))
+        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
+            for option, value in (
+                ("TCP_KEEPIDLE", 10),
+                ("TCP_KEEPINTVL", 3),
+                ("TCP_KEEPCNT", 3),
+                ("TCP_USER_TIMEOUT", 10_000),
+            ):
+                number = getattr(socket, option, None)
+                if number is not None:
+                    with contextlib.suppress(OSError):
+                        self._socket.setsockopt(socket.IPPROTO_TCP, number, value)
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._watch.add(self)
+
+    def cut(self) -> None:
+        """Shut the socket down; whoever waits for an answer is told at once. From any thread."""
+        self.due = _NEVER
+        own = self._socket
+        if own is not None:
+            with contextlib.suppress(OSError):
+                own.shutdown(socket.SHUT_RDWR)
+
+    def abort(self) -> None:
+        """Drop the connection without a word. Only from the loop that it belongs to."""
+        self._watch.discard(self)
+        connection, self._connection = self._connection, None
+        own, self._socket = self._socket, None
+        if own is not None:
+            own.close()
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+
+    async def close(self) -> None:
+        """Say goodbye to the server, or hang up when it does not answer."""
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            self.abort()
+            return
+        self.due = time.monotonic() + 2.0
+        handle = asyncio.get_running_loop().call_later(2.0, self.abort)
+        try:
+            await connection.close()
+        except Exception as exc:
+            log.debug("closing %s: %s", self.role, exc)
+        finally:
+            handle.cancel()
+            self.due = _NEVER
+            self.abort()
+
+
+def transient(error: BaseException) -> bool:
+    """True for what passes by itself: no connection, a restart, a full disk, a timeout."""
+    return isinstance(error, (Unreachable, DatabaseError))

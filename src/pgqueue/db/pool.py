@@ -1,0 +1,289 @@
+"""Connections of a client: a few per process, for async code on its loop and for plain threads.
+
+Blocking calls run on a lane: a private event loop with one connection, used by one thread at a
+time, so that no driver but asyncpg is needed and nothing runs in the background. After a fork the
+child starts with empty lanes; the parent's sockets are left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from pgqueue.config import check_dsn, check_int, dsn_from_environment, redact
+from pgqueue.db import migrate
+from pgqueue.db.faults import as_ours, is_connection_loss
+from pgqueue.errors import SyncInAsync, Unreachable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["Pool"]
+
+T = TypeVar("T")
+_CONNECT_SECONDS = 8.0
+
+
+def _no_loop(what: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SyncInAsync(
+        f"{what} would block the running event loop; await a{what} instead"
+        if what.isidentifier()
+        else f"{what} would block the running event loop"
+    )
+
+
+class _Lane:
+    """A private loop and its connection; whoever holds the lane may run on it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.connection: Connection | None = None
+        self.fd = -1
+
+    def usable(self) -> bool:
+        """False if the connection is gone; a readable idle socket means that the server hung up."""
+        connection = self.connection
+        if connection is None or connection.is_closed():
+            return False
+        if select.select([self.fd], [], [], 0)[0]:
+            self.loop.run_until_complete(asyncio.sleep(0))
+            return not connection.is_closed()
+        return True
+
+    def discard(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def close(self) -> None:
+        connection = self.connection
+        with contextlib.suppress(Exception):
+            if connection is not None and not connection.is_closed():
+                self.loop.run_until_complete(asyncio.wait_for(connection.close(), 2.0))
+        self.discard()
+        self.loop.close()
+
+
+class _LoopState:
+    """What belongs to one running event loop: idle connections and a limit."""
+
+    def __init__(self, size: int) -> None:
+        self.idle: list[Connection] = []
+        self.free = asyncio.Semaphore(size)
+
+
+class Pool:
+    """At most ``size`` connections for threads, and as many for each event loop."""
+
+    def __init__(
+        self, dsn: str | None, *, schema: str, size: int = 5, deadline: float = 30.0
+    ) -> None:
+        self.schema = schema
+        self.size = check_int(size, "pool_size", 1, 1000)
+        self.deadline = deadline
+        self._given = None if dsn is None else check_dsn(dsn)
+        self._dsn: str | None = None
+        self.pooled = False
+        self._checked = False
+        self._reset_for(os.getpid())
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    def _reset_for(self, pid: int) -> None:
+        self._pid = pid
+        self._lanes: list[_Lane] = []
+        self._free = threading.BoundedSemaphore(self.size)
+
+    @property
+    def dsn(self) -> str:
+        """The dsn to connect to: as given, or PGQUEUE_DSN; ``embedded:DIR`` is started here."""
+        if self._dsn is None or self._pid != os.getpid():
+            dsn = self._given or check_dsn(dsn_from_environment())
+            if dsn.startswith("embedded:"):
+                from pgqueue.embedded import resolve
+
+                dsn = resolve(dsn)
+            self._dsn = dsn
+        return self._dsn
+
+    # -- blocking
+
+    def run(
+        self, work: Callable[[Connection], Awaitable[T]], *, what: str, checked: bool = True
+    ) -> T:
+        """Run ``work`` on a connection, blocking. ``what`` names the call in errors."""
+        _no_loop(what)
+        if self._pid != os.getpid():
+            self._loops.clear()
+            self._reset_for(os.getpid())
+        if not self._free.acquire(timeout=self.deadline):
+            raise Unreachable(
+                f"all {self.size} connections of this process were in use for {self.deadline:g} s; "
+                "raise pool_size"
+            )
+        lane: _Lane | None = None
+        try:
+            lane = self._take_lane()
+            return lane.loop.run_until_complete(self._on_lane(lane, work, checked))
+        finally:
+            if lane is not None:
+                self._lanes.append(lane)
+            self._free.release()
+
+    def _take_lane(self) -> _Lane:
+        while True:
+            try:
+                lane = self._lanes.pop()
+            except IndexError:
+                return _Lane()
+            if not lane.usable():
+                lane.discard()
+            return lane
+
+    async def _on_lane(
+        self, lane: _Lane, work: Callable[[Connection], Awaitable[T]], checked: bool
+    ) -> T:
+        connection = lane.connection
+        if connection is None:
+            connection = await self._connect()
+            lane.connection = connection
+            lane.fd = _fd(connection)
+        try:
+            return await self._work(connection, work, checked)
+        finally:
+            if connection.is_closed():
+                lane.connection = None
+
+    # -- async
+
+    @asynccontextmanager
+    async def connection(self, *, checked: bool = True) -> AsyncIterator[Connection]:
+        """Lend a connection on the running loop."""
+        loop = asyncio.get_running_loop()
+        state = self._loops.get(loop)
+        if state is None:
+            state = self._loops[loop] = _LoopState(self.size)
+        try:
+            await asyncio.wait_for(state.free.acquire(), self.deadline)
+        except TimeoutError:
+            raise Unreachable(
+                f"all {self.size} connections of this event loop were in use for "
+                f"{self.deadline:g} s; raise pool_size"
+            ) from None
+        connection: Connection | None = None
+        try:
+            while state.idle and connection is None:
+                connection = state.idle.pop()
+                if connection.is_closed():
+                    connection = None
+            if connection is None:
+                connection = await self._connect()
+            await self._check(connection, checked)
+            yield connection
+        except BaseException:
+            if connection is not None and connection.is_in_transaction():
+                connection.terminate()
+            raise
+        finally:
+            if connection is not None and not connection.is_closed():
+                state.idle.append(connection)
+            state.free.release()
+
+    async def arun(self, work: Callable[[Connection], Awaitable[T]], *, checked: bool = True) -> T:
+        """Run ``work`` on a connection of the running loop."""
+        async with self.connection(checked=checked) as connection:
+            return await self._work(connection, work, checked=False)
+
+    # -- both
+
+    async def _work(
+        self, connection: Connection, work: Callable[[Connection], Awaitable[T]], checked: bool
+    ) -> T:
+        await self._check(connection, checked)
+        timer = asyncio.get_running_loop().call_later(self.deadline, connection.terminate)
+        try:
+            return await work(connection)
+        except asyncio.CancelledError:
+            # Whether it was carried out is unknown; a connection in mid-answer is of no use.
+            connection.terminate()
+            raise
+        except Exception as exc:
+            if is_connection_loss(exc):
+                connection.terminate()
+            ours = as_ours(exc, self.dsn)
+            if ours is exc:
+                raise
+            raise ours from exc
+        finally:
+            timer.cancel()
+
+    async def _connect(self) -> Connection:
+        import asyncpg
+
+        dsn = self.dsn
+        try:
+            return await asyncpg.connect(
+                dsn,
+                timeout=min(_CONNECT_SECONDS, self.deadline),
+                statement_cache_size=0 if self.pooled else 100,
+                server_settings={"application_name": "pgqueue client"},
+            )
+        except (
+            OSError,
+            TimeoutError,
+            ValueError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+        ) as exc:
+            raise as_ours(exc, dsn, connecting=True) from exc
+
+    async def _check(self, connection: Connection, checked: bool) -> None:
+        if checked and not self._checked:
+            migrate.check(await migrate.applied(connection, self.schema), self.schema)
+            self._checked = True
+
+    async def acheck(self) -> None:
+        """Connect once, and raise Unreachable or SchemaError if this app cannot work there."""
+        async with self.connection():
+            pass
+
+    def recheck(self) -> None:
+        """Look at the schema's version again with the next connection."""
+        self._checked = False
+
+    def close(self) -> None:
+        """Close the connections of threads; those in use stay open until they are given back."""
+        while self._lanes and self._pid == os.getpid():
+            self._lanes.pop().close()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running loop, and those of threads."""
+        state = self._loops.pop(asyncio.get_running_loop(), None)
+        for connection in state.idle if state else ():
+            timer = asyncio.get_running_loop().call_later(2.0, connection.terminate)
+            with contextlib.suppress(Exception):
+                await connection.close()
+            timer.cancel()
+        if self._lanes:
+            await asyncio.get_running_loop().run_in_executor(None, self.close)
+
+    def __repr__(self) -> str:
+        return f"<Pool {redact(self._given or '(PGQUEUE_DSN)')} schema={self.schema!r}>"
+
+
+def _fd(connection: Connection) -> int:
+    transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore
+    return transport.get_extra_info("socket").fileno()  # type: ignore[no-any-return]  # pyright: ignore

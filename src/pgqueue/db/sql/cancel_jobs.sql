@@ -1,0 +1,35 @@
+-- Cancels jobs that wait, and asks for running ones to be stopped.
+-- $1 job ids.
+-- Answers id, whether it runs, and whether it was asked for before; nothing of what is not live.
+-- needs: the primary key of job; a partition of history for today
+-- locks: the rows of these jobs, in the order of id
+with held as materialized (
+    select id, worker_id is not null as running, cancel_requested
+    from :"schema".job
+    where id = any ($1::bigint[])
+    order by id
+    for update
+),
+gone as (
+    delete from :"schema".job
+    using held
+    where job.id = held.id and not held.running
+    returning job.*
+),
+kept as (
+    insert into :"schema".history
+        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
+         max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
+         tags, metadata, errors)
+    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
+           attempt, max_attempts, timeout_seconds, priority, crash_count, 'cancelled', queue, task,
+           args, unique_key, tags, metadata, errors
+    from gone
+),
+asked as (
+    update :"schema".job
+    set cancel_requested = true
+    from held
+    where job.id = held.id and held.running and not held.cancel_requested
+)
+select id, running, cancel_requested as asked_before from held

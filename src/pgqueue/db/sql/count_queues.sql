@@ -1,0 +1,63 @@
+-- What every queue holds, counted up to a bound: the cost does not grow with the backlog.
+-- $1 how many to look at of each queue and priority, and of all scheduled jobs.
+-- Answers for each queue: ready and running, cut (there may be more), age of the oldest ready one in
+-- seconds, scheduled, and cut_scheduled.
+-- needs: job_ready (a probe for each queue, then one for each of its priorities), job_scheduled
+-- locks: nothing
+with recursive name (queue) as (
+    (select queue from :"schema".job where position is not null order by queue limit 1)
+    union all
+    select (select job.queue from :"schema".job
+            where job.position is not null and job.queue > name.queue
+            order by job.queue limit 1)
+    from name
+    where name.queue is not null
+),
+soonest as materialized (
+    select queue
+    from :"schema".job
+    where position is null and run_at < 'infinity'
+    order by run_at, id
+    limit $1::bigint + 1
+),
+scheduled as (
+    select queue, count(*) as jobs from soonest group by queue
+),
+known as (
+    select queue from name where queue is not null
+    union
+    select name from :"schema".queue
+    union
+    select queue from scheduled
+)
+select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting, head.ready,
+       head.running, head.cut,
+       extract(epoch from greatest(clock_timestamp() - head.oldest, '0'))::float8 as oldest_seconds,
+       coalesce(scheduled.jobs, 0) as scheduled,
+       (select count(*) > $1::bigint from soonest) as cut_scheduled
+from known
+     left join :"schema".queue as lane on lane.name = known.queue
+     left join scheduled on scheduled.queue = known.queue
+     cross join lateral (
+         select sum(part.ready)::bigint as ready,
+                sum(part.running)::bigint as running,
+                bool_or(part.seen > $1::bigint) as cut,
+                min(part.oldest) as oldest
+         from generate_series(0, 9) as p (number)
+              cross join lateral (
+                  select count(*) as seen,
+                         count(*) filter (where first.worker_id is null) as ready,
+                         count(first.worker_id) as running,
+                         min(first.run_at) filter (where first.worker_id is null) as oldest
+                  from (
+                      select job.worker_id, job.run_at
+                      from :"schema".job
+                      where job.queue = known.queue
+                        and job.priority = p.number
+                        and job.position is not null
+                      order by job.position
+                      limit $1::bigint + 1
+                  ) as first
+              ) as part
+     ) as head
+order by known.queue

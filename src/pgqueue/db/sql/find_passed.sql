@@ -1,0 +1,46 @@
+-- Ready jobs that the cursors of a worker have passed: committed after a later position was claimed,
+-- or given back at their old place. Reads only.
+-- $1 queues, $2 their cursors (ten positions a queue, priority 0 first), $3 tasks, $4 floor: below it
+-- nothing can be.
+-- Answers the queues with the lowest such position; and once, in the row without a queue, the lowest
+-- position of any live job above the floor, the newest position handed out, the oldest transaction
+-- that runs and the first that had not begun.
+-- needs: job_ready (two probes a queue and priority)
+-- locks: nothing
+with lane as (
+    select want.queue, p.priority::smallint as priority,
+           ($2::bigint[])[(want.n - 1) * 10 + p.priority + 1] as cursor
+    from unnest($1::text[]) with ordinality as want (queue, n)
+         cross join generate_series(0, 9) as p (priority)
+),
+passed as (
+    select lane.queue, first.position
+    from lane
+         cross join lateral (
+             select job.position
+             from :"schema".job
+             where job.queue = lane.queue and job.priority = lane.priority
+               and job.position > $4::bigint and job.position <= lane.cursor
+               and job.worker_id is null and job.task = any ($3::text[])
+             order by job.position
+             limit 1
+         ) as first
+),
+live as (
+    select min(first.position) as position
+    from lane
+         cross join lateral (
+             select job.position
+             from :"schema".job
+             where job.queue = lane.queue and job.priority = lane.priority
+               and job.position > $4::bigint
+             order by job.position
+             limit 1
+         ) as first
+)
+select null as queue, live.position as position, last_value as newest,
+       pg_snapshot_xmin(snapshot)::text::bigint as oldest,
+       pg_snapshot_xmax(snapshot)::text::bigint as following
+from live, :"schema".position_seq, pg_current_snapshot() as snapshot
+union all
+select queue, min(position), null, null, null from passed group by queue

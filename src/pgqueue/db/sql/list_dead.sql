@@ -1,0 +1,14 @@
+-- A page of dead letters, newest first.
+-- $1 queue, $2 task, $3 a part of the reason; null: any. $4 below this id, $5 how many.
+-- needs: the primary key of dead
+-- locks: nothing
+select id, 'dead' as state, queue, task, args, priority, run_at, enqueued_at, claimed_at,
+       finished_at, attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata,
+       errors, worker_id, reason
+from :"schema".dead
+where ($1::text is null or queue = $1::text)
+  and ($2::text is null or task = $2::text)
+  and ($3::text is null or strpos(lower(reason), lower($3::text)) > 0)
+  and id < $4::bigint
+order by id desc
+limit $5::bigint

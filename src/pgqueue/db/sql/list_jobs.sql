@@ -1,0 +1,15 @@
+-- A page of jobs, newest first: of all states, or of a final one.
+-- $1 state, $2 queue, $3 task, $4 tag; null: any. $5 below this id, $6 how many.
+-- needs: the primary keys of job and dead, history_id (merged from their ends)
+-- locks: nothing
+select id, state, queue, task, args, priority, run_at, enqueued_at, claimed_at, finished_at,
+       attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors,
+       worker_id, reason
+from :"schema".jobs
+where ($1::text is null or finished_at is not null and state = $1::text)
+  and ($2::text is null or queue = $2::text)
+  and ($3::text is null or task = $3::text)
+  and ($4::text is null or tags @> array[$4::text])
+  and id < $5::bigint
+order by id desc
+limit $6::bigint

@@ -1,0 +1,33 @@
+-- A page of running jobs, newest first: among the first of each queue and priority, where claims take.
+-- $1 queue, $2 task, $3 tag; null: any. $4 below this id, $5 how many, $6 how many of each queue and
+-- priority to look at.
+-- needs: job_ready (a probe for each queue, then one for each of its priorities)
+-- locks: nothing
+with recursive name (queue) as (
+    (select queue from :"schema".job where position is not null order by queue limit 1)
+    union all
+    select (select job.queue from :"schema".job
+            where job.position is not null and job.queue > name.queue
+            order by job.queue limit 1)
+    from name
+    where name.queue is not null
+)
+select first.id, 'running' as state, first.queue, task, args, priority, run_at, enqueued_at,
+       claimed_at, null::timestamptz as finished_at, attempt, max_attempts, crash_count,
+       timeout_seconds, unique_key, tags, metadata, errors, worker_id, null::text as reason
+from name
+     cross join generate_series(0, 9) as p (number)
+     cross join lateral (
+         select *
+         from :"schema".job
+         where job.queue = name.queue and job.priority = p.number and job.position is not null
+         order by job.position
+         limit $6::bigint
+     ) as first
+where first.worker_id is not null
+  and ($1::text is null or name.queue = $1::text)
+  and ($2::text is null or first.task = $2::text)
+  and ($3::text is null or first.tags @> array[$3::text])
+  and first.id < $4::bigint
+order by first.id desc
+limit $5::bigint

@@ -1,0 +1,18 @@
+-- A page of jobs that wait, newest first.
+-- $1 state: pending, scheduled or blocked. $2 queue, $3 task, $4 tag; null: any. $5 below this id,
+-- $6 how many.
+-- needs: the primary key of job, or job_ready or job_scheduled where such jobs are few
+-- locks: nothing
+select id, $1::text as state, queue, task, args, priority, run_at, enqueued_at, claimed_at,
+       null::timestamptz as finished_at, attempt, max_attempts, crash_count, timeout_seconds,
+       unique_key, tags, metadata, errors, worker_id, null::text as reason
+from :"schema".job
+where ($1::text = 'pending' and position is not null and worker_id is null
+       or $1::text = 'scheduled' and position is null and run_at < 'infinity'
+       or $1::text = 'blocked' and position is null and run_at = 'infinity')
+  and ($2::text is null or queue = $2::text)
+  and ($3::text is null or task = $3::text)
+  and ($4::text is null or tags @> array[$4::text])
+  and id < $5::bigint
+order by id desc
+limit $6::bigint

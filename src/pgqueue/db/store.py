@@ -1,0 +1,190 @@
+"""One async method a statement of the worker, over the links of its roles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.db.statements import statement
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+    from pgqueue.db.link import Link
+
+__all__ = ["Store"]
+
+ERRORS_KEPT = 20
+
+
+class Store:
+    """The statements of one schema on one link."""
+
+    def __init__(self, link: Link, schema: str) -> None:
+        self.link = link
+        self.schema = schema
+        self._sql: dict[str, str] = {}
+
+    def sql(self, name: str) -> str:
+        """Return a statement's text for this schema."""
+        text = self._sql.get(name)
+        if text is None:
+            text = self._sql[name] = statement(name, self.schema)
+        return text
+
+    async def _rows(self, name: str, *args: Any) -> list[Record]:
+        return await self.link.fetch(self.sql(name), *args)
+
+    # -- the claimer's
+
+    async def claim(
+        self,
+        queues: Sequence[str],
+        quotas: Sequence[int],
+        cursors: Sequence[int],
+        tasks: Sequence[str],
+        limit: int,
+        worker: int,
+        token: int,
+    ) -> list[Record]:
+        """Take up to ``limit`` ready jobs."""
+        return await self._rows("claim_jobs", queues, quotas, cursors, tasks, limit, worker, token)
+
+    async def raise_flags(self, queues: Sequence[str]) -> None:
+        """Ask for notifications on these queues."""
+        await self._rows("raise_flags", queues)
+
+    async def lower_flags(self, queues: Sequence[str]) -> None:
+        """Ask for none on these queues."""
+        await self._rows("lower_flags", queues)
+
+    async def unknown_tasks(
+        self, queues: Sequence[str], tasks: Sequence[str]
+    ) -> list[tuple[str, str, int]]:
+        """Return queue, task and count of what waits there for somebody else."""
+        rows = await self._rows("find_unknown_tasks", queues, tasks)
+        return [(row["queue"], row["task"], row["jobs"]) for row in rows]
+
+    # -- the completer's
+
+    async def finish(
+        self, ids: Sequence[int], tokens: Sequence[int], state: str
+    ) -> list[int] | None:
+        """Move jobs to history; None if every receipt was good, else the ids that were."""
+        good = (await self._rows("finish_jobs", ids, tokens, state))[0][0]
+        return good if good is not None or not ids else None
+
+    async def give_back(
+        self,
+        ids: Sequence[int],
+        tokens: Sequence[int],
+        delays: Sequence[float | None],
+        changes: Sequence[int],
+        errors: Sequence[str | None],
+    ) -> list[int]:
+        """Give jobs back; return the ids whose receipt was good."""
+        rows = await self._rows("return_jobs", ids, tokens, delays, changes, errors, ERRORS_KEPT)
+        return [row["id"] for row in rows]
+
+    async def bury(
+        self,
+        ids: Sequence[int],
+        tokens: Sequence[int],
+        reasons: Sequence[str],
+        errors: Sequence[str | None],
+    ) -> list[int]:
+        """Move jobs to the dead letters; return the ids whose receipt was good."""
+        rows = await self._rows("bury_jobs", ids, tokens, reasons, errors, ERRORS_KEPT)
+        return [row["id"] for row in rows]
+
+    async def finished(self, ids: Sequence[int], tokens: Sequence[int]) -> set[int]:
+        """Return those that these receipts finished already."""
+        rows = await self._rows("find_finished", ids, tokens)
+        return {row["id"] for row in rows}
+
+    async def expose(self, job_id: int, token: int) -> bool:
+        """Mark a job as the one to blame for a crash; False if its receipt is not good."""
+        return bool(await self._rows("expose_job", job_id, token))
+
+    async def ensure_history(self) -> None:
+        """Make the partitions that a completion missed."""
+        await self._rows("ensure_history")
+
+    # -- the promoter's
+
+    async def promote(self, limit: int, since: Any) -> list[Record]:
+        """Make due jobs ready; return queue and run_at of each."""
+        return await self._rows("promote_jobs", limit, since)
+
+    async def wake(self, queues: Sequence[str]) -> None:
+        """Wake workers that wait for these queues."""
+        await self._rows("wake_queues", queues)
+
+    async def lock_lost(
+        self, connection: Connection, worker: int, *, vanished: bool
+    ) -> list[Record]:
+        """Take a lost worker for rescue, within a transaction; empty if it is not lost any more."""
+        return await connection.fetch(self.sql("lock_lost_worker"), worker, vanished)
+
+    async def lock_children(
+        self, connection: Connection, supervisor: int, pid: int
+    ) -> list[Record]:
+        """Take the workers of a child that ended for rescue, within a transaction."""
+        return await connection.fetch(self.sql("lock_children"), supervisor, pid)
+
+    async def rescue(
+        self, connection: Connection, worker: int, *, crash_cap: int, error: str
+    ) -> list[Record]:
+        """Give back what a lost worker held and take it off the list, within a transaction."""
+        await connection.execute(self.sql("read_all_rows"))
+        rows = await connection.fetch(
+            self.sql("rescue_jobs"), worker, crash_cap, ERRORS_KEPT, error
+        )
+        await connection.execute(self.sql("remove_worker"), worker)
+        return rows
+
+    async def rewind(self, queues: Sequence[str], positions: Sequence[int]) -> None:
+        """Tell workers that jobs are ready again at old positions."""
+        await self._rows("rewind_queues", queues, positions)
+
+    # -- the heartbeat's and the duties'
+
+    async def register(self, *values: Any) -> None:
+        """Enter a worker; see register_worker.sql for the values."""
+        await self._rows("register_worker", *values)
+
+    async def own_session(self) -> tuple[int, Any]:
+        """Return pid and start of this session."""
+        row = (await self._rows("own_session"))[0]
+        return row["pid"], row["backend_start"]
+
+    async def renew(self, *values: Any) -> Record:
+        """Renew the lease; see renew_lease.sql for the values and the answer."""
+        return (await self._rows("renew_lease", *values))[0]
+
+    async def remove_worker(self, worker: int) -> None:
+        """Take a worker off the list."""
+        await self._rows("remove_worker", worker)
+
+    async def take_duty(self, name: str, every: float) -> bool:
+        """True if this worker is the one to do it now."""
+        return bool(await self._rows("take_duty", name, every))
+
+    async def release_claim(self, worker: int, token: int) -> list[Record]:
+        """Give back what a claim took whose answer was lost; return queue and position of each."""
+        return await self._rows("release_claim", worker, token)
+
+    async def find_passed(
+        self, queues: Sequence[str], cursors: Sequence[int], tasks: Sequence[str], floor: int
+    ) -> list[Record]:
+        """Return what the cursors have passed; see find_passed.sql."""
+        return await self._rows("find_passed", queues, cursors, tasks, floor)
+
+    async def orphans(self) -> list[int]:
+        """Return unregistered workers that hold jobs."""
+        return [row[0] for row in await self._rows("find_orphans")]
+
+    async def keep_history(self, retention: float) -> tuple[int, int]:
+        """Make partitions to come, drop those past retention; return how many of each."""
+        row = (await self._rows("keep_history", retention))[0]
+        return row["made"], row["dropped"]

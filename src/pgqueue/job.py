@@ -1,0 +1,160 @@
+"""A job as a value: what is enqueued, what comes back, and the states with their allowed moves."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from pgqueue.config import (
+    check_max_attempts,
+    check_moment,
+    check_priority,
+    check_queue,
+    check_seconds,
+    check_text,
+)
+from pgqueue.errors import ConfigError, nearest
+
+__all__ = ["MOVES", "Enqueued", "JobState", "NewJob", "Options", "check_options", "document"]
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands. ``blocked`` is kept for jobs that wait for a limit or for other jobs."""
+
+    SCHEDULED = "scheduled"
+    BLOCKED = "blocked"
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+    @property
+    def is_final(self) -> bool:
+        """True once nothing but an operator moves the job again."""
+        return self in (JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD)
+
+
+MOVES: Mapping[JobState, frozenset[JobState]] = {
+    JobState.SCHEDULED: frozenset({JobState.PENDING, JobState.CANCELLED}),
+    JobState.BLOCKED: frozenset({JobState.PENDING, JobState.SCHEDULED, JobState.CANCELLED}),
+    JobState.PENDING: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset(
+        {
+            JobState.COMPLETED,
+            JobState.SCHEDULED,
+            JobState.PENDING,
+            JobState.DEAD,
+            JobState.CANCELLED,
+        }
+    ),
+    JobState.COMPLETED: frozenset(),
+    JobState.CANCELLED: frozenset({JobState.PENDING}),
+    JobState.DEAD: frozenset({JobState.PENDING}),
+}
+"""Allowed moves. Those out of ``dead`` and ``cancelled`` are an operator's: redrive and retry."""
+
+
+class Options(TypedDict, total=False):
+    """How a job is to be run; the same keys in single, bulk and by-name enqueue."""
+
+    queue: str
+    priority: int
+    delay: float | timedelta
+    run_at: datetime
+    max_attempts: int
+    timeout: float | timedelta | None
+    unique_key: str | None
+    tags: Iterable[str]
+    metadata: Mapping[str, Any]
+
+
+_KNOWN = tuple(Options.__annotations__)
+
+
+def check_options(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return the options checked, as they stand in the job's document; refuse what is wrong."""
+    out: dict[str, Any] = {}
+    for name, value in options.items():
+        match name:
+            case "queue":
+                out[name] = check_queue(value)
+            case "priority":
+                out[name] = check_priority(value)
+            case "max_attempts":
+                out[name] = check_max_attempts(value)
+            case "delay":
+                out[name] = check_seconds(value, "delay")
+            case "run_at":
+                out[name] = check_moment(value, "run_at").isoformat()
+            case "timeout":
+                out[name] = None if value is None else check_seconds(value, "timeout", least=0.001)
+            case "unique_key":
+                out[name] = None if value is None else check_text(value, "unique_key", longest=500)
+            case "tags":
+                out[name] = _tags(value)
+            case "metadata":
+                out[name] = _metadata(value)
+            case _:
+                raise ConfigError(f'unknown option "{name}"{nearest(name, _KNOWN)}')
+    if "delay" in out and "run_at" in out:
+        raise ConfigError("give delay or run_at, not both")
+    return out
+
+
+def _tags(value: object) -> list[str]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigError(f"tags must be a list of strings, got {value!r}")
+    tags: list[str] = []
+    for tag in value:  # pyright: ignore[reportUnknownVariableType]
+        if len(tags) == 100:
+            raise ConfigError("tags must be at most 100")
+        tags.append(check_text(tag, "tag", longest=200))
+    return tags
+
+
+def _metadata(value: object) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"metadata must be a mapping, got {value!r}")
+    from pgqueue.payload import encode_untyped
+
+    loaded: dict[str, Any] = json.loads(encode_untyped(value, max_bytes=65536))  # pyright: ignore[reportUnknownArgumentType]
+    return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be enqueued: the task's name, its checked arguments as JSON text, its options."""
+
+    task: str
+    args: str
+    options: Mapping[str, Any]
+
+    def using(self, **options: Any) -> NewJob:
+        """Return the same job with other options."""
+        changed = check_options(options)
+        merged = {**self.options, **changed}
+        if "delay" in changed:
+            merged.pop("run_at", None)
+        if "run_at" in changed:
+            merged.pop("delay", None)
+        return replace(self, options=merged)
+
+
+def document(job: NewJob, encode: Any = json.JSONEncoder(ensure_ascii=True).encode) -> str:
+    """Return the JSON document that the enqueue function takes."""
+    rest = encode(job.options)
+    return f'{{"task":{encode(job.task)},"args":{job.args}{"," + rest[1:] if job.options else "}"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of an enqueue: the job's id, and whether a live one with its key was there."""
+
+    id: int
+    duplicate: bool
+    state: JobState

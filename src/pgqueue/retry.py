@@ -1,0 +1,72 @@
+"""Backoff policies: (attempt, error) -> seconds to wait, or None to give up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pgqueue.config import LONGEST_DELAY, check_seconds
+from pgqueue.errors import ConfigError
+
+__all__ = ["Backoff", "RetryPolicy", "delay_of"]
+
+RetryPolicy = Callable[[int, BaseException], "float | timedelta | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with jitter: ``base * factor ** (attempt - 1)``, at most ``cap`` seconds.
+
+    Each delay is spread evenly over ``1 - jitter`` to ``1 + jitter`` times that, and stays within
+    0 and ``cap`` for any attempt number. Errors of the types in ``give_up_on`` are not tried again;
+    with ``only_on``, all others are not.
+    """
+
+    base: float = 1.0
+    factor: float = 2.0
+    cap: float = 3600.0
+    jitter: float = 0.2
+    give_up_on: tuple[type[BaseException], ...] = ()
+    only_on: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_seconds(self.base, "base")
+        check_seconds(self.cap, "cap")
+        if not 1.0 <= self.factor <= 1000.0:
+            raise ConfigError(f"factor must be from 1 to 1000, got {self.factor!r}")
+        if not 0.0 <= self.jitter <= 1.0:
+            raise ConfigError(f"jitter must be from 0 to 1, got {self.jitter!r}")
+        for name in ("give_up_on", "only_on"):
+            for kind in getattr(self, name):
+                if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                    raise ConfigError(f"{name} must hold exception types, got {kind!r}")
+
+    def __call__(self, attempt: int, error: BaseException) -> float | None:
+        if isinstance(error, self.give_up_on):
+            return None
+        if self.only_on and not isinstance(error, self.only_on):
+            return None
+        return self.delay(attempt)
+
+    def delay(self, attempt: int, rand: Callable[[], float] = random.random) -> float:
+        """Return the seconds to wait after ``attempt`` (1 for the first)."""
+        exponent = min(max(attempt - 1, 0), 1100)
+        try:
+            full = self.base * self.factor**exponent
+        except OverflowError:
+            full = self.cap
+        full = min(full, self.cap)
+        return min(self.cap, max(0.0, full * (1.0 + self.jitter * (2.0 * rand() - 1.0))))
+
+
+def delay_of(policy: RetryPolicy, attempt: int, error: BaseException) -> float | None:
+    """Ask a policy, user code that it is: a wrong answer or an error of its own means the default."""
+    try:
+        answer = policy(attempt, error)
+        if answer is None:
+            return None
+        return min(max(check_seconds(answer, "retry delay"), 0.0), LONGEST_DELAY)
+    except Exception:
+        return Backoff().delay(attempt)

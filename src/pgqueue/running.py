@@ -1,0 +1,183 @@
+"""The job that a task is running for: what it may ask, and the transaction that completes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from pgqueue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+    from psycopg import Connection as SyncConnection
+
+__all__ = ["JobTransaction", "RunningJob", "Transactions"]
+
+
+class Transactions(Protocol):
+    """Begins and ends the transactions that complete jobs."""
+
+    async def abegin(self) -> tuple[Any, Connection]: ...
+
+    async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+
+    def begin(self) -> tuple[Any, SyncConnection[Any]]: ...
+
+    def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+
+
+class RunningJob:
+    """The job behind a running task: annotate a parameter with this class to receive it."""
+
+    __slots__ = ("_cancelled", "_completed", "_is_async", "_record", "_token", "_transactions")
+
+    def __init__(
+        self, record: Record, token: int, transactions: Transactions, *, is_async: bool
+    ) -> None:
+        self._record = record
+        self._token = token
+        self._transactions = transactions
+        self._is_async = is_async
+        self._cancelled = False
+        self._completed = False
+
+    def __repr__(self) -> str:
+        return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
+
+    @property
+    def id(self) -> int:
+        """The job's id, the same for all its attempts."""
+        return self._record["id"]  # type: ignore[no-any-return]
+
+    @property
+    def token(self) -> int:
+        """The random token of this claim."""
+        return self._token
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self._record["task"]  # type: ignore[no-any-return]
+
+    @property
+    def queue(self) -> str:
+        """The queue it came from."""
+        return self._record["queue"]  # type: ignore[no-any-return]
+
+    @property
+    def priority(self) -> int:
+        """0 (first) to 9 (last)."""
+        return self._record["priority"]  # type: ignore[no-any-return]
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt."""
+        return self._record["attempt"]  # type: ignore[no-any-return]
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts it gets; those that a crash ended do not count."""
+        return self._record["max_attempts"]  # type: ignore[no-any-return]
+
+    @property
+    def crash_count(self) -> int:
+        """How many times its worker died while it ran."""
+        return self._record["crash_count"]  # type: ignore[no-any-return]
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """When it was enqueued, by the database's clock."""
+        return self._record["enqueued_at"]  # type: ignore[no-any-return]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags it was enqueued with."""
+        return tuple(self._record["tags"] or ())
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The metadata it was enqueued with."""
+        text = self._record["metadata"]
+        return {} if text is None else msgspec.json.decode(text)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once this attempt should end: cancelled, timed out, lease lost, or worker stopping.
+
+        An async task is cancelled besides; a task in a thread should look here now and then.
+        """
+        return self._cancelled
+
+    @property
+    def is_completed(self) -> bool:
+        """True once ``transaction()`` has committed."""
+        return self._completed
+
+    def transaction(self) -> JobTransaction:
+        """Begin a transaction whose commit also completes this job: both, or neither.
+
+        In an async task: ``async with job.transaction() as tx``, an asyncpg connection. In a task
+        that runs in a thread: ``with job.transaction() as tx``, a psycopg connection (the extra
+        ``psycopg``). Leaving the block raises LeaseLost, and rolls everything back, if this attempt
+        no longer owns the job. An exception inside the block rolls back and passes through.
+        """
+        return JobTransaction(self, self._transactions, is_async=self._is_async)
+
+    def mark_cancelled(self) -> None:
+        """Note that this attempt should end."""
+        self._cancelled = True
+
+    def mark_completed(self) -> None:
+        """Note that its transaction has committed."""
+        self._completed = True
+
+
+class JobTransaction:
+    """The context manager behind ``RunningJob.transaction()``."""
+
+    __slots__ = ("_handle", "_is_async", "_job", "_transactions")
+
+    def __init__(self, job: RunningJob, transactions: Transactions, *, is_async: bool) -> None:
+        self._job = job
+        self._transactions = transactions
+        self._is_async = is_async
+        self._handle: Any = None
+
+    def _check(self, *, asynchronous: bool) -> None:
+        if asynchronous is not self._is_async:
+            right = "async with" if self._is_async else "with"
+            raise ConfigError(f"in this task, write: {right} job.transaction() as tx")
+        if self._job.is_completed:
+            raise ConfigError(f"job {self._job.id} is completed already; one transaction() does it")
+        if self._handle is not None:
+            raise ConfigError("this transaction was entered already; call job.transaction() anew")
+
+    async def __aenter__(self) -> Connection:
+        self._check(asynchronous=True)
+        self._handle, connection = await self._transactions.abegin()
+        return connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._transactions.aend(self._handle, self._job, error)
+
+    def __enter__(self) -> SyncConnection[Any]:
+        self._check(asynchronous=False)
+        self._handle, connection = self._transactions.begin()
+        return connection
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._transactions.end(self._handle, self._job, error)

@@ -1,0 +1,255 @@
+"""A task: a function with a stable name, called as before, enqueued as a job."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+
+from pgqueue.config import check_seconds, check_task_name
+from pgqueue.errors import ConfigError, UnknownTask, nearest
+from pgqueue.job import Enqueued, NewJob, check_options
+from pgqueue.payload import Payload, injected
+from pgqueue.retry import Backoff, RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["BoundTask", "Enqueuer", "Registry", "Task"]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Enqueuer(Protocol):
+    """What a task needs of its app: a way into the database."""
+
+    def enqueue_jobs(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]: ...
+
+    async def aenqueue_jobs(
+        self, jobs: Sequence[NewJob], connection: object | None
+    ) -> list[Enqueued]: ...
+
+
+class Task(Generic[P, R_co]):
+    """A function that jobs call.
+
+    Calling the task calls the function, as in a plain unit test. ``enqueue`` and ``aenqueue`` take
+    the same arguments, check them against the signature, and make a job of them.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., R_co],
+        *,
+        app: Enqueuer,
+        name: str,
+        job_class: type,
+        options: Mapping[str, Any],
+        timeout: float | None,
+        retry: RetryPolicy,
+        max_args_bytes: int,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.options = dict(options)
+        self.timeout = timeout
+        self.retry = retry
+        self.is_async = _is_async(function)
+        self._app = app
+        self._job_class = job_class
+        self._max_args_bytes = max_args_bytes
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    @functools.cached_property
+    def job_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that receive the RunningJob."""
+        return tuple(injected(self.function, self._job_class))
+
+    @functools.cached_property
+    def payload(self) -> Payload:
+        """How the arguments become JSON and come back."""
+        return Payload(
+            self.function,
+            name=self.name,
+            inject=frozenset(self.job_parameters),
+            max_bytes=self._max_args_bytes,
+        )
+
+    @property
+    def queue(self) -> str:
+        """The queue its jobs go to unless ``using(queue=...)`` says otherwise."""
+        return self.options["queue"]
+
+    def job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return the job as a value, for ``app.enqueue_many``.
+
+        Raises PayloadError if the arguments do not fit the signature or cannot be stored.
+        """
+        return NewJob(self.name, self.payload.encode(args, kwargs), self.options)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue a job, and return its id, once it is committed.
+
+        For code that does not run in an event loop; there, it raises SyncInAsync: use ``aenqueue``.
+        """
+        return self._app.enqueue_jobs((self.job(*args, **kwargs),), None)[0]
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue a job from async code, and return its id, once it is committed."""
+        return (await self._app.aenqueue_jobs((self.job(*args, **kwargs),), None))[0]
+
+    def using(
+        self,
+        *,
+        connection: object | None = None,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: float | timedelta | None = None,
+        run_at: datetime | None = None,
+        max_attempts: int | None = None,
+        timeout: float | timedelta | None = None,
+        unique_key: str | None = None,
+        tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> BoundTask[P]:
+        """Return this task with options for the jobs it enqueues; None leaves one as it is.
+
+        ``connection``: enqueue in the transaction of this connection, which stays the caller's.
+        ``priority``: 0 (first) to 9. ``delay``: seconds or timedelta from now, by the database's
+        clock. ``run_at``: an aware datetime. ``timeout``: seconds an attempt may take.
+        ``unique_key``: while a job with it is alive, enqueue returns that one as a duplicate.
+        """
+        given: dict[str, Any] = {
+            "queue": queue,
+            "priority": priority,
+            "delay": delay,
+            "run_at": run_at,
+            "max_attempts": max_attempts,
+            "timeout": timeout,
+            "unique_key": unique_key,
+            "tags": tags,
+            "metadata": metadata,
+        }
+        checked = check_options({k: v for k, v in given.items() if v is not None})
+        return BoundTask(self, {**self.options, **checked}, connection)
+
+    @property
+    def enqueuer(self) -> Enqueuer:
+        """The app that this task belongs to."""
+        return self._app
+
+
+class BoundTask(Generic[P]):
+    """A task with options: what ``using`` returns."""
+
+    __slots__ = ("_connection", "_options", "_task")
+
+    def __init__(
+        self, task: Task[P, Any], options: Mapping[str, Any], connection: object | None
+    ) -> None:
+        self._task = task
+        self._options = options
+        self._connection = connection
+
+    def job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+        """Return the job as a value, for ``app.enqueue_many``."""
+        return NewJob(self._task.name, self._task.payload.encode(args, kwargs), self._options)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue a job; with ``connection``, in its transaction."""
+        job = self.job(*args, **kwargs)
+        return self._task.enqueuer.enqueue_jobs((job,), self._connection)[0]
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+        """Enqueue a job from async code; with ``connection``, in its transaction."""
+        job = self.job(*args, **kwargs)
+        return (await self._task.enqueuer.aenqueue_jobs((job,), self._connection))[0]
+
+
+class Registry:
+    """The tasks of an app, by name: the only names that a row can call."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task[..., Any]] = {}
+
+    def add(self, task: Task[..., Any]) -> None:
+        """Enter a task; two of one name are refused, the same function again is not."""
+        other = self._tasks.get(task.name)
+        if other is not None and _origin(other.function) != _origin(task.function):
+            raise ConfigError(
+                f'two tasks are named "{task.name}": {_origin(other.function)} and '
+                f"{_origin(task.function)}; give one @app.task(name=...)"
+            )
+        self._tasks[task.name] = task
+
+    def get(self, name: str) -> Task[..., Any]:
+        """Return the task of that name, or raise UnknownTask with the nearest one."""
+        task = self._tasks.get(name)
+        if task is None:
+            raise UnknownTask(f'no task is named "{name}"{nearest(name, self._tasks)}')
+        return task
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks
+
+    def __iter__(self) -> Iterator[Task[..., Any]]:
+        return iter(self._tasks.values())
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+
+def _origin(function: Callable[..., Any]) -> str:
+    module = getattr(function, "__module__", "?")
+    return f"{module}.{getattr(function, '__qualname__', repr(function))}"
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004  (the method, not whether it is there)
+    )
+
+
+def make_task(
+    function: Callable[..., Any],
+    *,
+    app: Enqueuer,
+    job_class: type,
+    max_args_bytes: int,
+    name: str | None,
+    timeout: float | timedelta | None,
+    retry: RetryPolicy | None,
+    options: Mapping[str, Any],
+) -> Task[..., Any]:
+    """Check what the decorator was given, and make the task."""
+    if not callable(function):
+        raise ConfigError(f"a task must be a function, got {function!r}")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise ConfigError(f"{_origin(function)} is a generator; a task must return, not yield")
+    if name is None:
+        name = getattr(function, "__name__", None)
+        if name is None or name == "<lambda>":
+            raise ConfigError(f"{function!r} has no name of its own; give @app.task(name=...)")
+    if retry is not None and not callable(retry):
+        raise ConfigError(
+            f"retry must be a Backoff or a function (attempt, error) -> seconds or None, got {retry!r}"
+        )
+    return Task(
+        function,
+        app=app,
+        name=check_task_name(name),
+        job_class=job_class,
+        options=options,
+        timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
+        retry=Backoff() if retry is None else retry,
+        max_args_bytes=max_args_bytes,
+    )

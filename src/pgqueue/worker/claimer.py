@@ -1,0 +1,425 @@
+"""Waits for room and for a reason, and claims a batch.
+
+A reason is a notification, a poll that is due, a due job, or a queue that still had more. A queue
+whose claim comes back short is looked at again from where its cursor stood a moment ago; when that
+finds nothing, its flag goes up, it is claimed once more, and then looked at ever less often for a
+second: that covers enqueues that read the flag before it was up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.link import Patience
+from pgqueue.db.store import Store
+from pgqueue.errors import OutcomeUnknown, PgQueueError
+from pgqueue.outcome import RELEASED
+from pgqueue.worker.completer import Completer
+from pgqueue.worker.cursor import Cursors
+from pgqueue.worker.runner import Runner, entry_of
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Claimer"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_LAG_NEAR = 0.25
+_LAG_FAR = 2.0
+_LAG_EVERY = 0.5
+_LAG_SPACING = 0.02
+_LAG_SHARE = 10
+_FLAGS_EVERY = 3
+_FULL_BEFORE_LOWER = 0.2
+_AHEAD = 0.1
+_TAKE_BACK_AFTER = 1.0
+_AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
+_REPORT_EVERY = 60.0
+
+
+class _Lane:
+    """What the claimer knows of one queue."""
+
+    __slots__ = ("flag", "full_since", "hot", "looks", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hot = True  # it may have work: look at it in the next claim
+        self.full_since: float | None = None
+        self.flag: bool | None = None  # whether its waiting flag is up, as far as we know
+        self.looks: list[float] = []  # moments of the looks that are still to come, latest first
+
+
+class Claimer:
+    """Claims jobs for the runner."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lock: asyncio.Lock,
+        queues: Sequence[str],
+        tasks: Sequence[str],
+        settings: WorkerSettings,
+        runner: Runner,
+        completer: Completer,
+        worker_id: Callable[[], int | None],
+        on_limit: Callable[[], None],
+        on_unknown: Callable[[int, int], None],
+    ) -> None:
+        self._store = store
+        self._lock = lock
+        self._lanes = {name: _Lane(name) for name in queues}
+        self._order = list(queues)
+        self._tasks = list(tasks)
+        self._settings = settings
+        self._runner = runner
+        self._completer = completer
+        self._worker_id = worker_id
+        self._on_limit = on_limit
+        self._on_unknown = on_unknown
+        self._cursors = Cursors(queues)
+        self._bell = asyncio.Event()
+        self._room = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._away = False
+        self._poll_at = 0.0
+        self._polls = 0
+        self._lag_at = 0.0
+        self._report_at = time.monotonic() + _REPORT_EVERY / 6
+        self._reported: set[tuple[str, str]] = set()
+        self._rate = 0.0
+        self._rate_at = time.monotonic()
+        self._rate_finished = 0
+        self.claims = 0
+        self.claimed = 0
+
+    # -- bells
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._task = asyncio.create_task(self._loop(), name="pgqueue claimer")
+
+    def on_room(self) -> None:
+        """The runner can take more."""
+        self._room.set()
+
+    def on_ready(self, queues: Iterable[str]) -> None:
+        """These queues have work."""
+        for name in queues:
+            lane = self._lanes.get(name)
+            if lane is not None:
+                lane.hot = True
+        self._bell.set()
+
+    def on_rewind(self, queue: str, position: int) -> None:
+        """A job is ready again at an old position."""
+        self._cursors.rewind(queue, position)
+        self.on_ready((queue,))
+
+    def look_everywhere(self) -> None:
+        """Anything may have been missed while we could not listen: look at all queues."""
+        for lane in self._lanes.values():
+            lane.flag = None
+        self.on_ready(self._order)
+
+    def cursors(self) -> list[int]:
+        """Return where the claims of each queue go on from, ten for each."""
+        return self._cursors.now(self._order)
+
+    async def stop(self) -> None:
+        """Stop claiming; a claim that is on its way is waited for, and its jobs given back."""
+        self._stopping = True
+        self._bell.set()
+        self._room.set()
+        if self._task is not None:
+            _, pending = await asyncio.wait([self._task], timeout=self._settings.deadline)
+            for task in pending:
+                task.cancel()
+            if pending:
+                await asyncio.wait(pending)
+            self._task = None
+
+    # -- the loop
+
+    async def _loop(self) -> None:
+        patience = Patience()
+        while not self._stopping:
+            try:
+                await self._turn()
+                patience.reset()
+                if self._away:
+                    self._away = False
+                    log.info("claiming again")
+                    self.look_everywhere()
+            except PgQueueError as exc:
+                if not self._away:
+                    self._away = True
+                    log.warning("claiming waits for the database: %s", exc)
+                await asyncio.sleep(patience.delay())
+
+    async def _turn(self) -> None:
+        """Wait until there is room and a reason, then claim."""
+        if self._completer.is_full:
+            await self._completer.wait_room()
+        if not await self._wait_room():
+            return
+        lanes = await self._wait_reason()
+        room = self._room_now()
+        if self._stopping or room <= 0:
+            return
+        if time.monotonic() >= self._poll_at:
+            await self._poll(room)
+        else:
+            await self._claim(lanes, room)
+
+    def _room_now(self) -> int:
+        """How many jobs the runner can take."""
+        room = self._runner.free + self._ahead()
+        if self._settings.max_jobs is not None:
+            room = min(room, self._settings.max_jobs - self.claimed)
+        return room
+
+    async def _wait_room(self) -> bool:
+        """Return True once there is room for a batch worth claiming, False when stopping."""
+        while not self._stopping:
+            ahead = self._ahead()
+            low = ahead // 2
+            if self._runner.buffered <= low and self._room_now() > 0:
+                return True
+            if self._settings.max_jobs is not None and self.claimed >= self._settings.max_jobs:
+                self._on_limit()
+            self._room.clear()
+            self._runner.tell_when(low)
+            try:
+                async with asyncio.timeout(_TAKE_BACK_AFTER):
+                    await self._room.wait()
+            except TimeoutError:
+                self._take_back()
+        return False
+
+    def _ahead(self) -> int:
+        """How many jobs to claim ahead of free slots: what is done in a tenth of a second."""
+        now = time.monotonic()
+        span = now - self._rate_at
+        if span >= 0.02:
+            finished = self._runner.finished
+            rate = (finished - self._rate_finished) / span
+            weight = min(1.0, span / 0.2)
+            self._rate += (rate - self._rate) * weight
+            self._rate_at = now
+            self._rate_finished = finished
+        if self._settings.max_prefetch == 0:
+            return 0
+        ahead = int(self._rate * _AHEAD)
+        return min(ahead, self._settings.max_prefetch) if ahead > 1 else 0
+
+    def _take_back(self) -> None:
+        """Give back what has waited too long for a slot: the jobs turned out to be long ones."""
+        taken = self._runner.take_back(_TAKE_BACK_AFTER)
+        for record, token in taken:
+            self._completer.add(entry_of(record, token, RELEASED))
+        if taken:
+            self._rate = 0.0
+            log.debug("gave back %d jobs that no slot came free for", len(taken))
+
+    async def _wait_reason(self) -> list[_Lane]:
+        """Return the queues to look at, once there is a reason to."""
+        while not self._stopping:
+            now = time.monotonic()
+            hot: list[_Lane] = []
+            next_look = self._poll_at
+            for lane in self._lanes.values():
+                while lane.looks and lane.looks[-1] <= now:
+                    lane.looks.pop()
+                    lane.hot = True
+                if lane.hot:
+                    hot.append(lane)
+                elif lane.looks:
+                    next_look = min(next_look, lane.looks[-1])
+            if hot or next_look <= now:
+                return hot or list(self._lanes.values())
+            self._bell.clear()
+            try:
+                async with asyncio.timeout(next_look - now):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+        return []
+
+    async def _claim(self, lanes: list[_Lane], room: int) -> None:
+        """Claim from the cursors; look back where that came up short."""
+        now = time.monotonic()
+        self._cursors.remember(now)
+        names = self._turned([lane.name for lane in lanes])
+        cursors = self._cursors.heads(names)
+        if now >= self._lag_at + _LAG_EVERY and any(lane.full_since is not None for lane in lanes):
+            # A queue that is never short would never be looked back on.
+            cursors = self._cursors.lagging(names, now, _LAG_NEAR)
+            self._lag_at = now + _LAG_SPACING
+        for lane in lanes:
+            lane.hot = False  # before the claim: a bell that rings meanwhile counts
+        counts, quota = await self._take(names, cursors, room)
+        short: list[_Lane] = []
+        for lane in lanes:
+            if counts[lane.name] < quota:
+                lane.full_since = None
+                short.append(lane)
+                continue
+            lane.hot = True
+            if lane.full_since is None:
+                lane.full_since = now
+        await self._lower([lane for lane in lanes if lane.full_since is not None], now)
+        if not short or self._stopping:
+            return
+        room = self._room_now()
+        if room > 0:
+            await self._look_back(short, room)
+        else:
+            for lane in short:
+                lane.hot = True
+
+    async def _look_back(self, lanes: list[_Lane], room: int) -> None:
+        """Claim from where the cursors stood a moment ago; what finds nothing goes quiet."""
+        now = time.monotonic()
+        if now < self._lag_at:
+            for lane in lanes:
+                if not lane.looks or lane.looks[-1] > self._lag_at:
+                    lane.looks.append(self._lag_at)
+            return
+        names = self._turned([lane.name for lane in lanes])
+        counts, _ = await self._take(names, self._cursors.lagging(names, now, _LAG_FAR), room)
+        took = time.monotonic() - now
+        self._lag_at = now + took + max(_LAG_SPACING, _LAG_SHARE * took)
+        for lane in lanes:
+            if counts[lane.name]:
+                lane.hot = True
+        await self._raise([lane for lane in lanes if not counts[lane.name]])
+
+    async def _raise(self, lanes: list[_Lane]) -> None:
+        """Raise the flags that are not up, and look again soon, then ever less often."""
+        down = [lane for lane in lanes if lane.flag is not True]
+        if not down:
+            return
+        if self._settings.listen:
+            async with self._lock:
+                await self._store.raise_flags(sorted(lane.name for lane in down))
+        now = time.monotonic()
+        for lane in down:
+            lane.flag = True
+            lane.hot = True  # once more, now that the flag is up
+            lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
+
+    async def _lower(self, lanes: list[_Lane], now: float) -> None:
+        """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
+        busy = [
+            lane
+            for lane in lanes
+            if lane.flag is not False
+            and lane.full_since is not None
+            and lane.full_since < now - _FULL_BEFORE_LOWER
+        ]
+        if not busy:
+            return
+        if self._settings.listen:
+            async with self._lock:
+                await self._store.lower_flags(sorted(lane.name for lane in busy))
+        for lane in busy:
+            lane.flag = False
+
+    async def _poll(self, room: int) -> None:
+        """Look at every queue, announced or not."""
+        now = time.monotonic()
+        self._poll_at = now + self._settings.poll_interval
+        self._polls += 1
+        self._cursors.remember(now)
+        lanes = list(self._lanes.values())
+        for lane in lanes:
+            lane.hot = False
+        names = self._turned(self._order)
+        counts, _ = await self._take(names, self._cursors.lagging(names, now, _LAG_FAR), room)
+        for lane in lanes:
+            if counts[lane.name]:
+                lane.hot = True
+            else:
+                lane.full_since = None
+        quiet = [lane for lane in lanes if not counts[lane.name]]
+        if self._polls % _FLAGS_EVERY == 0:
+            # Another worker may have lowered one since.
+            for lane in quiet:
+                lane.flag = None
+        await self._raise(quiet)
+        if now >= self._report_at:
+            await self._report_unknown()
+
+    async def _take(
+        self, names: list[str], cursors: list[int], room: int
+    ) -> tuple[Counter[str], int]:
+        """Claim, hand the jobs on; return how many of each queue, and what the quota of each was."""
+        worker = self._worker_id()
+        counts: Counter[str] = Counter()
+        if worker is None:
+            await asyncio.sleep(0.05)  # between a lost lease and the new registration
+            return counts, 1
+        quota = max(1, -(-room // len(names)))
+        token = secrets.randbits(63)
+        try:
+            async with self._lock:
+                records: list[Record] = await self._store.claim(
+                    names, [quota] * len(names), cursors, self._tasks, room, worker, token
+                )
+        except OutcomeUnknown:
+            self._on_unknown(worker, token)
+            raise
+        self.claims += 1
+        if not records:
+            return counts, quota
+        self.claimed += len(records)
+        advance = self._cursors.advance
+        if len(names) == 1:
+            counts[names[0]] = len(records)
+            name = names[0]
+            for record in records:
+                advance(name, record["priority"], record["position"])
+        else:
+            for record in records:
+                name = record["queue"]
+                counts[name] += 1
+                advance(name, record["priority"], record["position"])
+        self._cursors.settle()
+        if self._stopping:
+            for record in records:
+                self._completer.add(entry_of(record, token, RELEASED))
+        else:
+            self._runner.add(records, token)
+        return counts, quota
+
+    def _turned(self, names: list[str]) -> list[str]:
+        """Return the names with another one first each time, so that none is always last."""
+        if len(names) < 2:
+            return names
+        start = self.claims % len(names)
+        return names[start:] + names[:start]
+
+    async def _report_unknown(self) -> None:
+        """Name the tasks that wait in our queues and that we do not know, once each."""
+        self._report_at = time.monotonic() + _REPORT_EVERY
+        async with self._lock:
+            waiting = await self._store.unknown_tasks(self._order, self._tasks)
+        for queue, task, jobs in waiting:
+            if (queue, task) not in self._reported:
+                self._reported.add((queue, task))
+                log.warning(
+                    'queue "%s" holds jobs of task "%s", which this worker does not know '
+                    "(%d among those next in line); they stay there for one that does",
+                    queue, task, jobs,
+                )  # fmt: skip

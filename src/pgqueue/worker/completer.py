@@ -1,0 +1,287 @@
+"""Gathers outcomes while the previous flush is on its way, and writes them in batches.
+
+No timer: idle, an outcome is written at once; under load the batches grow by themselves. What
+cannot be written because the database is away is kept and written when it is back. A batch that is
+refused falls down a ladder: batch, single rows, printable text, a constant text; some rung holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pgqueue.db.faults import Rejected
+from pgqueue.db.link import Patience
+from pgqueue.db.store import Store
+from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError
+from pgqueue.failure import Failure
+from pgqueue.outcome import Cancelled, Dead, Done, Outcome, Released, RetryAt, Snoozed
+
+__all__ = ["Completer", "Entry"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_BATCH = 2_000
+_FULL = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An outcome other than plain success, with the receipt of its claim."""
+
+    id: int
+    token: int
+    outcome: Outcome
+    task: str = ""
+    queue: str = ""
+    attempt: int = 0
+    position: int | None = None
+
+
+class Completer:
+    """Writes outcomes. ``add`` and ``done`` never wait; ``stop`` flushes."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        worker_name: str,
+        on_lost: Callable[[int], None],
+        on_written: Callable[[Sequence[Entry]], None],
+        batch: int = _BATCH,
+        full: int = _FULL,
+    ) -> None:
+        self._store = store
+        self._worker_name = worker_name
+        self._on_lost = on_lost
+        self._on_written = on_written
+        self._batch = batch
+        self._full = full
+        self._done: list[tuple[int, int]] = []
+        self._entries: list[Entry] = []
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._flushing = 0
+        self._task: asyncio.Task[None] | None = None
+        self._away = False
+        self.completed = 0
+        self.flushes = 0
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that are not written yet."""
+        return len(self._done) + len(self._entries) + self._flushing
+
+    @property
+    def is_full(self) -> bool:
+        """True while so many outcomes wait that no more jobs should be claimed."""
+        return self.backlog >= self._full
+
+    def done(self, job_id: int, token: int) -> None:
+        """Note a success."""
+        self._done.append((job_id, token))
+        if not self._wake.is_set():
+            self._wake.set()
+            self._empty.clear()
+
+    def add(self, entry: Entry) -> None:
+        """Note any other outcome."""
+        self._entries.append(entry)
+        self._wake.set()
+        self._empty.clear()
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._loop(), name="pgqueue completer")
+
+    async def wait_room(self) -> None:
+        """Return once the backlog is below its bound."""
+        while self.is_full:
+            self._room.clear()
+            await self._room.wait()
+
+    async def stop(self, deadline: float) -> int:
+        """Write what is left, for at most ``deadline`` seconds; return how many were not written."""
+        if self._task is None:
+            return self.backlog
+        try:
+            async with asyncio.timeout(deadline):
+                await self._empty.wait()
+        except TimeoutError:
+            log.error(
+                "stopping with %d outcomes unwritten; these jobs will run again", self.backlog
+            )
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._task = None
+        return self.backlog
+
+    async def _loop(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._done or self._entries:
+                done, self._done = self._done[: self._batch], self._done[self._batch :]
+                entries, self._entries = (
+                    self._entries[: self._batch],
+                    self._entries[self._batch :],
+                )
+                self._flushing = len(done) + len(entries)
+                self.flushes += 1
+                if done:
+                    await self._finish(done, "completed")
+                    self.completed += len(done)
+                if entries:
+                    await self._settle(entries)
+                self._flushing = 0
+                self._room.set()
+            if not self._wake.is_set():
+                self._empty.set()
+
+    async def _finish(self, receipts: list[tuple[int, int]], state: str) -> None:
+        receipts.sort()
+        good = await self._write(receipts, state)
+        if good is not None:
+            for job_id, _ in receipts:
+                if job_id not in good:
+                    self._on_lost(job_id)
+
+    async def _write(self, receipts: list[tuple[int, int]], state: str) -> set[int] | None:
+        """Move to history; None if all receipts were good, else those that were."""
+        ids = [job_id for job_id, _ in receipts]
+        tokens = [token for _, token in receipts]
+        patience = Patience()
+        uncertain = False
+        while True:
+            try:
+                good = await self._store.finish(ids, tokens, state)
+                self._back()
+                if good is None:
+                    return None
+                if uncertain and len(good) < len(ids):
+                    return set(good) | await self._store.finished(ids, tokens)
+                return set(good)
+            except Rejected as exc:
+                # A day without a partition, or one row that cannot be moved as it is.
+                await self._partitions(exc)
+                if len(receipts) > 1:
+                    kept: set[int] = set()
+                    for receipt in receipts:
+                        one = await self._write([receipt], state)
+                        kept |= {receipt[0]} if one is None else one
+                    return kept
+                await self._pause(patience, exc)
+            except DatabaseError as exc:
+                uncertain = uncertain or isinstance(exc, OutcomeUnknown)
+                await self._pause(patience, exc)
+            except PgQueueError as exc:
+                await self._pause(patience, exc)
+
+    async def _partitions(self, why: Exception) -> None:
+        try:
+            await self._store.ensure_history()
+        except PgQueueError as exc:
+            log.warning("no partition could be made after %s: %s", why, exc)
+
+    async def _settle(self, entries: list[Entry]) -> None:
+        cancelled = [e for e in entries if isinstance(e.outcome, Cancelled)]
+        buried = [e for e in entries if isinstance(e.outcome, Dead)]
+        returned = [e for e in entries if isinstance(e.outcome, (RetryAt, Snoozed, Released))]
+        rest: list[Entry] = [e for e in entries if isinstance(e.outcome, Done)]
+        if rest:
+            await self._finish([(e.id, e.token) for e in rest], "completed")
+        if cancelled:
+            await self._finish([(e.id, e.token) for e in cancelled], "cancelled")
+        for group in (returned, buried):
+            if group:
+                await self._change(sorted(group, key=lambda e: e.id))
+        self._on_written(entries)
+
+    async def _change(self, entries: list[Entry]) -> None:
+        good = await self._ladder(entries)
+        refused = [e for e in entries if e.id not in good]
+        if refused:
+            # Either the job was asked to stop while it failed, which ends it, or its lease is lost.
+            await self._finish([(e.id, e.token) for e in refused], "cancelled")
+
+    async def _ladder(self, entries: list[Entry], rung: int = 0) -> set[int]:
+        patience = Patience()
+        uncertain = False
+        while True:
+            try:
+                good = set(await self._send(entries))
+                self._back()
+                if uncertain and len(good) < len(entries) and isinstance(entries[0].outcome, Dead):
+                    # Buried before the answer was lost. Jobs given back have no receipt to show.
+                    good |= await self._store.finished(
+                        [e.id for e in entries], [e.token for e in entries]
+                    )
+                return good
+            except Rejected as exc:
+                if len(entries) > 1:
+                    good = set[int]()
+                    for entry in entries:
+                        good |= await self._ladder([entry])
+                    return good
+                if rung >= 2:
+                    await self._pause(patience, exc)
+                    continue
+                log.warning("job %d: its error cannot be stored as it is: %s", entries[0].id, exc)
+                return await self._ladder([_plainer(entries[0], rung)], rung + 1)
+            except DatabaseError as exc:
+                uncertain = uncertain or isinstance(exc, OutcomeUnknown)
+                await self._pause(patience, exc)
+            except PgQueueError as exc:
+                await self._pause(patience, exc)
+
+    async def _send(self, entries: list[Entry]) -> list[int]:
+        ids = [e.id for e in entries]
+        tokens = [e.token for e in entries]
+        errors = [self._error(e) for e in entries]
+        if isinstance(entries[0].outcome, Dead):
+            reasons = [e.outcome.reason for e in entries if isinstance(e.outcome, Dead)]
+            return await self._store.bury(ids, tokens, reasons, errors)
+        delays = [
+            e.outcome.delay if isinstance(e.outcome, (RetryAt, Snoozed)) else None for e in entries
+        ]
+        changes = [0 if isinstance(e.outcome, RetryAt) else -1 for e in entries]
+        return await self._store.give_back(ids, tokens, delays, changes, errors)
+
+    def _error(self, entry: Entry) -> str | None:
+        match entry.outcome:
+            case RetryAt(failure=failure) | Dead(failure=Failure() as failure):
+                return failure.entry(attempt=entry.attempt, worker=self._worker_name)
+            case _:
+                return None
+
+    async def _pause(self, patience: Patience, why: Exception) -> None:
+        if not self._away:
+            self._away = True
+            log.warning(
+                "outcomes are kept until they can be written (%d now): %s", self.backlog, why
+            )
+        await asyncio.sleep(patience.delay())
+
+    def _back(self) -> None:
+        if self._away:
+            self._away = False
+            log.info("outcomes are being written again (%d kept)", self.backlog)
+
+
+def _plainer(entry: Entry, rung: int) -> Entry:
+    def of(failure: Failure) -> Failure:
+        return failure.plain() if rung == 0 else failure.constant()
+
+    match entry.outcome:
+        case RetryAt(delay, failure):
+            return replace(entry, outcome=RetryAt(delay, of(failure)))
+        case Dead(reason, failure):
+            plain = "".join(c if " " <= c <= "~" else "?" for c in reason)
+            return replace(entry, outcome=Dead(plain, None if failure is None else of(failure)))
+        case _:
+            return entry

@@ -1,0 +1,112 @@
+"""Where claims go on from, and what they may have passed.
+
+A cursor is the highest position claimed for a queue and priority: a hint that skips what lies taken
+or dead at the head of the index. Correctness never hangs on it: positions are handed out before
+their transaction commits, so a lower one can appear behind a cursor. Most such stragglers are found
+by claims from where the cursor stood a moment ago; the rest by a search upwards from the floor,
+below which no job can appear any more.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+__all__ = ["PRIORITIES", "Cursors", "Floor"]
+
+PRIORITIES = 10
+_STEP = 0.05
+_MEMORY = 2.5
+
+
+class Cursors:
+    """The cursors of one process, in memory only."""
+
+    def __init__(self, queues: Iterable[str]) -> None:
+        self._heads: dict[str, list[int]] = {queue: [0] * PRIORITIES for queue in queues}
+        self._past: deque[tuple[float, dict[str, list[int]]]] = deque()
+        self._rewound: dict[str, int] = {}
+
+    def now(self, queues: Sequence[str]) -> list[int]:
+        """Return where the cursors stand, ten for each queue."""
+        return [position for queue in queues for position in self._heads[queue]]
+
+    def heads(self, queues: Sequence[str]) -> list[int]:
+        """Return the cursors for a claim; ``settle`` ends that claim."""
+        self._rewound.clear()
+        return [position for queue in queues for position in self._heads[queue]]
+
+    def lagging(self, queues: Sequence[str], now: float, age: float) -> list[int]:
+        """Return the cursors as they were ``age`` seconds ago, or as long ago as is remembered."""
+        self._rewound.clear()
+        then = self._heads
+        for moment, heads in self._past:
+            if moment > now - age and then is not self._heads:
+                break
+            then = heads
+        return [
+            min(past, head)
+            for queue in queues
+            for past, head in zip(then[queue], self._heads[queue], strict=True)
+        ]
+
+    def remember(self, now: float) -> None:
+        """Keep where the cursors stand, for ``lagging``."""
+        past = self._past
+        if past and now - past[-1][0] < _STEP:
+            return
+        past.append((now, {queue: list(heads) for queue, heads in self._heads.items()}))
+        while len(past) > 1 and past[1][0] < now - _MEMORY:
+            past.popleft()
+
+    def advance(self, queue: str, priority: int, position: int) -> None:
+        """Note that ``position`` was claimed."""
+        heads = self._heads[queue]
+        if position > heads[priority]:
+            heads[priority] = position
+
+    def rewind(self, queue: str, position: int) -> None:
+        """Go back: a job is ready at ``position``, at any priority."""
+        heads = self._heads.get(queue)
+        if heads is not None:
+            self._heads[queue] = [min(head, position - 1) for head in heads]
+            self._rewound[queue] = min(position, self._rewound.get(queue, position))
+
+    def settle(self) -> None:
+        """Rewind again what was rewound while a claim was on its way and then advanced."""
+        for queue, position in self._rewound.items():
+            self._heads[queue] = [min(head, position - 1) for head in self._heads[queue]]
+        self._rewound.clear()
+
+
+class Floor:
+    """Below what position no job can appear any more.
+
+    A transaction has its id before its first position. So once all that ran when a horizon was
+    noted have ended, every position handed out before is in the table or never will be. What is
+    given back appears at its old place, but counted as live all the time.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._noted: int | None = None
+        self._horizon: tuple[int, int] | None = None
+
+    def learn(self, *, lowest_live: int | None, newest: int, oldest: int, following: int) -> None:
+        """Take in one look at the table.
+
+        ``lowest_live`` position above the floor, in a snapshot whose oldest running transaction is
+        ``oldest`` and whose first not begun is ``following``; ``newest`` position handed out, read
+        after that snapshot was taken.
+        """
+        if self._horizon is not None and oldest >= self._horizon[1]:
+            safe = self._horizon[0]
+            if lowest_live is not None:
+                safe = min(safe, lowest_live - 1)
+            self.position = max(self.position, safe)
+            self._horizon = None
+        if self._horizon is None:
+            if self._noted is not None:
+                # The horizon must be younger than the position: it is that of the next look.
+                self._horizon = (self._noted, following)
+            self._noted = newest

@@ -1,0 +1,124 @@
+"""Makes due jobs ready. Every worker does: whoever is first takes them, the others skip."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pgqueue.db.link import Patience
+from pgqueue.db.store import Store
+from pgqueue.errors import PgQueueError
+
+__all__ = ["Promoter"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_BATCH = 1_000
+_EVER = datetime(1, 1, 2, tzinfo=UTC)
+_BACK = timedelta(seconds=60)
+_TICK = 0.005
+_MOST_TICKS = 10_000
+_FULL_LOOK_EVERY = 30.0
+
+
+class Promoter:
+    """Sleeps until the next job is due, as far as it was told: by each pulse, each notification of an
+    enqueue, and each retry of this worker."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        lock: asyncio.Lock,
+        on_ready: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._store = store
+        self._lock = lock
+        self._on_ready = on_ready
+        self._wake = asyncio.Event()
+        self._dues: list[int] = []  # a heap of ticks, each once
+        self._ticks: set[int] = set()
+        self._since = _EVER
+        self._full_look_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self.promoted = 0
+
+    def start(self) -> None:
+        """Begin to promote."""
+        self.due_in(0.0)
+        self._task = asyncio.create_task(self._loop(), name="pgqueue promoter")
+
+    async def stop(self) -> None:
+        """Stop; a batch under way is finished by the database or not at all."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    def due_in(self, seconds: float) -> None:
+        """Note that a job will be due in so many seconds."""
+        tick = math.ceil((time.monotonic() + max(seconds, 0.0)) / _TICK)
+        if tick not in self._ticks and len(self._ticks) < _MOST_TICKS:
+            self._ticks.add(tick)
+            heapq.heappush(self._dues, tick)
+            if self._dues[0] == tick:
+                self._wake.set()
+
+    @property
+    def since(self) -> datetime:
+        """How far back there is no need to look for due jobs."""
+        if time.monotonic() >= self._full_look_at:
+            # From the start of the index now and then: what was committed late lies behind.
+            self._since = _EVER
+            self._full_look_at = time.monotonic() + _FULL_LOOK_EVERY
+        return self._since
+
+    async def _loop(self) -> None:
+        patience = Patience()
+        while True:
+            await self._wait_due()
+            try:
+                queues = await self._promote()
+                patience.reset()
+                if queues:
+                    self._on_ready(queues)
+            except PgQueueError as exc:
+                log.debug("promotion waits: %s", exc)
+                self.due_in(patience.delay())
+
+    async def _wait_due(self) -> None:
+        """Return when a job is due, as far as we were told."""
+        while True:
+            now = time.monotonic()
+            rest = self._dues[0] * _TICK - now if self._dues else 3600.0
+            if rest <= 0:
+                break
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._wake.wait()
+        while self._dues and self._dues[0] * _TICK <= now:
+            self._ticks.discard(heapq.heappop(self._dues))
+
+    async def _promote(self) -> set[str]:
+        """Promote what is due; return the queues that got work."""
+        queues: set[str] = set()
+        while True:
+            async with self._lock:
+                rows: list[Any] = await self._store.promote(_BATCH, self._since)
+            if rows:
+                self.promoted += len(rows)
+                fresh = {row["queue"] for row in rows}
+                queues |= fresh
+                self._since = max(self._since, max(row["run_at"] for row in rows) - _BACK)
+                async with self._lock:
+                    await self._store.wake(sorted(fresh))
+            if len(rows) < _BATCH:
+                return queues

@@ -1,0 +1,94 @@
+"""Gives a dead worker's jobs back: the outcome that it could not write, with the same fence."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+from pgqueue.db.store import Store
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+__all__ = ["rescue_children", "rescue_worker"]
+
+log = logging.getLogger("pgqueue.rescue")
+
+_SECONDS = 60.0
+
+
+async def rescue_worker(
+    store: Store, worker: int, *, crash_cap: int, vanished: bool, orphaned: bool = False
+) -> dict[str, int]:
+    """Give back what this worker held, if it is still lost; return the lowest position by queue.
+
+    ``orphaned``: its row is gone already, so there is nothing to check and nothing to lock.
+    """
+
+    async def take(connection: Connection) -> list[Record]:
+        if orphaned:
+            return [{"id": worker, "host": "?", "pid": 0}]  # type: ignore[list-item]
+        return await store.lock_lost(connection, worker, vanished=vanished)
+
+    why = (
+        "its row was deleted" if orphaned else "its session is gone" if vanished else "no heartbeat"
+    )
+    return await _rescue(store, take, crash_cap=crash_cap, why=why)
+
+
+async def rescue_children(
+    store: Store, supervisor: int, pid: int, *, crash_cap: int
+) -> dict[str, int]:
+    """Give back what a supervisor's child held that was seen to end."""
+
+    async def take(connection: Connection) -> list[Record]:
+        return await store.lock_children(connection, supervisor, pid)
+
+    return await _rescue(store, take, crash_cap=crash_cap, why="its process ended")
+
+
+async def _rescue(
+    store: Store,
+    take: Callable[[Connection], Awaitable[list[Record]]],
+    *,
+    crash_cap: int,
+    why: str,
+) -> dict[str, int]:
+    async def work(connection: Connection) -> list[Record]:
+        rows: list[Record] = []
+        for lost in await take(connection):
+            label = f"{lost['host']}:{lost['pid']}"
+            error = {
+                "type": "WorkerLost",
+                "message": f"worker {label} was lost while the job ran: {why}",
+                "worker": label,
+                "traceback": "",
+            }
+            held = await store.rescue(
+                connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error)
+            )
+            log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
+            rows += held
+        return rows
+
+    rows = await store.link.transact(work, deadline=_SECONDS)
+    for row in rows:
+        log.log(
+            logging.ERROR if row["fate"] == "dead" else logging.WARNING,
+            "job %d (%s) of a lost worker: %s", row["id"], row["task"], row["fate"],
+            extra={"job_id": row["id"], "task": row["task"], "queue": row["queue"]},
+        )  # fmt: skip
+    return await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))
+
+
+async def announce(store: Store, places: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """Tell all workers that jobs are ready again at old positions; return the lowest by queue."""
+    lowest: dict[str, int] = {}
+    for queue, position in places:
+        lowest[queue] = min(position, lowest.get(queue, position))
+    if lowest:
+        queues = sorted(lowest)
+        await store.rewind(queues, [lowest[queue] for queue in queues])
+    return lowest

@@ -1,0 +1,462 @@
+"""Runs claimed jobs in slots: at most ``concurrency`` at a time, each to an outcome.
+
+A slot is a long-lived asyncio task that takes the next buffered job, so that a short job costs no
+task of its own. A slot wakes the next one as it begins a job: jobs that never wait run one after
+another in a single slot, jobs that wait spread over as many as there are.
+
+    waiting --job--> running --returns / raises / is cancelled--> outcome --> waiting
+                        |  why: timeout, cancel, lease lost, stop
+
+Whoever cancels says why, and the outcome follows from that: a timeout is a failure, a cancel
+request ends the job, a lost lease writes nothing, a stop gives the job back with its attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.errors import Snooze
+from pgqueue.failure import Failure, describe
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, decide
+from pgqueue.worker.completer import Completer, Entry
+from pgqueue.running import RunningJob, Transactions
+from pgqueue.worker.threads import Threads
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from pgqueue.task import Task
+
+__all__ = ["Runner", "Slot"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_YIELD_EVERY = 64
+_SUSPECT_CRASHES = 2
+
+Claimed = tuple["Record", int]
+
+
+class Slot:
+    """One place where jobs run, one after another."""
+
+    __slots__ = ("job", "record", "task", "timer", "token", "waiter", "why")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.record: Record | None = None
+        self.token = 0
+        self.job: RunningJob | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.why: str | None = None
+
+
+class Runner:
+    """Runs jobs and hands their outcomes to the completer."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        *,
+        concurrency: int,
+        completer: Completer,
+        transactions: Transactions,
+        expose: Callable[[int, int], Any],
+        on_room: Callable[[], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._tasks = tasks
+        self._concurrency = concurrency
+        self._completer = completer
+        self._transactions = transactions
+        self._expose = expose
+        self._on_room = on_room
+        self._loop = loop
+        self._threads = Threads(concurrency, loop)
+        self._buffer: deque[Claimed] = deque()
+        self._suspects: deque[Claimed] = deque()
+        self._suspect_runs = False
+        self._idle: list[Slot] = []
+        self._slots: set[Slot] = set()
+        self._closing = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._low = 0
+        self._last_start = 0.0
+        self._context = contextvars.copy_context()
+        self.running = 0
+        self.finished = 0
+        self.failed = 0
+        self.retried = 0
+        self.dead = 0
+        self.released = 0
+        self.cancelled = 0
+        self.started = 0
+
+    # -- for the claimer
+
+    @property
+    def buffered(self) -> int:
+        """Jobs that were claimed and wait for a slot."""
+        return len(self._buffer) + len(self._suspects)
+
+    @property
+    def free(self) -> int:
+        """Slots without a job, not counting those that buffered jobs will take."""
+        return self._concurrency - self.running - self.buffered
+
+    def tell_when(self, buffered_at_most: int) -> None:
+        """Call ``on_room`` once no more than so many jobs are buffered."""
+        self._low = buffered_at_most
+
+    def add(self, records: Sequence[Record], token: int) -> None:
+        """Take claimed jobs, in the order in which they should run."""
+        if not self.buffered:
+            self._last_start = time.monotonic()
+        for record in records:
+            crashes: int = record["crash_count"]
+            if crashes >= _SUSPECT_CRASHES:
+                self._suspects.append((record, token))
+            else:
+                self._buffer.append((record, token))
+        self._quiet.clear()
+        self._wake_slot()
+
+    def take_back(self, waited: float) -> list[Claimed]:
+        """Return buffered jobs, if none could start for so many seconds: others should have them."""
+        if not self._buffer or time.monotonic() - self._last_start < waited:
+            return []
+        taken = list(self._buffer)
+        self._buffer.clear()
+        self._settle_quiet()
+        return taken
+
+    # -- for the worker
+
+    def cancel(self, job_ids: Sequence[int], why: str) -> None:
+        """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
+        wanted = set(job_ids)
+        for slot in tuple(self._slots):
+            if slot.record is not None and slot.record["id"] in wanted:
+                self._cancel_slot(slot, why)
+
+    def cancel_all(self, why: str) -> None:
+        """Cancel every running job."""
+        for slot in tuple(self._slots):
+            if slot.record is not None:
+                self._cancel_slot(slot, why)
+
+    def empty_buffer(self) -> list[Claimed]:
+        """Return what was claimed and not started, for good."""
+        taken = [*self._buffer, *self._suspects]
+        self._buffer.clear()
+        self._suspects.clear()
+        self._settle_quiet()
+        return taken
+
+    def abandon(self) -> list[Claimed]:
+        """Give up on what still runs although it was cancelled: its outcome is nobody's any more."""
+        left: list[Claimed] = []
+        for slot in self._slots:
+            if slot.record is not None and slot.why != "abandoned":
+                if slot.why != "lost" and not (slot.job is not None and slot.job.is_completed):
+                    left.append((slot.record, slot.token))
+                slot.why = "abandoned"
+        return left
+
+    async def wait_quiet(self, seconds: float) -> bool:
+        """Return True once nothing runs or waits, False after so many seconds."""
+        if self._quiet.is_set():
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """End the slots and the threads that have nothing to do."""
+        self._closing = True
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        self._threads.stop()
+
+    # -- slots
+
+    def _wake_slot(self) -> None:
+        if self._idle:
+            waiter = self._idle.pop().waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        elif len(self._slots) < self._concurrency and not self._closing:
+            slot = Slot()
+            self._slots.add(slot)
+            # A context of its own: what a job leaves in context variables ends with its slot.
+            slot.task = self._loop.create_task(
+                self._serve(slot), name="pgqueue slot", context=self._context.copy()
+            )
+
+    async def _serve(self, slot: Slot) -> None:
+        pristine = contextvars.copy_context()
+        in_a_row = 0
+        try:
+            while True:
+                claimed = self._next()
+                if claimed is None:
+                    if self._closing:
+                        return
+                    in_a_row = 0
+                    slot.waiter = self._loop.create_future()
+                    self._idle.append(slot)
+                    await slot.waiter
+                    continue
+                if self._buffer:
+                    self._wake_slot()
+                record, token = claimed
+                slot.record = record
+                slot.token = token
+                self.running += 1
+                self.started += 1
+                await self._run(slot, record, token)
+                if slot.why is not None or contextvars.copy_context() != pristine:
+                    return
+                in_a_row += 1
+                if in_a_row == _YIELD_EVERY:
+                    in_a_row = 0
+                    await asyncio.sleep(0)
+        finally:
+            self._slots.discard(slot)
+            if slot in self._idle:
+                self._idle.remove(slot)
+            if self.buffered and not self._closing:
+                self._wake_slot()
+
+    def _next(self) -> Claimed | None:
+        if self._suspects and not self._suspect_runs:
+            return self._suspects.popleft()
+        if not self._buffer:
+            return None
+        claimed = self._buffer.popleft()
+        self._last_start = time.monotonic()
+        if len(self._buffer) == self._low:
+            self._on_room()
+        return claimed
+
+    def _left(self, slot: Slot) -> None:
+        slot.record = None
+        slot.job = None
+        self.running -= 1
+        self.finished += 1
+        if not self._buffer:
+            self._on_room()
+            self._settle_quiet()
+
+    def _settle_quiet(self) -> None:
+        if self.running == 0 and not self._buffer and not self._suspects:
+            self._quiet.set()
+
+    # -- one job
+
+    async def _run(self, slot: Slot, record: Record, token: int) -> None:
+        """Run one job to its outcome. Nothing that user code raises gets past here."""
+        task = self._tasks[record["task"]]
+        suspect = record["crash_count"] >= _SUSPECT_CRASHES
+        if suspect:
+            self._suspect_runs = True
+        job: RunningJob | None = None
+        try:
+            if record["attempt"] - record["crash_count"] > record["max_attempts"]:
+                self._hand_on(slot, Dead("it had no attempts left when it was claimed", None))
+                return
+            if record["cancel_requested"]:
+                self._hand_on(slot, CANCELLED)
+                return
+            if suspect and not await self._expose(record["id"], token):
+                slot.why = "lost"
+                return
+            args, kwargs = task.payload.decode(record["args"])
+            if task.job_parameters:
+                job = RunningJob(record, token, self._transactions, is_async=task.is_async)
+                slot.job = job
+                for name in task.job_parameters:
+                    kwargs[name] = job
+            timeout = record["timeout_seconds"] or task.timeout
+            if timeout is not None:
+                slot.timer = self._loop.call_later(timeout, self._time_out, slot)
+            if task.is_async:
+                await task.function(*args, **kwargs)
+            else:
+                await self._in_thread(slot, functools.partial(task.function, *args, **kwargs))
+            if slot.timer is not None:
+                slot.timer.cancel()
+                slot.timer = None
+            if slot.why == "abandoned" or (job is not None and job.is_completed):
+                return
+            # It returned in spite of whatever it was told: that is a success.
+            self._completer.done(record["id"], token)
+        except BaseException as error:
+            self._failed(slot, record, task, job, error)
+        finally:
+            if slot.timer is not None:
+                slot.timer.cancel()
+                slot.timer = None
+            if suspect:
+                self._suspect_runs = False
+            self._left(slot)
+
+    async def _in_thread(self, slot: Slot, call: Callable[[], Any]) -> None:
+        """Wait for a thread. It cannot be cancelled: told to, the slot stays taken until it ends."""
+        answer = self._threads.submit(call)
+        try:
+            result = await asyncio.shield(answer)
+            if inspect.isawaitable(result):
+                await result
+            return
+        except asyncio.CancelledError:
+            if answer.done() or slot.why is None:
+                raise
+        record, token, why = slot.record, slot.token, slot.why
+        assert record is not None
+        task = self._tasks[record["task"]]
+        log.warning(
+            "job %d (%s) was told to end (%s); its thread goes on and keeps its slot until it returns",
+            record["id"], record["task"], why,
+        )  # fmt: skip
+        self._failed(slot, record, task, slot.job, asyncio.CancelledError())
+        slot.why = "abandoned"
+        while not answer.done():
+            try:
+                await asyncio.shield(answer)
+            except asyncio.CancelledError:
+                if self._closing:
+                    raise
+            except BaseException as late:
+                log.info("job %d (%s), long given up, raised %r", record["id"], task.name, late)
+        raise asyncio.CancelledError
+
+    def _cancel_slot(self, slot: Slot, why: str) -> None:
+        if slot.why is not None or slot.task is None:
+            return
+        slot.why = why
+        if slot.job is not None:
+            slot.job.mark_cancelled()
+        slot.task.cancel()
+
+    def _time_out(self, slot: Slot) -> None:
+        slot.timer = None
+        if slot.record is not None:
+            self._cancel_slot(slot, "timeout")
+
+    # -- outcomes
+
+    def _failed(
+        self,
+        slot: Slot,
+        record: Record,
+        task: Task[..., Any],
+        job: RunningJob | None,
+        error: BaseException,
+    ) -> None:
+        """Say what an attempt that raised comes to."""
+        why = slot.why
+        if why == "abandoned":
+            return
+        if job is not None and job.is_completed:
+            log.warning(
+                "job %d (%s) is completed, but raised after its transaction: %s",
+                record["id"], task.name, describe(error).message, exc_info=error,
+            )  # fmt: skip
+            return
+        if why == "lost":
+            return
+        if why == "cancelled":
+            self._hand_on(slot, CANCELLED)
+            return
+        stopped = isinstance(error, asyncio.CancelledError)
+        if why == "stop" and stopped:
+            self._hand_on(slot, RELEASED)
+            return
+        if why == "timeout" and stopped:
+            timeout = record["timeout_seconds"] or task.timeout
+            error = TimeoutError(
+                f"it ran for longer than its timeout of {timeout:g} s"
+            ).with_traceback(error.__traceback__)
+        failure = describe(error)
+        outcome = decide(
+            error,
+            failure,
+            attempt=record["attempt"],
+            crash_count=record["crash_count"],
+            max_attempts=record["max_attempts"],
+            policy=task.retry,
+        )
+        self._report(record, failure, outcome, error)
+        self._hand_on(slot, outcome)
+
+    def _hand_on(self, slot: Slot, outcome: Outcome) -> None:
+        record = slot.record
+        assert record is not None
+        match outcome:
+            case RetryAt():
+                self.failed += 1
+                self.retried += 1
+            case Dead():
+                self.failed += 1
+                self.dead += 1
+            case _:
+                if outcome is RELEASED:
+                    self.released += 1
+                elif outcome is CANCELLED:
+                    self.cancelled += 1
+        self._completer.add(entry_of(record, slot.token, outcome))
+
+    def _report(
+        self, record: Record, failure: Failure, outcome: Outcome, error: BaseException
+    ) -> None:
+        """One line for each attempt that fails."""
+        if isinstance(error, Snooze):
+            log.debug("job %d (%s) snoozed: %s", record["id"], record["task"], failure.message)
+            return
+        match outcome:
+            case Dead(reason=reason):
+                then, level = f"dead: {reason}", logging.ERROR
+            case RetryAt(delay=delay):
+                then, level = f"retry in {delay:.3g} s", logging.WARNING
+            case _:
+                then, level = "", logging.INFO
+        log.log(
+            level,
+            "job %d (%s) failed in attempt %d of %d: %s: %s; %s",
+            record["id"], record["task"], record["attempt"], record["max_attempts"],
+            failure.type, failure.message.partition("\n")[0], then,
+            extra={
+                "job_id": record["id"], "task": record["task"], "queue": record["queue"],
+                "attempt": record["attempt"], "error_type": failure.type,
+            },
+        )  # fmt: skip
+
+
+def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
+    """Return the completer's entry for a claimed job."""
+    return Entry(
+        id=record["id"],
+        token=token,
+        outcome=outcome,
+        task=record["task"],
+        queue=record["queue"],
+        attempt=record["attempt"],
+        position=record["position"],
+    )

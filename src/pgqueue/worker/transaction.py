@@ -1,0 +1,222 @@
+"""Transactions whose commit also completes a job.
+
+The completion is the last statement before the commit, with the receipt: if it matches no row, the
+attempt does not own the job any more and everything rolls back. A commit is never cancelled: its
+outcome would be unknown. When the connection breaks in the commit, the database is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.db.faults import as_ours, is_connection_loss
+from pgqueue.db.pool import Pool
+from pgqueue.db.statements import statement
+from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown, Unreachable
+from pgqueue.running import RunningJob
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from asyncpg import Connection
+    from asyncpg.transaction import Transaction
+    from psycopg import Connection as SyncConnection
+
+__all__ = ["JobTransactions"]
+
+_ASK_TRIES = 5
+
+
+class JobTransactions:
+    """Begins and ends them on the app's connections: asyncpg on the loop, psycopg in threads."""
+
+    def __init__(self, pool: Pool, *, deadline: float) -> None:
+        self._pool = pool
+        self._deadline = deadline
+        self._finish = statement("finish_jobs", pool.schema)
+        self._held = statement("hold_job", pool.schema)
+        self._finished = statement("find_finished", pool.schema)
+        self._idle: list[SyncConnection[Any]] = []
+        self._free = threading.BoundedSemaphore(pool.size)
+
+    # -- on the loop
+
+    async def abegin(self) -> tuple[Any, Connection]:
+        """Borrow a connection and begin."""
+        lent = self._pool.connection(checked=False)
+        connection = await lent.__aenter__()
+        transaction = connection.transaction()
+        try:
+            await transaction.start()
+        except BaseException as exc:
+            connection.terminate()
+            await lent.__aexit__(type(exc), exc, exc.__traceback__)
+            raise
+        return (lent, connection, transaction), connection
+
+    async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
+        """Complete the job and commit; or roll back, if there was an error."""
+        lent: AbstractAsyncContextManager[Connection]
+        connection: Connection
+        transaction: Transaction
+        lent, connection, transaction = handle
+        timer = asyncio.get_running_loop().call_later(self._deadline, connection.terminate)
+        try:
+            if error is not None:
+                await self._roll_back(connection, transaction)
+                return
+            await self._complete(connection, transaction, job)
+        finally:
+            timer.cancel()
+            await lent.__aexit__(None, None, None)
+
+    async def _roll_back(self, connection: Connection, transaction: Transaction) -> None:
+        if connection.is_closed():
+            return
+        try:
+            await asyncio.shield(transaction.rollback())
+        except BaseException as exc:
+            # A connection that cannot roll back does so by ending.
+            connection.terminate()
+            if not isinstance(exc, Exception):
+                raise
+
+    async def _complete(
+        self, connection: Connection, transaction: Transaction, job: RunningJob
+    ) -> None:
+        try:
+            rows = await connection.fetch(self._finish, [job.id], [job.token], "completed")
+        except BaseException as exc:
+            await self._roll_back(connection, transaction)
+            if isinstance(exc, Exception):
+                raise as_ours(exc, self._pool.dsn) from exc
+            raise
+        if rows[0][0] is not None:
+            await self._roll_back(connection, transaction)
+            raise _lost(job)
+        commit = asyncio.ensure_future(transaction.commit())
+        cancelled: asyncio.CancelledError | None = None
+        while not commit.done():
+            try:
+                await asyncio.wait([commit])
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        failed = commit.exception()
+        if failed is not None:
+            if not is_connection_loss(failed):
+                connection.terminate()
+                raise as_ours(failed, self._pool.dsn) from failed  # type: ignore[arg-type]
+            await self._ask(job, failed)
+        job.mark_completed()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _ask(self, job: RunningJob, failed: BaseException) -> None:
+        """Return if the lost commit was carried out; raise if not, or if nobody can tell."""
+        for tried in range(_ASK_TRIES):
+            await asyncio.sleep(0.1 * 2**tried)
+            try:
+                # The first waits for that commit to end either way, the second sees what it left.
+                held = await self._pool.arun(
+                    lambda c: c.fetch(self._held, job.id, job.token), checked=False
+                )
+                done = await self._pool.arun(
+                    lambda c: c.fetch(self._finished, [job.id], [job.token]), checked=False
+                )
+            except DatabaseError:
+                continue
+            if done and not held:
+                return
+            raise DatabaseError(
+                f"the transaction of job {job.id} was rolled back: its connection was lost"
+            ) from failed
+        raise OutcomeUnknown(
+            f"the connection was lost in the commit of job {job.id}, and nobody can be asked"
+        ) from failed
+
+    # -- in threads
+
+    def begin(self) -> tuple[Any, SyncConnection[Any]]:
+        """Borrow a psycopg connection; its first statement begins."""
+        try:
+            import psycopg
+        except ImportError as exc:
+            raise ConfigError(
+                "job.transaction() in a thread needs psycopg: pip install 'pgqueue[psycopg]'"
+            ) from exc
+        if not self._free.acquire(timeout=self._deadline):
+            raise Unreachable(
+                f"all {self._pool.size} connections were in use for {self._deadline:g} s; "
+                "raise pool_size"
+            )
+        try:
+            while self._idle:
+                idle = self._idle.pop()
+                if not idle.closed and not idle.broken:
+                    return idle, idle
+            fresh = psycopg.connect(
+                self._pool.dsn,
+                connect_timeout=int(max(2, self._deadline)),
+                application_name="pgqueue task",
+                prepare_threshold=None,
+            )
+        except psycopg.Error as exc:
+            self._free.release()
+            raise as_ours(exc, self._pool.dsn, connecting=True) from exc
+        except BaseException:
+            self._free.release()
+            raise
+        return fresh, fresh
+
+    def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
+        """Complete the job and commit; or roll back, if there was an error."""
+        import psycopg
+
+        connection: SyncConnection[Any] = handle
+        try:
+            if error is not None:
+                connection.rollback()
+                return
+            with psycopg.RawCursor(connection) as cursor:
+                cursor.execute(
+                    self._finish.encode(), ([job.id], [job.token], "completed"), prepare=False
+                )
+                row = cursor.fetchone()
+            if row is None or row[0] is not None:
+                connection.rollback()
+                raise _lost(job)
+            try:
+                connection.commit()
+            except psycopg.OperationalError as exc:
+                connection.close()
+                self._ask_blocking(job, exc)
+            job.mark_completed()
+        except psycopg.Error as exc:
+            connection.close()
+            if error is None:
+                raise as_ours(exc, self._pool.dsn) from exc
+        finally:
+            if connection.closed:
+                with contextlib.suppress(Exception):
+                    connection.close()
+            else:
+                self._idle.append(connection)
+            self._free.release()
+
+    def _ask_blocking(self, job: RunningJob, failed: BaseException) -> None:
+        asyncio.run(self._ask(job, failed))
+
+    def close(self) -> None:
+        """Close the idle psycopg connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _lost(job: RunningJob) -> LeaseLost:
+    return LeaseLost(
+        f"job {job.id} is not this attempt's any more (its lease ran out, or it was cancelled); "
+        "everything in this transaction was rolled back"
+    )

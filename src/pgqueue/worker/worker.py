@@ -1,0 +1,427 @@
+"""A worker: builds the machines, orders their start and the two stops.
+
+Stop, in order: claim no more; give back what was claimed and not begun; let running jobs finish
+until the grace is over; cancel them; give those back with their attempt; write what is left; end the
+heartbeat last. A second signal skips the grace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.link import Link, Watch
+from pgqueue.db.statements import quote_identifier
+from pgqueue.db.store import Store
+from pgqueue.errors import ConfigError, PgQueueError
+from pgqueue.outcome import RELEASED, RetryAt, Snoozed
+from pgqueue.worker.claimer import Claimer
+from pgqueue.worker.completer import Completer, Entry
+from pgqueue.worker.lifeline import Lifeline, Reports
+from pgqueue.worker.promoter import Promoter
+from pgqueue.worker.rescue import announce
+from pgqueue.worker.runner import Claimed, Runner, entry_of
+from pgqueue.worker.transaction import JobTransactions
+
+if TYPE_CHECKING:
+    from pgqueue.app import App
+    from pgqueue.task import Task
+
+__all__ = ["Statistics", "Worker"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_CANCEL_SECONDS = 5.0
+_SUPERVISOR = "PGQUEUE_SUPERVISOR"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts since this worker started."""
+
+    claimed: int
+    started: int
+    running: int
+    completed: int
+    retried: int
+    dead: int
+    released: int
+    cancelled: int
+    promoted: int
+    unwritten: int
+    claims: int
+    flushes: int
+
+
+class Worker:
+    """Runs the jobs of an app, inside any asyncio program.
+
+    ``queues``: those to serve; by default all that the app's tasks name. ``concurrency``: how many
+    jobs run at a time. The other settings are those of WorkerSettings, by name. Either
+    ``await worker.run()``, until ``stop`` or a signal, or ``async with Worker(app):``.
+
+    Raises ConfigError for a wrong setting, at once; Unreachable or SchemaError at start.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        queues: Iterable[str] | None = None,
+        concurrency: int = 100,
+        **settings: Any,
+    ) -> None:
+        from pgqueue.app import App as AppClass
+
+        if not isinstance(app, AppClass):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"a worker needs an App, got {app!r}")
+        options = {**settings, "concurrency": concurrency}
+        if queues is not None:
+            options["queues"] = queues
+        self.app = app
+        self.settings = WorkerSettings.of(options)
+        self._stop_wanted = asyncio.Event()
+        self._force_wanted = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._running = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"<Worker {', '.join(self.settings.queues) or 'all queues'}>"
+
+    # -- life
+
+    async def run(self, *, signals: bool = False) -> None:
+        """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it."""
+        with self._signals() if signals else contextlib.nullcontext():
+            await self.start()
+            try:
+                await self._stop_wanted.wait()
+            finally:
+                await self.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    async def start(self) -> None:
+        """Connect, register, and begin to claim."""
+        if self._running:
+            raise ConfigError("this worker runs already")
+        tasks = self._tasks()
+        queues = self.settings.queues or tuple(dict.fromkeys(t.queue for t in tasks.values()))
+        self._loop = asyncio.get_running_loop()
+        self._running = True
+        try:
+            await self._build(tasks, queues)
+        except BaseException:
+            self._running = False
+            raise
+        log.info(
+            'worker started: queues %s, concurrency %d, schema "%s"',
+            ", ".join(queues), self.settings.concurrency, self.app.schema,
+        )  # fmt: skip
+
+    def _tasks(self) -> dict[str, Task[..., Any]]:
+        tasks = {task.name: task for task in self.app.tasks}
+        if not tasks:
+            raise ConfigError("this app has no tasks; are the modules that define them imported?")
+        for task in tasks.values():
+            _ = task.payload, task.job_parameters  # a wrong annotation is an error now, not later
+        return tasks
+
+    async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
+        settings, app = self.settings, self.app
+        loop = asyncio.get_running_loop()
+        if not settings.listen:
+            app.pool.pooled = True
+        await app.pool.acheck()
+        dsn = app.pool.dsn
+        watch = Watch()
+        pooled = not settings.listen
+        self._claim_link = Link(
+            dsn, role="claim", watch=watch, deadline=settings.deadline, pooled=pooled,
+            on_notify=self._on_notify, channel_sql=f"select {quote_identifier(app.schema)}.channel()",
+        )  # fmt: skip
+        self._finish_link = Link(
+            dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled
+        )
+        claims, finishes = Store(self._claim_link, app.schema), Store(self._finish_link, app.schema)
+        lock = asyncio.Lock()
+        # Statements besides claims, few as they are, take turns with them on their connection.
+        self._aside, self._aside_lock = claims, lock
+        self._announcements: set[asyncio.Task[None]] = set()
+        self._transactions = JobTransactions(app.pool, deadline=settings.deadline)
+        self._completer = Completer(
+            finishes,
+            worker_name=f"{os.uname().nodename}:{os.getpid()}",
+            on_lost=self._on_lost,
+            on_written=self._on_written,
+        )
+        self._runner = Runner(
+            tasks,
+            concurrency=settings.concurrency,
+            completer=self._completer,
+            transactions=self._transactions,
+            expose=self._expose,
+            on_room=lambda: self._claimer.on_room(),
+            loop=loop,
+        )
+        self._promoter = Promoter(claims, lock=lock, on_ready=self._on_promoted)
+        self._claimer = Claimer(
+            claims,
+            lock=lock,
+            queues=queues,
+            tasks=list(tasks),
+            settings=settings,
+            runner=self._runner,
+            completer=self._completer,
+            worker_id=lambda: self._lifeline.worker_id,
+            on_limit=self.request_stop,
+            on_unknown=lambda worker, token: self._lifeline.recover(worker, token),
+        )
+        supervisor = os.environ.get(_SUPERVISOR)
+        self._lifeline = Lifeline(
+            dsn,
+            app.schema,
+            settings=settings,
+            queues=queues,
+            tasks=list(tasks),
+            watch=watch,
+            reports=Reports(
+                on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
+                on_fenced=self._on_fenced,
+                on_registered=self._claimer.look_everywhere,
+                on_ready_again=self._on_ready_again,
+                on_next_due=self._promoter.due_in,
+                on_failed=self._on_failed,
+            ),
+            running=lambda: self._runner.running,
+            cursors=self._claimer.cursors,
+            due_since=lambda: self._promoter.since,
+            supervisor=int(supervisor) if supervisor else None,
+        )
+        await self._lifeline.start()
+        self._completer.start()
+        self._promoter.start()
+        self._claimer.start()
+        self._summary = asyncio.create_task(self._summarise(), name="pgqueue summary")
+
+    def request_stop(self) -> None:
+        """Ask for a stop; a second time, for one without grace. From any thread."""
+        if self._loop is None:
+            self._stop_wanted.set()
+            return
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._note_stop)
+
+    def _note_stop(self) -> None:
+        if self._stop_wanted.is_set() and not self._force_wanted.is_set():
+            self._force_wanted.set()
+        self._stop_wanted.set()
+
+    async def stop(self) -> None:
+        """Stop in order, within ``grace`` and a few seconds; safe to call at any time."""
+        self._stop_wanted.set()
+        if not self._running:
+            return
+        self._running = False
+        began = time.monotonic()
+        self._summary.cancel()
+        self._lifeline.mark_stopping()
+        await self._claimer.stop()
+        await self._promoter.stop()
+        back = self._runner.empty_buffer()
+        self._release(back)
+        if not await self._finish_in_grace():
+            self._runner.cancel_all("stop")
+            if not await self._runner.wait_quiet(
+                1.0 if self._force_wanted.is_set() else _CANCEL_SECONDS
+            ):
+                stuck = self._runner.abandon()
+                log.error("%d jobs did not end when told to; they are given back", len(stuck))
+                self._release(stuck)
+        spent = time.monotonic() - began
+        unwritten = await self._completer.stop(max(5.0, self.settings.grace - spent))
+        if self._announcements:
+            await asyncio.wait(self._announcements, timeout=2.0)
+        await self._runner.stop()
+        await self._lifeline.stop()
+        self._transactions.close()
+        await asyncio.gather(self._claim_link.close(), self._finish_link.close())
+        await self.app.pool.aclose()
+        log.info("worker stopped after %.1f s%s", time.monotonic() - began,
+                 f", {unwritten} outcomes unwritten" if unwritten else "")  # fmt: skip
+
+    async def _finish_in_grace(self) -> bool:
+        quiet = asyncio.ensure_future(self._runner.wait_quiet(self.settings.grace))
+        force = asyncio.ensure_future(self._force_wanted.wait())
+        await asyncio.wait([quiet, force], return_when=asyncio.FIRST_COMPLETED)
+        done = quiet.done() and quiet.result()
+        for waiter in (quiet, force):
+            waiter.cancel()
+        await asyncio.wait([quiet, force])
+        return done
+
+    def _release(self, claimed: list[Claimed]) -> None:
+        for record, token in claimed:
+            self._completer.add(entry_of(record, token, RELEASED))
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Let TERM and INT ask for a stop, and put back afterwards what was there."""
+        loop = asyncio.get_running_loop()
+        before: dict[int, Any] = {}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.getsignal(number)
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                loop.remove_signal_handler(number)
+                if handler is not None:
+                    signal.signal(number, handler)
+
+    def _on_signal(self, number: int) -> None:
+        log.info(
+            "%s: %s", signal.Signals(number).name,
+            "stopping now" if self._stop_wanted.is_set() else "stopping when running jobs are done",
+        )  # fmt: skip
+        self._note_stop()
+
+    # -- what the machines tell each other
+
+    def _on_notify(self, payload: str) -> None:
+        """Take a hint; what it says is never trusted, only looked into."""
+        kind, _, rest = payload.partition(":")
+        match kind:
+            case "q":
+                self._claimer.on_ready((rest,))
+            case "r":
+                position, _, queue = rest.partition(":")
+                if position.isdecimal() and len(position) < 20:
+                    self._claimer.on_rewind(queue, int(position))
+            case "s":
+                with contextlib.suppress(ValueError):
+                    seconds = float(rest)
+                    if 0 <= seconds < 3600:
+                        self._promoter.due_in(seconds)
+            case "c":
+                self._lifeline.hurry()
+            case _:
+                log.debug("a notification that says nothing to us: %.80r", payload)
+
+    def _on_promoted(self, queues: Iterable[str]) -> None:
+        self._claimer.on_ready(queues)
+
+    def _on_ready_again(self, lowest: dict[str, int]) -> None:
+        for queue, position in lowest.items():
+            self._claimer.on_rewind(queue, position)
+
+    def _on_written(self, entries: Sequence[Entry]) -> None:
+        """What was given back or put off is somebody's work again."""
+        soonest = min(
+            (e.outcome.delay for e in entries if isinstance(e.outcome, (RetryAt, Snoozed))),
+            default=None,
+        )
+        if soonest is not None and soonest <= self.settings.heartbeat * 2:
+            self._promoter.due_in(soonest)
+        places = [(e.queue, e.position) for e in entries if e.outcome is RELEASED and e.position]
+        if places:
+            task = asyncio.ensure_future(self._announce(places))
+            self._announcements.add(task)
+            task.add_done_callback(self._announcements.discard)
+
+    async def _announce(self, places: list[tuple[str, int]]) -> None:
+        try:
+            async with self._aside_lock:
+                self._on_ready_again(await announce(self._aside, places))
+        except PgQueueError as exc:
+            log.debug("nobody could be told of released jobs: %s", exc)
+
+    def _on_lost(self, job_id: int) -> None:
+        log.warning(
+            "job %d was not this worker's any more when its outcome was to be written "
+            "(lease lost, cancelled or deleted); the outcome is dropped", job_id,
+            extra={"job_id": job_id},
+        )  # fmt: skip
+
+    def _on_fenced(self) -> None:
+        self._runner.cancel_all("lost")
+        self._runner.empty_buffer()
+
+    def _on_failed(self, error: BaseException) -> None:
+        """The heartbeat thread is gone: a worker without one must not go on."""
+        self._failure = error
+        self._note_stop()
+
+    async def _expose(self, job_id: int, token: int) -> bool:
+        """Mark a job that crashed workers before; False if it is not ours any more."""
+        try:
+            async with self._aside_lock:
+                return await self._aside.expose(job_id, token)
+        except PgQueueError as exc:
+            log.warning(
+                "job %d waits: it crashed workers before, and cannot be marked: %s", job_id, exc
+            )
+            return False
+
+    # -- statistics
+
+    def statistics(self) -> Statistics:
+        """Return what this worker has done so far."""
+        runner, completer = self._runner, self._completer
+        return Statistics(
+            claimed=self._claimer.claimed,
+            started=runner.started,
+            running=runner.running,
+            completed=completer.completed,
+            retried=runner.retried,
+            dead=runner.dead,
+            released=runner.released,
+            cancelled=runner.cancelled,
+            promoted=self._promoter.promoted,
+            unwritten=completer.backlog,
+            claims=self._claimer.claims,
+            flushes=completer.flushes,
+        )
+
+    async def _summarise(self) -> None:
+        """One line now and then, if anything happened."""
+        every = self.settings.summary_interval
+        last = self.statistics()
+        while every:
+            await asyncio.sleep(every)
+            now = self.statistics()
+            if now != last:
+                change = {
+                    f.name: getattr(now, f.name) - getattr(last, f.name)
+                    for f in fields(Statistics)
+                    if f.name not in ("running", "unwritten")
+                }
+                log.info(
+                    "in %.0f s: %d completed, %d retried, %d dead, %d cancelled; %d running, %d to be written",
+                    every, change["completed"], change["retried"], change["dead"],
+                    change["cancelled"], now.running, now.unwritten, extra=change,
+                )  # fmt: skip
+            last = now
