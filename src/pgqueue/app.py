@@ -47,8 +47,15 @@ class App(Client):
         schema: str | None = None,
         pool_size: int = 5,
         max_args_bytes: int = 1_048_576,
+        pgbouncer: bool = False,
     ) -> None:
-        super().__init__(dsn, schema=schema, pool_size=pool_size, max_args_bytes=max_args_bytes)
+        super().__init__(
+            dsn,
+            schema=schema,
+            pool_size=pool_size,
+            max_args_bytes=max_args_bytes,
+            pgbouncer=pgbouncer,
+        )
         self.tasks = Registry()
 
     @overload
@@ -58,6 +65,7 @@ class App(Client):
     @overload
     def task(
         self,
+        /,
         *,
         name: str | None = None,
         queue: str = DEFAULT_QUEUE,
@@ -80,8 +88,8 @@ class App(Client):
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
-        ``name``: by default the function's own; it is what rows carry, so keep it when the function
-        moves. ``queue``, ``priority``, ``max_attempts``: defaults for its jobs. ``timeout``: seconds
+        ``name``: by default the function's own; rows carry it, so keep it when it moves.
+        ``queue``, ``priority``, ``max_attempts``: defaults for its jobs. ``timeout``: seconds
         an attempt may take. ``retry``: a Backoff, or a function of attempt and error that returns
         the seconds to wait, or None to give up.
         """

@@ -15,10 +15,10 @@ from pgqueue.config import (
     schema_from_environment,
 )
 from pgqueue.db.pool import Pool
-from pgqueue.db.statements import check_schema_name, quote_identifier
+from pgqueue.db.statements import check_schema_name, statement
 from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError
-from pgqueue.job import Enqueued, JobState, NewJob, Options, check_options, document
+from pgqueue.job import Enqueued, JobState, NewJob, Options, check_options, envelope
 from pgqueue.operations import Operations
 from pgqueue.payload import encode_untyped
 
@@ -40,10 +40,11 @@ _DEFAULTS: Mapping[str, Any] = {
 class Client(Operations):
     """A way into the queue without the tasks' code.
 
-    ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first needed.
-    ``schema``: by default PGQUEUE_SCHEMA or ``pgqueue``. ``pool_size``: connections that threads
-    share, and as many for each event loop; opened when first needed. ``max_args_bytes``: how large
-    the arguments of one job may be as JSON.
+    ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first
+    needed. ``schema``: by default PGQUEUE_SCHEMA or ``pgqueue``. ``pool_size``: connections that
+    threads share, and as many for each event loop, opened when first needed. ``max_args_bytes``:
+    how large the arguments of one job may be as JSON. ``pgbouncer``: the dsn leads through
+    PgBouncer in transaction mode, where nothing may outlive a transaction.
     """
 
     def __init__(
@@ -53,14 +54,12 @@ class Client(Operations):
         schema: str | None = None,
         pool_size: int = 5,
         max_args_bytes: int = 1_048_576,
+        pgbouncer: bool = False,
     ) -> None:
         self.schema = check_schema_name(schema or schema_from_environment())
         self.max_args_bytes = check_int(max_args_bytes, "max_args_bytes", 2, 100_000_000)
-        self.pool = Pool(dsn, schema=self.schema, size=pool_size)
-        self._enqueue_sql = (
-            "select id, duplicate, state from "
-            f"{quote_identifier(self.schema)}.enqueue_checked(cast(cast($1 as text) as jsonb))"
-        )
+        self.pool = Pool(dsn, schema=self.schema, size=pool_size, pooled=pgbouncer)
+        self._enqueue_sql = statement("enqueue_jobs", self.schema)
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -112,9 +111,11 @@ class Client(Operations):
             return self.pool.run(lambda c: self._insert(c, jobs), what="enqueue")
         texts = list(_documents(jobs))
         if len(texts) == 1:
-            return [_enqueued(row) for row in run(connection, self._enqueue_sql, texts[0])]
+            return [_enqueued(*row) for row in run(connection, self._enqueue_sql, texts[0])]
         return [
-            _enqueued(row) for rows in run_all(connection, self._enqueue_sql, texts) for row in rows
+            _enqueued(*row)
+            for rows in run_all(connection, self._enqueue_sql, texts)
+            for row in rows
         ]
 
     async def aenqueue_jobs(
@@ -125,9 +126,9 @@ class Client(Operations):
             return await self.pool.arun(lambda c: self._insert(c, jobs))
         texts = list(_documents(jobs))
         if len(texts) == 1:
-            return [_enqueued(row) for row in await arun(connection, self._enqueue_sql, texts[0])]
+            return [_enqueued(*row) for row in await arun(connection, self._enqueue_sql, texts[0])]
         return [
-            _enqueued(row)
+            _enqueued(*row)
             for rows in await arun_all(connection, self._enqueue_sql, texts)
             for row in rows
         ]
@@ -136,11 +137,12 @@ class Client(Operations):
         if len(jobs) <= _CHUNK:
             texts = list(_documents(jobs))
             rows = await connection.fetch(self._enqueue_sql, texts[0]) if texts else []
-            return [_enqueued(row) for row in rows]
+            return [_enqueued(*row) for row in rows]
         done: list[Enqueued] = []
         async with connection.transaction():
             for text in _documents(jobs):
-                done += [_enqueued(row) for row in await connection.fetch(self._enqueue_sql, text)]
+                rows = await connection.fetch(self._enqueue_sql, text)
+                done += [_enqueued(*row) for row in rows]
         return done
 
     def close(self) -> None:
@@ -153,13 +155,22 @@ class Client(Operations):
 
 
 def _documents(jobs: Sequence[NewJob]) -> Iterator[str]:
+    """Yield JSON texts of up to so many jobs each. Most jobs share their options with others."""
     rest = iter(jobs)
+    seen: dict[tuple[str, int], tuple[str, str]] = {}
     while chunk := list(islice(rest, _CHUNK)):
-        yield f"[{','.join(map(document, chunk))}]"
+        parts: list[str] = []
+        for job in chunk:
+            key = job.task, id(job.options)
+            around = seen.get(key)
+            if around is None:
+                around = seen[key] = envelope(job)
+            parts.append(f"{around[0]}{job.args}{around[1]}")
+        yield f"[{','.join(parts)}]"
 
 
-def _enqueued(row: Sequence[Any]) -> Enqueued:
-    return Enqueued(row[0], row[1], _STATES[row[2]])
+def _enqueued(job_id: int, duplicate: bool, state: str) -> Enqueued:
+    return Enqueued(job_id, duplicate, _STATES[state])
 
 
 def _check_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:

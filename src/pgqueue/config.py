@@ -1,4 +1,4 @@
-"""Settings and the checks of every value that a user gives: each says what, the value, what would do."""
+"""Settings, and the checks of every value that a user gives: what, the value, what would do."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def check_dsn(value: object) -> str:
     """Return a usable dsn: postgresql://..., or embedded:DIR."""
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(
-            "no dsn: pass one (postgresql://user@host/database, or embedded:DIR), or set PGQUEUE_DSN"
+            "no dsn: pass one (postgresql://user@host/database or embedded:DIR) or set PGQUEUE_DSN"
         )
     dsn = value.strip()
     if dsn.startswith("embedded:"):
@@ -163,10 +163,6 @@ def dsn_from_environment() -> str | None:
 def schema_from_environment() -> str:
     """Return PGQUEUE_SCHEMA, or ``pgqueue``."""
     return os.environ.get("PGQUEUE_SCHEMA") or "pgqueue"
-
-
-def _setting(default: object, about: str) -> object:
-    return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,5 +264,6 @@ def _check_queues(queues: object) -> tuple[str, ...]:
         )
     if not isinstance(queues, Iterable):
         raise ConfigError(f"queues must be a list of names, got {queues!r}")
-    names = tuple(check_queue(name) for name in queues)  # pyright: ignore[reportUnknownVariableType]
+    given: Iterable[object] = queues  # pyright: ignore[reportUnknownVariableType]
+    names = tuple(check_queue(name) for name in given)
     return tuple(dict.fromkeys(names))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, Unpack
+
+import msgspec
 
 from pgqueue.config import (
     check_max_attempts,
@@ -19,7 +20,7 @@ from pgqueue.config import (
 )
 from pgqueue.errors import ConfigError, nearest
 
-__all__ = ["MOVES", "Enqueued", "JobState", "NewJob", "Options", "check_options", "document"]
+__all__ = ["MOVES", "Enqueued", "JobState", "NewJob", "Options", "check_options", "envelope"]
 
 
 class JobState(enum.StrEnum):
@@ -109,8 +110,9 @@ def check_options(options: Mapping[str, object]) -> dict[str, Any]:
 def _tags(value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigError(f"tags must be a list of strings, got {value!r}")
+    given: Iterable[object] = value  # pyright: ignore[reportUnknownVariableType]
     tags: list[str] = []
-    for tag in value:  # pyright: ignore[reportUnknownVariableType]
+    for tag in given:
         if len(tags) == 100:
             raise ConfigError("tags must be at most 100")
         tags.append(check_text(tag, "tag", longest=200))
@@ -126,15 +128,14 @@ def _metadata(value: object) -> dict[str, Any]:
     return loaded
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(msgspec.Struct, frozen=True):
     """A job to be enqueued: the task's name, its checked arguments as JSON text, its options."""
 
     task: str
     args: str
     options: Mapping[str, Any]
 
-    def using(self, **options: Any) -> NewJob:
+    def using(self, **options: Unpack[Options]) -> NewJob:
         """Return the same job with other options."""
         changed = check_options(options)
         merged = {**self.options, **changed}
@@ -142,17 +143,19 @@ class NewJob:
             merged.pop("run_at", None)
         if "run_at" in changed:
             merged.pop("delay", None)
-        return replace(self, options=merged)
+        return NewJob(self.task, self.args, merged)
 
 
-def document(job: NewJob, encode: Any = json.JSONEncoder(ensure_ascii=True).encode) -> str:
-    """Return the JSON document that the enqueue function takes."""
-    rest = encode(job.options)
-    return f'{{"task":{encode(job.task)},"args":{job.args}{"," + rest[1:] if job.options else "}"}'
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+def envelope(job: NewJob) -> tuple[str, str]:
+    """Return what stands before and after the arguments in the document of a job."""
+    rest = f",{_encode(job.options)[1:]}" if job.options else "}"
+    return f'{{"task":{_encode(job.task)},"args":', rest
+
+
+class Enqueued(msgspec.Struct, frozen=True):
     """What became of an enqueue: the job's id, and whether a live one with its key was there."""
 
     id: int

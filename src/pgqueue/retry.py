@@ -62,7 +62,7 @@ class Backoff:
 
 
 def delay_of(policy: RetryPolicy, attempt: int, error: BaseException) -> float | None:
-    """Ask a policy, user code that it is: a wrong answer or an error of its own means the default."""
+    """Ask a policy, which is user code: a wrong answer or an error of its own means the default."""
     try:
         answer = policy(attempt, error)
         if answer is None:

@@ -241,7 +241,8 @@ def make_task(
             raise ConfigError(f"{function!r} has no name of its own; give @app.task(name=...)")
     if retry is not None and not callable(retry):
         raise ConfigError(
-            f"retry must be a Backoff or a function (attempt, error) -> seconds or None, got {retry!r}"
+            "retry must be a Backoff or a function (attempt, error) -> seconds or None, "
+            f"got {retry!r}"
         )
     return Task(
         function,

@@ -36,8 +36,7 @@ def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exceptio
     if isinstance(error, PgQueueError):
         return error
     if connecting:
-        if isinstance(error, (TimeoutError, OSError)) or state is not None or text:
-            return Unreachable(f"cannot connect to {redact(dsn)}: {text}")
+        return Unreachable(f"cannot connect to {redact(dsn)}: {text}")
     if state in _MISSING:
         return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
     if isinstance(error, (asyncpg.DataError, ValueError, TypeError)) or (

@@ -1,7 +1,7 @@
 """A connection for one role of a worker: reconnects, and never waits for ever for a silent peer.
 
 The deadline of a statement does not hang on cancelling it (a cancelled coroutine was seen to wait
-for a peer that never answers): the watchdog shuts the socket down, and the statement ends by itself.
+for a peer that never answers): the watchdog shuts the socket down, and the statement ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.db.faults import as_ours, is_connection_loss
-from pgqueue.errors import DatabaseError, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -34,8 +33,8 @@ _BASE = {
     "jit": "off",
     "lock_timeout": "0",
 }
-# A generic plan made while a table was empty must still be right when it is full: so no statement of
-# ours may depend on statistics, and each has one plan that these leave.
+# A generic plan made while a table was empty must still be right when it is full: so no statement
+# of ours may depend on statistics, and each has one plan that these leave.
 _PLANS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -54,7 +53,7 @@ _LIVENESS = {
 
 
 def session_settings(role: str, deadline: float) -> dict[str, str]:
-    """Return the settings of a session: ours, whatever the role or the database defaults to."""
+    """Return the settings of a session: ours, whatever role or database default to."""
     settings = {**_BASE, **_PLANS, "statement_timeout": str(int(deadline * 1000))}
     if role == "claim":
         settings["synchronous_commit"] = "off"
@@ -62,7 +61,7 @@ def session_settings(role: str, deadline: float) -> dict[str, str]:
 
 
 class Watch:
-    """The statements that are under way, and when each must have ended. Read by the watchdog thread."""
+    """The statements under way, and when each must have ended. Read by the watchdog thread."""
 
     def __init__(self) -> None:
         self._links: set[Link] = set()
@@ -244,7 +243,7 @@ class Link:
 
     def _adopt_socket(self, connection: Connection) -> None:
         """Keep a handle of our own on the socket, which the watchdog can shut from its thread."""
-        transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore
+        transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
         own = transport.get_extra_info("socket")
         if own is None:
             return
@@ -298,8 +297,3 @@ class Link:
             handle.cancel()
             self.due = _NEVER
             self.abort()
-
-
-def transient(error: BaseException) -> bool:
-    """True for what passes by itself: no connection, a restart, a full disk, a timeout."""
-    return isinstance(error, (Unreachable, DatabaseError))

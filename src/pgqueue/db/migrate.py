@@ -71,17 +71,16 @@ def plan(schema: str, done: Iterable[int] = ()) -> str:
         parts.append(
             f"create schema if not exists {quote_identifier(schema)};\n{render(_LEDGER, schema)};\n"
         )
-    for migration in known():
-        if migration.version not in applied:
-            parts.append(
-                f"begin;\n{_PATH};\n{render(migration.sql, schema)}\n{_record(migration, schema)};\ncommit;\n"
-            )
+    for migration in missing(applied):
+        body = f"{_PATH};\n{render(migration.sql, schema)}\n{_record(migration, schema)};"
+        parts.append(f"begin;\n{body}\ncommit;\n")
     return "\n".join(parts)
 
 
 def _record(migration: Migration, schema: str) -> str:
     return (
-        f"insert into {quote_identifier(schema)}.migration (version, name, breaking) "
+        # A quoted identifier and constants of ours.
+        f"insert into {quote_identifier(schema)}.migration (version, name, breaking) "  # noqa: S608
         f"values ({migration.version}, '{migration.name}', {str(migration.breaking).lower()})"
     )
 

@@ -13,7 +13,7 @@ import os
 import select
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -88,14 +88,20 @@ class Pool:
     """At most ``size`` connections for threads, and as many for each event loop."""
 
     def __init__(
-        self, dsn: str | None, *, schema: str, size: int = 5, deadline: float = 30.0
+        self,
+        dsn: str | None,
+        *,
+        schema: str,
+        size: int = 5,
+        deadline: float = 30.0,
+        pooled: bool = False,
     ) -> None:
         self.schema = schema
         self.size = check_int(size, "pool_size", 1, 1000)
         self.deadline = deadline
         self._given = None if dsn is None else check_dsn(dsn)
         self._dsn: str | None = None
-        self.pooled = False
+        self.pooled = pooled
         self._checked = False
         self._reset_for(os.getpid())
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState] = (
@@ -170,7 +176,7 @@ class Pool:
     # -- async
 
     @asynccontextmanager
-    async def connection(self, *, checked: bool = True) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncGenerator[Connection]:
         """Lend a connection on the running loop."""
         loop = asyncio.get_running_loop()
         state = self._loops.get(loop)
@@ -191,7 +197,6 @@ class Pool:
                     connection = None
             if connection is None:
                 connection = await self._connect()
-            await self._check(connection, checked)
             yield connection
         except BaseException:
             if connection is not None and connection.is_in_transaction():
@@ -204,18 +209,23 @@ class Pool:
 
     async def arun(self, work: Callable[[Connection], Awaitable[T]], *, checked: bool = True) -> T:
         """Run ``work`` on a connection of the running loop."""
-        async with self.connection(checked=checked) as connection:
-            return await self._work(connection, work, checked=False)
+        async with self.connection() as connection:
+            return await self._work(connection, work, checked)
 
     # -- both
 
     async def _work(
         self, connection: Connection, work: Callable[[Connection], Awaitable[T]], checked: bool
     ) -> T:
-        await self._check(connection, checked)
         timer = asyncio.get_running_loop().call_later(self.deadline, connection.terminate)
         try:
-            return await work(connection)
+            if not self.pooled:
+                await self._check(connection, checked)
+                return await work(connection)
+            # Behind a pooler, a connection is ours only within a transaction.
+            async with connection.transaction():
+                await self._check(connection, checked)
+                return await work(connection)
         except asyncio.CancelledError:
             # Whether it was carried out is unknown; a connection in mid-answer is of no use.
             connection.terminate()
@@ -257,8 +267,11 @@ class Pool:
 
     async def acheck(self) -> None:
         """Connect once, and raise Unreachable or SchemaError if this app cannot work there."""
-        async with self.connection():
-            pass
+
+        async def nothing(_: Connection) -> None:
+            return
+
+        await self.arun(nothing)
 
     def recheck(self) -> None:
         """Look at the schema's version again with the next connection."""
@@ -285,5 +298,5 @@ class Pool:
 
 
 def _fd(connection: Connection) -> int:
-    transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001  # pyright: ignore
+    transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
     return transport.get_extra_info("socket").fileno()  # type: ignore[no-any-return]  # pyright: ignore

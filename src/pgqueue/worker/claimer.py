@@ -364,7 +364,7 @@ class Claimer:
     async def _take(
         self, names: list[str], cursors: list[int], room: int
     ) -> tuple[Counter[str], int]:
-        """Claim, hand the jobs on; return how many of each queue, and what the quota of each was."""
+        """Claim, hand the jobs on; return how many of each queue, and the quota of each."""
         worker = self._worker_id()
         counts: Counter[str] = Counter()
         if worker is None:

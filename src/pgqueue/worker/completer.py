@@ -106,7 +106,7 @@ class Completer:
             await self._room.wait()
 
     async def stop(self, deadline: float) -> int:
-        """Write what is left, for at most ``deadline`` seconds; return how many were not written."""
+        """Write what is left, for at most ``deadline`` seconds; return how many were not."""
         if self._task is None:
             return self.backlog
         try:

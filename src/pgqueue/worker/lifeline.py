@@ -99,6 +99,7 @@ class Lifeline:
         self._ended = asyncio.Event()
         self._halt = False
         self._stopping = False
+        self._living: asyncio.Task[Any] | None = None
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
         self._renewing_since = time.monotonic()
@@ -107,6 +108,7 @@ class Lifeline:
         self._blocked_at: float | None = None
         self._floor = Floor()
         self._background: set[asyncio.Task[None]] = set()
+        self._former: int | None = None
         self.worker_id: int | None = None
         self.pulses = 0
 
@@ -141,6 +143,9 @@ class Lifeline:
         """Take the worker off the list and end the thread; the last thing to stop."""
         self._halt = True
         self.hurry()
+        loop, living = self._loop, self._living
+        if loop is not None and living is not None and self.pulses == 0:
+            self._call(loop, lambda: self.worker_id is None and living.cancel())
         if self._thread is not None:
             try:
                 async with asyncio.timeout(self._settings.deadline + 4.0):
@@ -176,7 +181,11 @@ class Lifeline:
         self._loop = asyncio.get_running_loop()
         self._hurry = asyncio.Event()
         self._duty_lock = asyncio.Lock()
+        self._living = asyncio.current_task()
+        self._spawn(self._watch_over())
         try:
+            if self._halt:
+                raise asyncio.CancelledError
             await self._register()
         except BaseException as exc:
             failure = exc
@@ -184,7 +193,7 @@ class Lifeline:
             self._tell(lambda: started.done() or started.set_exception(failure))
             return
         self._tell(lambda: started.done() or started.set_result(None))
-        for forever in (self._watch_over(), self._find_passed(), self._do_duties()):
+        for forever in (self._find_passed(), self._do_duties()):
             self._spawn(forever)
         try:
             await self._beat()
@@ -279,14 +288,15 @@ class Lifeline:
 
     async def _fenced(self) -> None:
         """Our row is gone: others have, or will have, what we held. Begin anew under a new id."""
-        old, self.worker_id = self.worker_id, None
-        log.warning(
-            "this worker's lease was lost; what it runs is cancelled, and it registers anew"
-        )
-        self._tell(self._reports.on_fenced)
+        if self.worker_id is not None:  # else the registration failed last time
+            self._former, self.worker_id = self.worker_id, None
+            log.warning(
+                "this worker's lease was lost; what it runs is cancelled, and it registers anew"
+            )
+            self._tell(self._reports.on_fenced)
         await self._register()
-        assert old is not None
-        self._spawn(self._rescue(old, vanished=False, orphaned=True))
+        assert self._former is not None
+        self._spawn(self._rescue(self._former, vanished=False, orphaned=True))
         self._tell(self._reports.on_registered)
 
     async def _sign_off(self) -> None:
@@ -324,7 +334,7 @@ class Lifeline:
         self._answered_at = time.monotonic()
 
     def _report_blocked(self, seconds: float) -> None:
-        frame = sys._current_frames().get(self._owner_thread)  # noqa: SLF001
+        frame = sys._current_frames().get(self._owner_thread)  # pyright: ignore[reportPrivateUsage]
         where = "".join(traceback.format_stack(frame, limit=6)) if frame else "(no stack)"
         log.warning(
             "the event loop has been blocked for %.1f s; the lease is renewed all the same. "

@@ -29,8 +29,10 @@ _FULL_LOOK_EVERY = 30.0
 
 
 class Promoter:
-    """Sleeps until the next job is due, as far as it was told: by each pulse, each notification of an
-    enqueue, and each retry of this worker."""
+    """Sleeps until the next job is due, as far as it was told.
+
+    It is told by each pulse, by notifications of enqueues, and of this worker's own retries.
+    """
 
     def __init__(
         self,

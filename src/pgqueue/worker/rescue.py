@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,10 +18,11 @@ __all__ = ["rescue_children", "rescue_worker"]
 log = logging.getLogger("pgqueue.rescue")
 
 _SECONDS = 60.0
+_SECOND_LOOK_AFTER = 0.5
 
 
 async def rescue_worker(
-    store: Store, worker: int, *, crash_cap: int, vanished: bool, orphaned: bool = False
+    store: Store, worker: int, *, crash_cap: int, vanished: bool = False, orphaned: bool = False
 ) -> dict[str, int]:
     """Give back what this worker held, if it is still lost; return the lowest position by queue.
 
@@ -41,12 +43,25 @@ async def rescue_worker(
 async def rescue_children(
     store: Store, supervisor: int, pid: int, *, crash_cap: int
 ) -> dict[str, int]:
-    """Give back what a supervisor's child held that was seen to end."""
+    """Give back what a supervisor's child held that was seen to end.
+
+    The server may still be at work on a claim that the child sent last, so there is a second look.
+    """
+    found: list[int] = []
 
     async def take(connection: Connection) -> list[Record]:
-        return await store.lock_children(connection, supervisor, pid)
+        rows = await store.lock_children(connection, supervisor, pid)
+        found[:] = [row["id"] for row in rows]
+        return rows
 
-    return await _rescue(store, take, crash_cap=crash_cap, why="its process ended")
+    lowest = await _rescue(store, take, crash_cap=crash_cap, why="its process ended")
+    if found:
+        await asyncio.sleep(_SECOND_LOOK_AFTER)
+    for worker in found:
+        late = await rescue_worker(store, worker, crash_cap=crash_cap, orphaned=True)
+        for queue, position in late.items():
+            lowest[queue] = min(position, lowest.get(queue, position))
+    return lowest
 
 
 async def _rescue(
@@ -69,7 +84,8 @@ async def _rescue(
             held = await store.rescue(
                 connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error)
             )
-            log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
+            if held or lost["pid"]:
+                log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
             rows += held
         return rows
 

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 from pgqueue.errors import Snooze
 from pgqueue.failure import Failure, describe
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, decide
-from pgqueue.worker.completer import Completer, Entry
 from pgqueue.running import RunningJob, Transactions
+from pgqueue.worker.completer import Completer, Entry
 from pgqueue.worker.threads import Threads
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Runner:
         self._wake_slot()
 
     def take_back(self, waited: float) -> list[Claimed]:
-        """Return buffered jobs, if none could start for so many seconds: others should have them."""
+        """Return buffered jobs, if none could start for so many seconds: for others to have."""
         if not self._buffer or time.monotonic() - self._last_start < waited:
             return []
         taken = list(self._buffer)
@@ -164,7 +164,7 @@ class Runner:
         return taken
 
     def abandon(self) -> list[Claimed]:
-        """Give up on what still runs although it was cancelled: its outcome is nobody's any more."""
+        """Give up on what still runs although it was cancelled: its outcome is nobody's now."""
         left: list[Claimed] = []
         for slot in self._slots:
             if slot.record is not None and slot.why != "abandoned":
@@ -173,8 +173,8 @@ class Runner:
                 slot.why = "abandoned"
         return left
 
-    async def wait_quiet(self, seconds: float) -> bool:
-        """Return True once nothing runs or waits, False after so many seconds."""
+    async def wait_quiet(self, seconds: float | None) -> bool:
+        """Return True once nothing runs or waits, False after so many seconds, if any."""
         if self._quiet.is_set():
             return True
         try:
@@ -318,7 +318,7 @@ class Runner:
             self._left(slot)
 
     async def _in_thread(self, slot: Slot, call: Callable[[], Any]) -> None:
-        """Wait for a thread. It cannot be cancelled: told to, the slot stays taken until it ends."""
+        """Wait for a thread. It cannot be cancelled: the slot stays taken until it ends."""
         answer = self._threads.submit(call)
         try:
             result = await asyncio.shield(answer)
@@ -328,11 +328,11 @@ class Runner:
         except asyncio.CancelledError:
             if answer.done() or slot.why is None:
                 raise
-        record, token, why = slot.record, slot.token, slot.why
+        record, why = slot.record, slot.why
         assert record is not None
         task = self._tasks[record["task"]]
         log.warning(
-            "job %d (%s) was told to end (%s); its thread goes on and keeps its slot until it returns",
+            "job %d (%s) was told to end (%s); its thread goes on and keeps its slot",
             record["id"], record["task"], why,
         )  # fmt: skip
         self._failed(slot, record, task, slot.job, asyncio.CancelledError())

@@ -46,7 +46,7 @@ class JobTransactions:
 
     async def abegin(self) -> tuple[Any, Connection]:
         """Borrow a connection and begin."""
-        lent = self._pool.connection(checked=False)
+        lent = self._pool.connection()
         connection = await lent.__aenter__()
         transaction = connection.transaction()
         try:

@@ -1,8 +1,8 @@
 """A worker: builds the machines, orders their start and the two stops.
 
 Stop, in order: claim no more; give back what was claimed and not begun; let running jobs finish
-until the grace is over; cancel them; give those back with their attempt; write what is left; end the
-heartbeat last. A second signal skips the grace.
+until the grace is over; cancel them; give those back with their attempt; write what is left; end
+the heartbeat last. A second signal skips the grace.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
-from pgqueue.db.statements import quote_identifier
+from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
 from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
@@ -36,12 +36,18 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.task import Task
 
-__all__ = ["Statistics", "Worker"]
+__all__ = ["Phase", "Statistics", "Worker"]
 
 log = logging.getLogger("pgqueue.worker")
 
 _CANCEL_SECONDS = 5.0
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
+
+Phase = Literal["started", "retiring"]
+
+
+class _StoppedEarly(PgQueueError):
+    """Stopped before it had started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class Worker:
 
         if not isinstance(app, AppClass):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"a worker needs an App, got {app!r}")
-        options = {**settings, "concurrency": concurrency}
+        options = {"listen": not app.pool.pooled, **settings, "concurrency": concurrency}
         if queues is not None:
             options["queues"] = queues
         self.app = app
@@ -93,6 +99,10 @@ class Worker:
         self._force_wanted = asyncio.Event()
         self._failure: BaseException | None = None
         self._running = False
+        self._starting: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._retirement: asyncio.Task[None] | None = None
+        self._on_phase: Callable[[Phase], None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
@@ -100,30 +110,54 @@ class Worker:
 
     # -- life
 
-    async def run(self, *, signals: bool = False) -> None:
-        """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it."""
+    async def run(
+        self, *, signals: bool = False, on_phase: Callable[[Phase], None] | None = None
+    ) -> None:
+        """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
+
+        ``on_phase`` is told "started", and "retiring" once the last of ``max_jobs`` is claimed.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._on_phase = on_phase
         with self._signals() if signals else contextlib.nullcontext():
-            await self.start()
+            stop_wanted = self._stop_wanted
             try:
-                await self._stop_wanted.wait()
+                if stop_wanted.is_set():
+                    raise _StoppedEarly
+                await self.start()
+            except _StoppedEarly:
+                log.info("worker stopped before it had started")
+                self._forget_stop()
+                return
+            try:
+                self._enter("started")
+                await stop_wanted.wait()
             finally:
                 await self.stop()
         if self._failure is not None:
             raise self._failure
 
     async def start(self) -> None:
-        """Connect, register, and begin to claim."""
-        if self._running:
+        """Connect, register, and begin to claim. Raises PgQueueError when stopped meanwhile."""
+        if self._running or self._starting is not None:
             raise ConfigError("this worker runs already")
         tasks = self._tasks()
         queues = self.settings.queues or tuple(dict.fromkeys(t.queue for t in tasks.values()))
         self._loop = asyncio.get_running_loop()
-        self._running = True
+        self._failure = None
+        build = self._starting = asyncio.create_task(self._build(tasks, queues))
         try:
-            await self._build(tasks, queues)
-        except BaseException:
-            self._running = False
+            await asyncio.wait([build])
+        except asyncio.CancelledError:
+            build.cancel()
+            await asyncio.wait([build])
+            await self.stop()
             raise
+        finally:
+            self._starting = None
+        if build.cancelled():
+            raise _StoppedEarly("the worker was stopped while it started")
+        build.result()
         log.info(
             'worker started: queues %s, concurrency %d, schema "%s"',
             ", ".join(queues), self.settings.concurrency, self.app.schema,
@@ -138,6 +172,18 @@ class Worker:
         return tasks
 
     async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
+        try:
+            await self._connect(tasks, queues)
+        except BaseException:
+            await self.app.pool.aclose()
+            raise
+        self._completer.start()
+        self._promoter.start()
+        self._claimer.start()
+        self._summary = asyncio.create_task(self._summarise(), name="pgqueue summary")
+        self._running = True
+
+    async def _connect(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
         settings, app = self.settings, self.app
         loop = asyncio.get_running_loop()
         if not settings.listen:
@@ -148,7 +194,7 @@ class Worker:
         pooled = not settings.listen
         self._claim_link = Link(
             dsn, role="claim", watch=watch, deadline=settings.deadline, pooled=pooled,
-            on_notify=self._on_notify, channel_sql=f"select {quote_identifier(app.schema)}.channel()",
+            on_notify=self._on_notify, channel_sql=statement("read_channel", app.schema),
         )  # fmt: skip
         self._finish_link = Link(
             dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled
@@ -171,7 +217,7 @@ class Worker:
             completer=self._completer,
             transactions=self._transactions,
             expose=self._expose,
-            on_room=lambda: self._claimer.on_room(),
+            on_room=self._on_room,
             loop=loop,
         )
         self._promoter = Promoter(claims, lock=lock, on_ready=self._on_promoted)
@@ -184,8 +230,8 @@ class Worker:
             runner=self._runner,
             completer=self._completer,
             worker_id=lambda: self._lifeline.worker_id,
-            on_limit=self.request_stop,
-            on_unknown=lambda worker, token: self._lifeline.recover(worker, token),
+            on_limit=self._on_limit,
+            on_unknown=self._on_unknown,
         )
         supervisor = os.environ.get(_SUPERVISOR)
         self._lifeline = Lifeline(
@@ -208,11 +254,11 @@ class Worker:
             due_since=lambda: self._promoter.since,
             supervisor=int(supervisor) if supervisor else None,
         )
-        await self._lifeline.start()
-        self._completer.start()
-        self._promoter.start()
-        self._claimer.start()
-        self._summary = asyncio.create_task(self._summarise(), name="pgqueue summary")
+        try:
+            await self._lifeline.start()
+        except BaseException:
+            await self._lifeline.stop()
+            raise
 
     def request_stop(self) -> None:
         """Ask for a stop; a second time, for one without grace. From any thread."""
@@ -226,14 +272,42 @@ class Worker:
         if self._stop_wanted.is_set() and not self._force_wanted.is_set():
             self._force_wanted.set()
         self._stop_wanted.set()
+        if self._starting is not None:
+            self._starting.cancel()
 
     async def stop(self) -> None:
-        """Stop in order, within ``grace`` and a few seconds; safe to call at any time."""
+        """Stop in order, within ``grace`` and a few seconds; safe to call at any time.
+
+        Whoever calls it while it stops waits for the same stop. Afterwards it can be started again.
+        """
         self._stop_wanted.set()
-        if not self._running:
-            return
-        self._running = False
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        if self._running and self._ending is None:
+            self._ending = asyncio.create_task(self._stop(), name="pgqueue stop")
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+        else:
+            self._forget_stop()
+
+    def _forget_stop(self) -> None:
+        self._stop_wanted, self._force_wanted = asyncio.Event(), asyncio.Event()
+        self._loop = None
+
+    async def _stop(self) -> None:
+        try:
+            await self._stop_machines()
+        finally:
+            self._running = False
+            self._ending = None
+            self._forget_stop()
+
+    async def _stop_machines(self) -> None:
         began = time.monotonic()
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
         self._summary.cancel()
         self._lifeline.mark_stopping()
         await self._claimer.stop()
@@ -287,7 +361,7 @@ class Worker:
         await self.stop()
 
     @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _signals(self) -> Generator[None]:
         """Let TERM and INT ask for a stop, and put back afterwards what was there."""
         loop = asyncio.get_running_loop()
         before: dict[int, Any] = {}
@@ -331,6 +405,12 @@ class Worker:
             case _:
                 log.debug("a notification that says nothing to us: %.80r", payload)
 
+    def _on_room(self) -> None:
+        self._claimer.on_room()
+
+    def _on_unknown(self, worker: int, token: int) -> None:
+        self._lifeline.recover(worker, token)
+
     def _on_promoted(self, queues: Iterable[str]) -> None:
         self._claimer.on_ready(queues)
 
@@ -369,6 +449,20 @@ class Worker:
     def _on_fenced(self) -> None:
         self._runner.cancel_all("lost")
         self._runner.empty_buffer()
+
+    def _on_limit(self) -> None:
+        """The last of ``max_jobs`` is claimed: stop once they are done, however long they take."""
+        if self._retirement is None:
+            self._retirement = asyncio.create_task(self._retire(), name="pgqueue retirement")
+
+    async def _retire(self) -> None:
+        self._enter("retiring")
+        await self._runner.wait_quiet(None)
+        self._stop_wanted.set()
+
+    def _enter(self, phase: Phase) -> None:
+        if self._on_phase is not None:
+            self._on_phase(phase)
 
     def _on_failed(self, error: BaseException) -> None:
         """The heartbeat thread is gone: a worker without one must not go on."""
@@ -420,7 +514,8 @@ class Worker:
                     if f.name not in ("running", "unwritten")
                 }
                 log.info(
-                    "in %.0f s: %d completed, %d retried, %d dead, %d cancelled; %d running, %d to be written",
+                    "in %.0f s: %d completed, %d retried, %d dead, %d cancelled; "
+                    "%d running, %d to be written",
                     every, change["completed"], change["retried"], change["dead"],
                     change["cancelled"], now.running, now.unwritten, extra=change,
                 )  # fmt: skip

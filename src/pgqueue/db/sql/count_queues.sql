@@ -32,7 +32,9 @@ known as (
 )
 select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting, head.ready,
        head.running, head.cut,
-       extract(epoch from greatest(clock_timestamp() - head.oldest, '0'))::float8 as oldest_seconds,
+       case when head.oldest is not null
+            then greatest(extract(epoch from clock_timestamp() - head.oldest), 0)::float8
+       end as oldest_seconds,
        coalesce(scheduled.jobs, 0) as scheduled,
        (select count(*) > $1::bigint from soonest) as cut_scheduled
 from known

@@ -1,5 +1,6 @@
 -- How many jobs are in the states that no queue counts, up to a bound; of history the first so many
--- and, from PostgreSQL's statistics, about how many there are.
+-- and, from PostgreSQL's statistics, about how many there are; seconds until the next one is due,
+-- negative when it is overdue.
 -- $1 how many to count.
 -- needs: job_scheduled
 -- locks: nothing
@@ -15,6 +16,11 @@ select (select count(*) from (select from :"schema".job
         from pg_inherits
              join pg_class on pg_class.oid = inhrelid
         where inhparent = ':"schema".history'::regclass) as estimate,
+       (select extract(epoch from run_at - clock_timestamp())::float8
+        from :"schema".job
+        where position is null and run_at < 'infinity'
+        order by run_at, id
+        limit 1) as next_due,
        (select max(version) from :"schema".migration) as version
 from (
     select count(*) as seen, count(*) filter (where state = 'cancelled') as cancelled

@@ -1,0 +1,130 @@
+"""Gives back the jobs of a supervisor's children that crashed, in a thread of its own.
+
+The supervisor must hear signals and restart children whatever the database does; so this waits for
+the database, and the supervisor does not wait for this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.link import Link, Patience, Watch
+from pgqueue.db.store import Store
+from pgqueue.errors import PgQueueError
+from pgqueue.worker.rescue import rescue_children
+
+__all__ = ["Handback"]
+
+log = logging.getLogger("pgqueue.supervisor")
+
+_WATCH_EVERY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Crash:
+    pid: int
+    dsn: str
+    schema: str
+
+
+class Handback:
+    """A thread while there is a crash to clean up after, and none otherwise."""
+
+    def __init__(self, supervisor: int, settings: WorkerSettings) -> None:
+        self._supervisor = supervisor
+        self._settings = settings
+        self._crashes: deque[_Crash] = deque()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._give_up_at = float("inf")
+
+    def note(self, pid: int, dsn: str, schema: str) -> None:
+        """Give back what this process held, as soon as the database lets us."""
+        with self._lock:
+            self._crashes.append(_Crash(pid, dsn, schema))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._main, name="pgqueue-handback", daemon=True
+                )
+                self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until all is given back, but no longer than this; leases cover the rest."""
+        self._give_up_at = time.monotonic() + seconds
+        thread = self._thread
+        if thread is not None:
+            thread.join(seconds + 1.0)
+        if self._crashes:
+            log.warning(
+                "the jobs of %d crashed processes are not given back; other workers do that when "
+                "they see the sessions gone, or the lease of %g s run out",
+                len(self._crashes), self._settings.lease,
+            )  # fmt: skip
+
+    # -- in the thread
+
+    def _main(self) -> None:
+        while True:
+            with self._lock:
+                if not self._crashes or time.monotonic() >= self._give_up_at:
+                    self._thread = None
+                    return
+                crash = self._crashes[0]
+            try:
+                asyncio.run(self._give_back(crash))
+            except Exception:
+                log.exception("the jobs of process %d cannot be given back", crash.pid)
+            if time.monotonic() < self._give_up_at:
+                self._crashes.popleft()
+
+    async def _give_back(self, crash: _Crash) -> None:
+        watch = Watch()
+        settings = self._settings
+        link = Link(
+            crash.dsn,
+            role="rescue",
+            watch=watch,
+            deadline=settings.deadline,
+            pooled=not settings.listen,
+        )
+        watcher = asyncio.create_task(self._watch_over(watch))
+        try:
+            await self._until_done(Store(link, crash.schema), crash.pid)
+        finally:
+            watcher.cancel()
+            await link.close()
+
+    async def _until_done(self, store: Store, pid: int) -> None:
+        patience = Patience(0.1, 10.0)
+        told = False
+        while time.monotonic() < self._give_up_at:
+            try:
+                await rescue_children(
+                    store, self._supervisor, pid, crash_cap=self._settings.crash_cap
+                )
+                return
+            except PgQueueError as exc:
+                if not told:
+                    told = True
+                    log.warning("giving back the jobs of process %d has to wait: %s", pid, exc)
+            await self._wait(patience.delay())
+
+    async def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (now := time.monotonic()) < min(until, self._give_up_at):
+            await asyncio.sleep(min(_WATCH_EVERY, until - now))
+
+    @staticmethod
+    async def _watch_over(watch: Watch) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            while True:
+                await asyncio.sleep(_WATCH_EVERY)
+                for link in watch.overdue(time.monotonic()):
+                    link.cut()

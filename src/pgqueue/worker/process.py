@@ -1,0 +1,98 @@
+"""A child as its supervisor sees it: a process, a channel to it, and what it has said so far."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from pgqueue.worker.channel import Channel, Message
+
+__all__ = ["Process"]
+
+
+class Process:
+    """A fresh interpreter that runs a worker.
+
+    It gets a session of its own: what a terminal sends to the foreground, Ctrl-C above all, reaches
+    the supervisor alone.
+    """
+
+    def __init__(self, number: int, options: Mapping[str, object], env: Mapping[str, str]) -> None:
+        self.number = number
+        self.since = time.monotonic()
+        self.started = False
+        self.stopped = False
+        self.why: str | None = None
+        self.kill_at: float | None = None
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._popen = subprocess.Popen(
+                    [sys.executable, "-m", "pgqueue.worker.child"],
+                    stdin=theirs,
+                    env={**os.environ, **env},
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        self.channel = Channel(ours)
+        self.channel.tell(**options)
+
+    def __repr__(self) -> str:
+        return f"process {self.number} (pid {self.pid})"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was spawned."""
+        return time.monotonic() - self.since
+
+    def read(self) -> list[Message] | None:
+        """Return what it has said since; None if it will say no more."""
+        return self.channel.read()
+
+    def stop(self, *, patience: float, force: bool = False) -> None:
+        """Ask it to stop; it is to be killed if it still runs after so many seconds."""
+        self.channel.tell(do="force" if force else "stop")
+        self.kill_at = time.monotonic() + patience
+
+    def kill(self) -> None:
+        """End it."""
+        self.kill_at = None
+        self._popen.kill()
+
+    def ended(self) -> int | None:
+        """Return its exit code (minus the signal's number), None while it runs."""
+        return self._popen.poll()
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self._popen.wait()
+
+    def close(self) -> None:
+        """Let go of the channel."""
+        self.channel.close()
+
+    def how(self, code: int) -> str:
+        """Say how it ended."""
+        if code < 0:
+            try:
+                name: Any = signal.Signals(-code).name
+            except ValueError:
+                name = f"signal {-code}"
+            return f"was killed by {name}"
+        if code == 0 and not self.stopped:
+            return "left without stopping its worker (exit code 0)"
+        return f"ended with exit code {code}" + (f": {self.why}" if self.why else "")
