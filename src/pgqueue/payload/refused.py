@@ -1,0 +1,81 @@
+"""A value that is refused: why, and its path, gathered from the inside out."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Callable
+
+__all__ = ["Check", "Refused", "joined", "key_step", "mismatch", "said", "short"]
+
+Check = Callable[[object, int], None]
+"""``check(value, depth)``: returns, or raises Refused."""
+
+_LONGEST = 80
+_STEPS_SHOWN = 12
+
+
+class Refused(Exception):  # noqa: N818  (becomes a PayloadError, which names the task)
+    """Raised by a check; each container that it passes through puts its own step in front."""
+
+    def __init__(self, why: str, *steps: str) -> None:
+        super().__init__(why)
+        self.why = why
+        self.steps = list(reversed(steps))
+
+    def under(self, step: str) -> Refused:
+        """Put ``step`` in front of the path."""
+        self.steps.append(step)
+        return self
+
+    @property
+    def path(self) -> str:
+        """The path, as in ``$.order.lines[3].price``; the middle of a very long one is left out."""
+        steps = self.steps[::-1]
+        if len(steps) > 2 * _STEPS_SHOWN:
+            steps = [*steps[:_STEPS_SHOWN], "...", *steps[-_STEPS_SHOWN:]]
+        return "$" + "".join(steps)
+
+
+def key_step(key: object) -> str:
+    """The step of a path into an object: ``.name``, or ``["any key"]``."""
+    if type(key) is str:
+        if key.isidentifier():
+            return f".{key}"
+        return f"[{json.dumps(key[:_LONGEST])}]"
+    return f"[{short(key)}]"
+
+
+def joined(path: str, inner: str) -> str:
+    """The path ``inner``, which starts at ``path``: both begin with ``$``."""
+    return path + inner.removeprefix("$")
+
+
+def mismatch(expected: str, value: object, hint: str = "") -> Refused:
+    """The refusal of a value of the wrong type."""
+    kind = type(value).__name__
+    given = "None" if value is None else f"{kind} {short(value)}"
+    return Refused(f"expected {expected}, got {given}{'; ' + hint if hint else ''}")
+
+
+def short(value: object) -> str:
+    """A repr of at most 80 characters that never raises."""
+    try:
+        text = _repr.repr(value)
+    except Exception:
+        return "(its repr fails)"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def said(error: BaseException) -> str:
+    """The first line of an error's message, which may itself fail to be had."""
+    try:
+        text = str(error).strip()
+    except Exception:
+        text = ""
+    line = text.splitlines()[0] if text else ""
+    return f"{type(error).__name__}: {line[:200]}" if line else type(error).__name__
+
+
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = _LONGEST
