@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
@@ -152,6 +152,18 @@ class Client(Operations):
     async def aclose(self) -> None:
         """Close the connections that were opened on the running event loop."""
         await self.pool.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 def _documents(jobs: Sequence[NewJob]) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Task(Generic[P, R_co]):
         self._max_args_bytes = max_args_bytes
         functools.update_wrapper(self, function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -89,21 +89,21 @@ class Task(Generic[P, R_co]):
         """The queue its jobs go to unless ``using(queue=...)`` says otherwise."""
         return self.options["queue"]
 
-    def job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+    def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job as a value, for ``app.enqueue_many``.
 
         Raises PayloadError if the arguments do not fit the signature or cannot be stored.
         """
         return NewJob(self.name, self.payload.encode(args, kwargs), self.options)
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job, and return its id, once it is committed.
 
         For code that does not run in an event loop; there, it raises SyncInAsync: use ``aenqueue``.
         """
         return self._app.enqueue_jobs((self.job(*args, **kwargs),), None)[0]
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job from async code, and return its id, once it is committed."""
         return (await self._app.aenqueue_jobs((self.job(*args, **kwargs),), None))[0]
 
@@ -160,16 +160,16 @@ class BoundTask(Generic[P]):
         self._options = options
         self._connection = connection
 
-    def job(self, *args: P.args, **kwargs: P.kwargs) -> NewJob:
+    def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job as a value, for ``app.enqueue_many``."""
         return NewJob(self._task.name, self._task.payload.encode(args, kwargs), self._options)
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
         return self._task.enqueuer.enqueue_jobs((job,), self._connection)[0]
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job from async code; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
         return (await self._task.enqueuer.aenqueue_jobs((job,), self._connection))[0]

@@ -56,7 +56,9 @@ class _Lane:
         connection = self.connection
         if connection is None or connection.is_closed():
             return False
-        if select.select([self.fd], [], [], 0)[0]:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        if poll.poll(0):
             self.loop.run_until_complete(asyncio.sleep(0))
             return not connection.is_closed()
         return True

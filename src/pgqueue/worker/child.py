@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from pgqueue.cli.load import load_app
@@ -50,7 +51,7 @@ def main() -> int:
         target=child.follow, args=(messages,), name="pgqueue-channel", daemon=True
     ).start()
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: child.stop())
+        signal.signal(number, child.on_signal)
     os.register_at_fork(after_in_child=_reset_signals)
     try:
         child.run()
@@ -145,6 +146,10 @@ class _Child:
         self.stop()
         threading.Event().wait(self._options["grace"] + _MARGIN)
         os._exit(1)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Take a signal for a wish to stop."""
+        self.stop()
 
     def stop(self) -> None:
         """Stop in order; asked again, nothing more."""

@@ -119,7 +119,7 @@ class Handback:
     async def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < min(until, self._give_up_at):
-            await asyncio.sleep(min(_WATCH_EVERY, until - now))
+            await asyncio.sleep(min(_WATCH_EVERY, until - now))  # noqa: ASYNC110
 
     @staticmethod
     async def _watch_over(watch: Watch) -> None:

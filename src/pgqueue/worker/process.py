@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from pgqueue.worker.channel import Channel, Message
 
@@ -35,7 +34,7 @@ class Process:
             try:
                 self._popen = subprocess.Popen(
                     [sys.executable, "-m", "pgqueue.worker.child"],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     env={**os.environ, **env},
                     start_new_session=True,
                 )
@@ -88,11 +87,8 @@ class Process:
     def how(self, code: int) -> str:
         """Say how it ended."""
         if code < 0:
-            try:
-                name: Any = signal.Signals(-code).name
-            except ValueError:
-                name = f"signal {-code}"
-            return f"was killed by {name}"
+            known = {number.value: number.name for number in signal.Signals}
+            return f"was killed by {known.get(-code, f'signal {-code}')}"
         if code == 0 and not self.stopped:
             return "left without stopping its worker (exit code 0)"
         return f"ended with exit code {code}" + (f": {self.why}" if self.why else "")

@@ -46,7 +46,7 @@ _SUPERVISOR = "PGQUEUE_SUPERVISOR"
 Phase = Literal["started", "retiring"]
 
 
-class _StoppedEarly(PgQueueError):
+class _StoppedEarly(PgQueueError):  # noqa: N818
     """Stopped before it had started."""
 
 
@@ -168,7 +168,7 @@ class Worker:
         if not tasks:
             raise ConfigError("this app has no tasks; are the modules that define them imported?")
         for task in tasks.values():
-            _ = task.payload, task.job_parameters  # a wrong annotation is an error now, not later
+            task.payload.prepare()  # a wrong annotation is an error now, not with the first job
         return tasks
 
     async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
