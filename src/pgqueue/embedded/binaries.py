@@ -57,7 +57,9 @@ def find(version: int | None = None) -> Binaries:
         if binaries.major == version:
             return binaries
     have = ", ".join(str(binaries.major) for binaries in in_wheel)
-    raise EmbeddedError(f"there is no embedded PostgreSQL {version}; the installed wheel has {have}")
+    raise EmbeddedError(
+        f"there is no embedded PostgreSQL {version}; the installed wheel has {have}"
+    )
 
 
 def installed() -> list[Binaries]:

@@ -10,14 +10,12 @@ import hashlib
 import os
 import shlex
 import shutil
-import signal
 import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from pgqueue.embedded import account as accounts
@@ -32,7 +30,6 @@ PORT = 5432
 _POLL_SECONDS = 0.01
 _MAX_SOCKET_DIR = 90  # bytes; a unix socket's path has 104 of them on macOS, 108 on Linux
 _MAX_LOG = 8 * 2**20  # bytes; beyond that the log is put aside at the next start
-_STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT if os.name == "posix" else 0}
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -49,7 +46,7 @@ class Cluster:
     file descriptor that initdb and pg_ctl, but not the server, keep open while they run.
 
     The socket lives in the data directory, which is its account's alone: authentication is trust.
-    Only where that path is too long for a socket, it is a private directory in the temporary one.
+    Only where that path will not do for one, it is in a private directory in the temporary one.
     """
 
     def __init__(
@@ -90,7 +87,8 @@ class Cluster:
         server = postmaster.read(self.data_dir)
         if server is not None and server.socket_dir is not None and server.is_running:
             return server.socket_dir
-        if len(os.fsencode(self.data_dir)) <= _MAX_SOCKET_DIR:
+        # Clients take a comma in a host for the start of another host.
+        if len(os.fsencode(self.data_dir)) <= _MAX_SOCKET_DIR and "," not in str(self.data_dir):
             return self.data_dir
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
         directory = Path(tempfile.gettempdir(), f"pgqueue-{name}")
@@ -149,32 +147,18 @@ class Cluster:
                 f"the end of {self.log_file}:\n{ending}"
             )
 
-    def stop(
-        self, mode: Literal["fast", "immediate"] = "fast", *, timeout_s: float = 60.0
-    ) -> None:
-        """Stop the server and wait for its end: ``fast`` with a checkpoint, ``immediate`` without.
+    def stop(self, mode: postmaster.StopMode = "fast", *, timeout_s: float = 60.0) -> None:
+        """Stop the server and wait for its end; see postmaster.stop."""
+        postmaster.stop(self.data_dir, mode, timeout_s=timeout_s)
 
-        A server that is not down after ``timeout_s`` seconds is stopped the immediate way.
-        """
-        socket_dir = self.socket_dir
-        if (pid := self.pid) is not None:
-            self._signal(pid, mode)
-            if not self._wait_until_down(time.monotonic() + timeout_s):
-                self._signal(pid, "immediate")
-                if not self._wait_until_down(time.monotonic() + timeout_s):
-                    raise EmbeddedError(f"PostgreSQL (pid {pid}) on {self.data_dir} does not stop")
-        if socket_dir != self.data_dir:
-            with contextlib.suppress(OSError):
-                socket_dir.rmdir()
-
-    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+    def restart(self, mode: postmaster.StopMode = "fast") -> None:
         self.stop(mode)
         self.start()
 
     def _wait_until_settled(self, deadline: float) -> bool:
         """True for a server that is up, False for none; waits while it starts or stops."""
         while (server := postmaster.read(self.data_dir)) is not None and server.is_running:
-            if server.status in ("ready", "standby"):
+            if server.status in ("ready", "standby") and server.answers():
                 return True
             if time.monotonic() > deadline:
                 raise EmbeddedError(
@@ -183,17 +167,6 @@ class Cluster:
                 )
             time.sleep(_POLL_SECONDS)
         return False
-
-    def _wait_until_down(self, deadline: float) -> bool:
-        while self.is_running:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_SECONDS)
-        return True
-
-    def _signal(self, pid: int, mode: Literal["fast", "immediate"]) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, _STOP_SIGNALS[mode])
 
     def _start_options(self, timeout_s: float) -> list[str]:
         quoted = str(self.socket_dir).replace('"', '""')
@@ -237,7 +210,7 @@ class Cluster:
         return 0
 
     @contextlib.contextmanager
-    def _open_log(self):
+    def _open_log(self) -> Generator[int]:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         log = os.open(self.log_file, flags, 0o600)
         try:

@@ -5,6 +5,7 @@ Only root comes here: its virtual environment may live below /root, which other 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -95,8 +96,9 @@ def _home() -> Path:
     for root in _ROOTS:
         home = root / "pgqueue"
         try:
-            home.mkdir(mode=0o755, exist_ok=True)
-            home.chmod(0o755, follow_symlinks=os.chmod not in os.supports_follow_symlinks)
+            with contextlib.suppress(FileExistsError):
+                home.mkdir()
+                home.chmod(0o755)
             _verify(home)
         except (OSError, EmbeddedError):
             continue

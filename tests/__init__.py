@@ -1,0 +1,1 @@
+"""The tests. They wait on conditions, never for a time."""

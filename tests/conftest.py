@@ -1,0 +1,128 @@
+"""The fixtures: servers, databases, faults, and the leak check.
+
+PGQUEUE_TEST_PG   the PostgreSQL versions to test with: ``15,16,18`` or ``all``; the newest if unset
+PGQUEUE_TEST_DSN  the superuser's dsn of a server to use in their place
+CI                a missing server or pgbouncer fails the test; it is skipped otherwise
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.harness import servers
+from tests.harness.pgbouncer import bouncer
+from tests.harness.proxy import Proxy
+from tests.harness.servers import Server
+from tests.harness.waiting import remaining
+
+SCHEMA = "pgqueue"
+_LEAK_SECONDS = 5.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "one_pg: run on the newest of the chosen PostgreSQL versions only"
+    )
+    servers.sweep()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "pg" in metafunc.fixturenames:
+        majors = servers.chosen()
+        if metafunc.definition.get_closest_marker("one_pg"):
+            majors = majors[-1:] if None in majors else [max(majors)]  # type: ignore[type-var]
+        ids = [f"pg{major}" if major else "dsn" for major in majors]
+        metafunc.parametrize("pg", majors, ids=ids, indirect=True, scope="session")
+
+
+class Clusters:
+    """The servers of this test process, each started when it is first asked for."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._servers: dict[int | None, Server] = {}
+
+    def __getitem__(self, major: int | None) -> Server:
+        """The server of that major; None for the one of PGQUEUE_TEST_DSN."""
+        if major not in self._servers:
+            if major is None:
+                dsn = servers.theirs()
+                assert dsn is not None
+                server = Server(dsn)
+                self._stack.callback(server.close)
+            else:
+                server = self._stack.enter_context(servers.own_server(major))
+            self._servers[major] = server
+        return self._servers[major]
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Clusters]:
+    with ExitStack() as stack:
+        yield Clusters(stack)
+
+
+@pytest.fixture(scope="session")
+def pg(clusters: Clusters, request: pytest.FixtureRequest) -> Server:
+    """A server of each chosen version in turn. Its databases are shared with other tests."""
+    return clusters[request.param]
+
+
+@pytest.fixture
+def empty_dsn(pg: Server) -> Iterator[str]:
+    """The dsn of a database of this test's own, with nothing in it."""
+    yield from _database(pg, "template0")
+
+
+@pytest.fixture
+def dsn(pg: Server) -> Iterator[str]:
+    """The dsn of a database of this test's own, with the schema ``pgqueue`` migrated."""
+    from pgqueue.db.migrate import migrate
+
+    template = pg.template("migrated", lambda target: migrate(target, SCHEMA))
+    yield from _database(pg, template)
+
+
+def _database(pg: Server, template: str) -> Iterator[str]:
+    name = pg.create(template)
+    try:
+        yield pg.dsn_for(name)
+        left = remaining(lambda: pg.sessions(name, "pgqueue%"), timeout_s=_LEAK_SECONDS)
+        assert not left, f"this test has left sessions behind: {left}"
+    finally:
+        pg.drop(name)
+
+
+@pytest.fixture
+def proxy(dsn: str) -> Iterator[Proxy]:
+    """A proxy in front of ``dsn`` that can be told to fail; connect to ``proxy.dsn``."""
+    proxy = Proxy(dsn)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+@pytest.fixture
+def bouncer_dsn(dsn: str) -> Iterator[str]:
+    """``dsn`` through a pgbouncer in transaction mode."""
+    with bouncer(dsn) as through:
+        yield through
+
+
+@pytest.fixture(autouse=True)
+def leaks() -> Iterator[None]:
+    """Fail a test that leaves a thread of ours behind; databases check for sessions."""
+    before = set(threading.enumerate())
+    yield
+
+    def left() -> list[str]:
+        threads = set(threading.enumerate()) - before
+        return sorted(thread.name for thread in threads if thread.name.startswith("pgqueue-"))
+
+    names = remaining(left, timeout_s=_LEAK_SECONDS)
+    assert not names, f"this test has left threads behind: {names}"
