@@ -1,0 +1,67 @@
+# make demo    try it: a virtual environment, an embedded PostgreSQL, a live demonstration
+# make test    every test; TESTS=tests/unit for some of them, ARGS="-x -k name" for pytest
+# make check   all that CI checks besides the tests: lint types imports
+# make lock    resolve requirements/*.lock anew from pyproject.toml
+
+PYTHON ?= python3
+VENV ?= .venv
+TESTS ?= tests
+WORKERS ?= auto
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" pyproject.toml
+
+.PHONY: demo test check lint types imports format lock clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.demo
+	@$(BIN)/pgqueue demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+
+check: lint types imports
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/pyright --project pyproject.toml --pythonpath $(BIN)/python
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.dev
+	$(UV_COMPILE) --extra embedded --extra uvloop --group build -o requirements/demo.lock
+	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) .venvs .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Stamps: what is installed stays installed until a lock or pyproject.toml changes.
+
+$(VENV)/.demo: $(VENV)/.made requirements/demo.lock pyproject.toml
+	@echo "installing pgqueue into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/demo.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made requirements/dev.lock pyproject.toml
+	@echo "installing pgqueue and what its tests need into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
+		f"pgqueue needs Python 3.11 or newer; $(PYTHON) is {v.major}.{v.minor}: make PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
