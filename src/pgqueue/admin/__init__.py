@@ -1,0 +1,41 @@
+"""Operators' verbs on a connection: look, count, retry, cancel, redrive, pause, purge.
+
+The command line, the web and ``Operations`` all call these. Values are checked
+before, by ``filters``.
+"""
+
+from __future__ import annotations
+
+from pgqueue.admin.cancel import cancel
+from pgqueue.admin.dead import count_dead, list_dead, purge_dead, redrive_dead
+from pgqueue.admin.filters import DeadFilter, JobFilter, check_ids, check_page
+from pgqueue.admin.fleet import pause, queues, resume, workers
+from pgqueue.admin.jobs import get_job, list_jobs, match_jobs
+from pgqueue.admin.retry import redrive, retry
+from pgqueue.admin.schema import apply_migrations, plan_migrations, schema_status
+from pgqueue.admin.status import status
+
+__all__ = [
+    "DeadFilter",
+    "JobFilter",
+    "apply_migrations",
+    "cancel",
+    "check_ids",
+    "check_page",
+    "count_dead",
+    "get_job",
+    "list_dead",
+    "list_jobs",
+    "match_jobs",
+    "pause",
+    "plan_migrations",
+    "purge_dead",
+    "queues",
+    "redrive",
+    "redrive_dead",
+    "resume",
+    "retry",
+    "schema_status",
+    "status",
+    "workers",
+]

@@ -1,0 +1,84 @@
+"""Queues and workers: what they hold, how they are; pause and resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, WorkerInfo, WorkerState
+from pgqueue.admin.session import reading, writing
+from pgqueue.db.statements import statement
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["pause", "queues", "read_queues", "read_workers", "resume", "workers"]
+
+
+async def queues(connection: Connection, schema: str) -> list[QueueInfo]:
+    """Return every queue that holds live jobs, was served, or was paused."""
+    async with reading(connection, schema, what="counting the queues", advice="try again"):
+        return await read_queues(connection, schema)
+
+
+async def read_queues(connection: Connection, schema: str) -> list[QueueInfo]:
+    """Return the queues as the snapshot at hand shows them."""
+    return [
+        QueueInfo(
+            name=row["queue"],
+            paused_at=row["paused_at"],
+            waiting=row["waiting"],
+            ready=Count.bounded(row["ready"], cut=row["cut"]),
+            running=Count.bounded(row["running"]),
+            scheduled=Count.bounded(row["scheduled"], cut=row["cut_scheduled"]),
+            oldest_ready_seconds=row["oldest_seconds"],
+        )
+        for row in await connection.fetch(statement("count_queues", schema), COUNT_BOUND)
+    ]
+
+
+async def pause(connection: Connection, schema: str, queue: str) -> bool:
+    """Stop claims from a queue; True if it was not paused."""
+    async with writing(connection, schema, what="pause"):
+        return bool(await connection.fetch(statement("pause_queue", schema), queue))
+
+
+async def resume(connection: Connection, schema: str, queue: str) -> bool:
+    """Let workers claim from a queue again, at once; True if it was paused."""
+    async with writing(connection, schema, what="resume"):
+        resumed = bool(await connection.fetch(statement("resume_queue", schema), queue))
+        if resumed:
+            await connection.execute(statement("wake_queues", schema), [queue])
+        return resumed
+
+
+async def workers(connection: Connection, schema: str) -> list[WorkerInfo]:
+    """Return every registered worker."""
+    async with reading(connection, schema, what="listing the workers", advice="try again"):
+        return await read_workers(connection, schema)
+
+
+async def read_workers(connection: Connection, schema: str) -> list[WorkerInfo]:
+    """Return the workers as the snapshot at hand shows them."""
+    return [
+        WorkerInfo(
+            id=row["id"],
+            state=_worker_state(row["heartbeat_age"], row["lease_seconds"], row["stopping"]),
+            host=row["host"],
+            pid=row["pid"],
+            started_at=row["started_at"],
+            heartbeat_age=row["heartbeat_age"],
+            lease_seconds=row["lease_seconds"],
+            running=row["running"],
+            concurrency=row["concurrency"],
+            queues=tuple(row["queues"]),
+            stopping=row["stopping"],
+            version=row["version"],
+        )
+        for row in await connection.fetch(statement("list_workers", schema))
+    ]
+
+
+def _worker_state(age: float, lease: float, stopping: bool) -> WorkerState:
+    if age > lease / 2:
+        return WorkerState.LATE
+    return WorkerState.STOPPING if stopping else WorkerState.ALIVE

@@ -1,0 +1,244 @@
+"""What the operations answer: plain values, no I/O."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pgqueue.job import JobState
+
+__all__ = [
+    "COUNT_BOUND",
+    "AttemptError",
+    "CancelResult",
+    "Count",
+    "DeadCount",
+    "JobInfo",
+    "PurgeResult",
+    "QueueInfo",
+    "RedriveResult",
+    "RetryResult",
+    "SchemaStatus",
+    "Status",
+    "WorkerInfo",
+    "WorkerState",
+]
+
+COUNT_BOUND = 10_000
+"""Counts are exact up to here; beyond it they say so, and cost no more."""
+
+
+class Count(int):
+    """A number of jobs. ``precision`` says whether it is exact, a lower bound, or an estimate."""
+
+    precision: Literal["exact", "at least", "about"]
+
+    def __new__(
+        cls, value: int, precision: Literal["exact", "at least", "about"] = "exact"
+    ) -> Count:
+        self = super().__new__(cls, value)
+        self.precision = precision
+        return self
+
+    @classmethod
+    def bounded(cls, seen: int, *, cut: bool = False) -> Count:
+        """Return what was counted up to COUNT_BOUND; ``cut``: there may be more."""
+        if cut or seen > COUNT_BOUND:
+            return cls(min(seen, COUNT_BOUND), "at least")
+        return cls(seen)
+
+    @property
+    def exact(self) -> bool:
+        """True if it is neither a bound nor an estimate."""
+        return self.precision == "exact"
+
+    def __str__(self) -> str:
+        match self.precision:
+            case "exact":
+                return int.__repr__(self)
+            case "at least":
+                return f"{int.__repr__(self)}+"
+            case "about":
+                return f"~{int.__repr__(self)}"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptError:
+    """One failed attempt, as it was recorded."""
+
+    attempt: int | None
+    at: datetime | None
+    type: str
+    message: str
+    traceback: str
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """One job as it stands, in whatever state. ``run_at`` is None while it is blocked."""
+
+    id: int
+    state: JobState
+    queue: str
+    task: str
+    args: Any
+    priority: int
+    run_at: datetime | None
+    enqueued_at: datetime
+    claimed_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    max_attempts: int
+    crash_count: int
+    timeout_seconds: float | None
+    unique_key: str | None
+    tags: tuple[str, ...]
+    metadata: Any
+    errors: tuple[AttemptError, ...]
+    worker_id: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResult:
+    """What became of a cancel.
+
+    ``state``: ``cancelled``, ``requested`` (it runs; its worker was asked to stop it), or what kept
+    it from being cancelled: ``completed``, ``dead``, ``missing``. ``changed``: this call did it.
+    """
+
+    id: int
+    state: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """What became of a retry or a redrive.
+
+    ``state``: ``pending`` when it is ready, else where it still is, or ``missing``. ``changed``:
+    this call made it ready. ``holder``: the live job whose unique key it would need.
+    """
+
+    id: int
+    state: str
+    changed: bool
+    holder: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveResult:
+    """What became of a redrive. ``jobs``: each one that fitted; in a dry run nothing was done.
+
+    ``last_id``: go on behind it while ``more``.
+    """
+
+    jobs: tuple[RetryResult, ...]
+    matched: Count
+    last_id: int
+    more: bool
+    dry_run: bool
+
+    @property
+    def redriven(self) -> int:
+        """How many became ready."""
+        return sum(job.changed for job in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeResult:
+    """What became of a purge. ``more``: the limit was reached; ask again."""
+
+    matched: Count
+    deleted: int
+    more: bool
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeadCount:
+    """Dead letters of one task in one queue."""
+
+    queue: str
+    task: str
+    jobs: Count
+    oldest: datetime
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """One queue. ``waiting``: a worker waits to be notified.
+
+    ``running`` is counted among the first 10,000 of each priority, where claims take.
+    ``oldest_ready_seconds``: for how long the oldest ready job has been due.
+    """
+
+    name: str
+    paused_at: datetime | None
+    waiting: bool
+    ready: Count
+    running: Count
+    scheduled: Count
+    oldest_ready_seconds: float | None
+
+
+class WorkerState(enum.StrEnum):
+    """How a worker is. ``late``: silent for more than half its lease."""
+
+    ALIVE = "alive"
+    LATE = "late"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker process. ``heartbeat_age`` in seconds, by the database's clock."""
+
+    id: int
+    state: WorkerState
+    host: str
+    pid: int
+    started_at: datetime
+    heartbeat_age: float
+    lease_seconds: float
+    running: int
+    concurrency: int
+    queues: tuple[str, ...]
+    stopping: bool
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """How the schema and this version fit. ``version`` is None where nothing is installed."""
+
+    schema: str
+    version: int | None
+    newest: int
+    missing: tuple[str, ...]
+    problem: str | None
+
+    @property
+    def ok(self) -> bool:
+        """True if this version works with the schema as it is."""
+        return self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates."""
+
+    schema: str
+    schema_version: int
+    jobs: Mapping[str, Count]
+    queues: tuple[QueueInfo, ...]
+    workers: tuple[WorkerInfo, ...]
+    oldest_ready_seconds: float | None
+    next_due_seconds: float | None

@@ -1,0 +1,55 @@
+"""Looks at jobs: one, a page of them, or the ids of those that fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.admin.filters import JobFilter
+from pgqueue.admin.info import COUNT_BOUND, JobInfo
+from pgqueue.admin.rows import job_info
+from pgqueue.admin.session import reading
+from pgqueue.db.statements import statement
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["get_job", "list_jobs", "match_jobs"]
+
+_ADVICE = "narrow it: give a state, queue or task that more jobs have, or a lower before_id"
+_WAITING = ("pending", "scheduled", "blocked")
+
+
+async def get_job(connection: Connection, schema: str, job_id: int) -> JobInfo | None:
+    """Return a job, wherever it is; None if there is none of that id."""
+    async with reading(connection, schema, what="the look-up", advice="try again"):
+        row = await connection.fetchrow(statement("get_job", schema), job_id)
+    return None if row is None else job_info(dict(row.items()))
+
+
+async def list_jobs(
+    connection: Connection, schema: str, which: JobFilter, *, limit: int, before_id: int
+) -> list[JobInfo]:
+    """Return the newest ``limit`` jobs below ``before_id``."""
+    name, args = _page(which, limit, before_id)
+    async with reading(connection, schema, what="the list", advice=_ADVICE):
+        rows = await connection.fetch(statement(name, schema), *args)
+    return [job_info(dict(row.items())) for row in rows]
+
+
+def _page(which: JobFilter, limit: int, before_id: int) -> tuple[str, tuple[Any, ...]]:
+    rest = (which.queue, which.task, which.tag, before_id, limit)
+    if which.state == "running":
+        return "list_running_jobs", (*rest, COUNT_BOUND)
+    name = "list_waiting_jobs" if which.state in _WAITING else "list_jobs"
+    return name, (which.state, *rest)
+
+
+async def match_jobs(
+    connection: Connection, schema: str, which: JobFilter, *, limit: int
+) -> list[int]:
+    """Return the ids of up to ``limit`` live jobs that fit and were not asked to stop."""
+    async with reading(connection, schema, what="the search", advice=_ADVICE, scan=True):
+        rows = await connection.fetch(
+            statement("match_jobs", schema), which.state, which.queue, which.task, which.tag, limit
+        )
+    return sorted(row["id"] for row in rows)

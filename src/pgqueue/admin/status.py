@@ -1,0 +1,63 @@
+"""Everything at one moment, for a dashboard or a look before going home."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.admin.fleet import read_queues, read_workers
+from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, Status
+from pgqueue.admin.session import reading
+from pgqueue.db.statements import statement
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["status"]
+
+
+async def status(connection: Connection, schema: str) -> Status:
+    """Return one snapshot: every figure in it is of the same moment."""
+    async with reading(connection, schema, what="the status", advice="try again"):
+        counted = await connection.fetchrow(statement("count_states", schema), COUNT_BOUND)
+        assert counted is not None
+        lanes = await read_queues(connection, schema)
+        fleet = await read_workers(connection, schema)
+    ages = [lane.oldest_ready_seconds for lane in lanes if lane.oldest_ready_seconds is not None]
+    return Status(
+        schema=schema,
+        schema_version=counted["version"],
+        jobs=_jobs(dict(counted.items()), lanes),
+        queues=tuple(lanes),
+        workers=tuple(fleet),
+        oldest_ready_seconds=max(ages, default=None),
+        next_due_seconds=counted["next_due"],
+    )
+
+
+def _jobs(counted: Mapping[str, Any], lanes: list[QueueInfo]) -> dict[str, Count]:
+    completed, cancelled = _finished(counted["seen"], counted["cancelled"], counted["estimate"])
+    return {
+        "scheduled": Count.bounded(counted["scheduled"]),
+        "blocked": Count.bounded(counted["blocked"]),
+        "pending": _sum(lane.ready for lane in lanes),
+        "running": _sum(lane.running for lane in lanes),
+        "completed": completed,
+        "cancelled": cancelled,
+        "dead": Count.bounded(counted["dead"]),
+    }
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    parts = list(counts)
+    exact = all(part.exact for part in parts)
+    return Count(sum(parts), "exact" if exact else "at least")
+
+
+def _finished(seen: int, cancelled: int, estimate: int) -> tuple[Count, Count]:
+    """Completed and cancelled: counted, or estimated with the shares of those that were counted."""
+    if seen <= COUNT_BOUND:
+        return Count(seen - cancelled), Count(cancelled)
+    total = max(estimate, seen)
+    share = round(total * cancelled / seen)
+    return Count(total - share, "about"), Count(share, "about")

@@ -1,0 +1,121 @@
+"""Finds the App that ``module:attribute`` names, and says what is wrong where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from pgqueue.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from pgqueue.app import App
+
+__all__ = ["load_app"]
+
+
+def load_app(target: str) -> App:
+    """Import the module, once, and return its App.
+
+    The current directory is looked in first, unless Python was told not to (-P, PYTHONSAFEPATH).
+    """
+    name, colon, attribute = target.partition(":")
+    if name.endswith(".py") or "/" in name:
+        path = name.removesuffix(".py").strip("./").replace("/", ".")
+        raise ConfigError(f'"{target}" is a file; name the module: "{path}:{attribute or "app"}"')
+    if not colon or not name or not attribute:
+        raise ConfigError(
+            f'"{target}" names no app; write module:attribute, as "{name or "jobs"}:app"'
+        )
+    if not sys.flags.safe_path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    module = _import(name)
+    _refuse_twins(module)
+    return _find(module, attribute)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as exc:
+        if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
+            raise ConfigError(_failure(name, exc)) from exc
+        known = _siblings(exc.name)
+        raise ConfigError(f'no module "{exc.name}"{nearest(exc.name, known)}') from exc
+    except (Exception, SystemExit) as exc:
+        raise ConfigError(_failure(name, exc)) from exc
+
+
+def _siblings(missing: str) -> list[str]:
+    """Return the modules that stand where the missing one would."""
+    parent, dot, _ = missing.rpartition(".")
+    path = None
+    if dot:
+        path = getattr(sys.modules.get(parent), "__path__", ())
+    found: list[str] = []
+    with contextlib.suppress(Exception):
+        found = [info.name for info in pkgutil.iter_modules(path)]
+    return [f"{parent}{dot}{name}" for name in found]
+
+
+def _failure(name: str, error: BaseException) -> str:
+    where = ""
+    if isinstance(error, SyntaxError):
+        where = f" ({error.filename}, line {error.lineno})"
+        return f'module "{name}" cannot be imported: {type(error).__name__}: {error.msg}{where}'
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<frozen ")
+        and frame.filename != __file__
+        and frame.filename != importlib.__file__
+    ]
+    if frames:
+        where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
+    return f'module "{name}" cannot be imported: {type(error).__name__}: {error}{where}'
+
+
+def _refuse_twins(module: ModuleType) -> None:
+    """One file imported under two names holds two apps; the tasks may be on the other one."""
+    own = _file(module)
+    if own is None:
+        return
+    for name, other in list(sys.modules.items()):
+        if other is not module and _file(other) == own:
+            raise ConfigError(
+                f"{own} was imported twice, as {module.__name__} and as {name}: two apps, each "
+                f'with tasks of its own; name it as the rest of the program does: "{name}:..."'
+            )
+
+
+def _file(module: object) -> str | None:
+    file = getattr(module, "__file__", None)
+    return os.path.realpath(file) if isinstance(file, str) else None
+
+
+def _find(module: ModuleType, attribute: str) -> App:
+    from pgqueue.app import App
+
+    apps = [name for name, value in vars(module).items() if isinstance(value, App)]
+    found: object = module
+    for part in attribute.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            guess = nearest(attribute, apps)
+            if not guess and apps:
+                guess = f"; its apps are {', '.join(apps)}"
+            elif not guess:
+                guess = "; it has no App"
+            raise ConfigError(f'module "{module.__name__}" has no "{attribute}"{guess}') from None
+    if isinstance(found, App):
+        return found
+    hint = f"; its apps are {', '.join(apps)}" if apps else ""
+    raise ConfigError(
+        f"{module.__name__}:{attribute} is not an App but a {type(found).__name__}{hint}"
+    )

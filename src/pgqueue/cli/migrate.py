@@ -1,0 +1,79 @@
+"""``pgqueue migrate``: install or upgrade the schema, print the SQL, or check."""
+
+from __future__ import annotations
+
+import click
+
+from pgqueue import admin
+from pgqueue.admin.info import SchemaStatus
+from pgqueue.cli.options import connection_options, given_connection, json_option, open_client
+from pgqueue.cli.output import Failed, print_json
+from pgqueue.config import dsn_from_environment, schema_from_environment
+from pgqueue.db import migrate as migrations
+from pgqueue.db.statements import check_schema_name
+
+__all__ = ["migrate"]
+
+_MISSING = 3
+
+
+@click.command()
+@click.option("--sql", is_flag=True, help="Print the SQL that would be run, for psql.")
+@click.option("--check", is_flag=True, help="Change nothing; exit with 3 if any is missing.")
+@json_option
+@connection_options
+def migrate(sql: bool, check: bool, as_json: bool) -> None:
+    """Install or upgrade the schema. Safe to run many times, and by many at once.
+
+    --sql prints what is missing in the database, or everything where no dsn is set.
+    """
+    if sql and (check or as_json):
+        raise click.UsageError("give --sql by itself")
+    if sql:
+        click.echo(_plan())
+    elif check:
+        _check(as_json)
+    else:
+        _apply(as_json)
+
+
+def _plan() -> str:
+    dsn, schema = given_connection()
+    if dsn is None and dsn_from_environment() is None:
+        return migrations.plan(schema or check_schema_name(schema_from_environment()))
+    with open_client() as client:
+        return client.pool.run(
+            lambda c: admin.plan_migrations(c, client.schema), what="migrate", checked=False
+        )
+
+
+def _check(as_json: bool) -> None:
+    with open_client() as client:
+        found = client.schema_status()
+    if as_json:
+        print_json(found)
+    elif found.ok:
+        click.echo(f'schema "{found.schema}" is at version {found.version}')
+    else:
+        _list_missing(found)
+    if found.missing:
+        click.get_current_context().exit(_MISSING)
+    if found.problem:
+        raise Failed(found.problem)
+
+
+def _list_missing(found: SchemaStatus) -> None:
+    for name in found.missing:
+        click.echo(f"missing: {name}")
+
+
+def _apply(as_json: bool) -> None:
+    with open_client() as client:
+        applied = client.migrate()
+        found = client.schema_status()
+    if as_json:
+        print_json({"schema": found.schema, "version": found.version, "applied": applied})
+        return
+    for name in applied:
+        click.echo(f"applied: {name}")
+    click.echo(f'schema "{found.schema}" is at version {found.version}')

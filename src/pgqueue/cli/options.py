@@ -1,0 +1,154 @@
+"""Options that many commands share, and the client that they lead to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pgqueue.errors import nearest
+
+if TYPE_CHECKING:
+    from pgqueue.client import Client
+
+    _Type = click.ParamType[Any]
+else:
+    _Type = click.ParamType
+
+__all__ = [
+    "JOB_ID",
+    "SECONDS",
+    "Names",
+    "connection_options",
+    "given_connection",
+    "json_option",
+    "limit_option",
+    "open_client",
+    "queue_option",
+    "task_option",
+    "yes_option",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_KEY = "pgqueue.connection."
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+class Names(_Type):
+    """One of these names; a wrong one gets the nearest."""
+
+    name = "name"
+
+    def __init__(self, what: str, names: Iterable[str]) -> None:
+        self.what = what
+        self.names = tuple(names)
+
+    def get_metavar(
+        self,
+        param: click.Parameter,  # noqa: ARG002
+        ctx: click.Context | None = None,  # noqa: ARG002
+    ) -> str:
+        """Show the names in the help."""
+        return f"[{'|'.join(self.names)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or fail with the nearest."""
+        if value not in self.names:
+            guess = nearest(str(value), self.names) or f"; use one of {', '.join(self.names)}"
+            self.fail(f'"{value}" is no {self.what}{guess}', param, ctx)
+        return str(value)
+
+
+class Seconds(_Type):
+    """A span: 90, 90s, 15m, 12h, 7d, 2w."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw]?)", str(value).strip())
+        if match is None:
+            self.fail(f'"{value}" is no span of time; write 90, 90s, 15m, 12h, 7d', param, ctx)
+        return float(match.group(1)) * _UNITS[match.group(2)]
+
+
+class JobId(_Type):
+    """The id of a job: a whole number."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if isinstance(value, int):
+            return value
+        if re.fullmatch(r"\d{1,19}", str(value)) is None or int(value) >= 2**63:
+            self.fail(f'"{value}" is no job id; an id is a whole number', param, ctx)
+        return int(value)
+
+
+SECONDS = Seconds()
+JOB_ID = JobId()
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Keep an option for the whole line; the one nearest to the command counts."""
+    if value is not None:
+        ctx.meta[f"{_KEY}{param.name}"] = value
+
+
+def connection_options(function: F) -> F:
+    """Accept --dsn and --schema here.
+
+    They read no environment: Client does, where none is given. Were each level to read it, the
+    environment would win over an option that was given further left.
+    """
+    for name, about in (
+        ("schema", "Schema of the queue [env: PGQUEUE_SCHEMA, default: pgqueue]."),
+        ("dsn", "postgresql://user@host/database, or embedded:DIR [env: PGQUEUE_DSN]."),
+    ):
+        function = click.option(
+            f"--{name}", expose_value=False, callback=_remember, metavar=name.upper(), help=about
+        )(function)
+    return function
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")
+yes_option = click.option("--yes", is_flag=True, help="Do it; without, only count.")
+queue_option = click.option("--queue", help="Only this queue.")
+task_option = click.option("--task", help="Only this task.")
+limit_option = click.option(
+    "--limit", type=int, default=50, show_default=True, help="How many at most, up to 1000."
+)
+
+
+def given_connection() -> tuple[str | None, str | None]:
+    """Return the dsn and the schema that were given as options, checked."""
+    from pgqueue.config import check_dsn
+    from pgqueue.db.statements import check_schema_name
+
+    meta = click.get_current_context().meta
+    dsn, schema = meta.get(f"{_KEY}dsn"), meta.get(f"{_KEY}schema")
+    return (
+        None if dsn is None else check_dsn(dsn),
+        None if schema is None else check_schema_name(schema),
+    )
+
+
+@contextmanager
+def open_client() -> Generator[Client, None, None]:
+    """Lend a client for the options of this command line."""
+    from pgqueue.client import Client
+
+    dsn, schema = given_connection()
+    client = Client(dsn, schema=schema, pool_size=1)
+    try:
+        yield client
+    finally:
+        client.close()

@@ -1,0 +1,119 @@
+"""What commands print: tables for people, JSON for programs. Data never acts on the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from pgqueue.admin.info import Count
+from pgqueue.observe.plain import plain
+
+__all__ = ["Failed", "ago", "moment", "print_json", "print_pairs", "print_table"]
+
+
+class Failed(click.ClickException):
+    """A command that could not do what it was asked: one line on stderr, exit code 1."""
+
+    exit_code = 1
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value on one line, in ASCII, so that no terminal acts on it."""
+    click.echo(json.dumps(_jsonable(value)).replace("\x7f", "\\u007f"))
+
+
+def _jsonable(value: Any) -> Any:
+    """Dataclasses become objects, times ISO 8601; ``inexact`` names counts that are not exact."""
+    match value:
+        case Count():
+            return int(value)
+        case datetime():
+            return value.isoformat()
+        case Mapping():
+            return _object(value)  # pyright: ignore[reportUnknownArgumentType]
+        case list() | tuple():
+            return [_jsonable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return _object({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        case _:
+            return value
+
+
+def _object(fields: Mapping[str, Any]) -> dict[str, Any]:
+    out = {str(name): _jsonable(value) for name, value in fields.items()}
+    counts = {name: value for name, value in fields.items() if isinstance(value, Count)}
+    if counts:
+        out["inexact"] = {
+            name: value.precision for name, value in counts.items() if not value.exact
+        }
+    return out
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+    """Print a table; ``empty`` is said, on stderr, when there is nothing in it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    if not table.row_count:
+        click.echo(empty, err=True)
+        return
+    stream = sys.stdout
+    # A pipe has no width: whatever reads it gets whole lines.
+    console = Console(file=stream, width=None if stream.isatty() else 1000)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return moment(value)
+        case list() | tuple():
+            return ", ".join(plain(item) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case _:
+            return plain(value)
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Print names and values, one pair a line; those without a value are left out."""
+    shown = [(name, _cell(value)) for name, value in pairs]
+    wide = max((len(name) for name, _ in shown), default=0)
+    for name, text in shown:
+        if text:
+            click.echo(f"{name:<{wide}}  {text}")
+
+
+def moment(time: datetime) -> str:
+    """Return a time in UTC, to the second."""
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")  # noqa: UP017
+
+
+def ago(seconds: float | None) -> str:
+    """Return a span as people say it: 850ms, 12s, 5m, 3h, 2d."""
+    if seconds is None:
+        return ""
+    sign, span = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if span < 1:
+        return f"{sign}{span * 1000:.0f}ms"
+    for unit, size, most in (("s", 1, 120), ("m", 60, 7200), ("h", 3600, 172800)):
+        if span < most:
+            return f"{sign}{span / size:.0f}{unit}"
+    return f"{sign}{span / 86400:.0f}d"

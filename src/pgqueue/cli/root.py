@@ -1,0 +1,127 @@
+"""The root of the command line, and the one door through which every error leaves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from pgqueue.cli.group import LazyGroup
+from pgqueue.cli.options import connection_options
+from pgqueue.config import redact
+from pgqueue.errors import ConfigError, PayloadError, PgQueueError, nearest
+from pgqueue.observe.plain import plain
+from pgqueue.version import __version__
+
+__all__ = ["cli"]
+
+_HELP = """\
+Background jobs in the PostgreSQL that you already run.
+
+\b
+--dsn and --schema go before or after the command. What counts:
+  1. the option          --dsn, --schema (the last one given)
+  2. the environment     PGQUEUE_DSN, PGQUEUE_SCHEMA
+  3. the default         none for the dsn; "pgqueue" for the schema
+A password is better kept in the environment, or in ~/.pgpass: options show in ps.
+
+\b
+Exit codes:
+  0  done
+  1  it failed: database unreachable, schema missing, job not found
+  2  wrong input: an unknown command or option, a value that cannot be
+  3  migrate --check: migrations are missing
+"""
+
+_COMMANDS = {
+    "worker": ("pgqueue.cli.worker:worker", "Run the jobs of an app."),
+    "migrate": ("pgqueue.cli.migrate:migrate", "Install or upgrade the schema."),
+    "status": ("pgqueue.cli.status:status", "Show jobs, queues and workers at this moment."),
+    "jobs": ("pgqueue.cli.jobs:jobs", "List, show, retry, cancel jobs."),
+    "dead": ("pgqueue.cli.dead:dead", "List, show, redrive, purge dead letters."),
+    "queues": ("pgqueue.cli.queues:queues", "List, pause, resume queues."),
+    "workers": ("pgqueue.cli.workers:workers", "List the workers."),
+    "demo": ("pgqueue.cli.demo:demo", "See it at work, with nothing installed."),
+}
+
+_SECRET = re.compile(r"(?<=://)[^\s/@:]*:\S*(?=@)|(?<=password=)[^\s&'\"]+")
+_TRACEBACK = "PGQUEUE_TRACEBACK"
+
+
+class Root(LazyGroup):
+    """The group that turns every error into one line and an exit code."""
+
+    def main(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,  # noqa: ARG002  (one name, however it is run)
+        **extra: Any,
+    ) -> NoReturn:
+        """Run, and exit."""
+        extra["standalone_mode"] = False
+        try:
+            code = super().main(args, "pgqueue", **extra)
+            sys.stdout.flush()
+            sys.exit(code if isinstance(code, int) else 0)
+        except (KeyboardInterrupt, click.Abort):
+            sys.exit(130)
+        except BrokenPipeError:
+            # Whoever read our output has gone; say nothing more, not even at exit.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except Exception as exc:
+            if os.environ.get(_TRACEBACK):
+                raise
+            text, code = describe(exc)
+            click.echo(f"pgqueue: {plain(_hide_secrets(text))}", err=True)
+            sys.exit(code)
+
+
+def describe(error: Exception) -> tuple[str, int]:
+    """Return the line and the exit code of an error."""
+    match error:
+        case click.NoSuchOption():
+            known = error.possibilities or _options_of(error.ctx)
+            return f'no option "{error.option_name}"{nearest(error.option_name, known)}', 2
+        case click.UsageError():
+            return error.format_message().rstrip("."), 2
+        case click.ClickException():
+            return error.format_message().rstrip("."), error.exit_code
+        case ConfigError() | PayloadError():
+            return str(error), 2
+        case PgQueueError():
+            return str(error), 1
+        case _:
+            return (
+                f"unexpected {type(error).__name__}: {error} (set {_TRACEBACK}=1 to see where)",
+                1,
+            )
+
+
+def _options_of(ctx: click.Context | None) -> list[str]:
+    return [name for p in ctx.command.get_params(ctx) for name in p.opts] if ctx else []
+
+
+def _hide_secrets(text: str) -> str:
+    def hide(match: re.Match[str]) -> str:
+        user, colon, _ = match.group().partition(":")
+        return f"{user}:***" if colon else "***"
+
+    with contextlib.suppress(ValueError):
+        given = os.environ.get("PGQUEUE_DSN")
+        if given:
+            text = text.replace(given, redact(given))
+    return _SECRET.sub(hide, text)
+
+
+@click.command(cls=Root, lazy=_COMMANDS, help=_HELP)
+@click.version_option(__version__, message="pgqueue %(version)s")
+@connection_options
+def cli() -> None:
+    """Do nothing by itself; see the commands."""

@@ -1,0 +1,110 @@
+"""How jobs are printed: a table of many, one in full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from pgqueue.admin.info import JobInfo, RetryResult
+from pgqueue.cli.output import Failed, print_json, print_pairs, print_table
+from pgqueue.observe.plain import plain
+
+__all__ = ["print_job", "print_jobs", "print_retried"]
+
+
+def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
+    """Print a page of jobs."""
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("id", "state", "queue", "task", "pri", "attempt", "run at", "finished", "last error"),
+        [
+            (
+                job.id,
+                job.state.value,
+                job.queue,
+                job.task,
+                job.priority,
+                f"{job.attempt}/{job.max_attempts}",
+                job.run_at,
+                job.finished_at,
+                _short(job.reason or (job.errors[-1].message if job.errors else "")),
+            )
+            for job in found
+        ],
+        empty="no jobs",
+    )
+    if len(found) == limit:
+        click.echo(f"there may be more: --before {found[-1].id}", err=True)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def print_job(job: JobInfo, *, as_json: bool) -> None:
+    """Print one job in full, with the errors of its attempts."""
+    if as_json:
+        print_json(job)
+        return
+    print_pairs(
+        (
+            ("id", job.id),
+            ("state", job.state.value),
+            ("reason", job.reason),
+            ("queue", job.queue),
+            ("task", job.task),
+            ("args", json.dumps(job.args, ensure_ascii=False)),
+            ("priority", job.priority),
+            ("attempt", f"{job.attempt} of {job.max_attempts}"),
+            ("crashes", job.crash_count or None),
+            ("timeout", None if job.timeout_seconds is None else f"{job.timeout_seconds:g} s"),
+            ("unique key", job.unique_key),
+            ("tags", job.tags),
+            ("metadata", job.metadata and json.dumps(job.metadata, ensure_ascii=False)),
+            ("enqueued", job.enqueued_at),
+            ("run at", job.run_at),
+            ("claimed", job.claimed_at),
+            ("finished", job.finished_at),
+            ("worker", job.worker_id),
+        )
+    )
+    for error in job.errors:
+        when = error.at.isoformat(timespec="seconds") if error.at else ""
+        click.echo()
+        click.echo(plain(f"attempt {error.attempt} {when} {error.worker}".rstrip()))
+        click.echo(plain(f"  {error.type}: {error.message}"))
+        for line in error.traceback.rstrip().split("\n") if error.traceback else ():
+            click.echo(f"    {plain(line)}")
+
+
+def print_retried(results: Sequence[RetryResult], *, as_json: bool) -> None:
+    """Print what became of retries; fail where a job is not there, or its key is taken."""
+    if as_json:
+        print_json(results)
+    else:
+        print_table(
+            ("id", "state", ""),
+            [(result.id, result.state, _note(result)) for result in results],
+            empty="no jobs",
+        )
+    missing = [result.id for result in results if result.state == "missing"]
+    held = [result for result in results if result.holder is not None]
+    if missing:
+        raise Failed(f"job {', '.join(map(str, missing))} not found")
+    if held:
+        raise Failed(
+            f"job {', '.join(str(result.id) for result in held)} left as it was: "
+            f"job {held[0].holder} has its unique key"
+        )
+
+
+def _note(result: RetryResult) -> str:
+    if result.changed:
+        return "ready now"
+    if result.holder is not None:
+        return f"left as it was: job {result.holder} has its unique key"
+    return "" if result.state == "missing" else "left as it was"

@@ -1,0 +1,16 @@
+"""Operators' verbs on a client, each in a blocking and an async flavour: ``cancel``, ``acancel``.
+
+They run on the client's own connections. Wrong values raise ConfigError before anything connects.
+"""
+
+from __future__ import annotations
+
+from pgqueue.operations.dead import DeadOperations
+from pgqueue.operations.fleet import FleetOperations
+from pgqueue.operations.jobs import JobOperations
+
+__all__ = ["Operations"]
+
+
+class Operations(JobOperations, DeadOperations, FleetOperations):
+    """What Client and App inherit."""

@@ -1,0 +1,154 @@
+"""Verbs on dead letters: look, count, redrive, purge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from pgqueue import admin
+from pgqueue.admin import DeadFilter, JobFilter, check_page
+from pgqueue.admin.filters import LARGEST_ID
+from pgqueue.admin.info import DeadCount, JobInfo, PurgeResult, RedriveResult
+from pgqueue.config import check_int
+from pgqueue.operations.base import Base
+
+__all__ = ["DeadOperations"]
+
+
+class DeadOperations(Base):
+    """Look at dead letters, redrive them, purge them."""
+
+    def list_dead(
+        self,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        reason: str | None = None,
+        limit: int = 50,
+        before_id: int | None = None,
+    ) -> list[JobInfo]:
+        """Return a page of dead letters, newest first; ``reason``: a part of it, in any case."""
+        which = JobFilter(None, queue, task)
+        size, below = check_page(limit, before_id)
+        return self.pool.run(
+            lambda c: admin.list_dead(c, self.schema, which, reason, limit=size, before_id=below),
+            what="list_dead",
+        )
+
+    async def alist_dead(
+        self,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        reason: str | None = None,
+        limit: int = 50,
+        before_id: int | None = None,
+    ) -> list[JobInfo]:
+        """Return a page of dead letters, newest first; see ``list_dead``."""
+        which = JobFilter(None, queue, task)
+        size, below = check_page(limit, before_id)
+        return await self.pool.arun(
+            lambda c: admin.list_dead(c, self.schema, which, reason, limit=size, before_id=below)
+        )
+
+    def count_dead(self) -> list[DeadCount]:
+        """Count the dead letters by queue and task, of the 10,000 that died last."""
+        return self.pool.run(lambda c: admin.count_dead(c, self.schema), what="count_dead")
+
+    async def acount_dead(self) -> list[DeadCount]:
+        """Count the dead letters by queue and task, of the 10,000 that died last."""
+        return await self.pool.arun(lambda c: admin.count_dead(c, self.schema))
+
+    def redrive(
+        self,
+        ids: int | Iterable[int] | None = None,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        reason: str | None = None,
+        older_than: float | timedelta | None = None,
+        limit: int = 1000,
+        after_id: int | None = None,
+        dry_run: bool = False,
+    ) -> RedriveResult:
+        """Make dead jobs ready again: the same ids, all attempts anew, their errors kept.
+
+        By ids, or up to ``limit`` that fit, lowest id first; while ``more``, go on with
+        ``after_id=result.last_id``. One whose unique key a live job has stays dead, and says so.
+        """
+        which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
+        size, after = _batch(limit, after_id)
+        return self.pool.run(
+            lambda c: admin.redrive_dead(
+                c, self.schema, which, limit=size, after_id=after, dry_run=dry_run
+            ),
+            what="redrive",
+        )
+
+    async def aredrive(
+        self,
+        ids: int | Iterable[int] | None = None,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        reason: str | None = None,
+        older_than: float | timedelta | None = None,
+        limit: int = 1000,
+        after_id: int | None = None,
+        dry_run: bool = False,
+    ) -> RedriveResult:
+        """Make dead jobs ready again; see ``redrive``."""
+        which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
+        size, after = _batch(limit, after_id)
+        return await self.pool.arun(
+            lambda c: admin.redrive_dead(
+                c, self.schema, which, limit=size, after_id=after, dry_run=dry_run
+            )
+        )
+
+    def purge_dead(
+        self,
+        ids: int | Iterable[int] | None = None,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        reason: str | None = None,
+        older_than: float | timedelta | None = None,
+        limit: int = 10_000,
+        dry_run: bool = False,
+    ) -> PurgeResult:
+        """Delete dead letters for good, up to ``limit`` at once; ask again while ``more``.
+
+        Each filter narrows; one must be given. ``older_than``: seconds since it died.
+        """
+        which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
+        size, _ = _batch(limit, None)
+        return self.pool.run(
+            lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run),
+            what="purge_dead",
+        )
+
+    async def apurge_dead(
+        self,
+        ids: int | Iterable[int] | None = None,
+        *,
+        queue: str | None = None,
+        task: str | None = None,
+        reason: str | None = None,
+        older_than: float | timedelta | None = None,
+        limit: int = 10_000,
+        dry_run: bool = False,
+    ) -> PurgeResult:
+        """Delete dead letters for good; see ``purge_dead``."""
+        which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
+        size, _ = _batch(limit, None)
+        return await self.pool.arun(
+            lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run)
+        )
+
+
+def _batch(limit: object, after_id: object | None) -> tuple[int, int]:
+    size = check_int(limit, "limit", 1, 100_000)
+    if after_id is None:
+        return size, -LARGEST_ID - 1
+    return size, check_int(after_id, "after_id", -LARGEST_ID - 1, LARGEST_ID)

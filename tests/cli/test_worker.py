@@ -1,0 +1,77 @@
+"""``pgqueue worker`` as a service: a real process, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgqueue.client import Client
+from tests.harness.waiting import wait_until
+
+APP = """
+from pgqueue.app import App
+
+app = App()
+
+@app.task
+async def t(n: int) -> None: ...
+"""
+
+
+def start(tmp_path: Path, *args: str) -> subprocess.Popen[str]:
+    (tmp_path / "jobs.py").write_text(APP)
+    return subprocess.Popen(
+        [
+            sys.executable, "-c", "from pgqueue.cli import main; main()", "worker", "jobs:app",
+            "--log-format", "json", *args,
+        ],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def stop(process: subprocess.Popen[str]) -> list[str]:
+    """Send TERM, and return the messages that were logged, once it has ended well."""
+    try:
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, stderr
+    return [json.loads(line)["message"] for line in stderr.splitlines()]
+
+
+@pytest.mark.parametrize("uvloop", ["--uvloop", "--no-uvloop"])
+def test_it_runs_jobs_and_stops_on_term(
+    tmp_path: Path, dsn: str, client: Client, uvloop: str
+) -> None:
+    job = client.enqueue("t", {"n": 1}).id
+    process = start(tmp_path, "--dsn", dsn, "--concurrency", "3", uvloop)
+    try:
+        wait_until(lambda: client.list_jobs(state="completed"), timeout_s=20)
+        (worker,) = client.workers()
+        assert (worker.pid, worker.concurrency, worker.state) == (process.pid, 3, "alive")
+    finally:
+        messages = stop(process)
+    assert any("worker started" in message for message in messages)
+    assert client.workers() == []
+    assert [one.id for one in client.list_jobs(state="completed")] == [job]
+
+
+def test_several_processes_under_a_supervisor(tmp_path: Path, dsn: str, client: Client) -> None:
+    process = start(tmp_path, "--dsn", dsn, "--processes", "2", "--queue", "default")
+    try:
+        wait_until(lambda: len(client.workers()) == 2, timeout_s=20)
+        assert process.pid not in {worker.pid for worker in client.workers()}
+    finally:
+        stop(process)
+    assert client.workers() == []
