@@ -3,6 +3,8 @@
 Enqueued in the same transaction as your data, run at least once, never lost.
 """
 
+from typing import TYPE_CHECKING
+
 from pgqueue.app import App
 from pgqueue.client import Client
 from pgqueue.errors import (
@@ -26,7 +28,9 @@ from pgqueue.retry import Backoff
 from pgqueue.running import RunningJob
 from pgqueue.task import BoundTask, Task
 from pgqueue.version import __version__
-from pgqueue.worker import Statistics, Worker
+
+if TYPE_CHECKING:
+    from pgqueue.worker import Statistics, Worker
 
 __all__ = [
     "App",
@@ -56,3 +60,12 @@ __all__ = [
     "Worker",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the worker when it is asked for: a program that only enqueues does without."""
+    if name in ("Statistics", "Worker"):
+        from pgqueue import worker
+
+        return getattr(worker, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

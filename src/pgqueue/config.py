@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit, urlunsplit
 
 from pgqueue.errors import ConfigError, nearest
 
@@ -53,7 +52,7 @@ def check_text(value: object, what: str, *, longest: int) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{what} must be a non-empty string, got {value!r}")
     if not _valid_text(value):
-        raise ConfigError(f"{what} {value!r} holds a character that PostgreSQL cannot store")
+        raise ConfigError(f"{what} {value[:60]!r} holds a character that PostgreSQL cannot store")
     size = len(value.encode("utf-8"))
     if size > longest:
         raise ConfigError(f"{what} has {size} bytes, the limit is {longest}: {value[:60]!r}…")
@@ -103,7 +102,10 @@ def check_seconds(
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        try:
+            seconds = float(value)
+        except OverflowError:
+            seconds = math.inf
     else:
         raise ConfigError(f"{what} must be seconds or a timedelta, got {value!r}")
     if not math.isfinite(seconds) or not least <= seconds <= most:
@@ -142,17 +144,14 @@ def check_dsn(value: object) -> str:
 
 
 def redact(dsn: str) -> str:
-    """Return the dsn without its password."""
+    """Return the dsn without its password, however badly that is escaped."""
     dsn = re.sub(r"(password=)[^&\s]+", r"\1***", dsn)
-    try:
-        parts = urlsplit(dsn)
-        if "@" not in parts.netloc:
-            return dsn
-        account, _, host = parts.netloc.rpartition("@")
-        user, colon, _ = account.partition(":")
-        return urlunsplit(parts._replace(netloc=f"{user}{':***' if colon else ''}@{host}"))
-    except ValueError:
-        return "postgresql://***"
+    scheme, separator, rest = dsn.partition("://")
+    if not separator or "@" not in rest:
+        return dsn
+    account, _, host = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    return f"{scheme}://{user}{':***' if colon else ''}@{host}"
 
 
 def dsn_from_environment() -> str | None:
@@ -204,9 +203,6 @@ class WorkerSettings:
     retention: float = field(
         default=7 * 86400.0, metadata={"about": "seconds that finished jobs stay in history"}
     )
-    pool_size: int = field(
-        default=4, metadata={"about": "connections for job.transaction() and enqueues in tasks"}
-    )
     max_jobs: int | None = field(
         default=None, metadata={"about": "stop after this many jobs; None: never"}
     )
@@ -252,7 +248,6 @@ class WorkerSettings:
             )
         check_int(self.max_prefetch, "max_prefetch", 0, 100_000)
         check_int(self.crash_cap, "crash_cap", 1, 100)
-        check_int(self.pool_size, "pool_size", 1, 1000)
         if self.max_jobs is not None:
             check_int(self.max_jobs, "max_jobs", 1)
 

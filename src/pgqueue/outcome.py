@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgqueue.config import LONGEST_DELAY
 from pgqueue.errors import Discard, Retry, Snooze
 from pgqueue.failure import Failure
 from pgqueue.retry import RetryPolicy, delay_of
@@ -80,11 +81,11 @@ def decide(
     tried = attempt - crash_count
     match error:
         case Snooze():
-            return Snoozed(error.delay)
+            return Snoozed(min(error.delay, LONGEST_DELAY))
         case Discard():
             return Dead(f"discarded: {failure.message}", failure)
         case Retry() if error.delay is not None and tried < max_attempts:
-            return RetryAt(error.delay, failure)
+            return RetryAt(min(error.delay, LONGEST_DELAY), failure)
         case _:
             pass
     if tried >= max_attempts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,16 +32,19 @@ class Backoff:
     only_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        check_seconds(self.base, "base")
-        check_seconds(self.cap, "cap")
-        if not 1.0 <= self.factor <= 1000.0:
-            raise ConfigError(f"factor must be from 1 to 1000, got {self.factor!r}")
-        if not 0.0 <= self.jitter <= 1.0:
-            raise ConfigError(f"jitter must be from 0 to 1, got {self.jitter!r}")
+        put = object.__setattr__
+        for name in ("base", "cap"):
+            put(self, name, check_seconds(getattr(self, name), name))
+        for name, low, high in (("factor", 1.0, 1000.0), ("jitter", 0.0, 1.0)):
+            number: object = getattr(self, name)
+            if (
+                isinstance(number, bool)
+                or not isinstance(number, (int, float))
+                or not low <= number <= high
+            ):
+                raise ConfigError(f"{name} must be from {low:g} to {high:g}, got {number!r}")
         for name in ("give_up_on", "only_on"):
-            for kind in getattr(self, name):
-                if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                    raise ConfigError(f"{name} must hold exception types, got {kind!r}")
+            put(self, name, _exception_types(getattr(self, name), name))
 
     def __call__(self, attempt: int, error: BaseException) -> float | None:
         if isinstance(error, self.give_up_on):
@@ -56,9 +59,22 @@ class Backoff:
         try:
             full = self.base * self.factor**exponent
         except OverflowError:
-            full = self.cap
+            full = self.cap if self.base else 0.0
         full = min(full, self.cap)
         return min(self.cap, max(0.0, full * (1.0 + self.jitter * (2.0 * rand() - 1.0))))
+
+
+def _exception_types(kinds: object, name: str) -> tuple[type[BaseException], ...]:
+    if not isinstance(kinds, (tuple, list, set, frozenset)):
+        said = f"; write ({kinds.__name__},)" if isinstance(kinds, type) else ""
+        raise ConfigError(f"{name} must be a tuple of exception types, got {kinds!r}{said}")
+    given: Iterable[object] = kinds  # pyright: ignore[reportUnknownVariableType]
+    checked: list[type[BaseException]] = []
+    for kind in given:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise ConfigError(f"{name} must hold exception types, got {kind!r}")
+        checked.append(kind)
+    return tuple(checked)
 
 
 def delay_of(policy: RetryPolicy, attempt: int, error: BaseException) -> float | None:

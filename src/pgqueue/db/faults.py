@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pgqueue.config import redact
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
 
@@ -9,6 +11,9 @@ __all__ = ["Rejected", "as_ours", "is_connection_loss"]
 
 _MISSING = frozenset({"42P01", "42883", "3F000", "42703"})
 _LOSS = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "08007", "08P01"})
+_ERRNOS = frozenset(
+    {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN}
+)
 # A statement that failed for what it held: trying the same again would fail again.
 _DATA = ("22", "23", "21", "42", "54")
 
@@ -21,8 +26,10 @@ def is_connection_loss(error: BaseException) -> bool:
     """True if the connection cannot be used after this error."""
     import asyncpg
 
+    if isinstance(error, OSError) and not isinstance(error, asyncpg.InterfaceError):
+        return isinstance(error, (ConnectionError, TimeoutError)) or error.errno in _ERRNOS
     return (
-        isinstance(error, (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError))
+        isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError))
         and not isinstance(error, asyncpg.DataError)
     ) or getattr(error, "sqlstate", None) in _LOSS
 

@@ -130,9 +130,17 @@ class Pool:
     # -- blocking
 
     def run(
-        self, work: Callable[[Connection], Awaitable[T]], *, what: str, checked: bool = True
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        what: str,
+        checked: bool = True,
+        seconds: float | None = None,
     ) -> T:
-        """Run ``work`` on a connection, blocking. ``what`` names the call in errors."""
+        """Run ``work`` on a connection, blocking, for at most ``seconds`` (None: the deadline).
+
+        ``what`` names the call in errors.
+        """
         _no_loop(what)
         if self._pid != os.getpid():
             self._loops.clear()
@@ -145,7 +153,7 @@ class Pool:
         lane: _Lane | None = None
         try:
             lane = self._take_lane()
-            return lane.loop.run_until_complete(self._on_lane(lane, work, checked))
+            return lane.loop.run_until_complete(self._on_lane(lane, work, checked, seconds))
         finally:
             if lane is not None:
                 self._lanes.append(lane)
@@ -162,7 +170,11 @@ class Pool:
             return lane
 
     async def _on_lane(
-        self, lane: _Lane, work: Callable[[Connection], Awaitable[T]], checked: bool
+        self,
+        lane: _Lane,
+        work: Callable[[Connection], Awaitable[T]],
+        checked: bool,
+        seconds: float | None,
     ) -> T:
         connection = lane.connection
         if connection is None:
@@ -170,7 +182,7 @@ class Pool:
             lane.connection = connection
             lane.fd = _fd(connection)
         try:
-            return await self._work(connection, work, checked)
+            return await self._work(connection, work, checked, seconds)
         finally:
             if connection.is_closed():
                 lane.connection = None
@@ -184,13 +196,17 @@ class Pool:
         state = self._loops.get(loop)
         if state is None:
             state = self._loops[loop] = _LoopState(self.size)
-        try:
-            await asyncio.wait_for(state.free.acquire(), self.deadline)
-        except TimeoutError:
-            raise Unreachable(
-                f"all {self.size} connections of this event loop were in use for "
-                f"{self.deadline:g} s; raise pool_size"
-            ) from None
+        if state.free.locked():
+            try:
+                async with asyncio.timeout(self.deadline):
+                    await state.free.acquire()
+            except TimeoutError:
+                raise Unreachable(
+                    f"all {self.size} connections of this event loop were in use for "
+                    f"{self.deadline:g} s; raise pool_size"
+                ) from None
+        else:
+            await state.free.acquire()
         connection: Connection | None = None
         try:
             while state.idle and connection is None:
@@ -201,7 +217,11 @@ class Pool:
                 connection = await self._connect()
             yield connection
         except BaseException:
-            if connection is not None and connection.is_in_transaction():
+            if (
+                connection is not None
+                and not connection.is_closed()
+                and connection.is_in_transaction()
+            ):
                 connection.terminate()
             raise
         finally:
@@ -209,17 +229,29 @@ class Pool:
                 state.idle.append(connection)
             state.free.release()
 
-    async def arun(self, work: Callable[[Connection], Awaitable[T]], *, checked: bool = True) -> T:
-        """Run ``work`` on a connection of the running loop."""
+    async def arun(
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        checked: bool = True,
+        seconds: float | None = None,
+    ) -> T:
+        """Run ``work`` on a connection of the running loop, for at most ``seconds``."""
         async with self.connection() as connection:
-            return await self._work(connection, work, checked)
+            return await self._work(connection, work, checked, seconds)
 
     # -- both
 
     async def _work(
-        self, connection: Connection, work: Callable[[Connection], Awaitable[T]], checked: bool
+        self,
+        connection: Connection,
+        work: Callable[[Connection], Awaitable[T]],
+        checked: bool,
+        seconds: float | None,
     ) -> T:
-        timer = asyncio.get_running_loop().call_later(self.deadline, connection.terminate)
+        timer = asyncio.get_running_loop().call_later(
+            self.deadline if seconds is None else seconds, connection.terminate
+        )
         try:
             if not self.pooled:
                 await self._check(connection, checked)

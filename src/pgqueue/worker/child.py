@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from pgqueue.cli.load import load_app
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.logs import configure
 from pgqueue.worker.channel import Channel, Message
+from pgqueue.worker.host import LoopFactory, host, limit_exit
 from pgqueue.worker.worker import Phase, Worker
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ log = logging.getLogger("pgqueue.worker")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MARGIN = 15.0
-_EXIT_SECONDS = 5.0
 _WRONG = 2
 
 
@@ -52,16 +52,19 @@ def main() -> int:
     ).start()
     for number in _SIGNALS:
         signal.signal(number, child.on_signal)
-    os.register_at_fork(after_in_child=_reset_signals)
+    code = 1
     try:
         child.run()
     except PgQueueError as exc:
         channel.tell(event="failed", why=str(exc))
-        return _WRONG if isinstance(exc, (ConfigError, SchemaError)) else 1
+        if isinstance(exc, (ConfigError, SchemaError)):
+            code = _WRONG
     except Exception:
         log.exception("the worker failed")
-        return 1
-    return 0
+    else:
+        return 0
+    limit_exit(code)
+    return code
 
 
 def _adopt_stdin() -> Channel:
@@ -71,22 +74,6 @@ def _adopt_stdin() -> Channel:
     os.dup2(null, 0)
     os.close(null)
     return Channel(end)
-
-
-def _reset_signals() -> None:
-    """A process that a task forks ends by a signal as others do, and does not stop its parent."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _limit_exit(code: int) -> None:
-    """End within seconds: the interpreter waits for threads of the app, and they may never end."""
-
-    def end() -> None:
-        threading.Event().wait(_EXIT_SECONDS)
-        os._exit(code)
-
-    threading.Thread(target=end, name="pgqueue-exit", daemon=True).start()
 
 
 class _Child:
@@ -103,24 +90,17 @@ class _Child:
         """Import the app and run its worker."""
         app = load_app(self._options["target"])
         worker = Worker(app, **self._options["settings"])
-        with asyncio.Runner(loop_factory=self._loop_factory()) as runner:
-            loop = runner.get_loop()
-            work = loop.create_task(worker.run(on_phase=lambda phase: self._tell(phase, app)))
-            self._worker, self._loop = worker, loop
-            while not work.done():
-                try:
-                    loop.run_until_complete(work)
-                except (SystemExit, KeyboardInterrupt) as exc:
-                    # asyncio lets these two through from any of its tasks. The one who waits for
-                    # that task gets it as well; the loop can go on.
-                    if work.done():
-                        raise
-                    log.warning("%r was raised in a task of the event loop; it goes on", exc)
-            _limit_exit(0 if work.exception() is None else 1)
-            work.result()
-            self._channel.tell(event="stopped")
+        host(
+            worker.run(on_phase=lambda phase: self._tell(phase, app)),
+            loop_factory=self._loop_factory(),
+            on_loop=lambda loop: self._adopt(worker, loop),
+            on_end=lambda: self._channel.tell(event="stopped"),
+        )
 
-    def _loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    def _adopt(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
+        self._worker, self._loop = worker, loop
+
+    def _loop_factory(self) -> LoopFactory | None:
         if self._options["uvloop"] is False:
             return None
         try:

@@ -102,7 +102,7 @@ class Handback:
             await link.close()
 
     async def _until_done(self, store: Store, pid: int) -> None:
-        patience = Patience(0.1, 10.0)
+        patience = Patience(0.1, 2.0)
         told = False
         while time.monotonic() < self._give_up_at:
             try:
@@ -114,12 +114,7 @@ class Handback:
                 if not told:
                     told = True
                     log.warning("giving back the jobs of process %d has to wait: %s", pid, exc)
-            await self._wait(patience.delay())
-
-    async def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < min(until, self._give_up_at):
-            await asyncio.sleep(min(_WATCH_EVERY, until - now))  # noqa: ASYNC110
+            await asyncio.sleep(patience.delay())
 
     @staticmethod
     async def _watch_over(watch: Watch) -> None:

@@ -362,7 +362,7 @@ set search_path = '' set lock_timeout = '2s' set timezone = 'UTC' set client_min
 as $body$
 declare
     today constant date := statement_timestamp()::date;
-    home constant name := (select relnamespace::regnamespace from pg_catalog.pg_class
+    home constant text := (select relnamespace::regnamespace from pg_catalog.pg_class
                            where oid = ':"schema".history'::pg_catalog.regclass);
     made integer := 0;
     partition text;

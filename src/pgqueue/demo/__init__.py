@@ -1,0 +1,5 @@
+"""The demonstration: real work on real files, a poison, a killed worker, and a check in SQL."""
+
+from pgqueue.demo.run import Plan, run
+
+__all__ = ["Plan", "run"]

@@ -1,0 +1,40 @@
+"""The app of the demo, as a program of yours could have one: PGQUEUE_DSN says where."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from pgqueue.app import App
+from pgqueue.demo import measure as measuring
+from pgqueue.demo.names import CONCURRENCY, QUEUE_SCHEMA
+from pgqueue.demo.statements import sql
+from pgqueue.retry import Backoff
+from pgqueue.running import RunningJob
+
+__all__ = ["app", "measure"]
+
+app = App(schema=QUEUE_SCHEMA, pool_size=CONCURRENCY)
+
+
+@app.task(queue="files", retry=Backoff(base=0.2, cap=2.0), timeout=120.0)
+async def measure(job: RunningJob, file_id: int, path: str, poison: bool = False) -> None:
+    """Read a file, and write what it holds in the transaction that completes this job."""
+    await _note_attempt(job)
+    if poison:
+        raise ValueError(f"{path} is the poison of this demonstration")
+    try:
+        found = await asyncio.to_thread(measuring.measure, path)
+    except OSError as exc:
+        values = (None, None, None, None, exc.strerror or type(exc).__name__)
+    else:
+        values = (found.bytes, found.lines, found.compressed, found.digest, None)
+    async with job.transaction() as tx:
+        await tx.execute(sql("write_result"), file_id, *values)
+
+
+async def _note_attempt(job: RunningJob) -> None:
+    """Commit, by itself, that this job was started: so that it shows who started twice."""
+    await app.pool.arun(
+        lambda c: c.execute(sql("note_attempt"), job.id, job.attempt, os.getpid()), checked=False
+    )
