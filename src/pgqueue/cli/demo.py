@@ -38,8 +38,8 @@ def demo(
     It runs on a PostgreSQL of its own, started in a temporary directory, unless --dsn names one;
     PGQUEUE_DSN is not looked at.
     """
-    from pgqueue.demo import Plan, run
     from pgqueue.demo.report import print_json, print_table
+    from pgqueue.demo.run import Plan, run
 
     given_dsn, schema = given_connection()
     if schema is not None:

@@ -1,5 +1,1 @@
 """The demonstration: real work on real files, a poison, a killed worker, and a check in SQL."""
-
-from pgqueue.demo.run import Plan, run
-
-__all__ = ["Plan", "run"]

@@ -34,7 +34,7 @@ class Fleet:
         path = [str(Path(__file__).parents[2]), *filter(None, sys.path)]
         with place.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "pgqueue.demo.fleet"],
+                [sys.executable, "-m", "pgqueue.demo.fleet"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -43,6 +43,7 @@ class Fleet:
                     **os.environ,
                     "PGQUEUE_DSN": place.dsn,
                     "PYTHONPATH": os.pathsep.join(path),
+                    "PYTHONSAFEPATH": "1",
                 },
                 start_new_session=True,  # a Ctrl-C at the terminal is for the demo alone
             )
@@ -58,7 +59,7 @@ class Fleet:
         self._process.stdin.close()
         try:
             async with asyncio.timeout(_PATIENCE):
-                while self.is_running:
+                while self.is_running:  # noqa: ASYNC110  (a process rings no bell)
                     await asyncio.sleep(_LOOK_SECONDS)
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):

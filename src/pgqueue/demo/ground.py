@@ -72,5 +72,5 @@ async def _make(connection: Connection) -> None:
 
 
 async def _drop(connection: Connection) -> None:
-    async with connection.transaction():
-        await connection.execute(sql("drop_schemas"))
+    """Drop both, also where a cancelled BEGIN has left transaction() unusable."""
+    await connection.execute(sql("drop_schemas"))

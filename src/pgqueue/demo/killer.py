@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ async def _find_victim(connection: Connection) -> Record:
     """Wait for a worker to run jobs, as many as it takes: until two looks see the same."""
     before: Record | None = None
     while True:
-        victim = await connection.fetchrow(sql("find_victim"))
+        victim = await connection.fetchrow(sql("find_victim"), socket.gethostname())
         if victim is not None and victim["started"] and victim == before:
             return victim
         before = victim

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgqueue import embedded
+from pgqueue.embedded import locks
+from pgqueue.embedded.home import Home
 
 __all__ = ["Place", "lend_place"]
 
@@ -42,10 +44,21 @@ def lend_place(dsn: str | None, *, keep: bool) -> Generator[Place, None, None]:
         keep = False
         raise
     finally:
-        if embedded.is_embedded(name):
-            embedded.leave(name.partition(":")[2])
-        if dsn is not None or not keep:
-            _remove(directory)
+        try:
+            if embedded.is_embedded(name):
+                embedded.leave(name.partition(":")[2])
+            if dsn is None:
+                _make_sure(Home(directory / "server"))
+        finally:
+            if dsn is not None or not keep:
+                _remove(directory)
+
+
+def _make_sure(home: Home) -> None:
+    """Stop a server whose start was interrupted, before its files are removed."""
+    if home.directory.exists():
+        with locks.held(home.start_lock):
+            home.stop_if_unused()
 
 
 def _remove(directory: Path) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -47,7 +48,6 @@ class Report:
 def print_json(report: Report) -> None:
     """Print one object."""
     verdict = report.verdict
-    rate = verdict.jobs_per_second
     fields = {
         "enqueued": verdict.enqueued,
         "completed": verdict.completed,
@@ -57,9 +57,9 @@ def print_json(report: Report) -> None:
         "lost": verdict.lost,
         "exactly_once": verdict.exactly_once,
         "rescue_seconds": _rounded(verdict.rescue_seconds, 3),
-        "jobs_per_second": _rounded(rate, 1),
+        "jobs_per_second": _rounded(verdict.jobs_per_second, 1),
     }
-    print(json.dumps(fields), flush=True)  # noqa: T201
+    click.echo(json.dumps(fields))
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
@@ -68,60 +68,73 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 def print_table(report: Report) -> None:
     """Print a row for each number, and what it stands for."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("")
-    table.add_column("", justify="right")
-    table.add_column("", overflow="fold", style="dim")
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_column(overflow="fold", style="dim")
     for name, value, about in _rows(report):
-        bad = name in ("lost", "doubled", "wrong") and value != "0"
-        good = name == "exactly once" and value == "yes"
-        style = "bold red" if bad or value == "NO" else "bold green" if good else ""
-        table.add_row(name, Text(value, style=style), plain(about))
-    console = Console(file=sys.stdout, highlight=False)
+        table.add_row(name, Text(value, style=_style(name, value)), plain(about))
+    console = Console(file=sys.stdout, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
-    console.print(table)
+    with console.capture() as captured:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))
 
 
-def _rows(report: Report) -> list[tuple[str, str, str]]:
+def _style(name: str, value: str) -> str:
+    if name == "exactly once":
+        return "bold green" if value == "yes" else "bold red"
+    if name in ("lost", "doubled", "wrong"):
+        return "green" if value == "0" else "bold red"
+    return "bold"
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     verdict, sample, killed = report.verdict, report.sample, report.killed
-    rows = [
-        ("enqueued", f"{verdict.enqueued}", f"files below {report.found.root}, each with its row"),
-        ("completed", f"{verdict.completed}", _read(verdict)),
-        ("retried", f"{verdict.retried}", f"the poison, {report.poison}"),
-        ("dead", f"{verdict.dead}", "the poison, out of attempts"),
-        ("rescued", f"{verdict.rescued}", _rescued(killed)),
-        ("started twice", f"{verdict.started_twice}", "of those; the first start wrote nothing"),
-        ("lost", f"{verdict.lost}", "files without a result"),
-        ("doubled", f"{verdict.doubled}", "files with more than one result"),
-        ("exactly once", "yes" if verdict.exactly_once else "NO", "one job and one result a file"),
-        ("seconds to rescue", _number(verdict.rescue_seconds, 2), "from the kill until the last of "
-         f"its jobs ran again ({verdict.run_again} of {verdict.held})"),
-        ("jobs/s", _number(verdict.jobs_per_second, 0), "from the first enqueued to the last result"),
-        ("wrong", f"{sample.wrong}", f"of {sample.read} files read again and compared"),
-    ]  # fmt: skip
-    if sample.changed:
-        rows.append(("changed", f"{sample.changed}", "of those, since they were first read"))
-    if verdict.unreadable:
-        rows.append(("unreadable", f"{verdict.unreadable}", "their results say why"))
-    if report.found.left_out:
-        rows.append(
-            ("left out", f"{report.found.left_out}", "no regular file, or a name not UTF-8")
-        )
-    return rows
-
-
-def _read(verdict: Verdict) -> str:
-    return (
-        f"{verdict.bytes / 1e6:.1f} MB read, {verdict.lines} lines, "
-        f"{verdict.compressed / 1e6:.1f} MB compressed"
+    yield "enqueued", f"{verdict.enqueued}", "each in the transaction of its file's row"
+    yield "completed", f"{verdict.completed}", _work(verdict)
+    yield (
+        "retried",
+        f"{verdict.retried}",
+        f"after an error; the poison: {report.found.relative(report.poison)}",
     )
+    yield "dead", f"{verdict.dead}", _dead(verdict)
+    yield "rescued", f"{verdict.rescued}", _rescued(killed)
+    yield "started twice", f"{verdict.started_twice}", "of those: started, killed, started again"
+    yield "lost", f"{verdict.lost}", "files without a result"
+    yield "doubled", f"{verdict.doubled}", "files with more than one result"
+    once = "yes" if verdict.exactly_once else "NO"
+    yield "exactly once", once, "in SQL: for each file one job and one result"
+    yield "wrong", f"{sample.wrong}", f"of {sample.read} files read again and compared"
+    again = "from the kill until its last job ran again"
+    yield "seconds to rescue", _number(verdict.rescue_seconds, 2), again
+    rate = "from the first row to the last result"
+    yield "jobs/s", _number(verdict.jobs_per_second, 0), rate
+    if sample.changed:
+        yield "changed", f"{sample.changed}", "of those read again, since they were first read"
+    if verdict.unreadable:
+        yield "unreadable", f"{verdict.unreadable}", "files; their results say why"
+    if report.found.left_out:
+        yield "left out", f"{report.found.left_out}", "not regular files, or names not in UTF-8"
+
+
+def _work(verdict: Verdict) -> str:
+    return (
+        f"{verdict.bytes / 1e6:.1f} MB with {verdict.lines} lines, "
+        f"{verdict.compressed / 1e6:.1f} MB when compressed"
+    )
+
+
+def _dead(verdict: Verdict) -> str:
+    others = verdict.dead - 1
+    return "out of attempts: the poison" + (f", and {others} others" if others > 0 else "")
 
 
 def _rescued(killed: Killed | None) -> str:
     if killed is None:
-        return "no worker was killed: one file is too few"
-    return f"held by worker {killed.pid} when it was killed, {killed.running} of them running"
+        return "no worker was killed: that takes two files"
+    return f"held by worker {killed.pid} when killed; it ran {killed.running}"
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "run"]
 
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _LOOK_SECONDS = 0.05
 _LOOK_SHARE = 5
 _LOG_LINES = 20
@@ -51,27 +52,31 @@ def run(plan: Plan) -> Report:
     found = scan(plan.path, limit=plan.max_files)
     if not found.paths:
         raise PgQueueError(f"there are no files below {found.root}")
-    with voice() as out, _term_as_int():
-        where = "your server" if plan.dsn else "an embedded PostgreSQL in a temporary directory"
-        out.say(f"{len(found.paths)} files below {found.root}; starting {where}" if not plan.dsn
-                else f"{len(found.paths)} files below {found.root}, on {where}")  # fmt: skip
+    with voice() as out, _signals_as_int():
+        out.say(f"{len(found.paths)} files below {found.root}")
+        if plan.dsn is None:
+            out.say("starting a PostgreSQL in a temporary directory")
         with lend_place(plan.dsn, keep=plan.keep) as place:
-            report = asyncio.run(_Run(plan, place, found, out).go())
-            if plan.keep:
-                out.say(
-                    f"kept; look with: pgqueue --dsn '{place.name}' --schema {QUEUE_SCHEMA} status"
-                )
-            return report
+            try:
+                report = asyncio.run(_Run(plan, place, found, out).go())
+            except asyncio.CancelledError:
+                raise KeyboardInterrupt from None
+        if plan.keep:
+            out.say(f"kept; see: pgqueue --dsn '{place.name}' --schema {QUEUE_SCHEMA} status")
+        return report
 
 
 @contextmanager
-def _term_as_int() -> Generator[None, None, None]:
-    """Let TERM end a run as Ctrl-C does: with everything cleared away."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+def _signals_as_int() -> Generator[None, None, None]:
+    """Let TERM and HUP end a run as Ctrl-C does, with everything cleared away."""
+    heard = [n for n in _SIGNALS if signal.getsignal(n) is signal.SIG_DFL]
+    for number in heard:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class _Run:
@@ -81,47 +86,56 @@ class _Run:
         self._plan = plan
         self._place = place
         self._found = found
+        self._poison = found.paths[0]
         self._out = out
         self._total = len(found.paths)
-        self._written = 0
+        self._done = 0
 
     async def go(self) -> Report:
         """Enqueue, kill a worker half-way, wait for the end, and check."""
+        task = asyncio.current_task()
+        assert task is not None
+        for number in _SIGNALS:
+            if signal.getsignal(number) is signal.default_int_handler:
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         began = time.time()
-        poison = self._found.paths[0]
         async with lend_ground(self._place.dsn, keep=self._plan.keep) as connection:
+            killed = await self._work_in_time(connection)
+            verdict = await check_run(connection)
+            sample = await compare_sample(connection, began=began)
+        return Report(self._found, self._poison, killed, verdict, sample)
+
+    async def _work_in_time(self, connection: Connection) -> Killed | None:
+        """Let a fleet do the work; it has stopped when this returns or raises."""
+        async with lend_fleet(self._place) as fleet:
             try:
-                async with asyncio.timeout(self._plan.timeout), lend_fleet(self._place) as fleet:
-                    killed = await self._work(connection, fleet, poison)
+                async with asyncio.timeout(self._plan.timeout):
+                    return await self._work(connection, fleet)
             except TimeoutError:
                 self._tell_log()
                 raise PgQueueError(
-                    f"{self._written} of {self._total} files were done after "
+                    f"{self._done} of {self._total} files were done after "
                     f"{self._plan.timeout:g} s; --timeout gives it longer"
                 ) from None
-            return Report(
-                self._found,
-                poison,
-                killed,
-                await check_run(connection),
-                await compare_sample(connection, began=began),
-            )
 
-    async def _work(self, connection: Connection, fleet: Fleet, poison: str) -> Killed | None:
+    async def _work(self, connection: Connection, fleet: Fleet) -> Killed | None:
         await self._wait_for_workers(connection, fleet)
-        self._out.say(f"{PROCESSES} worker processes; the poison is {poison}")
-        producer = Producer(connection, self._found.paths, poison=poison)
+        self._out.say(
+            f"{PROCESSES} worker processes; the poison is {self._found.relative(self._poison)}"
+        )
+        producer = Producer(connection, self._found.paths, poison=self._poison)
         killed = None
         if self._total > 1:
+            # The rest is enqueued once a worker is to be killed: so there is work for it to hold.
             first = self._total - max(1, self._total * 2 // 5)
             await producer.enqueue(first)
-            await self._wait(connection, fleet, half := min(self._total // 2, first - 1))
+            await self._wait(connection, fleet, min(self._total // 2, first - 1))
             killed = await kill_one(
                 connection, self._place.dsn, give_work=lambda: producer.enqueue(first + CHUNK)
             )
             self._out.say(
-                f"{half} files done: killed worker {killed.pid} with SIGKILL; it held "
-                f"{killed.held} jobs, {killed.running} of them running"
+                f"half-way: worker {killed.pid} killed with SIGKILL; it held {killed.held} jobs "
+                f"and ran {killed.running} of them"
             )
         await producer.enqueue()
         await self._wait(connection, fleet, None)
@@ -132,15 +146,15 @@ class _Run:
             self._check(fleet)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _wait(self, connection: Connection, fleet: Fleet, written: int | None) -> None:
-        """Wait for so many results, or for the last job's end; show how far it is."""
+    async def _wait(self, connection: Connection, fleet: Fleet, enough: int | None) -> None:
+        """Wait until so many files are done, or until no job is left; show how far it is."""
         while True:
             began = time.monotonic()
             row = await connection.fetchrow(sql("measure_progress"))
             assert row is not None
-            self._written = row["written"]
-            self._out.show(self._written, self._total)
-            if not row["busy"] if written is None else self._written >= written:
+            self._done = row["done"]
+            self._out.show(self._done, self._total)
+            if not row["busy"] if enough is None else self._done >= enough:
                 return
             self._check(fleet)
             took = time.monotonic() - began

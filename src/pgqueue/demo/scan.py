@@ -23,6 +23,10 @@ class Found:
     paths: list[str]
     left_out: int
 
+    def relative(self, path: str) -> str:
+        """Return the path as seen from the root."""
+        return os.path.relpath(path, self.root)
+
 
 def standard_library() -> Path:
     """Return where the running Python keeps its standard library."""

@@ -17,7 +17,7 @@ __all__ = ["app", "measure"]
 app = App(schema=QUEUE_SCHEMA, pool_size=CONCURRENCY)
 
 
-@app.task(queue="files", retry=Backoff(base=0.2, cap=2.0), timeout=120.0)
+@app.task(queue="files", retry=Backoff(base=0.2, cap=2.0))
 async def measure(job: RunningJob, file_id: int, path: str, poison: bool = False) -> None:
     """Read a file, and write what it holds in the transaction that completes this job."""
     await _note_attempt(job)

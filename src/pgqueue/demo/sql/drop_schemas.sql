@@ -1,4 +1,6 @@
--- Removes the demo's two schemas and all in them.
+-- Removes the demo's two schemas and all in them, after giving up what was begun and not ended.
 -- locks: every table of them
-set local client_min_messages = warning;
+rollback;
+set client_min_messages = warning;
 drop schema if exists pgqueue_demo, pgqueue_demo_queue cascade;
+reset client_min_messages;
