@@ -97,7 +97,7 @@ class Client(Operations):
         self, jobs: Iterable[NewJob], *, connection: object | None = None
     ) -> list[Enqueued]:
         """Enqueue many jobs in one call, all or none; answered in their order."""
-        return self.enqueue_jobs(_check_jobs(jobs), connection)
+        return self._enqueue(_check_jobs(jobs), connection, "enqueue_many")
 
     async def aenqueue_many(
         self, jobs: Iterable[NewJob], *, connection: object | None = None
@@ -107,31 +107,44 @@ class Client(Operations):
 
     def enqueue_jobs(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]:
         """Enqueue job values on ``connection``, or on one of our own."""
+        return self._enqueue(jobs, connection, "enqueue")
+
+    def _enqueue(
+        self, jobs: Sequence[NewJob], connection: object | None, what: str
+    ) -> list[Enqueued]:
+        ordered, order = _in_key_order(jobs)
         if connection is None:
-            return self.pool.run(lambda c: self._insert(c, jobs), what="enqueue")
-        texts = list(_documents(jobs))
+            return _back_in_order(
+                self.pool.run(
+                    lambda c: self._insert(c, ordered), what=what, seconds=self._seconds(jobs)
+                ),
+                order,
+            )
+        texts = list(_documents(ordered))
         if len(texts) == 1:
             return [_enqueued(*row) for row in run(connection, self._enqueue_sql, texts[0])]
-        return [
-            _enqueued(*row)
-            for rows in run_all(connection, self._enqueue_sql, texts)
-            for row in rows
-        ]
+        answers = run_all(connection, self._enqueue_sql, texts)
+        return _back_in_order([_enqueued(*row) for rows in answers for row in rows], order)
 
     async def aenqueue_jobs(
         self, jobs: Sequence[NewJob], connection: object | None
     ) -> list[Enqueued]:
         """Enqueue job values on ``connection``, or on one of our own."""
+        ordered, order = _in_key_order(jobs)
         if connection is None:
-            return await self.pool.arun(lambda c: self._insert(c, jobs))
-        texts = list(_documents(jobs))
+            done = await self.pool.arun(
+                lambda c: self._insert(c, ordered), seconds=self._seconds(jobs)
+            )
+            return _back_in_order(done, order)
+        texts = list(_documents(ordered))
         if len(texts) == 1:
             return [_enqueued(*row) for row in await arun(connection, self._enqueue_sql, texts[0])]
-        return [
-            _enqueued(*row)
-            for rows in await arun_all(connection, self._enqueue_sql, texts)
-            for row in rows
-        ]
+        answers = await arun_all(connection, self._enqueue_sql, texts)
+        return _back_in_order([_enqueued(*row) for rows in answers for row in rows], order)
+
+    def _seconds(self, jobs: Sequence[NewJob]) -> float:
+        """How long it may take: the deadline is that of a statement."""
+        return self.pool.deadline * max(1, -(-len(jobs) // _CHUNK))
 
     async def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
         if len(jobs) <= _CHUNK:
@@ -169,8 +182,8 @@ class Client(Operations):
 def _documents(jobs: Sequence[NewJob]) -> Iterator[str]:
     """Yield JSON texts of up to so many jobs each. Most jobs share their options with others."""
     rest = iter(jobs)
-    seen: dict[tuple[str, int], tuple[str, str]] = {}
     while chunk := list(islice(rest, _CHUNK)):
+        seen: dict[tuple[str, int], tuple[str, str]] = {}
         parts: list[str] = []
         for job in chunk:
             key = job.task, id(job.options)
@@ -179,6 +192,24 @@ def _documents(jobs: Sequence[NewJob]) -> Iterator[str]:
                 around = seen[key] = envelope(job)
             parts.append(f"{around[0]}{job.args}{around[1]}")
         yield f"[{','.join(parts)}]"
+
+
+def _in_key_order(jobs: Sequence[NewJob]) -> tuple[Sequence[NewJob], list[int] | None]:
+    """Return the jobs in the order of their unique keys, where it takes several statements.
+
+    A statement takes its keys in their order by itself. Two calls that took them in different
+    orders, a statement at a time, would wait for each other.
+    """
+    if len(jobs) <= _CHUNK or not any(job.options.get("unique_key") for job in jobs):
+        return jobs, None
+    order = sorted(range(len(jobs)), key=lambda n: jobs[n].options.get("unique_key") or "")
+    return [jobs[n] for n in order], order
+
+
+def _back_in_order(done: list[Enqueued], order: list[int] | None) -> list[Enqueued]:
+    if order is None:
+        return done
+    return [one for _, one in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
 
 
 def _enqueued(job_id: int, duplicate: bool, state: str) -> Enqueued:

@@ -145,7 +145,7 @@ def check_dsn(value: object) -> str:
 
 def redact(dsn: str) -> str:
     """Return the dsn without its password, however badly that is escaped."""
-    dsn = re.sub(r"(password=)[^&\s]+", r"\1***", dsn)
+    dsn = re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]+)", r"\1***", dsn)
     scheme, separator, rest = dsn.partition("://")
     if not separator or "@" not in rest:
         return dsn
@@ -186,7 +186,10 @@ class WorkerSettings:
         default=15.0, metadata={"about": "seconds without a heartbeat until a worker is lost"}
     )
     heartbeat: float = field(
-        default=2.0, metadata={"about": "seconds between heartbeats; at most a third of lease"}
+        default=2.0,
+        metadata={
+            "about": "seconds between heartbeats (1 without listen); at most a third of lease"
+        },
     )
     grace: float = field(
         default=30.0, metadata={"about": "seconds that running jobs get to finish at stop"}
@@ -220,6 +223,8 @@ class WorkerSettings:
         values: dict[str, object] = {k: v for k, v in options.items() if v is not None}
         if values.get("listen") is False:
             values.setdefault("poll_interval", 1.0)
+            if "lease" not in values:
+                values.setdefault("heartbeat", 1.0)  # a cancel request is seen by it alone
         if "lease" in values and "heartbeat" not in values:
             lease = check_seconds(values["lease"], "lease", least=0.3, most=3600)
             values["heartbeat"] = min(2.0, lease / 4)

@@ -70,9 +70,12 @@ def describe(error: BaseException) -> Failure:
 
 def _type(error: BaseException) -> str:
     kind = type(error)
-    module = kind.__module__
-    name = kind.__qualname__
-    return clean(name if module in ("builtins", "__main__") else f"{module}.{name}", 200)
+    try:
+        module = kind.__module__
+        name = kind.__qualname__
+        return clean(name if module in ("builtins", "__main__") else f"{module}.{name}", 200)
+    except Exception:  # a metaclass may make anything of them
+        return "Exception"
 
 
 def _message(error: BaseException) -> str:
@@ -82,7 +85,14 @@ def _message(error: BaseException) -> str:
         return f"(its text could not be had: {type(odd).__name__})"
 
 
+def _is_ours(trace: TracebackType) -> bool:
+    name: object = trace.tb_frame.f_globals.get("__name__", "")
+    return isinstance(name, str) and name.startswith("pgqueue.worker.")
+
+
 def _frames(trace: TracebackType | None) -> str:
+    while trace is not None and trace.tb_next is not None and _is_ours(trace):
+        trace = trace.tb_next
     return "".join(traceback.format_tb(trace, limit=-_FRAMES))
 
 

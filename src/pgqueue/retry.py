@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from pgqueue.config import LONGEST_DELAY, check_seconds
 from pgqueue.errors import ConfigError
@@ -68,9 +69,8 @@ def _exception_types(kinds: object, name: str) -> tuple[type[BaseException], ...
     if not isinstance(kinds, (tuple, list, set, frozenset)):
         said = f"; write ({kinds.__name__},)" if isinstance(kinds, type) else ""
         raise ConfigError(f"{name} must be a tuple of exception types, got {kinds!r}{said}")
-    given: Iterable[object] = kinds  # pyright: ignore[reportUnknownVariableType]
     checked: list[type[BaseException]] = []
-    for kind in given:
+    for kind in cast("Iterable[object]", kinds):
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigError(f"{name} must hold exception types, got {kind!r}")
         checked.append(kind)
@@ -84,5 +84,5 @@ def delay_of(policy: RetryPolicy, attempt: int, error: BaseException) -> float |
         if answer is None:
             return None
         return min(max(check_seconds(answer, "retry delay"), 0.0), LONGEST_DELAY)
-    except Exception:
+    except BaseException:
         return Backoff().delay(attempt)

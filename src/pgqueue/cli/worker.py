@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgqueue.cli.load import load_app
 from pgqueue.cli.options import SECONDS, Names, connection_options, given_connection
 from pgqueue.config import WorkerSettings, check_dsn, check_int, redact
 from pgqueue.errors import ConfigError
 from pgqueue.observe.logs import FORMATS, LEVELS, configure
+from pgqueue.worker.load import load_app
 
 if TYPE_CHECKING:
     from pgqueue.app import App

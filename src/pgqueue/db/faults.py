@@ -7,7 +7,7 @@ import errno
 from pgqueue.config import redact
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
 
-__all__ = ["Rejected", "as_ours", "is_connection_loss"]
+__all__ = ["Contended", "Rejected", "as_ours", "is_connection_loss"]
 
 _MISSING = frozenset({"42P01", "42883", "3F000", "42703"})
 _LOSS = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "08007", "08P01"})
@@ -15,11 +15,17 @@ _ERRNOS = frozenset(
     {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN}
 )
 # A statement that failed for what it held: trying the same again would fail again.
-_DATA = ("22", "23", "21", "42", "54")
+_DATA = ("22", "23", "21", "42", "54", "P0")
+# A statement that waited too long: for a lock, or for its turn.
+_WAITED = frozenset({"55P03", "57014"})
 
 
 class Rejected(DatabaseError):
     """PostgreSQL refused the values of a statement; the same again will be refused again."""
+
+
+class Contended(DatabaseError):
+    """A statement waited too long, most likely for a row that somebody else has locked."""
 
 
 def is_connection_loss(error: BaseException) -> bool:
@@ -52,6 +58,8 @@ def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exceptio
         return Rejected(f"{text} ({state})" if state else text)
     if is_connection_loss(error):
         return OutcomeUnknown(f"the connection to {redact(dsn)} was lost: {text}")
+    if state in _WAITED:
+        return Contended(f"{text} ({state})")
     if isinstance(error, asyncpg.PostgresError):
         return DatabaseError(f"{text} ({state})")
     return error

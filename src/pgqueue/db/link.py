@@ -43,6 +43,8 @@ _PLANS = {
     "enable_mergejoin": "off",
     "enable_sort": "off",
 }
+_LOCK_SECONDS = 1.0
+_READ_ONLY = "25006"
 _LIVENESS = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "3",
@@ -57,6 +59,9 @@ def session_settings(role: str, deadline: float) -> dict[str, str]:
     settings = {**_BASE, **_PLANS, "statement_timeout": str(int(deadline * 1000))}
     if role == "claim":
         settings["synchronous_commit"] = "off"
+    if role == "finish":
+        # One row that somebody has locked must not hold up all other outcomes for long.
+        settings["lock_timeout"] = str(int(min(_LOCK_SECONDS, deadline / 2) * 1000))
     return settings
 
 
@@ -116,6 +121,7 @@ class Link:
         pooled: bool,
         on_notify: Callable[[str], None] | None = None,
         channel_sql: str | None = None,
+        on_lost: Callable[[], None] | None = None,
     ) -> None:
         self.role = role
         self.due = _NEVER
@@ -126,6 +132,7 @@ class Link:
         self._pooled = pooled
         self._settings = session_settings(role, deadline)
         self._on_notify = on_notify
+        self._on_lost = on_lost
         self._channel_sql = channel_sql
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
@@ -192,7 +199,9 @@ class Link:
             self.abort()
             raise
         except Exception as exc:
-            if is_connection_loss(exc) or connection.is_closed():
+            # A server that became a standby is left: the next connection may find the writer.
+            read_only = getattr(exc, "sqlstate", None) == _READ_ONLY
+            if is_connection_loss(exc) or connection.is_closed() or read_only:
                 self.abort()
             raise as_ours(exc, self._dsn) from exc
         finally:
@@ -213,11 +222,13 @@ class Link:
                 max_cached_statement_lifetime=0,
                 server_settings=settings,
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        except Exception as exc:
             raise as_ours(exc, self._dsn, connecting=True) from exc
         self._connection = connection
         self.connects += 1
         self._adopt_socket(connection)
+        if self._on_lost is not None:
+            connection.add_termination_listener(self._ended)
         if self._on_notify is not None and not self._pooled and self._channel_sql is not None:
             await self._listen(connection, self._on_notify, self._channel_sql)
         return connection
@@ -262,6 +273,11 @@ class Link:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._watch.add(self)
+
+    def _ended(self, connection: object) -> None:
+        """Tell of a connection that ended while it was idle; else its statement tells."""
+        if self._on_lost is not None and connection is self._connection and self.due == _NEVER:
+            self._on_lost()
 
     def cut(self) -> None:
         """Shut the socket down; whoever waits for an answer is told at once. From any thread."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -120,7 +121,7 @@ def check(done: dict[int, tuple[str, bool]], schema: str) -> None:
 
 
 def _command(schema: str) -> str:
-    return "pgqueue migrate" + ("" if schema == "pgqueue" else f" --schema {schema!r}")
+    return "pgqueue migrate" + ("" if schema == "pgqueue" else f" --schema {shlex.quote(schema)}")
 
 
 async def apply(connection: Connection, schema: str) -> list[Migration]:

@@ -11,16 +11,16 @@ import asyncio
 import contextlib
 import os
 import select
+import socket
 import threading
-import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue.config import check_dsn, check_int, dsn_from_environment, redact
 from pgqueue.db import migrate
 from pgqueue.db.faults import as_ours, is_connection_loss
-from pgqueue.errors import SyncInAsync, Unreachable
+from pgqueue.errors import PgQueueError, SyncInAsync, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -56,12 +56,24 @@ class _Lane:
         connection = self.connection
         if connection is None or connection.is_closed():
             return False
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        if poll.poll(0):
+        if _readable(self.fd):
             self.loop.run_until_complete(asyncio.sleep(0))
             return not connection.is_closed()
         return True
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` to its end."""
+        task = self.loop.create_task(work)
+        try:
+            return self.loop.run_until_complete(task)
+        finally:
+            if not task.done():
+                # A signal's handler raised. What it interrupted must not go on in the next call.
+                if self.connection is not None:
+                    self.connection.terminate()
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    self.loop.run_until_complete(task)
 
     def discard(self) -> None:
         connection, self.connection = self.connection, None
@@ -105,10 +117,9 @@ class Pool:
         self._dsn: str | None = None
         self.pooled = pooled
         self._checked = False
+        self._inherited: list[object] = []
         self._reset_for(os.getpid())
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
 
     def _reset_for(self, pid: int) -> None:
         self._pid = pid
@@ -143,6 +154,8 @@ class Pool:
         """
         _no_loop(what)
         if self._pid != os.getpid():
+            # Kept as they are: closing them would change the epoll that the parent still waits on.
+            self._inherited += [*self._lanes, *self._loops.items()]
             self._loops.clear()
             self._reset_for(os.getpid())
         if not self._free.acquire(timeout=self.deadline):
@@ -153,7 +166,7 @@ class Pool:
         lane: _Lane | None = None
         try:
             lane = self._take_lane()
-            return lane.loop.run_until_complete(self._on_lane(lane, work, checked, seconds))
+            return lane.run(self._on_lane(lane, work, checked, seconds))
         finally:
             if lane is not None:
                 self._lanes.append(lane)
@@ -195,6 +208,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         state = self._loops.get(loop)
         if state is None:
+            self._drop_closed_loops()
             state = self._loops[loop] = _LoopState(self.size)
         if state.free.locked():
             try:
@@ -211,6 +225,8 @@ class Pool:
         try:
             while state.idle and connection is None:
                 connection = state.idle.pop()
+                if not connection.is_closed() and _readable(_fd(connection)):
+                    connection.terminate()  # the server hung up
                 if connection.is_closed():
                     connection = None
             if connection is None:
@@ -260,17 +276,17 @@ class Pool:
             async with connection.transaction():
                 await self._check(connection, checked)
                 return await work(connection)
-        except asyncio.CancelledError:
-            # Whether it was carried out is unknown; a connection in mid-answer is of no use.
-            connection.terminate()
-            raise
         except Exception as exc:
-            if is_connection_loss(exc):
+            if is_connection_loss(exc) or not _from_answer(exc):
                 connection.terminate()
             ours = as_ours(exc, self.dsn)
             if ours is exc:
                 raise
             raise ours from exc
+        except BaseException:
+            # Whether it was carried out is unknown; a connection in mid-answer is of no use.
+            connection.terminate()
+            raise
         finally:
             timer.cancel()
 
@@ -285,13 +301,7 @@ class Pool:
                 statement_cache_size=0 if self.pooled else 100,
                 server_settings={"application_name": "pgqueue client"},
             )
-        except (
-            OSError,
-            TimeoutError,
-            ValueError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-        ) as exc:
+        except Exception as exc:
             raise as_ours(exc, dsn, connecting=True) from exc
 
     async def _check(self, connection: Connection, checked: bool) -> None:
@@ -313,8 +323,23 @@ class Pool:
 
     def close(self) -> None:
         """Close the connections of threads; those in use stay open until they are given back."""
+        self._drop_closed_loops()
+        if self._lanes:
+            _no_loop("close")
         while self._lanes and self._pid == os.getpid():
             self._lanes.pop().close()
+
+    def _drop_closed_loops(self) -> None:
+        """Hang up on the sessions of event loops that ended without ``aclose``."""
+        if self._pid != os.getpid():
+            return
+        for loop in list(self._loops):
+            if loop.is_closed() and (state := self._loops.pop(loop, None)) is not None:
+                for connection in state.idle:
+                    own = _socket(connection)
+                    if own is not None:
+                        with contextlib.suppress(OSError):
+                            own.shutdown(socket.SHUT_RDWR)
 
     async def aclose(self) -> None:
         """Close the idle connections of the running loop, and those of threads."""
@@ -331,6 +356,24 @@ class Pool:
         return f"<Pool {redact(self._given or '(PGQUEUE_DSN)')} schema={self.schema!r}>"
 
 
+def _from_answer(error: Exception) -> bool:
+    """True if the server or the driver said so, and not a signal's handler in mid-answer."""
+    import asyncpg
+
+    return isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, PgQueueError))
+
+
+def _readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _socket(connection: Connection) -> socket.socket | None:
+    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
+    return transport.get_extra_info("socket")
+
+
 def _fd(connection: Connection) -> int:
-    transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
-    return transport.get_extra_info("socket").fileno()  # type: ignore[no-any-return]  # pyright: ignore
+    own = _socket(connection)
+    return -1 if own is None else own.fileno()

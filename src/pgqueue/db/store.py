@@ -50,9 +50,9 @@ class Store:
         """Take up to ``limit`` ready jobs."""
         return await self._rows("claim_jobs", queues, quotas, cursors, tasks, limit, worker, token)
 
-    async def raise_flags(self, queues: Sequence[str]) -> None:
-        """Ask for notifications on these queues."""
-        await self._rows("raise_flags", queues)
+    async def raise_flags(self, queues: Sequence[str]) -> set[str]:
+        """Ask for notifications on these queues; return those where nobody had asked before."""
+        return {row["name"] for row in await self._rows("raise_flags", queues)}
 
     async def lower_flags(self, queues: Sequence[str]) -> None:
         """Ask for none on these queues."""
@@ -102,9 +102,15 @@ class Store:
         rows = await self._rows("find_finished", ids, tokens)
         return {row["id"] for row in rows}
 
-    async def expose(self, job_id: int, token: int) -> bool:
-        """Mark a job as the one to blame for a crash; False if its receipt is not good."""
-        return bool(await self._rows("expose_job", job_id, token))
+    async def expose(
+        self, job_id: int, token: int, before: tuple[int, int] | tuple[None, None]
+    ) -> bool:
+        """Mark a job as the one to blame for a crash, and no longer the one ``before``.
+
+        False if its receipt is not good.
+        """
+        rows = await self._rows("expose_job", job_id, token, *before)
+        return any(row["id"] == job_id for row in rows)
 
     async def ensure_history(self) -> None:
         """Make the partitions that a completion missed."""

@@ -16,14 +16,14 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from pgqueue.cli.load import load_app
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.logs import configure
 from pgqueue.worker.channel import Channel, Message
 from pgqueue.worker.host import LoopFactory, host, limit_exit
+from pgqueue.worker.load import load_app
+from pgqueue.worker.signals import heeding
 from pgqueue.worker.worker import Phase, Worker
 
 if TYPE_CHECKING:
@@ -50,11 +50,10 @@ def main() -> int:
     threading.Thread(
         target=child.follow, args=(messages,), name="pgqueue-channel", daemon=True
     ).start()
-    for number in _SIGNALS:
-        signal.signal(number, child.on_signal)
     code = 1
     try:
-        child.run()
+        with heeding(_SIGNALS, lambda _: child.stop()):
+            child.run()
     except PgQueueError as exc:
         channel.tell(event="failed", why=str(exc))
         if isinstance(exc, (ConfigError, SchemaError)):
@@ -126,10 +125,6 @@ class _Child:
         self.stop()
         threading.Event().wait(self._options["grace"] + _MARGIN)
         os._exit(1)
-
-    def on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Take a signal for a wish to stop."""
-        self.stop()
 
     def stop(self) -> None:
         """Stop in order; asked again, nothing more."""

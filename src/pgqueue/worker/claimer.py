@@ -161,10 +161,11 @@ class Claimer:
                     self._away = False
                     log.info("claiming again")
                     self.look_everywhere()
-            except PgQueueError as exc:
+            except Exception as exc:
                 if not self._away:
                     self._away = True
-                    log.warning("claiming waits for the database: %s", exc)
+                    ours = isinstance(exc, PgQueueError)
+                    log.warning("claiming waits for the database: %s", exc, exc_info=not ours)
                 await asyncio.sleep(patience.delay())
 
     async def _turn(self) -> None:
@@ -306,18 +307,20 @@ class Claimer:
         await self._raise([lane for lane in lanes if not counts[lane.name]])
 
     async def _raise(self, lanes: list[_Lane]) -> None:
-        """Raise the flags that are not up, and look again soon, then ever less often."""
+        """Raise the flags that are not up; then look again soon, and ever less often."""
         down = [lane for lane in lanes if lane.flag is not True]
         if not down:
             return
+        raised = {lane.name for lane in down}
         if self._settings.listen:
             async with self._lock:
-                await self._store.raise_flags(sorted(lane.name for lane in down))
+                raised = await self._store.raise_flags(sorted(raised))
         now = time.monotonic()
         for lane in down:
             lane.flag = True
-            lane.hot = True  # once more, now that the flag is up
-            lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
+            if lane.name in raised:
+                lane.hot = True  # once more, now that the flag is up
+                lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
 
     async def _lower(self, lanes: list[_Lane], now: float) -> None:
         """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
@@ -353,7 +356,7 @@ class Claimer:
             else:
                 lane.full_since = None
         quiet = [lane for lane in lanes if not counts[lane.name]]
-        if self._polls % _FLAGS_EVERY == 0:
+        if self._settings.listen and self._polls % _FLAGS_EVERY == 0:
             # Another worker may have lowered one since.
             for lane in quiet:
                 lane.flag = None
@@ -377,7 +380,7 @@ class Claimer:
                 records: list[Record] = await self._store.claim(
                     names, [quota] * len(names), cursors, self._tasks, room, worker, token
                 )
-        except OutcomeUnknown:
+        except (OutcomeUnknown, asyncio.CancelledError):
             self._on_unknown(worker, token)
             raise
         self.claims += 1
@@ -396,7 +399,8 @@ class Claimer:
                 counts[name] += 1
                 advance(name, record["priority"], record["position"])
         self._cursors.settle()
-        if self._stopping:
+        if self._stopping or self._worker_id() != worker:
+            # Nobody would keep the lease of what was claimed under an id that is lost by now.
             for record in records:
                 self._completer.add(entry_of(record, token, RELEASED))
         else:

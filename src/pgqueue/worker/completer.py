@@ -3,6 +3,7 @@
 No timer: idle, an outcome is written at once; under load the batches grow by themselves. What
 cannot be written because the database is away is kept and written when it is back. A batch that is
 refused falls down a ladder: batch, single rows, printable text, a constant text; some rung holds.
+A row that cannot be written now, locked by somebody else or refused still, is set aside for a while.
 """
 
 from __future__ import annotations
@@ -12,12 +13,23 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from pgqueue.db.faults import Rejected
+from pgqueue.config import LONGEST_DELAY
+from pgqueue.db.faults import Contended, Rejected
 from pgqueue.db.link import Patience
 from pgqueue.db.store import Store
-from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError
+from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.failure import Failure
-from pgqueue.outcome import Cancelled, Dead, Done, Outcome, Released, RetryAt, Snoozed
+from pgqueue.outcome import (
+    CANCELLED,
+    DONE,
+    Cancelled,
+    Dead,
+    Done,
+    Outcome,
+    Released,
+    RetryAt,
+    Snoozed,
+)
 
 __all__ = ["Completer", "Entry"]
 
@@ -25,6 +37,8 @@ log = logging.getLogger("pgqueue.worker")
 
 _BATCH = 2_000
 _FULL = 20_000
+_ASIDE_SECONDS = 1.0
+_REFUSED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class Completer:
         self._empty = asyncio.Event()
         self._empty.set()
         self._flushing = 0
+        self._aside: dict[asyncio.TimerHandle, Entry] = {}
         self._task: asyncio.Task[None] | None = None
         self._away = False
         self.completed = 0
@@ -75,7 +90,7 @@ class Completer:
     @property
     def backlog(self) -> int:
         """Outcomes that are not written yet."""
-        return len(self._done) + len(self._entries) + self._flushing
+        return len(self._done) + len(self._entries) + self._flushing + len(self._aside)
 
     @property
     def is_full(self) -> bool:
@@ -119,6 +134,8 @@ class Completer:
         self._task.cancel()
         await asyncio.wait([self._task])
         self._task = None
+        for timer in self._aside:
+            timer.cancel()
         return self.backlog
 
     async def _loop(self) -> None:
@@ -135,13 +152,23 @@ class Completer:
                 self.flushes += 1
                 if done:
                     await self._finish(done, "completed")
-                    self.completed += len(done)
                 if entries:
                     await self._settle(entries)
                 self._flushing = 0
                 self._room.set()
-            if not self._wake.is_set():
+            if not self._wake.is_set() and not self._aside:
                 self._empty.set()
+
+    def _set_aside(self, entry: Entry, seconds: float, why: Exception) -> None:
+        """Try this one again in a while, and let the others pass."""
+        log.warning("the outcome of job %d waits: %s", entry.id, why)
+
+        def again() -> None:
+            del self._aside[timer]
+            self.add(entry)
+
+        timer = asyncio.get_running_loop().call_later(seconds, again)
+        self._aside[timer] = entry
 
     async def _finish(self, receipts: list[tuple[int, int]], state: str) -> None:
         receipts.sort()
@@ -155,31 +182,43 @@ class Completer:
         """Move to history; None if all receipts were good, else those that were."""
         ids = [job_id for job_id, _ in receipts]
         tokens = [token for _, token in receipts]
+        tries = 0
         patience = Patience()
         uncertain = False
         while True:
             try:
                 good = await self._store.finish(ids, tokens, state)
                 self._back()
-                if good is None:
-                    return None
-                if uncertain and len(good) < len(ids):
-                    return set(good) | await self._store.finished(ids, tokens)
-                return set(good)
-            except Rejected as exc:
-                # A day without a partition, or one row that cannot be moved as it is.
-                await self._partitions(exc)
+                known = None if good is None else set(good)
+                if uncertain and known is not None and len(known) < len(ids):
+                    known |= await self._store.finished(ids, tokens)
+                if state == "completed":
+                    self.completed += len(ids if known is None else known)
+                return known
+            except (Rejected, Contended) as exc:
+                if isinstance(exc, Rejected):
+                    # A day without a partition, or one row that cannot be moved as it is.
+                    await self._partitions(exc)
                 if len(receipts) > 1:
                     kept: set[int] = set()
                     for receipt in receipts:
                         one = await self._write([receipt], state)
                         kept |= {receipt[0]} if one is None else one
                     return kept
-                await self._pause(patience, exc)
-            except DatabaseError as exc:
+                outcome = DONE if state == "completed" else CANCELLED
+                refused = isinstance(exc, Rejected)
+                if refused and tries < 2:
+                    tries += 1
+                    await self._pause(patience, exc)
+                    continue
+                self._set_aside(
+                    Entry(*receipts[0], outcome),
+                    _REFUSED_SECONDS if refused else _ASIDE_SECONDS,
+                    exc,
+                )
+                return None
+            except Exception as exc:
                 uncertain = uncertain or isinstance(exc, OutcomeUnknown)
-                await self._pause(patience, exc)
-            except PgQueueError as exc:
                 await self._pause(patience, exc)
 
     async def _partitions(self, why: Exception) -> None:
@@ -222,21 +261,20 @@ class Completer:
                         [e.id for e in entries], [e.token for e in entries]
                     )
                 return good
-            except Rejected as exc:
+            except (Rejected, Contended) as exc:
                 if len(entries) > 1:
                     good = set[int]()
                     for entry in entries:
                         good |= await self._ladder([entry])
                     return good
-                if rung >= 2:
-                    await self._pause(patience, exc)
-                    continue
+                if isinstance(exc, Contended) or rung >= 2:
+                    waits = _REFUSED_SECONDS if isinstance(exc, Rejected) else _ASIDE_SECONDS
+                    self._set_aside(entries[0], waits, exc)
+                    return {entries[0].id}
                 log.warning("job %d: its error cannot be stored as it is: %s", entries[0].id, exc)
                 return await self._ladder([_plainer(entries[0], rung)], rung + 1)
-            except DatabaseError as exc:
+            except Exception as exc:
                 uncertain = uncertain or isinstance(exc, OutcomeUnknown)
-                await self._pause(patience, exc)
-            except PgQueueError as exc:
                 await self._pause(patience, exc)
 
     async def _send(self, entries: list[Entry]) -> list[int]:
@@ -247,7 +285,10 @@ class Completer:
             reasons = [e.outcome.reason for e in entries if isinstance(e.outcome, Dead)]
             return await self._store.bury(ids, tokens, reasons, errors)
         delays = [
-            e.outcome.delay if isinstance(e.outcome, (RetryAt, Snoozed)) else None for e in entries
+            min(e.outcome.delay, LONGEST_DELAY)
+            if isinstance(e.outcome, (RetryAt, Snoozed))
+            else None
+            for e in entries
         ]
         changes = [0 if isinstance(e.outcome, RetryAt) else -1 for e in entries]
         return await self._store.give_back(ids, tokens, delays, changes, errors)
@@ -263,8 +304,9 @@ class Completer:
         if not self._away:
             self._away = True
             log.warning(
-                "outcomes are kept until they can be written (%d now): %s", self.backlog, why
-            )
+                "outcomes are kept until they can be written (%d now): %s", self.backlog, why,
+                exc_info=not isinstance(why, PgQueueError),
+            )  # fmt: skip
         await asyncio.sleep(patience.delay())
 
     def _back(self) -> None:

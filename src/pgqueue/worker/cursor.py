@@ -91,14 +91,28 @@ class Floor:
         self.position = 0
         self._noted: int | None = None
         self._horizon: tuple[int, int] | None = None
+        self._server: object = None
 
-    def learn(self, *, lowest_live: int | None, newest: int, oldest: int, following: int) -> None:
-        """Take in one look at the table.
+    def learn(
+        self,
+        *,
+        lowest_live: int | None,
+        newest: int,
+        oldest: int,
+        following: int,
+        server: object = None,
+    ) -> None:
+        """Take in one look at the table, on a server that began at ``server``.
 
         ``lowest_live`` position above the floor, in a snapshot whose oldest running transaction is
         ``oldest`` and whose first not begun is ``following``; ``newest`` position handed out, read
-        after that snapshot was taken.
+        after that snapshot was taken. Another server, or positions that went back, mean a failover:
+        numbers that were noted here are handed out again, and all that was learnt is forgotten.
         """
+        if server != self._server or (self._noted is not None and newest < self._noted):
+            self.position = 0
+            self._noted = self._horizon = None
+            self._server = server
         if self._horizon is not None and oldest >= self._horizon[1]:
             safe = self._horizon[0]
             if lowest_live is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -31,7 +30,6 @@ def host(
     ``on_loop`` is told the loop before it runs; ``on_end`` is called after an end without error.
     What jobs leave behind in threads and tasks gets five seconds, then the process ends.
     """
-    os.register_at_fork(after_in_child=_reset_signals)
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
         task = loop.create_task(work, name="pgqueue worker")
@@ -53,12 +51,6 @@ def host(
         limit_exit(0)
         if on_end is not None:
             on_end()
-
-
-def _reset_signals() -> None:
-    """A process that a job forks ends by a signal as others do, and does not stop its parent."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def limit_exit(code: int) -> None:

@@ -85,8 +85,11 @@ class Lifeline:
         self._due_since = due_since
         self._supervisor = supervisor
         pooled = not settings.listen
-        make = {"watch": watch, "deadline": settings.deadline, "pooled": pooled}
-        self._pulse_link = Link(dsn, role="heartbeat", **make)  # type: ignore[arg-type]
+        # A blocked loop of the worker is no excuse for these two, which are not read there.
+        self._own_watch = Watch()
+        make = {"watch": self._own_watch, "deadline": settings.deadline, "pooled": pooled}
+        # Without its session this worker looks dead to the others, so it is had back at once.
+        self._pulse_link = Link(dsn, role="heartbeat", on_lost=self._on_lost, **make)  # type: ignore[arg-type]
         self._duty_link = Link(dsn, role="duties", **make)  # type: ignore[arg-type]
         self._pulse = Store(self._pulse_link, schema)
         self._duty = Store(self._duty_link, schema)
@@ -99,6 +102,8 @@ class Lifeline:
         self._ended = asyncio.Event()
         self._halt = False
         self._stopping = False
+        self._signs_off = True
+        self._recovering = 0
         self._living: asyncio.Task[Any] | None = None
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
@@ -139,13 +144,18 @@ class Lifeline:
         if self._loop is not None:
             self._call(self._loop, lambda: self._spawn(self._recover(worker, token)))
 
-    async def stop(self) -> None:
-        """Take the worker off the list and end the thread; the last thing to stop."""
+    async def stop(self, *, sign_off: bool = True) -> None:
+        """Take the worker off the list and end the thread; the last thing to stop.
+
+        Without ``sign_off`` it stays on the list, for others to find that it is lost and to give
+        back what it may still hold.
+        """
+        self._signs_off = sign_off
         self._halt = True
         self.hurry()
         loop, living = self._loop, self._living
-        if loop is not None and living is not None and self.pulses == 0:
-            self._call(loop, lambda: self.worker_id is None and living.cancel())
+        if loop is not None and living is not None:
+            self._call(loop, lambda: self._cancel_start(living))
         if self._thread is not None:
             try:
                 async with asyncio.timeout(self._settings.deadline + 4.0):
@@ -157,12 +167,18 @@ class Lifeline:
 
     # -- in the thread
 
+    def _cancel_start(self, living: asyncio.Task[Any]) -> None:
+        """Wait no longer for a connection; with one, see through what may be a registration."""
+        if self.worker_id is None and self._former is None and not self._pulse_link.connected:
+            living.cancel()
+
     def _main(self, started: asyncio.Future[None]) -> None:
         try:
             asyncio.run(self._live(started))
         except BaseException as exc:
             log.exception("the heartbeat thread failed")
             failure = exc
+            self._tell(lambda: started.done() or started.set_exception(failure))
             self._tell(lambda: self._reports.on_failed(failure))
         finally:
             self._tell(self._ended.set)
@@ -182,7 +198,7 @@ class Lifeline:
         self._hurry = asyncio.Event()
         self._duty_lock = asyncio.Lock()
         self._living = asyncio.current_task()
-        self._spawn(self._watch_over())
+        self._spawn(self._keep_up(self._watch_over))
         try:
             if self._halt:
                 raise asyncio.CancelledError
@@ -193,8 +209,8 @@ class Lifeline:
             self._tell(lambda: started.done() or started.set_exception(failure))
             return
         self._tell(lambda: started.done() or started.set_result(None))
-        for forever in (self._find_passed(), self._do_duties()):
-            self._spawn(forever)
+        for forever in (self._find_passed, self._do_duties):
+            self._spawn(self._keep_up(forever))
         try:
             await self._beat()
             await self._sign_off()
@@ -210,6 +226,20 @@ class Lifeline:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._reap)
+
+    @staticmethod
+    async def _keep_up(forever: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin again whatever ends by an error that it did not expect."""
+        while True:
+            try:
+                await forever()
+            except Exception:
+                log.exception("a duty failed; it begins again")
+                await asyncio.sleep(1.0)
+
+    def _on_lost(self) -> None:
+        if self._hurry is not None:
+            self._hurry.set()
 
     def _reap(self, task: asyncio.Task[None]) -> None:
         self._background.discard(task)
@@ -300,6 +330,8 @@ class Lifeline:
         self._tell(self._reports.on_registered)
 
     async def _sign_off(self) -> None:
+        if not self._signs_off or self._recovering:
+            return
         try:
             if self.worker_id is not None:
                 await self._pulse.remove_worker(self.worker_id)
@@ -310,8 +342,18 @@ class Lifeline:
 
     async def _watch_over(self) -> None:
         """Cut statements that are overdue, and say where the worker's loop is held up."""
+        next_at = time.monotonic()
         while True:
             now = time.monotonic()
+            if now > next_at + _TICK:
+                # This process stood still, and what came in meanwhile is still to be read.
+                still = now - next_at
+                self._watch.extend(still)
+                self._own_watch.extend(still)
+                self._answered_at += still
+                if still > _BLOCKED_AFTER:
+                    log.warning("this process stood still for %.1f s", still)
+            next_at = now + _TICK
             self._tell(self._answer)
             silent = now - self._answered_at
             if silent > _BLOCKED_AFTER:
@@ -325,7 +367,7 @@ class Lifeline:
                     "the event loop runs again after %.1f s", now - self._blocked_at + silent
                 )
                 self._blocked_at = None
-            for link in self._watch.overdue(now):
+            for link in (*self._watch.overdue(now), *self._own_watch.overdue(now)):
                 log.warning("no answer on the %s connection in time: cutting it", link.role)
                 link.cut()
             await asyncio.sleep(_TICK)
@@ -367,6 +409,7 @@ class Lifeline:
     async def _recover(self, worker: int, token: int) -> None:
         """Look several times: the server may still be at work on the claim when we first look."""
         assert self._duty_lock is not None
+        self._recovering += 1
         for wait in _RECOVER_AFTER:
             await asyncio.sleep(wait)
             try:
@@ -381,6 +424,7 @@ class Lifeline:
             if lowest:
                 log.info("gave back %d jobs of a claim whose answer was lost", len(rows))
                 self._tell(lambda lowest=lowest: self._reports.on_ready_again(lowest))
+        self._recovering -= 1
 
     async def _find_passed(self) -> None:
         """Look for ready jobs that the cursors passed, as often as it costs little."""
@@ -406,6 +450,7 @@ class Lifeline:
                         newest=row["newest"],
                         oldest=row["oldest"],
                         following=row["following"],
+                        server=row["server"],
                     )
                 else:
                     found[row["queue"]] = row["position"]

@@ -91,8 +91,12 @@ class Promoter:
                 patience.reset()
                 if queues:
                     self._on_ready(queues)
-            except PgQueueError as exc:
-                log.debug("promotion waits: %s", exc)
+            except Exception as exc:
+                ours = isinstance(exc, PgQueueError)
+                log.log(
+                    logging.DEBUG if ours else logging.ERROR,
+                    "promotion waits: %s", exc, exc_info=not ours,
+                )  # fmt: skip
                 self.due_in(patience.delay())
 
     async def _wait_due(self) -> None:

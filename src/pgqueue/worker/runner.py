@@ -23,9 +23,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.errors import Snooze
 from pgqueue.failure import Failure, describe
-from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, decide
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed, decide
+from pgqueue.retry import Backoff
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.completer import Completer, Entry
 from pgqueue.worker.threads import Threads
@@ -148,6 +148,12 @@ class Runner:
         for slot in tuple(self._slots):
             if slot.record is not None and slot.record["id"] in wanted:
                 self._cancel_slot(slot, why)
+        for waiting in (self._buffer, self._suspects):
+            for claimed in [c for c in waiting if c[0]["id"] in wanted]:
+                waiting.remove(claimed)
+                self.cancelled += 1
+                self._completer.add(entry_of(*claimed, CANCELLED))
+        self._settle_quiet()
 
     def cancel_all(self, why: str) -> None:
         """Cancel every running job."""
@@ -231,7 +237,7 @@ class Runner:
                 self.running += 1
                 self.started += 1
                 await self._run(slot, record, token)
-                if slot.why is not None or contextvars.copy_context() != pristine:
+                if self._is_spent(slot, pristine):
                     return
                 in_a_row += 1
                 if in_a_row == _YIELD_EVERY:
@@ -243,6 +249,16 @@ class Runner:
                 self._idle.remove(slot)
             if self.buffered and not self._closing:
                 self._wake_slot()
+
+    @staticmethod
+    def _is_spent(slot: Slot, pristine: contextvars.Context) -> bool:
+        """True if the last job left something behind: the next one gets a slot of its own."""
+        assert slot.task is not None
+        try:
+            changed = contextvars.copy_context() != pristine
+        except BaseException:  # the values are the user's, and so is how they compare
+            changed = True
+        return slot.why is not None or changed or slot.task.cancelling() > 0
 
     def _next(self) -> Claimed | None:
         if self._suspects and not self._suspect_runs:
@@ -303,7 +319,10 @@ class Runner:
             if slot.timer is not None:
                 slot.timer.cancel()
                 slot.timer = None
-            if slot.why == "abandoned" or (job is not None and job.is_completed):
+            if slot.why == "abandoned":
+                return
+            if job is not None and job.is_completed:
+                self._completer.completed += 1
                 return
             # It returned in spite of whatever it was told: that is a success.
             self._completer.done(record["id"], token)
@@ -344,7 +363,10 @@ class Runner:
                 if self._closing:
                     raise
             except BaseException as late:
-                log.info("job %d (%s), long given up, raised %r", record["id"], task.name, late)
+                log.info(
+                    "job %d (%s), long given up, raised %s: %s",
+                    record["id"], task.name, describe(late).type, describe(late).message,
+                )  # fmt: skip
         raise asyncio.CancelledError
 
     def _cancel_slot(self, slot: Slot, why: str) -> None:
@@ -385,7 +407,8 @@ class Runner:
         if why == "cancelled":
             self._hand_on(slot, CANCELLED)
             return
-        stopped = isinstance(error, asyncio.CancelledError)
+        # By its type: __class__ may be a property of the user's, and raise.
+        stopped = issubclass(type(error), asyncio.CancelledError)
         if why == "stop" and stopped:
             self._hand_on(slot, RELEASED)
             return
@@ -394,16 +417,8 @@ class Runner:
             error = TimeoutError(
                 f"it ran for longer than its timeout of {timeout:g} s"
             ).with_traceback(error.__traceback__)
-        failure = describe(error)
-        outcome = decide(
-            error,
-            failure,
-            attempt=record["attempt"],
-            crash_count=record["crash_count"],
-            max_attempts=record["max_attempts"],
-            policy=task.retry,
-        )
-        self._report(record, failure, outcome, error)
+        failure, outcome = _verdict(record, task, error)
+        self._report(record, failure, outcome)
         self._hand_on(slot, outcome)
 
     def _hand_on(self, slot: Slot, outcome: Outcome) -> None:
@@ -423,11 +438,9 @@ class Runner:
                     self.cancelled += 1
         self._completer.add(entry_of(record, slot.token, outcome))
 
-    def _report(
-        self, record: Record, failure: Failure, outcome: Outcome, error: BaseException
-    ) -> None:
+    def _report(self, record: Record, failure: Failure, outcome: Outcome) -> None:
         """One line for each attempt that fails."""
-        if isinstance(error, Snooze):
+        if isinstance(outcome, Snoozed):
             log.debug("job %d (%s) snoozed: %s", record["id"], record["task"], failure.message)
             return
         match outcome:
@@ -447,6 +460,17 @@ class Runner:
                 "attempt": record["attempt"], "error_type": failure.type,
             },
         )  # fmt: skip
+
+
+def _verdict(record: Record, task: Task[..., Any], error: BaseException) -> tuple[Failure, Outcome]:
+    """Describe an error and decide, whatever its class does when it is looked at."""
+    counts = {name: record[name] for name in ("attempt", "crash_count", "max_attempts")}
+    try:
+        failure = describe(error)
+        return failure, decide(error, failure, **counts, policy=task.retry)
+    except BaseException as odd:
+        failure = Failure("Error", f"it cannot be looked at: {type(odd).__name__}", "")
+        return failure, decide(RuntimeError(), failure, **counts, policy=Backoff())
 
 
 def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:

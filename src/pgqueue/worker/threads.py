@@ -39,12 +39,12 @@ class Threads:
     def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
         """Run ``function`` in a thread, in a copy of the current context."""
         answer = _Answer(loop=self._loop)
-        self._busy += 1
-        if self._threads < min(self._size, self._busy):
-            self._threads += 1
+        if self._threads < min(self._size, self._busy + 1):
             threading.Thread(
                 target=self._work, name=f"pgqueue-task-{next(self._numbers)}", daemon=True
             ).start()
+            self._threads += 1
+        self._busy += 1
         self._calls.put((function, contextvars.copy_context(), answer))
         return answer
 
@@ -83,7 +83,7 @@ class Threads:
                 continue
             if error is None:
                 answer.set_result(result)
-            elif isinstance(error, StopIteration):
+            elif issubclass(type(error), StopIteration):
                 wrapped = RuntimeError("the task raised StopIteration")
                 wrapped.__cause__ = error
                 answer.set_exception(wrapped)

@@ -49,12 +49,15 @@ class JobTransactions:
         lent = self._pool.connection()
         connection = await lent.__aenter__()
         transaction = connection.transaction()
+        timer = asyncio.get_running_loop().call_later(self._deadline, connection.terminate)
         try:
             await transaction.start()
         except BaseException as exc:
             connection.terminate()
             await lent.__aexit__(type(exc), exc, exc.__traceback__)
             raise
+        finally:
+            timer.cancel()
         return (lent, connection, transaction), connection
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
@@ -87,6 +90,10 @@ class JobTransactions:
     async def _complete(
         self, connection: Connection, transaction: Transaction, job: RunningJob
     ) -> None:
+        if not connection.is_closed() and not connection.is_in_transaction():
+            raise ConfigError(
+                f"the transaction of job {job.id} was ended inside its block; leave that to the block"
+            )
         try:
             rows = await connection.fetch(self._finish, [job.id], [job.token], "completed")
         except BaseException as exc:

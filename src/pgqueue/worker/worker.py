@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -30,6 +30,7 @@ from pgqueue.worker.lifeline import Lifeline, Reports
 from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescue import announce
 from pgqueue.worker.runner import Claimed, Runner, entry_of
+from pgqueue.worker.signals import heeding
 from pgqueue.worker.transaction import JobTransactions
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ log = logging.getLogger("pgqueue.worker")
 
 _CANCEL_SECONDS = 5.0
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Phase = Literal["started", "retiring"]
 
 
-class _StoppedEarly(PgQueueError):  # noqa: N818
+class _StoppedEarly(PgQueueError):
     """Stopped before it had started."""
 
 
@@ -119,7 +121,7 @@ class Worker:
         """
         self._loop = asyncio.get_running_loop()
         self._on_phase = on_phase
-        with self._signals() if signals else contextlib.nullcontext():
+        with heeding(_SIGNALS if signals else (), self._on_signal):
             stop_wanted = self._stop_wanted
             try:
                 if stop_wanted.is_set():
@@ -195,6 +197,7 @@ class Worker:
         self._claim_link = Link(
             dsn, role="claim", watch=watch, deadline=settings.deadline, pooled=pooled,
             on_notify=self._on_notify, channel_sql=statement("read_channel", app.schema),
+            on_lost=self._on_deaf,
         )  # fmt: skip
         self._finish_link = Link(
             dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled
@@ -204,6 +207,7 @@ class Worker:
         # Statements besides claims, few as they are, take turns with them on their connection.
         self._aside, self._aside_lock = claims, lock
         self._announcements: set[asyncio.Task[None]] = set()
+        self._exposed: tuple[int, int] | tuple[None, None] = (None, None)
         self._transactions = JobTransactions(app.pool, deadline=settings.deadline)
         self._completer = Completer(
             finishes,
@@ -327,7 +331,7 @@ class Worker:
         if self._announcements:
             await asyncio.wait(self._announcements, timeout=2.0)
         await self._runner.stop()
-        await self._lifeline.stop()
+        await self._lifeline.stop(sign_off=not unwritten)
         self._transactions.close()
         await asyncio.gather(self._claim_link.close(), self._finish_link.close())
         await self.app.pool.aclose()
@@ -360,23 +364,12 @@ class Worker:
     ) -> None:
         await self.stop()
 
-    @contextlib.contextmanager
-    def _signals(self) -> Generator[None]:
-        """Let TERM and INT ask for a stop, and put back afterwards what was there."""
-        loop = asyncio.get_running_loop()
-        before: dict[int, Any] = {}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.getsignal(number)
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                loop.remove_signal_handler(number)
-                if handler is not None:
-                    signal.signal(number, handler)
-
     def _on_signal(self, number: int) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._heed, number)
+
+    def _heed(self, number: int) -> None:
         log.info(
             "%s: %s", signal.Signals(number).name,
             "stopping now" if self._stop_wanted.is_set() else "stopping when running jobs are done",
@@ -410,6 +403,9 @@ class Worker:
 
     def _on_unknown(self, worker: int, token: int) -> None:
         self._lifeline.recover(worker, token)
+
+    def _on_deaf(self) -> None:
+        self._claimer.look_everywhere()
 
     def _on_promoted(self, queues: Iterable[str]) -> None:
         self._claimer.on_ready(queues)
@@ -473,7 +469,8 @@ class Worker:
         """Mark a job that crashed workers before; False if it is not ours any more."""
         try:
             async with self._aside_lock:
-                return await self._aside.expose(job_id, token)
+                before, self._exposed = self._exposed, (job_id, token)
+                return await self._aside.expose(job_id, token, before)
         except PgQueueError as exc:
             log.warning(
                 "job %d waits: it crashed workers before, and cannot be marked: %s", job_id, exc

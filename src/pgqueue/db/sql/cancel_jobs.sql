@@ -13,7 +13,7 @@ with held as materialized (
 gone as (
     delete from :"schema".job
     using held
-    where job.id = held.id and not held.running
+    where job.id = any (array[held.id]) and not held.running
     returning job.*
 ),
 kept as (
@@ -30,6 +30,6 @@ asked as (
     update :"schema".job
     set cancel_requested = true
     from held
-    where job.id = held.id and held.running and not held.cancel_requested
+    where job.id = any (array[held.id]) and held.running and not held.cancel_requested
 )
 select id, running, cancel_requested as asked_before from held

@@ -4,7 +4,8 @@
 -- nothing can be.
 -- Answers the queues with the lowest such position; and once, in the row without a queue, the lowest
 -- position of any live job above the floor, the newest position handed out, the oldest transaction
--- that runs and the first that had not begun.
+-- that runs, the first that had not begun, and when the server began. The xmax of a snapshot follows
+-- the newest that has ended, not the newest that has begun; its age is what lies between.
 -- needs: job_ready (two probes a queue and priority)
 -- locks: nothing
 with lane as (
@@ -38,9 +39,11 @@ live as (
              limit 1
          ) as first
 )
-select null as queue, live.position as position, last_value as newest,
+select null as queue, live.position as position,
+       last_value - (not is_called)::integer as newest,
        pg_snapshot_xmin(snapshot)::text::bigint as oldest,
-       pg_snapshot_xmax(snapshot)::text::bigint as following
+       pg_snapshot_xmax(snapshot)::text::bigint + age(pg_snapshot_xmax(snapshot)::xid) as following,
+       pg_postmaster_start_time() as server
 from live, :"schema".position_seq, pg_current_snapshot() as snapshot
 union all
-select queue, min(position), null, null, null from passed group by queue
+select queue, min(position), null, null, null, null from passed group by queue

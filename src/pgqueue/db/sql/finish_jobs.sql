@@ -21,5 +21,5 @@ kept as (
     from gone
     returning id
 )
-select case when count(*) = cardinality($1::bigint[]) then null else array_agg(id) end
+select case when count(*) = cardinality($1::bigint[]) then null else coalesce(array_agg(id), '{}') end
 from kept

@@ -16,5 +16,5 @@ with held as materialized (
     limit $6::bigint
     for update
 )
-delete from :"schema".dead using held where dead.id = held.id
+delete from :"schema".dead using held where dead.id = any (array[held.id])
 returning dead.id

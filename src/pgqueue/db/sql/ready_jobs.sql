@@ -14,5 +14,5 @@ update :"schema".job
 set position = nextval(':"schema".position_seq'::regclass),
     run_at = statement_timestamp()
 from held
-where job.id = held.id
+where job.id = any (array[held.id])
 returning job.id, job.queue

@@ -24,6 +24,6 @@ back as (
     returning id, queue
 ),
 gone as (
-    delete from :"schema".dead using back where dead.id = back.id
+    delete from :"schema".dead using back where dead.id = any (array[back.id])
 )
 select id, queue from back

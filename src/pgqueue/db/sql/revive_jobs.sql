@@ -24,6 +24,6 @@ back as (
     returning id, queue
 ),
 gone as (
-    delete from :"schema".history using back where history.id = back.id and state = 'cancelled'
+    delete from :"schema".history using back where history.id = any (array[back.id]) and state = 'cancelled'
 )
 select id, queue from back
