@@ -1,0 +1,167 @@
+"""A dead worker's jobs are given back, and those that keep killing their worker are not."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from tests.db.conftest import Connect
+from tests.db.hands import Hands
+
+
+async def held(hands: Hands, count: int) -> list[int]:
+    rows = await hands.enqueue(*[{"task": "t"}] * count)
+    await hands.claim()
+    return [row["id"] for row in rows]
+
+
+async def crashes(hands: Hands, ids: list[int]) -> list[tuple[int, int]]:
+    """Of each, crash_count and attempt."""
+    rows = await hands.sql(
+        "select crash_count, attempt from @.jobs where id = any ($1) order by id", ids
+    )
+    return [tuple(row) for row in rows]
+
+
+async def test_with_nobody_exposed_all_are_blamed(hands: Hands, more_hands: Connect) -> None:
+    ids = await held(hands, 3)
+    other = await more_hands()
+    assert await other.rescue(hands.id) == dict.fromkeys(ids, "rescued")
+    assert await crashes(hands, ids) == [(1, 1)] * 3
+    errors = json.loads((await hands.live(ids[0]) or {})["errors"])
+    assert (errors[0]["type"], errors[0]["attempt"]) == ("WorkerLost", 1)
+    assert await hands.finish(*ids) == []
+
+
+async def test_with_one_exposed_the_others_get_their_attempt_back(hands: Hands) -> None:
+    ids = await held(hands, 3)
+    await hands.run("expose_job", ids[1], hands.token, None, None)
+    assert await hands.rescue(hands.id) == dict.fromkeys(ids, "rescued")
+    assert await crashes(hands, ids) == [(0, 0), (1, 1), (0, 0)]
+    assert await hands.value("select count(*) from @.job where exposed") == 0
+    assert [(await hands.live(i) or {})["errors"] for i in (ids[0], ids[2])] == [None, None]
+
+
+async def test_at_the_cap_a_job_is_buried_and_says_why(hands: Hands) -> None:
+    (job,) = await held(hands, 1)
+    for count in (1, 2):
+        assert await hands.rescue(hands.id) == {job: "rescued"}
+        assert await crashes(hands, [job]) == [(count, count)]
+        await hands.claim()
+    assert await hands.rescue(hands.id) == {job: "dead"}
+    (dead,) = await hands.sql("select * from @.dead")
+    assert dead["reason"] == "its worker died 3 times while it ran"
+    assert (dead["crash_count"], dead["attempt"]) == (3, 3)
+    assert len(json.loads(dead["errors"])) == 3
+
+
+async def test_an_innocent_job_is_never_buried(hands: Hands) -> None:
+    guilty, innocent = await held(hands, 2)
+    for _ in range(3):
+        await hands.run("expose_job", guilty, hands.token, None, None)
+        fates = await hands.rescue(hands.id)
+        await hands.claim()
+    assert fates == {guilty: "dead", innocent: "rescued"}
+    assert await crashes(hands, [innocent]) == [(0, 1)]
+
+
+async def test_past_bug_108_a_job_that_was_to_stop_ends_with_its_worker(hands: Hands) -> None:
+    ids = await held(hands, 2)
+    await hands.run("cancel_jobs", [ids[0]])
+    assert await hands.rescue(hands.id) == {ids[0]: "cancelled", ids[1]: "rescued"}
+    assert [await hands.state(job) for job in ids] == ["cancelled", "pending"]
+
+
+async def test_the_errors_of_crashes_are_bounded(hands: Hands) -> None:
+    (job,) = await held(hands, 1)
+    for _ in range(25):
+        await hands.rescue(hands.id, cap=100)
+        await hands.claim()
+    errors = json.loads((await hands.live(job) or {})["errors"])
+    assert [error["attempt"] for error in errors] == list(range(6, 26))
+
+
+async def test_a_rescued_job_is_claimed_at_its_old_place(hands: Hands) -> None:
+    first, second = await held(hands, 2)
+    places = [(await hands.live(job) or {})["position"] for job in (first, second)]
+    await hands.rescue(hands.id)
+    assert [row["position"] for row in await hands.claim()] == places
+
+
+async def test_a_rescue_of_nobody(hands: Hands) -> None:
+    await held(hands, 2)
+    assert await hands.rescue(hands.id + 1) == {}
+    assert await hands.value("select count(*) from @.job where worker_id is not null") == 2
+
+
+async def test_past_bug_9_the_jobs_of_living_workers_hide_none(
+    hands: Hands, more_hands: Connect
+) -> None:
+    await hands.fill(10_000)
+    await hands.claim(limit=10_000)
+    other = await more_hands()
+    (job,) = await held(other, 1)
+    assert await hands.rescue(other.id) == {job: "rescued"}
+
+
+async def test_past_bug_1_orphans_are_found(hands: Hands, more_hands: Connect) -> None:
+    await hands.register("default")
+    await held(hands, 2)
+    other = await more_hands()
+    await held(other, 2)
+    rows = await hands.run("find_orphans")
+    assert [row["worker_id"] for row in rows] == [other.id]
+
+
+async def test_who_is_lost(hands: Hands, more_hands: Connect) -> None:
+    """A lease that ran out, or a session that is gone from a server that kept running."""
+    await hands.register("default")
+    late, gone, fine = [await hands.register("default", worker=n) for n in (1, 2, 3)]
+    await hands.sql(
+        "update @.worker set heartbeat_at = now() - '16 s'::interval where id = $1", late
+    )
+    await hands.sql("update @.worker set session_pid = 1 where id = $1", gone)
+    await hands.sql("update @.worker set session_pid = pg_backend_pid() where id = $1", fine)
+    since = await hands.value("select now()")
+
+    async def lost(watched: float, look: bool = True) -> tuple[list[int], list[int]]:
+        (row,) = await hands.run(
+            "renew_lease", hands.id, 0, False, None, None, look, watched, since
+        )
+        assert row["alive"]
+        return row["expired"], row["vanished"]
+
+    assert await lost(60.0) == ([late], [gone])
+    assert await lost(10.0) == ([], [gone])
+    assert await lost(1.0) == ([], [])
+    assert await lost(60.0, look=False) == ([], [])
+    # After a restart of the server every session is gone, and nobody is dead for it.
+    await hands.sql("update @.worker set server_start = $1", since - timedelta(days=1))
+    assert await lost(60.0) == ([late], [])
+    assert [row["id"] for row in await hands.run("lock_lost_worker", late, False)] == [late]
+    assert await hands.run("lock_lost_worker", gone, True) == []
+    assert await hands.run("lock_lost_worker", fine, False) == []
+
+
+async def test_one_rescuer_at_a_time(hands: Hands, more_hands: Connect) -> None:
+    other = await more_hands()
+    late = await hands.register("default", worker=1)
+    await hands.sql("update @.worker set heartbeat_at = now() - '1 h'::interval")
+    async with hands.connection.transaction():
+        assert len(await hands.run("lock_lost_worker", late, False)) == 1
+        assert await other.run("lock_lost_worker", late, False) == []
+
+
+async def test_past_bug_17_a_worker_whose_row_is_gone_is_told(hands: Hands) -> None:
+    await hands.register("default")
+    await hands.run("remove_worker", hands.id)
+    since = await hands.value("select now()")
+    (row,) = await hands.run("renew_lease", hands.id, 0, False, None, None, True, 60.0, since)
+    assert not row["alive"]
+
+
+@pytest.mark.parametrize("cap", [1, 100])
+async def test_the_cap_is_the_callers(hands: Hands, cap: int) -> None:
+    (job,) = await held(hands, 1)
+    assert await hands.rescue(hands.id, cap=cap) == {job: "dead" if cap == 1 else "rescued"}

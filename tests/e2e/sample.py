@@ -1,0 +1,123 @@
+"""The app that the processes run: copied to a directory of the test's own as ``jobs.py``."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pgqueue
+
+app = pgqueue.App()
+
+HOME = Path(__file__).parent
+
+
+def note(what: str, job: pgqueue.RunningJob) -> None:
+    """Leave a line in the trace; short appends from several processes do not mix."""
+    with (HOME / "trace").open("a") as trace:
+        trace.write(f"{what} {job.id} {os.getpid()}\n")
+
+
+@app.task
+async def instant() -> None: ...
+
+
+@app.task
+async def quick(*, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    note("end", job)
+
+
+@app.task
+async def gated(gate: str = "gate", *, job: pgqueue.RunningJob) -> None:
+    """Run until a file of that name appears."""
+    note("begin", job)
+    while not (HOME / gate).exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    note("end", job)
+
+
+@app.task
+def gated_thread(gate: str = "gate", *, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    pause = threading.Event()
+    while not (HOME / gate).exists():
+        pause.wait(0.01)
+    note("end", job)
+
+
+@app.task
+async def stubborn(*, job: pgqueue.RunningJob) -> None:
+    """Take no notice of being cancelled."""
+    note("begin", job)
+    while not (HOME / "gate").exists():
+        try:
+            await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            note("ignored", job)
+
+
+@app.task
+async def die(code: int = 3, *, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    os._exit(code)
+
+
+@app.task
+async def leave(*, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    sys.exit(4)
+
+
+@app.task
+def leave_thread(*, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    sys.exit(4)
+
+
+@app.task
+async def leave_nested(*, job: pgqueue.RunningJob) -> None:
+    """SystemExit from a task of the loop, which asyncio lets through to whoever runs the loop."""
+    note("begin", job)
+
+    async def inner() -> None:
+        sys.exit(4)
+
+    await asyncio.create_task(inner())
+
+
+@app.task
+async def interrupt(*, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    raise KeyboardInterrupt
+
+
+@app.task
+async def cancel(*, job: pgqueue.RunningJob) -> None:
+    note("begin", job)
+    raise asyncio.CancelledError
+
+
+@app.task
+async def fork_and_end(*, job: pgqueue.RunningJob) -> None:
+    """Fork a process and end it by TERM, as a multiprocessing pool does."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(tell, b".")
+        while True:
+            signal.pause()
+    os.read(ready, 1)
+    os.kill(pid, signal.SIGTERM)
+    status = os.waitpid(pid, 0)[1]  # noqa: ASYNC222
+    assert os.WTERMSIG(status) == signal.SIGTERM
+    note("end", job)
+
+
+@app.task
+async def linger(*, job: pgqueue.RunningJob) -> None:
+    """Leave a thread behind that the interpreter waits for at its end."""
+    note("begin", job)
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)

@@ -1,0 +1,89 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import pgqueue
+from pgqueue.config import WorkerSettings
+from tests.harness.waiting import wait_until
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def shown(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case ():
+            return "the tasks'"
+        case bool():
+            return str(value)
+        case 604800:
+            return "604,800 (7 days)"
+        case _:
+            return f"{value:g}"
+
+
+def test_settings_are_those_of_the_worker():
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    rows += [
+        f"| `{f.name}` | {shown(f.default)} | {f.metadata['about']} |"
+        for f in fields(WorkerSettings)
+    ]
+    table = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
+    assert table.strip().splitlines() == rows
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_compiles(block: str):
+    compile(
+        f"async def shown():\n{re.sub('^', '    ', block, flags=re.MULTILINE)}", "README", "exec"
+    )
+
+
+def test_public_names_that_it_uses_exist():
+    used = set(re.findall(r"\bpgqueue\.([A-Z]\w+)", README))
+    assert used
+    assert used <= set(pgqueue.__all__)
+
+
+@pytest.mark.one_pg
+def test_the_first_job(tmp_path: Path):
+    (first,) = [b for b in blocks("python") if b.startswith("# jobs.py")]
+    (tmp_path / "jobs.py").write_text(first)
+    place = tmp_path
+    if os.geteuid() == 0:
+        # The server runs as an unprivileged user, who must be able to enter.
+        for parent in (tmp_path, *tmp_path.parents):
+            if parent != Path("/") and not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o011)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PGQUEUE_")}
+    subprocess.run([sys.executable, "jobs.py"], cwd=place, env=environment, check=True, timeout=120)
+    output = tmp_path / "output"
+    with output.open("wb") as out:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "pgqueue", "worker", "jobs:app"],
+            cwd=place,
+            env=environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until(lambda: "hello, world" in output.read_text(), timeout_s=60)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0, output.read_text()
+    finally:
+        worker.kill()

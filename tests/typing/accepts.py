@@ -1,0 +1,73 @@
+"""What a strict type checker must accept. Never run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import assert_type
+
+import pgqueue
+
+app = pgqueue.App("postgresql://h/d")
+
+
+@app.task
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(queue="mail", priority=1, max_attempts=8, timeout=timedelta(seconds=30))
+async def send(to: str, *, urgent: bool = False) -> None: ...
+
+
+@app.task
+async def settle(job: pgqueue.RunningJob, order_id: int) -> None:
+    async with job.transaction() as tx:
+        await tx.execute("update orders set settled = true where id = $1", order_id)
+
+
+@app.task(retry=pgqueue.Backoff(base=5, give_up_on=(ValueError,)))
+async def settle_too(job: pgqueue.RunningJob, order_id: int, *, note: str = "") -> str:
+    return f"{job.id} {order_id} {note}"
+
+
+@app.task
+def with_default(order_id: int, *, job: pgqueue.RunningJob | None = None) -> None: ...
+
+
+@app.task(retry=lambda attempt, error: attempt * 2.0 if isinstance(error, OSError) else None)
+def sometimes(*numbers: int, **more: str) -> None: ...
+
+
+def from_plain_code() -> None:
+    assert_type(add(1), int)
+    assert_type(add.enqueue(1), pgqueue.Enqueued)
+    add.enqueue(a=1, b=3)
+    send.enqueue("x", urgent=True)
+    settle.enqueue(7)
+    settle.enqueue(order_id=7)
+    settle_too.enqueue(7, note="x")
+    with_default.enqueue(7)
+    sometimes.enqueue(1, 2, 3, x="y")
+    assert_type(add.job(1), pgqueue.NewJob)
+    later = add.using(delay=60, priority=0, unique_key="k", tags=["a"], metadata={"x": 1})
+    later.enqueue(1, b=2)
+    add.using(run_at=datetime.now(UTC), connection=object()).enqueue(1)
+    settle.using(queue="slow", timeout=5.5, max_attempts=3).enqueue(7)
+    assert_type(app.enqueue_many([add.job(1), send.job("x")]), list[pgqueue.Enqueued])
+    app.enqueue_many(add.job(n) for n in range(3))
+    app.enqueue("anything", {"a": 1}, queue="mail", delay=timedelta(minutes=1))
+    add.job(1).using(priority=1, delay=5)
+    one = add.enqueue(1)
+    assert_type(one.id, int)
+    assert_type(one.duplicate, bool)
+    assert_type(one.state, pgqueue.JobState)
+
+
+async def from_async_code() -> None:
+    assert_type(await send("x"), None)
+    assert_type(await settle_too.aenqueue(7), pgqueue.Enqueued)
+    await send.aenqueue(to="x", urgent=True)
+    await send.using(unique_key="k").aenqueue("x")
+    assert_type(await app.aenqueue_many([settle.job(7)]), list[pgqueue.Enqueued])
+    await app.aenqueue("anything", tags=("a", "b"))
+    await app.acancel([1, 2])

@@ -1,0 +1,74 @@
+"""What a strict type checker must reject: each line with # E, and no other. Never run."""
+
+from __future__ import annotations
+
+import pgqueue
+
+app = pgqueue.App("postgresql://h/d")
+
+
+@app.task
+def add(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@app.task(queue="mail")
+async def send(to: str, *, urgent: bool = False) -> None: ...
+
+
+@app.task
+async def settle(job: pgqueue.RunningJob, order_id: int) -> None: ...
+
+
+@app.task
+def with_default(order_id: int, *, job: pgqueue.RunningJob | None = None) -> None: ...
+
+
+def from_plain_code(running: pgqueue.RunningJob) -> None:
+    add.enqueue()  # E
+    add.enqueue("1")  # E
+    add.enqueue(1, 2, 3)  # E
+    add.enqueue(1, c=3)  # E
+    add("1")  # E
+    add.job("1")  # E
+    send.enqueue(to=5)  # E
+    send.enqueue("x", True)  # E
+    send.enqueue("x", urgent="yes")  # E
+    settle.enqueue()  # E
+    settle.enqueue("7")  # E
+    settle.enqueue(running, 7)  # E
+    with_default.enqueue("7")  # E
+    add.using(delay=60).enqueue("1")  # E
+    add.using(delay=60).job()  # E
+    settle.using(priority=1).enqueue(running, 7)  # E
+    add.using(prority=1)  # E
+    add.using(priority="high")  # E
+    add.using(run_at="tomorrow")  # E
+    add.using(tags=[1])  # E
+    add.using(delay=60)(1)  # E
+    app.enqueue(add)  # E
+    app.enqueue("add", [1])  # E
+    app.enqueue("add", {"a": 1}, prority=1)  # E
+    app.enqueue("add", {"a": 1}, queue=5)  # E
+    app.enqueue_many([add])  # E
+    app.enqueue_many([add.enqueue])  # E
+    add.job(1).using(prority=1)  # E
+    pgqueue.Backoff(base="5")  # E
+    pgqueue.App(5)  # E
+
+
+@app.task(priorty=1)  # E
+def misspelt() -> None: ...
+
+
+@app.task(retry=lambda attempt: 5.0)  # E
+def one_parameter() -> None: ...
+
+
+async def from_async_code() -> None:
+    await add.enqueue(1)  # E
+    await send.aenqueue()  # E
+    await send.aenqueue(5)  # E
+    await settle.using(priority=1).aenqueue("7")  # E
+    one: int = await add.aenqueue(1)  # E
+    print(one)

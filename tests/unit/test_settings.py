@@ -1,0 +1,136 @@
+"""A worker's settings, dsns, and what is kept out of messages."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgqueue.config import (
+    WorkerSettings,
+    check_dsn,
+    dsn_from_environment,
+    redact,
+    schema_from_environment,
+)
+from pgqueue.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"concurency": 5}, 'unknown setting "concurency"; did you mean "concurrency"?'),
+        ({"nonsense": 5}, 'unknown setting "nonsense"$'),
+        ({"concurrency": 0}, "concurrency must be from 1 to 10000, got 0"),
+        ({"concurrency": 2.5}, "concurrency must be a whole number from 1 to 10000, got 2.5"),
+        ({"queues": "mail"}, r"""got the string 'mail'; use \["mail"\]"""),
+        ({"queues": ["a", ""]}, "queue must be a non-empty string"),
+        ({"queues": 5}, "queues must be a list of names, got 5"),
+        ({"listen": 1}, "listen must be True or False, got 1"),
+        ({"poll_interval": 0}, "poll_interval must be from 0.01 to 3600 seconds, got 0"),
+        ({"lease": 0.1}, "lease must be from 0.3 to 3600 seconds, got 0.1"),
+        ({"lease": "long"}, "lease must be seconds or a timedelta, got 'long'"),
+        ({"heartbeat": math.nan}, "heartbeat must be from 0.05"),
+        ({"lease": 15, "heartbeat": 6}, r"a third of lease \(15 s\), got 6; 3.75 would do"),
+        ({"heartbeat": 10}, r"a third of lease \(15 s\), got 10; 3.75 would do"),
+        ({"grace": -1}, "grace must be from 0 to 86400 seconds, got -1"),
+        ({"max_prefetch": -1}, "max_prefetch must be from 0 to 100000, got -1"),
+        ({"crash_cap": 0}, "crash_cap must be from 1 to 100, got 0"),
+        ({"max_jobs": 0}, "max_jobs must be 1 or more, got 0"),
+    ],
+)
+def test_a_wrong_setting_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        WorkerSettings.of(options)
+
+
+@given(st.floats(0.3, 3600))
+def test_past_bug_11_at_least_three_heartbeats_fit_a_lease(lease: float) -> None:
+    settings = WorkerSettings.of({"lease": lease})
+    assert settings.heartbeat * 3 <= settings.lease * (1 + 1e-9)
+
+
+@given(st.floats(0.3, 3600), st.floats(0.05, 600))
+def test_past_bug_11_two_settings_that_disagree_are_refused(lease: float, heartbeat: float) -> None:
+    try:
+        settings = WorkerSettings.of({"lease": lease, "heartbeat": heartbeat})
+    except ConfigError:
+        assert heartbeat > lease / 3
+    else:
+        assert settings.heartbeat <= settings.lease / 3
+
+
+def test_defaults_and_what_follows_from_others() -> None:
+    settings = WorkerSettings.of({"queues": ["b", "a", "b"], "concurrency": None})
+    assert settings.queues == ("b", "a")
+    assert settings.concurrency == 100
+    assert WorkerSettings.of({"listen": False}).poll_interval == 1.0
+    assert WorkerSettings.of({"listen": False, "poll_interval": 4}).poll_interval == 4.0
+    assert WorkerSettings.of({"lease": timedelta(seconds=6)}).heartbeat == 1.5
+
+
+@pytest.mark.parametrize(
+    ("given_dsn", "used"),
+    [
+        ("postgresql://h/d", "postgresql://h/d"),
+        (" postgres://h/d\n", "postgres://h/d"),
+        ("postgresql+asyncpg://u@h/d", "postgresql://u@h/d"),
+        ("embedded:./data", "embedded:./data"),
+    ],
+)
+def test_dsns_that_are_understood(given_dsn: str, used: str) -> None:
+    assert check_dsn(given_dsn) == used
+
+
+@pytest.mark.parametrize(
+    "dsn", [None, "", "  ", 5, "mysql://u:secret@h/d", "host=h password=secret", "sqlite:///x"]
+)
+def test_dsns_that_are_not(dsn: object) -> None:
+    with pytest.raises(ConfigError, match="postgresql://") as caught:
+        check_dsn(dsn)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://u:secret@h/d",
+        "postgresql://u:secret@h:5432/d?sslmode=require",
+        "postgresql://u:se%23cret@h/d",
+        "postgresql://u:x#secret@h/d",
+        "postgresql://u:x/secret@h/d",
+        "postgresql://u:x?secret@h/d",
+        "postgresql://u:x@secret@h/d",
+        "postgresql://u:[secret@h/d",
+        "postgresql://:secret@h/d",
+        "postgresql://u:secret@[::1]:5432/d",
+        "postgresql://h/d?user=u&password=secret",
+        "postgresql://h/d?password=secret&application_name=x",
+        "host=h password=secret user=u",
+        "host=h password = secret user=u",
+        "host=h password='a secret' user=u",
+        r"host=h password='a \' secret' user=u",
+    ],
+)
+def test_a_password_is_never_shown(dsn: str) -> None:
+    shown = redact(dsn)
+    assert "secret" not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize("dsn", ["postgresql://h/d", "postgresql://u@h/d", "embedded:x", ""])
+def test_a_dsn_without_a_password_is_shown_as_it_is(dsn: str) -> None:
+    assert redact(dsn) == dsn
+
+
+def test_past_bug_130_an_empty_variable_is_one_that_is_not_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGQUEUE_DSN", "")
+    monkeypatch.setenv("PGQUEUE_SCHEMA", "")
+    assert dsn_from_environment() is None
+    assert schema_from_environment() == "pgqueue"
