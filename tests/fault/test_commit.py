@@ -1,0 +1,159 @@
+"""The connection of job.transaction() is lost in its commit: before the server had it, or after."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from pgqueue import App, Backoff, RunningJob, Worker
+from tests.harness.proxy import Proxy
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, quick
+
+HOLD = """
+create table public.effect (job bigint, attempt int);
+create function public.hold() returns trigger language plpgsql as
+$$ begin perform pg_advisory_xact_lock(42); return null; end $$;
+create constraint trigger hold after insert on public.effect
+    deferrable initially deferred for each row execute function public.hold();
+"""
+
+
+def make(app: App, flavour: str) -> Any:
+    retry = Backoff(base=0.0)
+    if flavour == "async":
+
+        @app.task(retry=retry)
+        async def settle(*, job: RunningJob) -> None:
+            async with job.transaction() as tx:
+                await tx.execute("insert into public.effect values ($1, $2)", job.id, job.attempt)
+
+        return settle
+
+    @app.task(retry=retry)
+    def settle_in_a_thread(*, job: RunningJob) -> None:
+        with job.transaction() as tx:
+            tx.execute("insert into public.effect values (%s, %s)", (job.id, job.attempt))
+
+    return settle_in_a_thread
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+async def test_law_14_cut_when_the_server_had_the_commit(
+    dsn: str, eyes: Eyes, proxy: Proxy, flavour: str
+) -> None:
+    await eyes.connection.execute(HOLD)
+    app = App(proxy.dsn)
+    worker = Worker(app, **quick(lease=30.0, heartbeat=0.3, deadline=2.0))
+    task = make(app, flavour)
+    other = await asyncpg.connect(dsn)
+    await other.execute("select pg_advisory_lock(42)")
+    waits = "select count(*) from pg_locks where not granted and locktype = 'advisory'"
+    job_id = (await task.aenqueue()).id
+    await worker.start()
+    try:
+        await eventually(lambda: eyes.value(waits))
+        proxy.cut()
+        await other.close()
+        row = await eyes.reaches(job_id, "completed")
+        await eventually(lambda: worker.statistics().running == 0)
+    finally:
+        await worker.stop()
+        await app.aclose()
+    assert row["attempt"] == 1
+    assert row["errors"] is None
+    assert [tuple(r) for r in await eyes.sql("select * from effect")] == [(job_id, 1)]
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+async def test_law_14_cut_before_the_server_had_the_commit(
+    eyes: Eyes, proxy: Proxy, flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await eyes.sql("create table public.effect (job bigint, attempt int)")
+    app = App(proxy.dsn)
+    worker = Worker(app, **quick(lease=30.0, heartbeat=0.3, deadline=2.0))
+    task = make(app, flavour)
+    cuts: list[int] = []
+    lock = threading.Lock()
+
+    def cut_once() -> None:
+        with lock:
+            if not cuts:
+                cuts.append(1)
+                proxy.cut()
+
+    real_async = asyncpg.transaction.Transaction.commit
+    real_sync = psycopg.Connection.commit
+
+    async def commit(self: Any) -> None:
+        cut_once()
+        await real_async(self)
+
+    def commit_blocking(self: Any) -> None:
+        cut_once()
+        real_sync(self)
+
+    job_id = (await task.aenqueue()).id
+    monkeypatch.setattr(asyncpg.transaction.Transaction, "commit", commit)
+    monkeypatch.setattr(psycopg.Connection, "commit", commit_blocking)
+    await worker.start()
+    try:
+        row = await eyes.reaches(job_id, "completed")
+        await eventually(lambda: worker.statistics().running == 0)
+    finally:
+        await worker.stop()
+        await app.aclose()
+    assert cuts
+    assert row["attempt"] == 2
+    (error,) = await eyes.errors(job_id)
+    assert "rolled back" in error["message"]
+    assert [tuple(r) for r in await eyes.sql("select * from effect")] == [(job_id, 2)]
+
+
+@pytest.mark.parametrize("flavour", ["async", "sync"])
+async def test_law_13_a_black_hole_in_the_block(eyes: Eyes, proxy: Proxy, flavour: str) -> None:
+    """The end of the block gives the silent connection up; the attempt fails, and is made again."""
+    await eyes.sql("create table public.effect (job bigint, attempt int)")
+    app = App(proxy.dsn)
+    worker = Worker(app, **quick(lease=30.0, heartbeat=0.3, deadline=1.0))
+    task = make(app, flavour)
+    retry = Backoff(base=0.0)
+    ran: list[int] = []
+    if flavour == "async":
+
+        @app.task(retry=retry)
+        async def silent(*, job: RunningJob) -> None:
+            async with job.transaction() as tx:
+                await tx.execute("insert into public.effect values ($1, $2)", job.id, job.attempt)
+                ran.append(job.attempt)
+                if job.attempt == 1:
+                    proxy.blackhole()
+    else:
+
+        @app.task(retry=retry)
+        def silent(*, job: RunningJob) -> None:
+            with job.transaction() as tx:
+                tx.execute("insert into public.effect values (%s, %s)", (job.id, job.attempt))
+                ran.append(job.attempt)
+                if job.attempt == 1:
+                    proxy.blackhole()
+
+    assert task
+    job_id = (await silent.aenqueue()).id
+    await worker.start()
+    try:
+        await eventually(lambda: worker._claimer._away and worker.statistics().retried)
+        proxy.cut()
+        proxy.heal()
+        await eyes.reaches(job_id, "completed")
+    finally:
+        proxy.cut()
+        proxy.heal()
+        await worker.stop()
+        await app.aclose()
+    assert ran == [1, 2]
+    assert [tuple(r) for r in await eyes.sql("select * from effect")] == [(job_id, 2)]

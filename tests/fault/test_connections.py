@@ -1,0 +1,425 @@
+"""Connections that end, hang, lag or lie, one role at a time and all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pgqueue import App, Backoff, Worker
+from tests.harness.proxy import Proxy
+from tests.harness.waiting import eventually
+from tests.worker.support import ROLES, Eyes, Runs, nth, quick, working
+
+
+def counting(app: App) -> tuple[Any, Runs]:
+    runs = Runs()
+
+    @app.task
+    async def count(n: int, seconds: float = 0.0) -> None:
+        with runs.of(n):
+            await asyncio.sleep(seconds)
+
+    return count, runs
+
+
+async def through(proxy: Proxy, **settings: Any) -> tuple[App, Worker]:
+    """An app whose worker goes through the proxy, with listening sockets and short deadlines."""
+    app = App(proxy.dsn)
+    return app, Worker(app, **quick(deadline=1.0, **settings))
+
+
+async def sessions_of(eyes: Eyes) -> list[str]:
+    return [name for name, _ in await eyes.sessions() if name != "pgqueue client"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_past_bug_34_F9_one_role_is_ended(app: App, eyes: Eyes, role: str) -> None:
+    count, runs = counting(app)
+    async with working(app, poll_interval=60.0, lease=15.0, heartbeat=1.0) as worker:
+        await count.aenqueue(1)
+        await eyes.settled(completed=1)
+        await eventually(lambda: is_there(eyes, role))
+        lanes = worker._claimer._lanes.values()
+        await eventually(lambda: not any(lane.hot or lane.looks for lane in lanes))
+        assert await eyes.terminate(role) == 1
+        if role in ("claim", "heartbeat"):
+            # Those that others count on come back by themselves.
+            await eventually(lambda: is_there(eyes, role), timeout_s=5)
+        began = time.monotonic()
+        await count.aenqueue(2)
+        await eyes.settled(completed=2, timeout_s=5)
+        assert time.monotonic() - began < 3, "woken, and not by a poll"
+        assert runs.seen == [1, 2]
+        names = await sessions_of(eyes)
+        assert len(names) == len(set(names)), "one session for each role"
+        assert worker.statistics().unwritten == 0
+    await eventually(lambda: none_there(eyes))
+
+
+async def none_there(eyes: Eyes) -> bool:
+    return not await sessions_of(eyes)
+
+
+async def is_there(eyes: Eyes, role: str) -> bool:
+    return (await sessions_of(eyes)).count(f"pgqueue {role}") == 1
+
+
+async def test_past_bug_35_all_ended_many_times_leave_no_sessions(app: App, eyes: Eyes) -> None:
+    count, runs = counting(app)
+    async with working(app, lease=15.0, heartbeat=0.3):
+        for n in range(15):
+            await eyes.terminate()
+            ended = False
+            while not ended:
+                try:
+                    await count.aenqueue(n)
+                    ended = True
+                except Exception:
+                    await asyncio.sleep(0.01)
+        done = "select count(distinct args) = 15 from pgqueue.jobs where state = 'completed'"
+        await eventually(lambda: eyes.value(done))
+        names = await sessions_of(eyes)
+        assert len(names) == len(set(names)) <= 4
+    assert set(runs.seen) == set(range(15))
+
+
+async def test_past_bug_32_F10_a_black_hole_for_all_roles(eyes: Eyes, proxy: Proxy) -> None:
+    app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
+    count, runs = counting(app)
+    direct = eyes
+    await worker.start()
+    try:
+        await count.aenqueue(1)
+        await eyes.settled(completed=1)
+        await count.aenqueue(2, 1.0)
+        await eventually(nth(runs.seen, 2))
+        proxy.blackhole()
+        await direct.sql(
+            "select * from pgqueue.enqueue($1::text::jsonb)", '{"task": "count", "args": {"n": 3}}'
+        )
+        # The old path stays silent for ever; a new one is there after a while.
+        await eventually(lambda: worker._completer._away, timeout_s=15)
+        proxy.cut()
+        proxy.heal()
+        await eyes.settled(completed=3)
+        assert runs.seen == [1, 2, 3]
+    finally:
+        proxy.cut()
+        proxy.heal()
+        await worker.stop()
+        await app.aclose()
+
+
+async def test_past_bug_32_F10_silent_sessions_are_given_up_while_new_ones_work(
+    eyes: Eyes, proxy: Proxy
+) -> None:
+    """What hangs stays hanging; the proxy takes new connections all the while."""
+    app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
+    count, runs = counting(app)
+    await worker.start()
+    try:
+        await count.aenqueue(1)
+        await eyes.settled(completed=1)
+        proxy.blackhole()
+        await eventually(lambda: worker._claimer._away, timeout_s=15)
+        await eyes.sql(
+            "select * from pgqueue.enqueue($1::text::jsonb)", '{"task": "count", "args": {"n": 2}}'
+        )
+        proxy.heal()
+        await eyes.settled(completed=2, timeout_s=20)
+    finally:
+        await worker.stop()
+        await app.aclose()
+    assert set(runs.seen) == {1, 2}
+
+
+async def test_cut_again_and_again(eyes: Eyes, proxy: Proxy) -> None:
+    app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
+    _, runs = counting(app)
+    await worker.start()
+    try:
+        for n in range(40):
+            await eyes.sql(
+                "select * from pgqueue.enqueue(jsonb_build_object('task', 'count', 'args',"
+                " jsonb_build_object('n', $1::int, 'seconds', 0.02)))", n,
+            )  # fmt: skip
+            if n % 4 == 0:
+                proxy.cut()
+        await eyes.settled(completed=40, timeout_s=30)
+        assert set(runs.seen) == set(range(40))
+        assert not runs.overlaps
+    finally:
+        await worker.stop()
+        await app.aclose()
+
+
+async def test_F12_latency(eyes: Eyes, proxy: Proxy) -> None:
+    """300 ms there and 300 ms back."""
+    app = App(proxy.dsn)
+    worker = Worker(app, **quick(deadline=5.0, lease=3.0, heartbeat=0.5))
+    count, runs = counting(app)
+    await worker.start()
+    try:
+        await count.aenqueue(100)
+        await eyes.settled(completed=1)
+        ids = worker._lifeline.worker_id
+        proxy.delay(0.3)
+        await app.aenqueue_many([count.job(n) for n in range(10)])
+        await eyes.settled(completed=11, timeout_s=30)
+        assert sorted(runs.seen) == [*range(10), 100]
+        assert worker._lifeline.worker_id == ids
+        proxy.heal()
+    finally:
+        await worker.stop()
+        await app.aclose()
+
+
+async def test_past_bug_39_S14_garbage_and_forged_notifications(
+    app: App, eyes: Eyes, dsn: str
+) -> None:
+    count, runs = counting(app)
+    garbage = [
+        "", ":", "q", "q:", "q:nosuch", "q:default", "r", "r:", "r:x:default", "r:0:default",
+        "r:-5:default", "r:99999999999999999999:default", "r:9223372036854775807:default",
+        "r:٣:default", "s:", "s:nan", "s:inf", "s:-1", "s:1e308", "s:0", "s:0.001", "c", "c:1",
+        "c:*", "pause", "stop", "\u202e", "x" * 7000, "{}", "q:" + "y" * 5000,
+    ]  # fmt: skip
+    async with working(app) as worker:
+        job = (await count.aenqueue(0, 0.5)).id
+        channel = await eyes.value("select pgqueue.channel()")
+        for payload in garbage * 3:
+            await eyes.sql("select pg_notify($1, $2)", channel, payload)
+        await count.aenqueue(1)
+        await eyes.settled(completed=2)
+        assert worker._claimer._task is not None
+        assert not worker._claimer._task.done()
+    assert sorted(runs.seen) == [0, 1]
+    assert (await eyes.job(job))["attempt"] == 1
+
+
+async def test_past_bug_40_law_5_every_notification_is_dropped(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, runs = counting(app)
+    monkeypatch.setattr(Worker, "_on_notify", lambda self, payload: None)
+    async with working(app, poll_interval=0.5):
+        await asyncio.sleep(1.5)  # past the fast looks that follow when a queue runs empty
+        for n in range(3):
+            began = time.monotonic()
+            job_id = (await count.aenqueue(n)).id
+            await eyes.reaches(job_id, "completed")
+            assert time.monotonic() - began < 2.0
+    assert runs.seen == [0, 1, 2]
+
+
+async def test_C2_a_claim_whose_answer_is_lost(eyes: Eyes, proxy: Proxy) -> None:
+    app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
+    count, runs = counting(app)
+    await worker.start()
+    try:
+        await eventually(lambda: worker.statistics().claims > 3)
+        real = worker._claim_link._one
+        lost: list[int] = []
+
+        async def one(connection: Any, sql: str, args: Any) -> Any:
+            rows = await real(connection, sql, args)
+            if rows and "claim_token = $7" in sql and not lost:
+                lost.append(len(rows))
+                proxy.cut()
+                raise ConnectionResetError("the answer is lost")
+            return rows
+
+        worker._claim_link._one = one  # type: ignore[method-assign]
+        await app.aenqueue_many([count.job(n) for n in range(5)])
+        await eyes.settled(completed=5)
+        assert lost
+        assert sorted(runs.seen) == list(range(5))
+        rows = await eyes.sql("select attempt, crash_count from pgqueue.jobs")
+        assert {tuple(row) for row in rows} == {(1, 0)}
+    finally:
+        await worker.stop()
+        await app.aclose()
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+async def test_F15_a_completion_whose_answer_is_lost(
+    app: App, eyes: Eyes, carried_out: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Success, failure for good, and a retry; the answer is lost once for each statement."""
+    runs = Runs()
+
+    @app.task(retry=Backoff(base=0.0))
+    async def end(how: str, *, job: Any = None) -> None:
+        with runs.of(how):
+            if how == "dead" or (how == "retry" and runs.seen.count("retry") == 1):
+                raise ValueError(how)
+
+    async with working(app) as worker:
+        await eventually(lambda: worker.statistics().claims > 3)
+        real = worker._finish_link._one
+        lost: list[str] = []
+
+        async def one(connection: Any, sql: str, args: Any) -> Any:
+            first = sql not in lost
+            if first:
+                lost.append(sql)
+            rows = await real(connection, sql, args) if carried_out or not first else None
+            if first:
+                connection.terminate()
+                raise ConnectionResetError("the answer is lost")
+            return rows
+
+        worker._finish_link._one = one  # type: ignore[method-assign]
+        await app.aenqueue_many(
+            [end.job("ok"), end.using(max_attempts=1).job("dead"), end.job("retry")]
+        )
+        await eyes.settled(completed=2, dead=1)
+        assert worker.statistics().completed == 2
+    assert sorted(runs.seen) == ["dead", "ok", "retry", "retry"]
+    assert len(lost) >= 3
+    if "was not this worker's" in caplog.text:
+        assert carried_out
+
+
+async def test_past_bug_48_finished_while_the_database_is_away(eyes: Eyes, proxy: Proxy) -> None:
+    app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
+    count, runs = counting(app)
+    gate = asyncio.Event()
+
+    @app.task(max_attempts=1)
+    async def wait(n: int, fails: bool) -> None:
+        with runs.of(n):
+            await gate.wait()
+            if fails:
+                raise ValueError(n)
+
+    await worker.start()
+    try:
+        await app.aenqueue_many([wait.job(n, n % 2 == 1) for n in range(8)])
+        await eventually(nth(runs.seen, 8))
+        proxy.refuse()
+        proxy.cut()
+        gate.set()
+        await eventually(lambda: worker.statistics().unwritten == 8)
+        await eventually(lambda: worker._completer._away)
+        connects = worker._finish_link.connects
+        spent = time.process_time()
+        await asyncio.sleep(1.5)
+        assert time.process_time() - spent < 0.75, "it must not spin"
+        proxy.heal()
+        await eyes.settled(completed=4, dead=4)
+        assert worker._finish_link.connects <= connects + 2
+        await count.aenqueue(99)
+        await eyes.settled(completed=5, dead=4)
+    finally:
+        await worker.stop()
+        await app.aclose()
+    assert sorted(runs.seen) == [*range(8), 99]
+
+
+async def test_past_bug_50_F20_read_only_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
+    runs = Runs()
+    gate = asyncio.Event()
+
+    @app.task
+    async def wait(n: int) -> None:
+        with runs.of(n):
+            await gate.wait()
+
+    name = await eyes.value("select current_database()")
+    async with working(app, lease=30.0, heartbeat=0.3) as worker:
+        await app.aenqueue_many([wait.job(n) for n in range(3)])
+        await eventually(nth(runs.seen, 3))
+        await eyes.sql(f'alter database "{name}" set default_transaction_read_only = on')
+        await eyes.terminate()
+        await eventually(lambda: worker._claimer._away)
+        gate.set()
+        await eventually(lambda: worker._completer._away)
+        await eyes.sql("set transaction_read_only = off")
+        await eyes.sql("set default_transaction_read_only = off")
+        await eyes.sql(f'alter database "{name}" reset default_transaction_read_only')
+        await eyes.settled(completed=3)
+    assert sorted(runs.seen) == [0, 1, 2]
+
+
+HOSTILE = {
+    "statement_timeout": "'5ms'",
+    "lock_timeout": "'1ms'",
+    "idle_in_transaction_session_timeout": "'1s'",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_deferrable": "on",
+    "search_path": "nowhere",
+    "timezone": "'America/Bogota'",
+    "datestyle": "'German, DMY'",
+    "intervalstyle": "sql_standard",
+    "bytea_output": "escape",
+    "standard_conforming_strings": "on",
+    "plan_cache_mode": "force_custom_plan",
+    "enable_indexscan": "off",
+    "row_security": "on",
+    "default_table_access_method": "heap",
+    "synchronous_commit": "off",
+    "jit": "on",
+    "jit_above_cost": "0",
+}
+
+
+async def test_F22_F23_hostile_defaults(app: App, dsn: str, eyes: Eyes) -> None:
+    count, runs = counting(app)
+    name = await eyes.value("select current_database()")
+    await app.aenqueue_many([count.job(n, 0.05) for n in range(100)])
+    await app.aclose()
+    for setting, value in HOSTILE.items():
+        if setting in ("statement_timeout", "lock_timeout"):
+            continue  # the client's own connections are the users' to set
+        await eyes.sql(f'alter database "{name}" set {setting} = {value}')
+    async with working(app, concurrency=20, deadline=5.0) as worker:
+        await app.acancel((await count.aenqueue(1000, 60.0)).id)
+        await eyes.settled(completed=100, cancelled=1, timeout_s=30)
+        assert worker.statistics().retried == 0
+    assert set(range(100)) <= set(runs.seen)
+
+
+async def test_F22_the_worker_s_own_sessions_ignore_timeouts_of_the_role(
+    app: App, eyes: Eyes
+) -> None:
+    count, runs = counting(app)
+    await app.aenqueue_many([count.job(n) for n in range(50)])
+    await app.aclose()
+    name = await eyes.value("select current_database()")
+    await app.pool.acheck()
+    await eyes.sql(f"alter database \"{name}\" set statement_timeout = '1ms'")
+    await eyes.sql(f"alter database \"{name}\" set lock_timeout = '1ms'")
+    async with working(app):
+        rows = await eyes.sql("select count(*) from pgqueue.job")
+        assert rows
+        await eyes.settled(completed=50)
+    assert sorted(runs.seen) == list(range(50))
+
+
+async def test_F24_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
+    runs = Runs()
+
+    @app.task
+    async def nap(n: int) -> None:
+        with runs.of(n):
+            await asyncio.sleep(0.3)
+
+    await app.aenqueue_many([nap.job(n) for n in range(20)])
+    other = await asyncpg.connect(dsn)
+    async with working(app, lease=2.0, heartbeat=0.4) as worker:
+        await eventually(nth(runs.seen, 5))
+        own = worker._lifeline.worker_id
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("lock table pgqueue.job in access exclusive mode")
+        await asyncio.sleep(3.0)
+        await transaction.rollback()
+        await other.close()
+        await eyes.settled(completed=20)
+        assert worker._lifeline.worker_id == own
+    assert not runs.twice()

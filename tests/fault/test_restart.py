@@ -1,0 +1,100 @@
+"""The server restarts under running jobs; a cluster of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from pgqueue import App
+from pgqueue.db.migrate import migrate
+from tests.harness import servers
+from tests.harness.servers import Server, own_server
+from tests.harness.waiting import eventually
+from tests.worker.support import Runs, eyes_on, nth, working
+
+
+@pytest.fixture(scope="module")
+def cluster_of_its_own() -> Iterator[Server]:
+    majors = [major for major in servers.chosen() if major is not None]
+    if not majors:
+        servers.missing("a server of somebody else's cannot be restarted")
+    with own_server(max(majors), settings={"synchronous_commit": "on"}) as server:
+        yield server
+
+
+@pytest.fixture
+def own(cluster_of_its_own: Server) -> Iterator[Server]:
+    yield cluster_of_its_own
+    cluster = cluster_of_its_own.cluster
+    assert cluster is not None
+    with contextlib.suppress(Exception):
+        cluster.start()  # a test that failed in the outage
+
+
+@pytest.mark.parametrize("how", ["fast", "immediate"])
+async def test_F6_F7_no_massacre_after_a_restart(own: Server, how: str) -> None:
+    """Two workers with running jobs: both come back, and neither takes the other for dead."""
+    assert own.cluster is not None
+    dsn = own.dsn_for(own.create())
+    await migrate(dsn, "pgqueue")
+    first, second = App(dsn), App(dsn)
+    runs = Runs()
+    gate = asyncio.Event()
+
+    async def wait(n: int) -> None:
+        with runs.of(n):
+            await gate.wait()
+
+    task = first.task(wait)
+    second.task(wait)
+    quickly = {"lease": 3.0, "heartbeat": 0.3, "concurrency": 5}
+    async with working(first, **quickly) as one, working(second, **quickly) as two:
+        await first.aenqueue_many([task.job(n) for n in range(10)])
+        await eventually(nth(runs.seen, 10))
+        ids = {one._lifeline.worker_id, two._lifeline.worker_id}
+        with own.connect() as connection:
+            connection.execute("checkpoint")  # claims commit asynchronously
+        await asyncio.to_thread(own.cluster.stop, how)
+        links = [worker._lifeline._pulse_link for worker in (one, two)]
+        await eventually(lambda: not any(link.connected for link in links))
+        gate.set()
+        await asyncio.to_thread(own.cluster.start)
+        async with eyes_on(dsn) as eyes:
+            await eyes.settled(completed=10)
+            task_id = (await task.aenqueue(10)).id
+            await eyes.reaches(task_id, "completed")
+        assert {one._lifeline.worker_id, two._lifeline.worker_id} == ids
+    assert not runs.twice()
+    await first.aclose()
+    await second.aclose()
+
+
+async def test_F7_a_worker_that_died_in_the_outage_is_found_afterwards(own: Server) -> None:
+    assert own.cluster is not None
+    dsn = own.dsn_for(own.create())
+    await migrate(dsn, "pgqueue")
+    from tests.worker.child import EFFECT, app_of, child
+
+    app = app_of(dsn)
+    async with eyes_on(dsn) as eyes:
+        await eyes.sql(EFFECT)
+        with child(dsn, lease=3.0, heartbeat=0.5) as victim:
+            await victim.ready(eyes)
+            job_id = (await app.tasks.get("nap").aenqueue(60.0)).id
+            await eventually(lambda: eyes.value("select count(*) from effect"))
+            await asyncio.to_thread(own.cluster.stop, "immediate")
+            victim.kill()
+    await asyncio.to_thread(own.cluster.start)
+    done: list[int] = []
+
+    async def nap(job: object, seconds: float) -> None:
+        done.append(1)
+
+    app.tasks.get("nap").function = nap
+    await app.aclose()
+    async with eyes_on(dsn) as eyes, working(app, lease=3.0, heartbeat=0.5):
+        await eyes.reaches(job_id, "completed", timeout_s=20)
+    assert done == [1]

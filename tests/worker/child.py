@@ -1,0 +1,121 @@
+"""A worker process for tests that kill, stop or starve it: python -m tests.worker.child DSN JSON.
+
+Its tasks write what they do to public.effect, each time on a connection of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+
+from pgqueue import App, RunningJob, Worker
+from tests.worker.support import Eyes, quick
+
+__all__ = ["EFFECT", "Child", "app_of", "child"]
+
+EFFECT = """
+create table public.effect (
+    job bigint, attempt int, crashes int, pid int, what text,
+    at timestamptz default clock_timestamp()
+)
+"""
+
+
+def app_of(dsn: str) -> App:
+    app = App(dsn)
+
+    async def note(job: RunningJob, what: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(
+            "insert into public.effect values ($1, $2, $3, $4, $5)",
+            job.id, job.attempt, job.crash_count, os.getpid(), what,
+        )  # fmt: skip
+        await connection.close()
+
+    @app.task
+    async def nap(job: RunningJob, seconds: float) -> None:
+        """End within so many seconds by the wall clock, whatever happens to the process."""
+        await note(job, "began")
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            await asyncio.shield(note(job, "cancelled"))
+            raise
+        await note(job, "ended")
+
+    @app.task
+    async def block(job: RunningJob, seconds: float) -> None:
+        await note(job, "began")
+        time.sleep(seconds)  # noqa: ASYNC251
+        await note(job, "ended")
+
+    @app.task
+    async def die(job: RunningJob) -> None:
+        await note(job, "began")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return app
+
+
+class Child:
+    """A worker in a process of its own."""
+
+    def __init__(self, dsn: str, settings: dict[str, Any]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.worker.child", dsn, json.dumps(settings)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self.process.pid
+
+    def send(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def log(self) -> str:
+        """What it wrote, once it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read().decode()
+
+    async def ready(self, eyes: Eyes) -> None:
+        from tests.harness.waiting import eventually
+
+        await eventually(
+            lambda: eyes.value("select count(*) from pgqueue.worker where pid = $1", self.pid),
+            timeout_s=20,
+        )
+
+
+@contextlib.contextmanager
+def child(dsn: str, **settings: Any) -> Iterator[Child]:
+    one = Child(dsn, settings)
+    try:
+        yield one
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            one.send(signal.SIGCONT)
+        one.kill()
+        assert one.process.stdout is not None
+        one.process.stdout.close()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    worker = Worker(app_of(sys.argv[1]), **quick(**json.loads(sys.argv[2])))
+    asyncio.run(worker.run(signals=True))

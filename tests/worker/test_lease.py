@@ -1,0 +1,424 @@
+"""Who counts as alive: killed, stopped, blocked, deleted and slow workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from pgqueue import App, RunningJob, Worker
+from tests.harness.waiting import eventually
+from tests.worker.child import EFFECT, app_of, child
+from tests.worker.support import Eyes, nth, quick, working
+
+
+@pytest.fixture(autouse=True)
+async def effects(eyes: Eyes) -> None:
+    await eyes.sql(EFFECT)
+
+
+async def effects_of(eyes: Eyes, job_id: int) -> list[str]:
+    rows = await eyes.sql("select what from effect where job = $1 order by at", job_id)
+    return [row["what"] for row in rows]
+
+
+async def began(eyes: Eyes, count: int, pid: int | None = None) -> None:
+    await eventually(
+        lambda: eyes.value(
+            "select count(*) >= $1 from effect where what = 'began' and pid = coalesce($2, pid)",
+            count, pid,
+        ),
+        timeout_s=20,
+    )  # fmt: skip
+
+
+async def watching(eyes: Eyes, worker: Worker, seconds: float) -> None:
+    """Wait until this worker has renewed for so long that it may judge others."""
+    since = worker._lifeline._renewing_since
+    await eventually(lambda: time.monotonic() - since > seconds)
+
+
+async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Eyes) -> None:
+    app = app_of(dsn)
+    usual = {"lease": 15.0, "heartbeat": 2.0, "poll_interval": 5.0}
+    with child(dsn, **usual) as victim:
+        await victim.ready(eyes)
+        ids = [e.id for e in await app.aenqueue_many([app.tasks.get("nap").job(30)] * 5)]
+        await began(eyes, 5, victim.pid)
+        app.tasks.get("nap").function = lambda job, seconds: None  # it only has to run
+        app.tasks.get("nap").is_async = False
+        async with working(app, **usual) as worker:
+            await watching(eyes, worker, 3.5)
+            victim.kill()
+            killed = time.monotonic()
+            await eyes.settled(completed=5, timeout_s=10)
+            assert time.monotonic() - killed < 7, "far from the lease of 15 s"
+    for job_id in ids:
+        row = await eyes.job(job_id)
+        assert (row["crash_count"], row["attempt"]) == (1, 2)
+        (error,) = await eyes.errors(job_id)
+        assert error["type"] == "WorkerLost"
+        assert "session is gone" in error["message"]
+    await app.aclose()
+
+
+async def test_past_bug_1_killed_without_sessions_to_look_at(dsn: str, eyes: Eyes) -> None:
+    app = app_of(dsn)
+    with child(dsn, listen=False) as victim:
+        await victim.ready(eyes)
+        job_id = (await app.tasks.get("nap").aenqueue(0.3)).id
+        async with working(app, listen=False, queues=["none"]):
+            await began(eyes, 1, victim.pid)
+            victim.kill()
+            async with working(app_of(dsn), listen=False):
+                await eyes.settled(completed=1)
+    row = await eyes.job(job_id)
+    assert (row["crash_count"], row["attempt"]) == (1, 2)
+    assert "no heartbeat" in (await eyes.errors(job_id))[0]["message"]
+    await app.aclose()
+
+
+async def test_F35_a_job_that_kills_its_worker_is_buried_and_neighbours_live(
+    dsn: str, eyes: Eyes
+) -> None:
+    app = app_of(dsn)
+    poison = (await app.tasks.get("die").aenqueue()).id
+    innocent = [e.id for e in await app.aenqueue_many([app.tasks.get("nap").job(0.2)] * 4)]
+    deaths = 0
+    async with working(app_of(dsn), queues=["none"]):
+        while (await eyes.job(poison))["state"] != "dead" and deaths < 6:
+            with child(dsn) as victim:
+                await eventually(lambda v=victim: v.process.poll() is not None, timeout_s=20)
+                deaths += 1
+            before = (await eyes.job(poison))["crash_count"]
+            await eventually(
+                lambda: eyes.value(
+                    "select count(*) = 0 from pgqueue.job where worker_id is not null"
+                )
+            )
+            assert before <= deaths
+    row = await eyes.job(poison)
+    assert deaths == row["crash_count"] == 3
+    assert "its worker died 3 times" in row["reason"]
+    assert len(await eyes.errors(poison)) == 3
+    async with working(app_of(dsn)):
+        await eyes.settled(completed=4, dead=1)
+    for job_id in innocent:
+        assert (await eyes.job(job_id))["crash_count"] <= 2
+    await app.aclose()
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["finishes-late", "still-runs"])
+async def test_past_bug_16_F30_a_zombie_changes_nothing(dsn: str, eyes: Eyes, ends: bool) -> None:
+    app = app_of(dsn)
+    with child(dsn) as zombie:
+        await zombie.ready(eyes)
+        old = await eyes.worker_ids()
+        job_id = (await app.tasks.get("nap").aenqueue(2.0 if ends else 30.0)).id
+        await began(eyes, 1, zombie.pid)
+        zombie.send(signal.SIGSTOP)
+        runs: list[int] = []
+        gate = asyncio.Event()
+
+        async def elsewhere(job: RunningJob, seconds: float) -> None:
+            runs.append(job.attempt)
+            await gate.wait()
+
+        app.tasks.get("nap").function = elsewhere
+        async with working(app) as worker:
+            await eventually(nth(runs, 1))
+            mine = await eyes.live(job_id)
+            zombie.send(signal.SIGCONT)
+            # It finds that its lease is lost, and registers anew.
+            await eventually(
+                lambda: eyes.value(
+                    "select count(*) from pgqueue.worker where pid = $1 and id <> all ($2)",
+                    zombie.pid, list(old),
+                )
+            )  # fmt: skip
+            if not ends:
+                await eventually(
+                    lambda: eyes.value("select count(*) from effect where what = 'cancelled'")
+                )
+            now = await eyes.live(job_id)
+            assert (now["claim_token"], now["worker_id"]) == (
+                mine["claim_token"],
+                mine["worker_id"],
+            )
+            gate.set()
+            row = await eyes.reaches(job_id, "completed")
+            assert row["worker_id"] == worker._lifeline.worker_id
+            # The zombie works again.
+            async with asyncio.timeout(20):
+                await worker.stop()
+            await app.tasks.get("nap").aenqueue(0.0)
+            await eyes.settled(completed=2)
+        assert runs == [2]
+    await app.aclose()
+
+
+async def test_F29_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None:
+    app = app_of(dsn)
+    settings = {"lease": 6.0, "heartbeat": 0.5}
+    with child(dsn, **settings) as sleeper:
+        await sleeper.ready(eyes)
+        job_id = (await app.tasks.get("nap").aenqueue(3.0)).id
+        await began(eyes, 1, sleeper.pid)
+        async with working(app, **settings) as worker:
+            sleeper.send(signal.SIGSTOP)
+            pulses = worker._lifeline.pulses
+            await eventually(lambda: worker._lifeline.pulses > pulses + 5)
+            sleeper.send(signal.SIGCONT)
+            row = await eyes.reaches(job_id, "completed")
+        assert (row["attempt"], row["crash_count"]) == (1, 0)
+        assert await effects_of(eyes, job_id) == ["began", "ended"]
+    await app.aclose()
+
+
+@pytest.mark.parametrize("listen", [True, False])
+async def test_past_bug_10_F5_a_blocked_loop_keeps_its_jobs(
+    dsn: str, eyes: Eyes, listen: bool
+) -> None:
+    """time.sleep in an async task for three leases, with another worker looking on."""
+    app = app_of(dsn)
+    with child(dsn, listen=listen) as blocked:
+        await blocked.ready(eyes)
+        job_id = (await app.tasks.get("block").aenqueue(4.5)).id
+        await began(eyes, 1, blocked.pid)
+        async with working(app, listen=listen):
+            row = await eyes.reaches(job_id, "completed")
+        assert (row["attempt"], row["crash_count"]) == (1, 0)
+        assert await effects_of(eyes, job_id) == ["began", "ended"]
+        await app.tasks.get("nap").aenqueue(1.0)
+        await eyes.settled(completed=2)
+        blocked.send(signal.SIGTERM)
+        blocked.process.wait(20)
+        text = blocked.log()
+    assert "the event loop has been blocked for" in text
+    assert "time.sleep(seconds)" in text
+    assert "the event loop runs again" in text
+    await app.aclose()
+
+
+async def test_past_bug_10_no_timeout_and_five_leases(app: App, dsn: str, eyes: Eyes) -> None:
+    runs: list[int] = []
+
+    @app.task
+    async def long(*, job: RunningJob) -> None:
+        runs.append(job.attempt)
+        await asyncio.sleep(5 * 0.6)
+
+    second = App(dsn)
+    second.task(long.function)
+    job_id = (await long.aenqueue()).id
+    async with working(app, lease=0.6, heartbeat=0.15):
+        await eventually(nth(runs, 1))
+        async with working(second, lease=0.6, heartbeat=0.15):
+            row = await eyes.reaches(job_id, "completed")
+    assert runs == [1]
+    assert row["crash_count"] == 0
+
+
+async def test_past_bug_11_12_heartbeats_come_in_time(app: App, eyes: Eyes) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    await eyes.sql("create table public.beat (id bigint, at timestamptz default clock_timestamp())")
+    await eyes.sql(
+        "create function public.beat() returns trigger language plpgsql as"
+        " $$ begin insert into public.beat (id) values (new.id); return new; end $$"
+    )
+    await eyes.sql(
+        "create trigger beat before insert or update on pgqueue.worker"
+        " for each row execute function public.beat()"
+    )
+    async with working(app, lease=0.9, heartbeat=0.3) as worker:
+        await eventually(lambda: worker._lifeline.pulses > 8)
+    gaps = [
+        row[0]
+        for row in await eyes.sql(
+            "select extract(epoch from at - lag(at) over (order by at))::float8 from beat"
+        )
+        if row[0] is not None
+    ]
+    assert len(gaps) >= 8
+    assert sum(gap > 0.9 / 2 for gap in gaps) <= 1, gaps
+
+
+async def test_past_bug_14_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
+    runs: list[int] = []
+
+    @app.task
+    async def long(*, job: RunningJob) -> None:
+        runs.append(job.attempt)
+        await asyncio.sleep(2.5)
+
+    second = App(dsn)
+    second.task(long.function)
+    job_id = (await long.aenqueue()).id
+    worker = Worker(app, **quick(lease=0.6, heartbeat=0.15))
+    await worker.start()
+    await eventually(nth(runs, 1))
+    async with working(second, lease=0.6, heartbeat=0.15):
+        await worker.stop()
+        row = await eyes.reaches(job_id, "completed")
+    assert runs == [1]
+    assert (row["attempt"], row["crash_count"]) == (1, 0)
+
+
+async def test_past_bug_17_a_deleted_row(app: App, eyes: Eyes, caplog: Any) -> None:
+    started: list[int] = []
+    ended: list[str] = []
+
+    @app.task
+    async def wait(*, job: RunningJob) -> None:
+        started.append(job.attempt)
+        if len(started) > 1:
+            return
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    job_id = (await wait.aenqueue()).id
+    async with working(app):
+        await eventually(nth(started, 1))
+        before = await eyes.worker_ids()
+        await eyes.sql("delete from pgqueue.worker")
+        await eyes.reaches(job_id, "completed")
+        await eventually(nth(ended, 1))
+        after = await eyes.worker_ids()
+        assert len(after) == 1
+        assert before != after
+    assert "lease was lost" in caplog.text
+
+
+async def test_past_bug_17_deleted_while_the_database_goes_away(
+    app: App, eyes: Eyes, dsn: str
+) -> None:
+    """The new registration fails at first."""
+
+    @app.task
+    async def note() -> None: ...
+
+    async with working(app) as worker:
+        await eventually(lambda: worker._lifeline.pulses > 1)
+        await eyes.sql("alter table pgqueue.worker rename to elsewhere")
+        await eyes.sql("delete from pgqueue.elsewhere")
+        await eyes.sql("alter table pgqueue.elsewhere add constraint no check (false) not valid")
+        await eyes.sql("alter table pgqueue.elsewhere rename to worker")
+        await eventually(lambda: worker._lifeline.worker_id is None)
+        pulses = worker._lifeline.pulses
+        await eventually(lambda: worker._lifeline.pulses > pulses + 2)
+        await eyes.sql("alter table pgqueue.worker drop constraint no")
+        await eventually(lambda: worker._lifeline.worker_id is not None)
+        await note.aenqueue()
+        await eyes.settled(completed=1)
+
+
+async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
+    app: App, eyes: Eyes
+) -> None:
+    runs: list[int] = []
+
+    @app.task
+    async def note(*, job: RunningJob) -> None:
+        runs.append(job.attempt)
+
+    async with working(app, queues=["default"]) as worker:
+        await eventually(lambda: worker.statistics().claims > 3)
+        real = worker._claimer._store.claim
+        once: list[int] = []
+
+        async def claim(*args: Any) -> Any:
+            rows = await real(*args)
+            if rows and not once:
+                once.append(1)
+                await eyes.sql("delete from pgqueue.worker")
+                old = worker._lifeline.worker_id
+                worker._lifeline.hurry()
+                await eventually(lambda: worker._lifeline.worker_id not in (old, None))
+            return rows
+
+        worker._claimer._store.claim = claim  # type: ignore[method-assign]
+        job_id = (await note.aenqueue()).id
+        await eyes.reaches(job_id, "completed")
+        assert once
+    assert len(runs) == 1
+
+
+async def test_past_bug_21_a_claimed_job_that_is_slow_to_start(
+    app: App, dsn: str, eyes: Eyes
+) -> None:
+    """Two leases between claim and start: renewals run all the while."""
+    runs: list[int] = []
+
+    @app.task
+    async def note(n: int) -> None:
+        runs.append(n)
+        await asyncio.sleep(0)
+
+    second = App(dsn)
+    second.task(note.function)
+    both = {"lease": 0.6, "heartbeat": 0.15}
+    async with (
+        working(second, queues=["none"], **both) as other,
+        working(app, **both) as worker,
+    ):
+        records: list[Any] = []
+        add = worker._runner.add
+        worker._runner.add = lambda got, token: records.append((got, token))  # type: ignore[method-assign]
+        job_id = (await note.aenqueue(1)).id
+        await eventually(nth(records, 1))
+        pulses = other._lifeline.pulses
+        await eventually(lambda: other._lifeline.pulses > pulses + 10)
+        add(*records[0])
+        row = await eyes.reaches(job_id, "completed")
+    assert runs == [1]
+    assert (row["attempt"], row["crash_count"]) == (1, 0)
+
+
+async def test_the_session_of_a_living_worker_is_ended_again_and_again(
+    app: App, dsn: str, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others must not take it for dead: its lease stands, and it is back at once."""
+    runs: list[int] = []
+    gate = asyncio.Event()
+
+    @app.task
+    async def wait(*, job: RunningJob) -> None:
+        runs.append(job.attempt)
+        await gate.wait()
+
+    second = App(dsn)
+    second.task(wait.function)
+    usual = {"lease": 15.0, "heartbeat": 2.0}
+    job_id = (await wait.aenqueue()).id
+    with caplog.at_level(logging.WARNING, "pgqueue"):
+        async with working(app, concurrency=11, **usual):
+            await eventually(nth(runs, 1))
+            async with working(second, queues=["none"], lease=15.0, heartbeat=0.2) as other:
+                await watching(eyes, other, 3.2)
+                for _ in range(4):
+                    ((pid, ended),) = await eyes.sql(
+                        "select session_pid, pg_terminate_backend(session_pid)"
+                        " from pgqueue.worker where concurrency = 11"
+                    )
+                    assert ended
+                    await eventually(
+                        lambda p=pid: eyes.value(
+                            "select session_pid <> $1 from pgqueue.worker where concurrency = 11", p
+                        )
+                    )
+                pulses = other._lifeline.pulses
+                await eventually(lambda: other._lifeline.pulses > pulses + 6)
+                gate.set()
+                row = await eyes.reaches(job_id, "completed")
+    assert runs == [1]
+    assert row["crash_count"] == 0
+    assert "is lost" not in caplog.text

@@ -1,0 +1,536 @@
+"""What a job is told, what it may come to, and in which order jobs run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pgqueue import App, Backoff, Discard, Retry, RunningJob, Snooze
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, nth, working
+
+AT_ONCE = Backoff(base=0.0)
+
+
+async def test_async_and_sync_tasks_run(app: App, eyes: Eyes) -> None:
+    got: list[tuple[str, int, bool]] = []
+
+    @app.task
+    async def on_the_loop(n: int) -> None:
+        got.append(("async", n, threading.current_thread() is threading.main_thread()))
+
+    @app.task
+    def in_a_thread(n: int) -> None:
+        got.append(("sync", n, threading.current_thread() is threading.main_thread()))
+
+    await app.aenqueue_many([on_the_loop.job(1), in_a_thread.job(2)])
+    async with working(app):
+        await eyes.settled(completed=2)
+    assert sorted(got) == [("async", 1, True), ("sync", 2, False)]
+
+
+async def test_a_job_is_told_about_itself(app: App, eyes: Eyes) -> None:
+    told: dict[str, tuple[Any, ...]] = {}
+
+    def tell(name: str, job: RunningJob) -> None:
+        told[name] = (
+            job.id, job.queue, job.priority, job.attempt, job.max_attempts, job.crash_count,
+            job.tags, dict(job.metadata), job.task, job.is_cancelled, job.is_completed,
+        )  # fmt: skip
+        assert abs((datetime.now(UTC) - job.enqueued_at).total_seconds()) < 60
+
+    @app.task
+    async def first(job: RunningJob, n: int) -> None:
+        tell("first", job)
+
+    @app.task
+    async def keyword(n: int, *, job: RunningJob) -> None:
+        tell("keyword", job)
+
+    @app.task
+    def sync(job: RunningJob, n: int) -> None:
+        tell("sync", job)
+
+    ids = {}
+    for task in (first, keyword, sync):
+        bound = task.using(priority=3, max_attempts=7, tags=["a", "b"], metadata={"k": [1]})
+        ids[task.name] = (await bound.aenqueue(n=1)).id
+    async with working(app):
+        await eyes.settled(completed=3)
+    for name, job_id in ids.items():
+        assert told[name] == (
+            job_id, "default", 3, 1, 7, 0, ("a", "b"), {"k": [1]}, name, False, False,
+        )  # fmt: skip
+
+
+async def test_past_bug_101_arguments_with_our_own_names_are_delivered(
+    app: App, eyes: Eyes
+) -> None:
+    got: list[Any] = []
+
+    @app.task
+    async def names(task: str, args: list[int], job: str, queue: str, self: int) -> None:
+        got.append((task, args, job, queue, self))
+
+    await names.aenqueue(task="t", args=[1], job="j", queue="q", self=5)
+    async with working(app):
+        await eyes.settled(completed=1)
+    assert got == [("t", [1], "j", "q", 5)]
+
+
+async def test_fails_until_dead_with_its_whole_history(app: App, eyes: Eyes) -> None:
+    @app.task(max_attempts=3, retry=AT_ONCE)
+    async def fail(*, job: RunningJob) -> None:
+        raise ValueError(f"no {job.attempt}")
+
+    job_id = (await fail.aenqueue()).id
+    async with working(app) as worker:
+        row = await eyes.reaches(job_id, "dead")
+        counts = worker.statistics()
+    errors = await eyes.errors(job_id)
+    assert [(e["attempt"], e["type"], e["message"]) for e in errors] == [
+        (1, "ValueError", "no 1"), (2, "ValueError", "no 2"), (3, "ValueError", "no 3"),
+    ]  # fmt: skip
+    assert all("test_run.py" in e["traceback"] and e["at"] and e["worker"] for e in errors)
+    assert row["attempt"] == 3
+    assert "failed 3 times" in row["reason"]
+    assert (counts.retried, counts.dead) == (2, 1)
+
+
+async def test_retry_snooze_discard(app: App, eyes: Eyes) -> None:
+    attempts: dict[str, list[int]] = {"retry": [], "snooze": [], "discard": []}
+
+    @app.task(max_attempts=3)
+    async def choose(what: str, *, job: RunningJob) -> None:
+        attempts[what].append(job.attempt)
+        if len(attempts[what]) == 1:
+            match what:
+                case "retry":
+                    raise Retry("later", delay=0.05)
+                case "snooze":
+                    raise Snooze(0.05)
+                case _:
+                    raise Discard("of no use")
+
+    ids = {what: (await choose.aenqueue(what)).id for what in attempts}
+    async with working(app):
+        await eyes.settled(completed=2, dead=1)
+    assert attempts == {"retry": [1, 2], "snooze": [1, 1], "discard": [1]}
+    assert (await eyes.job(ids["discard"]))["reason"] == "discarded: of no use"
+    assert [e["type"] for e in await eyes.errors(ids["retry"])] == ["pgqueue.errors.Retry"]
+    assert await eyes.errors(ids["snooze"]) == []
+
+
+async def test_retry_is_dead_when_no_attempt_is_left(app: App, eyes: Eyes) -> None:
+    @app.task(max_attempts=2)
+    async def again() -> None:
+        raise Retry("once more", delay=0.0)
+
+    job_id = (await again.aenqueue()).id
+    async with working(app):
+        row = await eyes.reaches(job_id, "dead")
+    assert row["attempt"] == 2
+
+
+@pytest.mark.parametrize("delay", [1e12, 1e300])
+async def test_a_delay_beyond_all_calendars_is_cut_to_the_longest(
+    app: App, eyes: Eyes, delay: float
+) -> None:
+    @app.task
+    async def far(kind: str) -> None:
+        raise Snooze(delay) if kind == "snooze" else Retry(delay=delay)
+
+    @app.task
+    async def near() -> None: ...
+
+    await app.aenqueue_many([far.job("snooze"), far.job("retry")])
+    async with working(app):
+        await eyes.settled(scheduled=2)
+        await near.aenqueue()
+        await eyes.settled(scheduled=2, completed=1)
+
+
+async def test_policy_per_exception(app: App, eyes: Eyes) -> None:
+    def policy(attempt: int, error: BaseException) -> float | None:
+        return None if isinstance(error, KeyError) else 0.0
+
+    @app.task(max_attempts=3, retry=policy)
+    async def by_policy(kind: str) -> None:
+        raise KeyError(kind) if kind == "key" else ValueError(kind)
+
+    key = (await by_policy.aenqueue("key")).id
+    value = (await by_policy.aenqueue("value")).id
+    async with working(app):
+        await eyes.settled(dead=2)
+    assert (await eyes.job(key))["attempt"] == 1
+    assert (await eyes.job(value))["attempt"] == 3
+
+
+class _Rude(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "answer", [ValueError("policy"), SystemExit(3), KeyboardInterrupt(), _Rude(), "soon", -1, []]
+)
+async def test_a_policy_that_fails_costs_nobody_anything(app: App, eyes: Eyes, answer: Any) -> None:
+    def policy(attempt: int, error: BaseException) -> Any:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    @app.task(retry=policy)
+    async def fail() -> None:
+        raise ValueError
+
+    @app.task
+    async def neighbour() -> None: ...
+
+    job_id = (await fail.aenqueue()).id
+    async with working(app):
+        await neighbour.aenqueue()
+        await eyes.settled(scheduled=1, completed=1)
+    assert [e["type"] for e in await eyes.errors(job_id)] == ["ValueError"]
+
+
+async def test_async_timeout(app: App, eyes: Eyes) -> None:
+    ended: list[str] = []
+
+    @app.task(timeout=30, max_attempts=1)
+    async def slow(name: str) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ended.append(name)
+            raise
+
+    job_id = (await slow.using(timeout=0.1).aenqueue("own")).id
+    async with working(app):
+        row = await eyes.reaches(job_id, "dead")
+    assert ended == ["own"]
+    (error,) = await eyes.errors(job_id)
+    assert error["type"] == "TimeoutError"
+    assert "0.1 s" in error["message"]
+    assert "TimeoutError" in row["reason"]
+
+
+async def test_the_task_s_timeout_holds_without_one_of_the_job(app: App, eyes: Eyes) -> None:
+    @app.task(timeout=0.05, max_attempts=1)
+    async def slow() -> None:
+        await asyncio.sleep(60)
+
+    @app.task(timeout=0.05, max_attempts=1)
+    async def longer() -> None:
+        await asyncio.sleep(0.2)
+
+    dead = (await slow.aenqueue()).id
+    done = (await longer.using(timeout=30).aenqueue()).id
+    async with working(app):
+        await eyes.reaches(dead, "dead")
+        await eyes.reaches(done, "completed")
+
+
+async def test_a_thread_past_its_timeout_keeps_its_slot(app: App, eyes: Eyes) -> None:
+    release = threading.Event()
+    seen: list[bool] = []
+    started = threading.Event()
+
+    @app.task(timeout=0.1, max_attempts=1)
+    def stuck(*, job: RunningJob) -> None:
+        started.set()
+        release.wait(20)
+        seen.append(job.is_cancelled)
+        raise ValueError("late")
+
+    @app.task
+    async def other() -> None: ...
+
+    job_id = (await stuck.aenqueue()).id
+    async with working(app, concurrency=1, max_prefetch=0) as worker:
+        try:
+            await eyes.reaches(job_id, "dead")
+            waiting = (await other.aenqueue()).id
+            claims = worker.statistics().claims
+            assert worker.statistics().running == 1
+            await eventually(lambda: worker.statistics().claims >= claims)
+            assert (await eyes.job(waiting))["state"] == "pending"
+        finally:
+            release.set()
+        await eyes.reaches(waiting, "completed")
+        assert worker.statistics().running == 0
+    assert seen == [True]
+    assert [e["type"] for e in await eyes.errors(job_id)] == ["TimeoutError"]
+
+
+async def test_priorities_then_age(app: App, eyes: Eyes) -> None:
+    order: list[tuple[int, int]] = []
+
+    @app.task
+    async def note(priority: int, n: int) -> None:
+        order.append((priority, n))
+
+    for n in range(3):
+        for priority in (9, 5, 0):
+            await note.using(priority=priority).aenqueue(priority, n)
+    async with working(app, concurrency=1, max_prefetch=0):
+        await eyes.settled(completed=9)
+    assert order == [(p, n) for p in (0, 5, 9) for n in range(3)]
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+async def test_a_long_queue_does_not_starve_a_short_one(
+    app: App, eyes: Eyes, concurrency: int
+) -> None:
+    ran: list[str] = []
+
+    @app.task(queue="long")
+    async def many() -> None:
+        ran.append("long")
+        await asyncio.sleep(0.001)
+
+    @app.task(queue="short")
+    async def few() -> None:
+        ran.append("short")
+
+    @app.task(queue="idle")
+    async def none() -> None: ...
+
+    await app.aenqueue_many([many.job() for _ in range(10_000)])
+    async with working(app, concurrency=concurrency, grace=0):
+        await eventually(nth(ran, 20))
+        ids = [e.id for e in await app.aenqueue_many([few.job() for _ in range(5)])]
+        for job_id in ids:
+            await eyes.reaches(job_id, "completed", timeout_s=5)
+    assert ran.count("long") < 9_000
+
+
+async def test_unknown_tasks_stay_and_are_named_once(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pgqueue.worker import claimer
+
+    monkeypatch.setattr(claimer, "_REPORT_EVERY", 0.3)
+
+    @app.task
+    async def known() -> None: ...
+
+    stranger = (await app.aenqueue("os.system", {"command": "true"})).id
+    job_id = (await known.aenqueue()).id
+    with caplog.at_level(logging.WARNING, "pgqueue"):
+        async with working(app, poll_interval=0.1) as worker:
+            await eyes.reaches(job_id, "completed")
+            claims = worker.statistics().claims
+            await eventually(lambda: "os.system" in caplog.text)
+            await eventually(lambda: worker.statistics().claims > claims + 8)
+    assert caplog.text.count('"os.system"') == 1
+    row = await eyes.job(stranger)
+    assert (row["state"], row["attempt"]) == ("pending", 0)
+
+
+async def test_past_bug_7_arguments_that_do_not_fit_fail_alone(app: App, eyes: Eyes) -> None:
+    ran: list[int] = []
+
+    @app.task(max_attempts=2, retry=AT_ONCE)
+    async def strict(n: int) -> None:
+        ran.append(n)
+
+    jobs = await app.aenqueue_many([strict.job(n) for n in range(10)])
+    bad = jobs[3].id
+    await eyes.sql("""update pgqueue.job set args = '{"n": "three", "m": 1}' where id = $1""", bad)
+    async with working(app):
+        await eyes.settled(completed=9, dead=1)
+    assert sorted(ran) == [n for n in range(10) if n != 3]
+    assert len(await eyes.errors(bad)) == 2
+
+
+async def test_past_bug_31_a_row_past_its_attempts_is_buried(app: App, eyes: Eyes) -> None:
+    ran: list[int] = []
+
+    @app.task(max_attempts=3)
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    first, second = [e.id for e in await app.aenqueue_many([note.job(1), note.job(2)])]
+    await eyes.sql("update pgqueue.job set attempt = max_attempts where id = $1", first)
+    async with working(app):
+        row = await eyes.reaches(first, "dead")
+        await eyes.reaches(second, "completed")
+    assert "no attempts left" in row["reason"]
+    assert ran == [2]
+
+
+async def test_past_bug_28_a_row_snoozed_a_thousand_times_stays_small(app: App, eyes: Eyes) -> None:
+    rounds = 0
+
+    @app.task
+    async def put_off(*, job: RunningJob) -> None:
+        nonlocal rounds
+        rounds += 1
+        assert job.attempt == 1
+        raise Snooze(0.0 if rounds < 1000 else 3600.0)
+
+    job_id = (await put_off.aenqueue()).id
+    size = "select pg_column_size(j) from pgqueue.job as j where id = $1"
+    before = await eyes.value(size, job_id)
+    async with working(app):
+        await eventually(lambda: rounds >= 1000, timeout_s=40)
+        await eyes.settled(scheduled=1)
+    assert await eyes.value(size, job_id) < before + 100
+
+
+async def test_context_variables_end_with_their_job(app: App, eyes: Eyes) -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+    seen: list[int] = []
+
+    @app.task
+    async def on_the_loop(n: int) -> None:
+        seen.append(variable.get())
+        variable.set(n)
+
+    @app.task
+    def in_a_thread(n: int) -> None:
+        seen.append(variable.get())
+        variable.set(n)
+
+    await app.aenqueue_many(
+        [task.job(n) for n in range(1, 50) for task in (on_the_loop, in_a_thread)]
+    )
+    async with working(app, concurrency=1):
+        await eyes.settled(completed=98)
+    assert set(seen) == {0}
+
+
+async def test_a_job_that_cancels_its_own_task_does_not_end_the_next(app: App, eyes: Eyes) -> None:
+    @app.task(max_attempts=1)
+    async def rude() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    @app.task(max_attempts=1)
+    async def innocent() -> None:
+        await asyncio.sleep(0)
+
+    await app.aenqueue_many([t.job() for _ in range(5) for t in (rude, innocent)])
+    async with working(app, concurrency=1):
+        await eyes.settled(completed=10)
+
+
+async def test_past_bug_27_deleted_while_it_runs(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = asyncio.Event()
+    started: list[int] = []
+
+    @app.task
+    async def wait(n: int) -> None:
+        started.append(n)
+        await gate.wait()
+
+    ids = [e.id for e in await app.aenqueue_many([wait.job(n) for n in range(5)])]
+    with caplog.at_level(logging.WARNING, "pgqueue"):
+        async with working(app) as worker:
+            await eventually(nth(started, 5))
+            await eyes.sql("delete from pgqueue.job where id = $1", ids[2])
+            gate.set()
+            await eyes.settled(completed=4)
+            await eventually(lambda: f"job {ids[2]} was not this worker's" in caplog.text)
+            assert worker.statistics().completed == 4
+
+
+async def test_past_bug_27_all_of_a_batch_deleted(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = asyncio.Event()
+    started: list[int] = []
+
+    @app.task
+    async def wait() -> None:
+        started.append(1)
+        await gate.wait()
+
+    job_id = (await wait.aenqueue()).id
+    with caplog.at_level(logging.WARNING, "pgqueue"):
+        async with working(app) as worker:
+            await eventually(nth(started, 1))
+            await eyes.sql("delete from pgqueue.job where id = $1", job_id)
+            gate.set()
+            await eventually(lambda: f"job {job_id} was not this worker's" in caplog.text)
+            assert worker.statistics().completed == 0
+
+
+async def test_past_bug_99_a_failure_is_recorded_once(app: App, eyes: Eyes) -> None:
+    @app.task(max_attempts=1)
+    async def fail() -> None:
+        raise ValueError
+
+    job_id = (await fail.aenqueue()).id
+    async with working(app) as worker:
+        await eyes.reaches(job_id, "dead")
+        # The same outcome once more, as after an answer that was lost.
+        row = (await eyes.sql("select * from pgqueue.dead where id = $1", job_id))[0]
+        from pgqueue.outcome import Dead
+        from pgqueue.worker.completer import Entry
+
+        worker._completer.add(Entry(job_id, row["claim_token"], Dead("twice", None)))
+        await eventually(lambda: worker._completer.backlog == 0)
+        await fail.aenqueue()
+        await eyes.settled(dead=2)
+    assert len(await eyes.errors(job_id)) == 1
+    assert "twice" not in (await eyes.job(job_id))["reason"]
+
+
+async def test_max_jobs(app: App, eyes: Eyes) -> None:
+    ran: list[int] = []
+
+    @app.task
+    async def note(n: int) -> None:
+        await asyncio.sleep(0.05)
+        ran.append(n)
+
+    await app.aenqueue_many([note.job(n) for n in range(30)])
+    from pgqueue import Worker
+    from tests.worker.support import quick
+
+    worker = Worker(app, **quick(max_jobs=7, concurrency=3))
+    await asyncio.wait_for(worker.run(), 20)
+    assert len(ran) == 7
+    await eyes.settled(completed=7, pending=23)
+
+
+async def test_one_row_locked_by_somebody_else_holds_up_no_other_outcome(
+    app: App, dsn: str, eyes: Eyes
+) -> None:
+    import asyncpg
+
+    gate = asyncio.Event()
+    started: list[int] = []
+
+    @app.task(max_attempts=1)
+    async def wait(fails: bool) -> None:
+        started.append(1)
+        await gate.wait()
+        if fails:
+            raise ValueError
+
+    jobs = await app.aenqueue_many([wait.job(fails) for fails in (False, True) * 3])
+    other = await asyncpg.connect(dsn)
+    async with working(app):
+        await eventually(nth(started, 6))
+        transaction = other.transaction()
+        await transaction.start()
+        held = [jobs[0].id, jobs[1].id]
+        await other.execute("select from pgqueue.job where id = any ($1) for update", held)
+        gate.set()
+        await eyes.settled(completed=2, dead=2, running=2)
+        await app.aenqueue_many([wait.job(fails=False)])
+        await eyes.settled(completed=3, dead=2, running=2)
+        await transaction.rollback()
+        await other.close()
+        await eyes.settled(completed=4, dead=3)
