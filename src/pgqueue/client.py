@@ -17,7 +17,7 @@ from pgqueue.config import (
 from pgqueue.db.pool import Pool
 from pgqueue.db.statements import check_schema_name, statement
 from pgqueue.drivers import arun, arun_all, run, run_all
-from pgqueue.errors import ConfigError
+from pgqueue.errors import ConfigError, PayloadError
 from pgqueue.job import Enqueued, JobState, NewJob, Options, check_options, envelope
 from pgqueue.operations import Operations
 from pgqueue.payload import encode_untyped
@@ -56,15 +56,22 @@ class Client(Operations):
         max_args_bytes: int = 1_048_576,
         pgbouncer: bool = False,
     ) -> None:
-        self.schema = check_schema_name(schema or schema_from_environment())
+        self.schema = check_schema_name(schema_from_environment() if schema is None else schema)
         self.max_args_bytes = check_int(max_args_bytes, "max_args_bytes", 2, 100_000_000)
+        if not isinstance(pgbouncer, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"pgbouncer must be True or False, got {pgbouncer!r}")
         self.pool = Pool(dsn, schema=self.schema, size=pool_size, pooled=pgbouncer)
         self._enqueue_sql = statement("enqueue_jobs", self.schema)
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
     ) -> NewJob:
-        """Return a job as a value, for ``enqueue_many``; arguments by parameter name."""
+        """Return a job as a value, for ``enqueue_many``; arguments by parameter name.
+
+        Raises ConfigError for a wrong option, PayloadError for arguments that cannot be stored.
+        """
+        if args is not None and not isinstance(args, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PayloadError(f"args must be a mapping of parameter names, got {args!r:.60}")
         return NewJob(
             check_task_name(task),
             encode_untyped(args or {}, max_bytes=self.max_args_bytes),
@@ -147,7 +154,7 @@ class Client(Operations):
         return self.pool.deadline * max(1, -(-len(jobs) // _CHUNK))
 
     async def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        if len(jobs) <= _CHUNK:
+        if len(jobs) <= _CHUNK and not self.pool.pooled:
             texts = list(_documents(jobs))
             rows = await connection.fetch(self._enqueue_sql, texts[0]) if texts else []
             return [_enqueued(*row) for row in rows]
@@ -217,6 +224,8 @@ def _enqueued(job_id: int, duplicate: bool, state: str) -> Enqueued:
 
 
 def _check_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
+    if not isinstance(jobs, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"jobs must be a list of job values, got {jobs!r:.60}")
     checked = list(jobs)
     for n, job in enumerate(checked):
         if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance]

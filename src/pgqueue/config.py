@@ -7,7 +7,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
 
 from pgqueue.errors import ConfigError, nearest
 
@@ -18,6 +19,7 @@ __all__ = [
     "LONGEST_DELAY",
     "WorkerSettings",
     "check_dsn",
+    "check_dsn_parts",
     "check_int",
     "check_max_attempts",
     "check_moment",
@@ -121,12 +123,20 @@ def check_moment(value: object, what: str) -> datetime:
         raise ConfigError(
             f"{what} {value!r} has no time zone; use datetime.now(timezone.utc), or .astimezone()"
         )
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"{what} {value!r} is not within the years 1 to 9999 of UTC") from None
     return value
 
 
 def check_dsn(value: object) -> str:
     """Return a usable dsn: postgresql://..., or embedded:DIR."""
-    if not isinstance(value, str) or not value.strip():
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(
+            f"dsn must be a string, postgresql://user@host/database or embedded:DIR; got {value!r}"
+        )
+    if value is None or not value.strip():
         raise ConfigError(
             "no dsn: pass one (postgresql://user@host/database or embedded:DIR) or set PGQUEUE_DSN"
         )
@@ -141,6 +151,27 @@ def check_dsn(value: object) -> str:
             "give postgresql://user@host:port/database, or embedded:DIR"
         )
     return f"{plain}://{rest}"
+
+
+def check_dsn_parts(dsn: str) -> str:
+    """Return the dsn if it can be taken apart: the driver's own error would quote the password."""
+    if not _is_parsed(dsn):
+        raise ConfigError(
+            f"cannot connect to {redact(dsn)}: it cannot be taken apart; in a password or a name, "
+            "write : / ? # @ [ and ] as %3A %2F %3F %23 %40 %5B and %5D"
+        )
+    return dsn
+
+
+def _is_parsed(dsn: str) -> bool:
+    try:
+        parts = urlsplit(dsn)
+        if parts.query:
+            parse_qs(parts.query, strict_parsing=True)
+    except ValueError:
+        return False
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    return all(re.fullmatch(r"(\[[^]]*\]|[^:\[\]]*)(:\d*)?", host) for host in hosts)
 
 
 def redact(dsn: str) -> str:
@@ -221,13 +252,13 @@ class WorkerSettings:
             if name not in known:
                 raise ConfigError(f'unknown setting "{name}"{nearest(name, known)}')
         values: dict[str, object] = {k: v for k, v in options.items() if v is not None}
+        heartbeat = 2.0
         if values.get("listen") is False:
             values.setdefault("poll_interval", 1.0)
-            if "lease" not in values:
-                values.setdefault("heartbeat", 1.0)  # a cancel request is seen by it alone
-        if "lease" in values and "heartbeat" not in values:
-            lease = check_seconds(values["lease"], "lease", least=0.3, most=3600)
-            values["heartbeat"] = min(2.0, lease / 4)
+            heartbeat = 1.0  # a cancel request is seen by it alone
+        if "heartbeat" not in values:
+            lease = check_seconds(values.get("lease", 15.0), "lease", least=0.3, most=3600)
+            values["heartbeat"] = min(heartbeat, lease / 4)
         return cls(**values)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:

@@ -99,13 +99,15 @@ class EmbeddedError(PgQueueError):
     """The embedded PostgreSQL could not be found, started or joined."""
 
 
-class _Verdict(Exception):  # noqa: N818  (a choice of the task, not an error)
+class _Verdict(Exception):
     """Base of what a task raises to choose its own outcome."""
 
 
 def _seconds(value: float | timedelta | None, what: str) -> float | None:
     if value is None:
         return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigError(f"{what} must be seconds or a timedelta, got {value!r}")
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
     if not 0 <= seconds < float("inf"):
         raise ConfigError(f"{what} must be a finite number of seconds, 0 or more; got {value!r}")

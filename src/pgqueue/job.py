@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
 import msgspec
@@ -91,7 +91,7 @@ def check_options(options: Mapping[str, object]) -> dict[str, Any]:
             case "delay":
                 out[name] = check_seconds(value, "delay")
             case "run_at":
-                out[name] = check_moment(value, "run_at").isoformat()
+                out[name] = check_moment(value, "run_at").astimezone(UTC).isoformat()
             case "timeout":
                 out[name] = None if value is None else check_seconds(value, "timeout", least=0.001)
             case "unique_key":

@@ -341,11 +341,24 @@ def test_a_count_is_a_number_that_says_how_sure_it_is() -> None:
 
 
 async def test_behind_a_pooler(bouncer_dsn: str) -> None:
-    client = Client(bouncer_dsn)
+    client = Client(bouncer_dsn, pgbouncer=True)
     try:
+        assert (await client.amigrate()) == []
+        assert (await client.aschema_status()).ok
         job = (await client.aenqueue("t")).id
         assert (await client.acancel(job))[0].state == "cancelled"
         assert (await client.aretry(job))[0].state == "pending"
         assert int((await client.astatus()).jobs["pending"]) == 1
+        assert [one.id for one in await client.alist_jobs()] == [job]
+        assert await client.amatch_jobs(task="t") == [job]
+        assert (await client.aget_job(job)) is not None
+        assert await client.apause("default")
+        assert await client.aresume("default")
+        assert [queue.name for queue in await client.aqueues()] == ["default"]
+        assert await client.aworkers() == []
+        assert await client.alist_dead() == []
+        assert await client.acount_dead() == []
+        assert (await client.aredrive(task="t")).jobs == ()
+        assert (await client.apurge_dead(task="t")).deleted == 0
     finally:
         await client.aclose()

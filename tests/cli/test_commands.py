@@ -209,3 +209,12 @@ def test_options_win_over_the_environment_and_it_over_the_default(
         result = run(*before, "status", *after, "--json", **env)
         assert result.exit_code == 0, (before, after, env, result.stderr)
         assert json.loads(result.stdout)["schema"] == schema
+
+
+def test_through_pgbouncer(run: Run, bouncer_dsn: str, client: Client) -> None:
+    job = client.enqueue("t").id
+    lines = ["migrate --check", "status", "jobs list", f"jobs cancel {job}", f"jobs retry {job}"]
+    lines += ["dead list", "queues list", "queues pause q", "queues resume q", "workers"]
+    for line in (*lines, "migrate --sql", "migrate"):
+        result = run(*line.split(), PGQUEUE_DSN=bouncer_dsn)
+        assert result.exit_code == 0, (line, result.stderr)

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pgqueue.cli.root import cli
 from pgqueue.client import Client
 from tests.harness.waiting import wait_until
 
@@ -75,3 +77,22 @@ def test_several_processes_under_a_supervisor(tmp_path: Path, dsn: str, client: 
     finally:
         stop(process)
     assert client.workers() == []
+
+
+def test_the_supervisor_of_an_app_behind_pgbouncer_does_without_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pooled_jobs.py").write_text(APP.replace("App()", "App(pgbouncer=True)"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    seen: dict[str, object] = {}
+
+    def supervise(target: str, settings: dict[str, object], **_: object) -> int:
+        seen.update(settings)
+        return 0
+
+    monkeypatch.setattr("pgqueue.cli.worker._supervise", supervise)
+    monkeypatch.setattr("pgqueue.cli.worker.configure", lambda *_: None)
+    args = ["worker", "pooled_jobs:app", "--dsn", "postgresql://nowhere/x", "--processes", "2"]
+    assert CliRunner(env={"PGQUEUE_DSN": None}).invoke(cli, args).exit_code == 0
+    assert seen["listen"] is False

@@ -71,6 +71,7 @@ def test_defaults_and_what_follows_from_others() -> None:
     assert WorkerSettings.of({"listen": False}).poll_interval == 1.0
     assert WorkerSettings.of({"listen": False, "poll_interval": 4}).poll_interval == 4.0
     assert WorkerSettings.of({"lease": timedelta(seconds=6)}).heartbeat == 1.5
+    assert WorkerSettings.of({"lease": 60, "listen": False}).heartbeat == 1.0
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,20 @@ from pgqueue import App
 from tests.worker.support import Eyes, eyes_on
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module whose ROUTES names pgbouncer is run through one as well."""
+    if "route" in metafunc.fixturenames:
+        metafunc.parametrize("route", getattr(metafunc.module, "ROUTES", ["direct"]))
+
+
 @pytest.fixture
-async def app(dsn: str) -> AsyncIterator[App]:
-    app = App(dsn)
+def app_dsn(route: str, request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue("bouncer_dsn" if route == "pgbouncer" else "dsn")
+
+
+@pytest.fixture
+async def app(route: str, app_dsn: str) -> AsyncIterator[App]:
+    app = App(app_dsn, pgbouncer=route == "pgbouncer")
     yield app
     await app.aclose()
 

@@ -12,6 +12,8 @@ from pgqueue import App, Backoff, RunningJob
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
+ROUTES = ["direct", "pgbouncer"]
+
 MODES = pytest.mark.parametrize("listen", [True, False], ids=["listen", "poll"])
 SOON = 2.5  # seconds: a heartbeat of 2, and time to write
 

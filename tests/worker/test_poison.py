@@ -10,6 +10,8 @@ import pytest
 from pgqueue import App
 from tests.worker.support import Eyes, working
 
+ROUTES = ["direct", "pgbouncer"]
+
 
 class Rude(BaseException):
     pass

@@ -15,6 +15,8 @@ from pgqueue import App, Backoff, Discard, Retry, RunningJob, Snooze
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
+ROUTES = ["direct", "pgbouncer"]
+
 AT_ONCE = Backoff(base=0.0)
 
 
@@ -101,6 +103,47 @@ async def test_fails_until_dead_with_its_whole_history(app: App, eyes: Eyes) -> 
     assert row["attempt"] == 3
     assert "failed 3 times" in row["reason"]
     assert (counts.retried, counts.dead) == (2, 1)
+
+
+async def test_one_line_for_each_attempt_and_successes_at_debug_level(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task(max_attempts=2, retry=AT_ONCE)
+    async def end(ok: bool) -> None:
+        if not ok:
+            raise ValueError("no\nway")
+
+    good, bad = [one.id for one in await app.aenqueue_many([end.job(True), end.job(False)])]
+    with caplog.at_level(logging.DEBUG, "pgqueue"):
+        async with working(app, queues=["default", "defualt"]):
+            await eyes.settled(completed=1, dead=1)
+    said = {(r.levelname, r.getMessage()) for r in caplog.records}
+    assert said >= {
+        ("DEBUG", f"job {good} (end) succeeded in attempt 1 of 2"),
+        ("WARNING", f"job {bad} (end) failed in attempt 1 of 2: ValueError: no; retry in 0 s"),
+        ("ERROR", f"job {bad} (end) failed in attempt 2 of 2: ValueError: no; "
+                  "dead: failed 2 times, the last with ValueError"),
+        ("WARNING", 'queue "defualt" is the default of no task of this app; '
+                    'did you mean "default"?'),
+    }  # fmt: skip
+
+
+async def test_an_idle_worker_has_nothing_to_sum_up(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    def summaries() -> int:
+        return sum("0 to be written" in r.getMessage() for r in caplog.records)
+
+    with caplog.at_level(logging.INFO, "pgqueue"):
+        async with working(app, summary_interval=0.2, poll_interval=0.05) as worker:
+            claims = worker.statistics().claims
+            await eventually(lambda: worker.statistics().claims > claims + 10)
+            assert summaries() == 0
+            await note.aenqueue()
+            await eventually(lambda: summaries() == 1)
 
 
 async def test_retry_snooze_discard(app: App, eyes: Eyes) -> None:

@@ -14,6 +14,8 @@ from pgqueue import App, Backoff, ConfigError, LeaseLost, RunningJob
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
+ROUTES = ["direct", "pgbouncer"]
+
 INSERT = "insert into effect (job, attempt) values ({}, {})"
 ASYNC = INSERT.format("$1", "$2")
 SYNC = INSERT.format("%s", "%s")
@@ -266,3 +268,21 @@ async def test_law_14_a_commit_under_way_is_not_cancelled(
             assert (await asking)[0].state == "completed"
     assert await effects() == 1
     assert dict(await eyes.states()) == {"completed": 1}
+
+
+async def test_enqueues_inside_more_transactions_than_connections(app: App, eyes: Eyes) -> None:
+    begun: list[int] = []
+
+    @app.task(queue="later")
+    async def later() -> None: ...
+
+    @app.task(max_attempts=1)
+    async def settle(*, job: RunningJob) -> None:
+        async with job.transaction():
+            begun.append(job.id)
+            await eventually(lambda: len(begun) >= app.pool.size)
+            await later.aenqueue()
+
+    await app.aenqueue_many([settle.job() for _ in range(app.pool.size)])
+    async with working(app):
+        await eyes.settled(completed=app.pool.size * 2)

@@ -143,11 +143,14 @@ def given_connection() -> tuple[str | None, str | None]:
 
 @contextmanager
 def open_client() -> Generator[Client, None, None]:
-    """Lend a client for the options of this command line."""
+    """Lend a client for the options of this command line.
+
+    It works through PgBouncer as well as without, so that nobody has to say which it is.
+    """
     from pgqueue.client import Client
 
     dsn, schema = given_connection()
-    client = Client(dsn, schema=schema, pool_size=1)
+    client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
     try:
         yield client
     finally:

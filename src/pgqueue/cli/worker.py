@@ -83,6 +83,9 @@ def worker(
     _announce(dsn, schema)
     app = load_app(target)
     _check_connection(app, dsn, schema)
+    if app.pool.pooled:
+        # The supervisor, which has connections of its own, does not see the app.
+        options.setdefault("listen", False)
     if processes == 1 and max_jobs_per_process is None:
         _run_here(app, options, loop_factory)
         return

@@ -14,8 +14,8 @@ _LOSS = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006"
 _ERRNOS = frozenset(
     {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOTCONN}
 )
-# A statement that failed for what it held: trying the same again would fail again.
-_DATA = ("22", "23", "21", "42", "54", "P0")
+# A statement that failed for what it held or came upon: trying the same again would fail again.
+_DATA = ("22", "23", "21", "42", "54", "P0", "XX")
 # A statement that waited too long: for a lock, or for its turn.
 _WAITED = frozenset({"55P03", "57014"})
 
@@ -40,6 +40,13 @@ def is_connection_loss(error: BaseException) -> bool:
     ) or getattr(error, "sqlstate", None) in _LOSS
 
 
+def _without_password(text: str, dsn: str) -> str:
+    """Return what libpq says of a dsn that it cannot take apart without what it quotes of it."""
+    account = dsn.partition("://")[2].rpartition("@")[0]
+    password = account.partition(":")[2]
+    return text.replace(password, "***") if password else text
+
+
 def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exception:
     """Return the error of ours that says the same; raise it ``from`` the original."""
     import asyncpg
@@ -49,7 +56,7 @@ def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exceptio
     if isinstance(error, PgQueueError):
         return error
     if connecting:
-        return Unreachable(f"cannot connect to {redact(dsn)}: {text}")
+        return Unreachable(f"cannot connect to {redact(dsn)}: {_without_password(text, dsn)}")
     if state in _MISSING:
         return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
     if isinstance(error, (asyncpg.DataError, ValueError, TypeError)) or (

@@ -21,7 +21,7 @@ from pgqueue.db.faults import as_ours, is_connection_loss
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["Link", "Patience", "Watch", "session_settings"]
+__all__ = ["KEEPALIVES", "Link", "Patience", "Watch", "session_settings"]
 
 log = logging.getLogger("pgqueue.db")
 
@@ -43,15 +43,17 @@ _PLANS = {
     "enable_mergejoin": "off",
     "enable_sort": "off",
 }
+_BEGIN = "begin isolation level read committed;"
 _LOCK_SECONDS = 1.0
 _READ_ONLY = "25006"
-_LIVENESS = {
+# With these the server lets go of a host that vanished, and of what its transactions hold.
+KEEPALIVES = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
-    "idle_in_transaction_session_timeout": "60000",
 }
+_LIVENESS = {**KEEPALIVES, "idle_in_transaction_session_timeout": "60000"}
 
 
 def session_settings(role: str, deadline: float) -> dict[str, str]:
@@ -136,7 +138,7 @@ class Link:
         self._channel_sql = channel_sql
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
-        self._prelude = "begin;" + "".join(
+        self._prelude = _BEGIN + "".join(
             f"set local {name} = '{value}';" for name, value in self._settings.items()
         )
 
@@ -164,9 +166,9 @@ class Link:
         """Run several statements in one transaction of ours."""
 
         async def inside(connection: Connection) -> list[Record]:
-            async with connection.transaction():
+            async with connection.transaction(isolation="read_committed"):
                 if self._pooled:
-                    await connection.execute(self._prelude.removeprefix("begin;"))
+                    await connection.execute(self._prelude.removeprefix(_BEGIN))
                 return await work(connection)
 
         return await self._guarded(inside, deadline)
@@ -303,13 +305,12 @@ class Link:
         if connection is None or connection.is_closed():
             self.abort()
             return
-        self.due = time.monotonic() + 2.0
-        handle = asyncio.get_running_loop().call_later(2.0, self.abort)
+        self._on_lost = None
+        # Not wait_for, nor a watchdog: asyncpg, once it closes, does not hear of anything else.
+        closing = asyncio.ensure_future(connection.close())
+        closing.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await connection.close()
-        except Exception as exc:
-            log.debug("closing %s: %s", self.role, exc)
+            await asyncio.wait([closing], timeout=2.0)
         finally:
-            handle.cancel()
-            self.due = _NEVER
+            closing.cancel()
             self.abort()

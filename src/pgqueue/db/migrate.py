@@ -89,9 +89,10 @@ def _record(migration: Migration, schema: str) -> str:
 async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, bool]]:
     """Return version -> (name, breaking) of what is applied; empty if the schema is missing."""
     table = f"{quote_identifier(schema)}.migration"
-    if await connection.fetchval("select pg_catalog.to_regclass($1::text)", table) is None:
-        return {}
-    rows = await connection.fetch(statement("schema_versions", schema))
+    async with connection.transaction():
+        if await connection.fetchval("select pg_catalog.to_regclass($1::text)", table) is None:
+            return {}
+        rows = await connection.fetch(statement("schema_versions", schema))
     return {row["version"]: (row["name"], row["breaking"]) for row in rows}
 
 

@@ -17,15 +17,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pgqueue.config import check_dsn, check_int, dsn_from_environment, redact
+from pgqueue.config import check_dsn, check_dsn_parts, check_int, dsn_from_environment, redact
 from pgqueue.db import migrate
 from pgqueue.db.faults import as_ours, is_connection_loss
+from pgqueue.db.link import KEEPALIVES
 from pgqueue.errors import PgQueueError, SyncInAsync, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "is_readable"]
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 8.0
@@ -56,7 +57,7 @@ class _Lane:
         connection = self.connection
         if connection is None or connection.is_closed():
             return False
-        if _readable(self.fd):
+        if is_readable(self.fd):
             self.loop.run_until_complete(asyncio.sleep(0))
             return not connection.is_closed()
         return True
@@ -135,7 +136,7 @@ class Pool:
                 from pgqueue.embedded import resolve
 
                 dsn = resolve(dsn)
-            self._dsn = dsn
+            self._dsn = check_dsn_parts(dsn)
         return self._dsn
 
     # -- blocking
@@ -150,7 +151,8 @@ class Pool:
     ) -> T:
         """Run ``work`` on a connection, blocking, for at most ``seconds`` (None: the deadline).
 
-        ``what`` names the call in errors.
+        ``work`` begins its own transactions: behind a pooler, a connection is ours only within
+        one. ``what`` names the call in errors.
         """
         _no_loop(what)
         if self._pid != os.getpid():
@@ -203,29 +205,36 @@ class Pool:
     # -- async
 
     @asynccontextmanager
-    async def connection(self) -> AsyncGenerator[Connection]:
-        """Lend a connection on the running loop."""
+    async def connection(
+        self, limit: asyncio.Semaphore | None = None
+    ) -> AsyncGenerator[Connection]:
+        """Lend a connection on the running loop.
+
+        ``limit``: how many may be lent in place of the loop's own limit. Who keeps a connection
+        while other code of his borrows needs one, or they wait for each other.
+        """
         loop = asyncio.get_running_loop()
         state = self._loops.get(loop)
         if state is None:
             self._drop_closed_loops()
             state = self._loops[loop] = _LoopState(self.size)
-        if state.free.locked():
+        free = state.free if limit is None else limit
+        if free.locked():
             try:
                 async with asyncio.timeout(self.deadline):
-                    await state.free.acquire()
+                    await free.acquire()
             except TimeoutError:
                 raise Unreachable(
                     f"all {self.size} connections of this event loop were in use for "
                     f"{self.deadline:g} s; raise pool_size"
                 ) from None
         else:
-            await state.free.acquire()
+            await free.acquire()
         connection: Connection | None = None
         try:
             while state.idle and connection is None:
                 connection = state.idle.pop()
-                if not connection.is_closed() and _readable(_fd(connection)):
+                if not connection.is_closed() and is_readable(_fd(connection)):
                     connection.terminate()  # the server hung up
                 if connection.is_closed():
                     connection = None
@@ -243,7 +252,7 @@ class Pool:
         finally:
             if connection is not None and not connection.is_closed():
                 state.idle.append(connection)
-            state.free.release()
+            free.release()
 
     async def arun(
         self,
@@ -252,7 +261,7 @@ class Pool:
         checked: bool = True,
         seconds: float | None = None,
     ) -> T:
-        """Run ``work`` on a connection of the running loop, for at most ``seconds``."""
+        """Run ``work`` on a connection of the running loop, as ``run`` does."""
         async with self.connection() as connection:
             return await self._work(connection, work, checked, seconds)
 
@@ -269,13 +278,8 @@ class Pool:
             self.deadline if seconds is None else seconds, connection.terminate
         )
         try:
-            if not self.pooled:
-                await self._check(connection, checked)
-                return await work(connection)
-            # Behind a pooler, a connection is ours only within a transaction.
-            async with connection.transaction():
-                await self._check(connection, checked)
-                return await work(connection)
+            await self._check(connection, checked)
+            return await work(connection)
         except Exception as exc:
             if is_connection_loss(exc) or not _from_answer(exc):
                 connection.terminate()
@@ -299,7 +303,10 @@ class Pool:
                 dsn,
                 timeout=min(_CONNECT_SECONDS, self.deadline),
                 statement_cache_size=0 if self.pooled else 100,
-                server_settings={"application_name": "pgqueue client"},
+                server_settings={
+                    "application_name": "pgqueue client",
+                    **({} if self.pooled else KEEPALIVES),
+                },
             )
         except Exception as exc:
             raise as_ours(exc, dsn, connecting=True) from exc
@@ -345,10 +352,11 @@ class Pool:
         """Close the idle connections of the running loop, and those of threads."""
         state = self._loops.pop(asyncio.get_running_loop(), None)
         for connection in state.idle if state else ():
-            timer = asyncio.get_running_loop().call_later(2.0, connection.terminate)
-            with contextlib.suppress(Exception):
-                await connection.close()
-            timer.cancel()
+            closing = asyncio.ensure_future(connection.close())
+            closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            await asyncio.wait([closing], timeout=2.0)
+            closing.cancel()
+            connection.terminate()
         if self._lanes:
             await asyncio.get_running_loop().run_in_executor(None, self.close)
 
@@ -363,7 +371,10 @@ def _from_answer(error: Exception) -> bool:
     return isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, PgQueueError))
 
 
-def _readable(fd: int) -> bool:
+def is_readable(fd: int) -> bool:
+    """True if an idle connection has something to say, which is that the server hung up."""
+    if fd < 0:
+        return True
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(0))
@@ -371,7 +382,8 @@ def _readable(fd: int) -> bool:
 
 def _socket(connection: Connection) -> socket.socket | None:
     transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
-    return transport.get_extra_info("socket")
+    own: Any = transport.get_extra_info("socket")
+    return own  # type: ignore[no-any-return]
 
 
 def _fd(connection: Connection) -> int:

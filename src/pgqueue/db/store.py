@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from pgqueue.db.link import Link
 
-__all__ = ["Store"]
+__all__ = ["READ_ALL_SECONDS", "Store"]
 
 ERRORS_KEPT = 20
+# The timeout in read_all_rows.sql.
+READ_ALL_SECONDS = 60.0
 
 
 class Store:
@@ -34,6 +36,15 @@ class Store:
 
     async def _rows(self, name: str, *args: Any) -> list[Record]:
         return await self.link.fetch(self.sql(name), *args)
+
+    async def _read_all(self, name: str, *args: Any) -> list[Record]:
+        """Run a statement that reads a table as a whole, however large that is."""
+
+        async def work(connection: Connection) -> list[Record]:
+            await connection.execute(self.sql("read_all_rows"))
+            return await connection.fetch(self.sql(name), *args)
+
+        return await self.link.transact(work, deadline=READ_ALL_SECONDS)
 
     # -- the claimer's
 
@@ -132,6 +143,10 @@ class Store:
         """Take a lost worker for rescue, within a transaction; empty if it is not lost any more."""
         return await connection.fetch(self.sql("lock_lost_worker"), worker, vanished)
 
+    async def is_registered(self, connection: Connection, worker: int) -> bool:
+        """True if this worker has a row, within a transaction."""
+        return bool(await connection.fetch(self.sql("find_worker"), worker))
+
     async def lock_children(
         self, connection: Connection, supervisor: int, pid: int
     ) -> list[Record]:
@@ -178,7 +193,7 @@ class Store:
 
     async def release_claim(self, worker: int, token: int) -> list[Record]:
         """Give back what a claim took whose answer was lost; return queue and position of each."""
-        return await self._rows("release_claim", worker, token)
+        return await self._read_all("release_claim", worker, token)
 
     async def find_passed(
         self, queues: Sequence[str], cursors: Sequence[int], tasks: Sequence[str], floor: int
@@ -188,7 +203,7 @@ class Store:
 
     async def orphans(self) -> list[int]:
         """Return unregistered workers that hold jobs."""
-        return [row[0] for row in await self._rows("find_orphans")]
+        return [row[0] for row in await self._read_all("find_orphans")]
 
     async def keep_history(self, retention: float) -> tuple[int, int]:
         """Make partitions to come, drop those past retention; return how many of each."""

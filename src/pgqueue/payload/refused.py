@@ -15,7 +15,7 @@ _LONGEST = 80
 _STEPS_SHOWN = 12
 
 
-class Refused(Exception):  # noqa: N818  (becomes a PayloadError, which names the task)
+class Refused(Exception):
     """Raised by a check; each container that it passes through puts its own step in front."""
 
     def __init__(self, why: str, *steps: str) -> None:

@@ -43,6 +43,7 @@ _AHEAD = 0.1
 _TAKE_BACK_AFTER = 1.0
 _AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 _REPORT_EVERY = 60.0
+_SINGLY_SECONDS = 10.0
 
 
 class _Lane:
@@ -100,6 +101,9 @@ class Claimer:
         self._rate = 0.0
         self._rate_at = time.monotonic()
         self._rate_finished = 0
+        self._looked_at = 0.0
+        self._looked_finished = 0
+        self._singly_until = 0.0
         self.claims = 0
         self.claimed = 0
 
@@ -167,6 +171,8 @@ class Claimer:
                     ours = isinstance(exc, PgQueueError)
                     log.warning("claiming waits for the database: %s", exc, exc_info=not ours)
                 await asyncio.sleep(patience.delay())
+                for lane in self._lanes.values():
+                    lane.hot = True  # what the failed turn was to look at is not to wait for a poll
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""
@@ -188,10 +194,11 @@ class Claimer:
         room = self._runner.free + self._ahead()
         if self._settings.max_jobs is not None:
             room = min(room, self._settings.max_jobs - self.claimed)
-        return room
+        return room if time.monotonic() >= self._singly_until else min(room, 1)
 
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
+        self._looked_at, self._looked_finished = time.monotonic(), self._runner.finished
         while not self._stopping:
             ahead = self._ahead()
             low = ahead // 2
@@ -225,12 +232,16 @@ class Claimer:
         return min(ahead, self._settings.max_prefetch) if ahead > 1 else 0
 
     def _take_back(self) -> None:
-        """Give back what has waited too long for a slot: the jobs turned out to be long ones."""
-        taken = self._runner.take_back(_TAKE_BACK_AFTER)
+        """Give back what no slot will come free for within a second or so: the jobs are long."""
+        now, finished = time.monotonic(), self._runner.finished
+        span = max(now - self._looked_at, _TAKE_BACK_AFTER)
+        pace = (finished - self._looked_finished) / span
+        self._looked_at, self._looked_finished = now, finished
+        taken = self._runner.take_back(int(pace * _TAKE_BACK_AFTER))
         for record, token in taken:
             self._completer.add(entry_of(record, token, RELEASED))
         if taken:
-            self._rate = 0.0
+            self._rate = pace
             log.debug("gave back %d jobs that no slot came free for", len(taken))
 
     async def _wait_reason(self) -> list[_Lane]:
@@ -383,6 +394,10 @@ class Claimer:
         except (OutcomeUnknown, asyncio.CancelledError):
             self._on_unknown(worker, token)
             raise
+        except Exception as exc:
+            if _is_of_a_row(exc):
+                self._single_out(worker, token, room, exc)
+            raise
         self.claims += 1
         if not records:
             return counts, quota
@@ -407,6 +422,17 @@ class Claimer:
             self._runner.add(records, token)
         return counts, quota
 
+    def _single_out(self, worker: int, token: int, room: int, why: Exception) -> None:
+        """One row of a claim cannot be read, and so none was: claim one by one for a while.
+
+        The others are given back. A single one stays claimed, out of the way.
+        """
+        self._singly_until = time.monotonic() + _SINGLY_SECONDS
+        if room > 1:
+            self._on_unknown(worker, token)
+        else:
+            log.error("a job cannot be read, and stays claimed: %s", why, exc_info=why)
+
     def _turned(self, names: list[str]) -> list[str]:
         """Return the names with another one first each time, so that none is always last."""
         if len(names) < 2:
@@ -427,3 +453,9 @@ class Claimer:
                     "(%d among those next in line); they stay there for one that does",
                     queue, task, jobs,
                 )  # fmt: skip
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """True if the driver could not make sense of what the server answered."""
+    origin = error.__cause__ if isinstance(error, PgQueueError) else error
+    return isinstance(origin, (ValueError, OverflowError)) and not hasattr(origin, "sqlstate")

@@ -3,7 +3,7 @@
 No timer: idle, an outcome is written at once; under load the batches grow by themselves. What
 cannot be written because the database is away is kept and written when it is back. A batch that is
 refused falls down a ladder: batch, single rows, printable text, a constant text; some rung holds.
-A row that cannot be written now, locked by somebody else or refused still, is set aside for a while.
+A row that cannot be written now, since it is locked or still refused, is set aside for a while.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.version import __version__
 from pgqueue.worker.cursor import Floor
-from pgqueue.worker.rescue import announce, rescue_worker
+from pgqueue.worker.rescue import SECOND_LOOK_AFTER, rescue_worker
 
 __all__ = ["Lifeline", "Reports"]
 
@@ -39,7 +39,7 @@ _BLOCKED_AFTER = 1.5
 _CONFIRM_AFTER = 0.75
 _DUTY_CHECK_EVERY = 60.0
 _HISTORY_EVERY = 3600.0
-_ORPHANS_EVERY = 300.0
+_ORPHANS_EVERY = 60.0
 _RECOVER_AFTER = (0.2, 1.0, 4.0, 10.0, 20.0)
 _FIND_SHARE = 20
 _MANY_WORKERS = 4
@@ -104,6 +104,7 @@ class Lifeline:
         self._stopping = False
         self._signs_off = True
         self._recovering = 0
+        self._rescuing: set[int] = set()
         self._living: asyncio.Task[Any] | None = None
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
@@ -387,9 +388,22 @@ class Lifeline:
     # -- lost workers, lost claims, passed jobs
 
     async def _rescue(self, worker: int, *, vanished: bool, orphaned: bool = False) -> None:
-        if vanished:
-            # It may be about to reconnect.
-            await asyncio.sleep(_CONFIRM_AFTER)
+        if worker in self._rescuing:
+            return
+        self._rescuing.add(worker)
+        try:
+            if vanished:
+                # It may be about to reconnect.
+                await asyncio.sleep(_CONFIRM_AFTER)
+            await self._rescue_once(worker, vanished=vanished, orphaned=orphaned)
+            if not orphaned:
+                # The server may have been at work on a claim that the worker sent last.
+                await asyncio.sleep(SECOND_LOOK_AFTER)
+                await self._rescue_once(worker, vanished=False, orphaned=True)
+        finally:
+            self._rescuing.discard(worker)
+
+    async def _rescue_once(self, worker: int, *, vanished: bool, orphaned: bool) -> None:
         assert self._duty_lock is not None
         try:
             async with self._duty_lock:
@@ -408,23 +422,41 @@ class Lifeline:
 
     async def _recover(self, worker: int, token: int) -> None:
         """Look several times: the server may still be at work on the claim when we first look."""
-        assert self._duty_lock is not None
         self._recovering += 1
+        patience = Patience(0.2, 5.0)
         for wait in _RECOVER_AFTER:
             await asyncio.sleep(wait)
-            try:
-                async with self._duty_lock:
-                    rows = await self._duty.release_claim(worker, token)
-                    lowest = await announce(
-                        self._duty, ((row["queue"], row["position"]) for row in rows)
-                    )
-            except PgQueueError as exc:
-                log.debug("a lost claim is looked for later: %s", exc)
-                continue
-            if lowest:
-                log.info("gave back %d jobs of a claim whose answer was lost", len(rows))
-                self._tell(lambda lowest=lowest: self._reports.on_ready_again(lowest))
+            # While the database is away no look counts: nobody else would give back these jobs.
+            while not await self._look_for_claim(worker, token):  # noqa: ASYNC110
+                await asyncio.sleep(patience.delay())
         self._recovering -= 1
+
+    async def _look_for_claim(self, worker: int, token: int) -> bool:
+        """Give back what this claim holds; False if the database could not be asked."""
+        assert self._duty_lock is not None
+        try:
+            async with self._duty_lock:
+                rows = await self._duty.release_claim(worker, token)
+        except Exception as exc:
+            ours = isinstance(exc, PgQueueError)
+            log.log(
+                logging.DEBUG if ours else logging.ERROR,
+                "a lost claim is looked for later: %s", exc, exc_info=not ours,
+            )  # fmt: skip
+            return False
+        if not rows:
+            return True
+        log.info("gave back %d jobs of a claim whose answer was lost", len(rows))
+        lowest: dict[str, int] = {}
+        for row in rows:
+            lowest[row["queue"]] = min(row["position"], lowest.get(row["queue"], row["position"]))
+        self._tell(lambda: self._reports.on_ready_again(lowest))
+        try:
+            async with self._duty_lock:
+                await self._duty.rewind(list(lowest), list(lowest.values()))
+        except PgQueueError as exc:
+            log.debug("nobody could be told of jobs given back: %s", exc)
+        return True
 
     async def _find_passed(self) -> None:
         """Look for ready jobs that the cursors passed, as often as it costs little."""

@@ -116,6 +116,6 @@ def _find(module: ModuleType, attribute: str) -> App:
     if isinstance(found, App):
         return found
     hint = f"; its apps are {', '.join(apps)}" if apps else ""
-    raise ConfigError(
-        f"{module.__name__}:{attribute} is not an App but a {type(found).__name__}{hint}"
-    )
+    kind = type(found).__name__
+    article = "an" if kind[0].lower() in "aeiou" else "a"
+    raise ConfigError(f"{module.__name__}:{attribute} is not an App but {article} {kind}{hint}")

@@ -8,17 +8,17 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-from pgqueue.db.store import Store
+from pgqueue.db.store import READ_ALL_SECONDS, Store
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["rescue_children", "rescue_worker"]
+__all__ = ["SECOND_LOOK_AFTER", "announce", "rescue_children", "rescue_worker"]
 
 log = logging.getLogger("pgqueue.rescue")
 
-_SECONDS = 60.0
-_SECOND_LOOK_AFTER = 0.5
+SECOND_LOOK_AFTER = 0.5
+"""Seconds after which the server has ended a claim that a dead worker sent last, as a rule."""
 
 
 async def rescue_worker(
@@ -26,11 +26,13 @@ async def rescue_worker(
 ) -> dict[str, int]:
     """Give back what this worker held, if it is still lost; return the lowest position by queue.
 
-    ``orphaned``: its row is gone already, so there is nothing to check and nothing to lock.
+    ``orphaned``: its row must be gone already, so there is nothing to lock.
     """
 
     async def take(connection: Connection) -> list[Record]:
         if orphaned:
+            if await store.is_registered(connection, worker):
+                return []
             return [{"id": worker, "host": "?", "pid": 0}]  # type: ignore[list-item]
         return await store.lock_lost(connection, worker, vanished=vanished)
 
@@ -56,7 +58,7 @@ async def rescue_children(
 
     lowest = await _rescue(store, take, crash_cap=crash_cap, why="its process ended")
     if found:
-        await asyncio.sleep(_SECOND_LOOK_AFTER)
+        await asyncio.sleep(SECOND_LOOK_AFTER)
     for worker in found:
         late = await rescue_worker(store, worker, crash_cap=crash_cap, orphaned=True)
         for queue, position in late.items():
@@ -71,6 +73,8 @@ async def _rescue(
     crash_cap: int,
     why: str,
 ) -> dict[str, int]:
+    labels: dict[int, str] = {}
+
     async def work(connection: Connection) -> list[Record]:
         rows: list[Record] = []
         for lost in await take(connection):
@@ -87,13 +91,15 @@ async def _rescue(
             if held or lost["pid"]:
                 log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
             rows += held
+            labels.update((row["id"], label) for row in held)
         return rows
 
-    rows = await store.link.transact(work, deadline=_SECONDS)
+    rows = await store.link.transact(work, deadline=READ_ALL_SECONDS)
     for row in rows:
         log.log(
             logging.ERROR if row["fate"] == "dead" else logging.WARNING,
-            "job %d (%s) of a lost worker: %s", row["id"], row["task"], row["fate"],
+            "job %d (%s) of lost worker %s (%s): %s",
+            row["id"], row["task"], labels[row["id"]], why, row["fate"],
             extra={"job_id": row["id"], "task": row["task"], "queue": row["queue"]},
         )  # fmt: skip
     return await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))

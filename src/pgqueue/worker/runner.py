@@ -18,7 +18,6 @@ import contextvars
 import functools
 import inspect
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -91,11 +90,9 @@ class Runner:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._low = 0
-        self._last_start = 0.0
         self._context = contextvars.copy_context()
         self.running = 0
         self.finished = 0
-        self.failed = 0
         self.retried = 0
         self.dead = 0
         self.released = 0
@@ -120,8 +117,6 @@ class Runner:
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Take claimed jobs, in the order in which they should run."""
-        if not self.buffered:
-            self._last_start = time.monotonic()
         for record in records:
             crashes: int = record["crash_count"]
             if crashes >= _SUSPECT_CRASHES:
@@ -131,12 +126,11 @@ class Runner:
         self._quiet.clear()
         self._wake_slot()
 
-    def take_back(self, waited: float) -> list[Claimed]:
-        """Return buffered jobs, if none could start for so many seconds: for others to have."""
-        if not self._buffer or time.monotonic() - self._last_start < waited:
-            return []
-        taken = list(self._buffer)
-        self._buffer.clear()
+    def take_back(self, keep: int) -> list[Claimed]:
+        """Return buffered jobs but the first ``keep``: for others to have."""
+        taken: list[Claimed] = []
+        while len(self._buffer) > keep:
+            taken.append(self._buffer.pop())
         self._settle_quiet()
         return taken
 
@@ -266,7 +260,6 @@ class Runner:
         if not self._buffer:
             return None
         claimed = self._buffer.popleft()
-        self._last_start = time.monotonic()
         if len(self._buffer) == self._low:
             self._on_room()
         return claimed
@@ -300,9 +293,14 @@ class Runner:
             if record["cancel_requested"]:
                 self._hand_on(slot, CANCELLED)
                 return
-            if suspect and not await self._expose(record["id"], token):
-                slot.why = "lost"
-                return
+            if suspect:
+                marked = await self._expose(record["id"], token)
+                if marked is None:
+                    self._hand_on(slot, RELEASED)
+                    return
+                if not marked:
+                    slot.why = "lost"
+                    return
             args, kwargs = task.payload.decode(record["args"])
             if task.job_parameters:
                 job = RunningJob(record, token, self._transactions, is_async=task.is_async)
@@ -321,6 +319,8 @@ class Runner:
                 slot.timer = None
             if slot.why == "abandoned":
                 return
+            if log.isEnabledFor(logging.DEBUG):
+                _report_success(record)
             if job is not None and job.is_completed:
                 self._completer.completed += 1
                 return
@@ -426,10 +426,8 @@ class Runner:
         assert record is not None
         match outcome:
             case RetryAt():
-                self.failed += 1
                 self.retried += 1
             case Dead():
-                self.failed += 1
                 self.dead += 1
             case _:
                 if outcome is RELEASED:
@@ -460,6 +458,17 @@ class Runner:
                 "attempt": record["attempt"], "error_type": failure.type,
             },
         )  # fmt: skip
+
+
+def _report_success(record: Record) -> None:
+    log.debug(
+        "job %d (%s) succeeded in attempt %d of %d",
+        record["id"], record["task"], record["attempt"], record["max_attempts"],
+        extra={
+            "job_id": record["id"], "task": record["task"], "queue": record["queue"],
+            "attempt": record["attempt"],
+        },
+    )  # fmt: skip
 
 
 def _verdict(record: Record, task: Task[..., Any], error: BaseException) -> tuple[Failure, Outcome]:

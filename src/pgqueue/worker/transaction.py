@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.db.faults import as_ours, is_connection_loss
-from pgqueue.db.pool import Pool
+from pgqueue.db.link import KEEPALIVES
+from pgqueue.db.pool import Pool, is_readable
 from pgqueue.db.statements import statement
 from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown, Unreachable
 from pgqueue.running import RunningJob
@@ -21,7 +24,7 @@ from pgqueue.running import RunningJob
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
     from asyncpg.transaction import Transaction
     from psycopg import Connection as SyncConnection
 
@@ -40,13 +43,15 @@ class JobTransactions:
         self._held = statement("hold_job", pool.schema)
         self._finished = statement("find_finished", pool.schema)
         self._idle: list[SyncConnection[Any]] = []
+        # A limit of its own, here as in threads: inside its block a handler may enqueue.
+        self._room = asyncio.Semaphore(pool.size)
         self._free = threading.BoundedSemaphore(pool.size)
 
     # -- on the loop
 
     async def abegin(self) -> tuple[Any, Connection]:
         """Borrow a connection and begin."""
-        lent = self._pool.connection()
+        lent = self._pool.connection(self._room)
         connection = await lent.__aenter__()
         transaction = connection.transaction()
         timer = asyncio.get_running_loop().call_later(self._deadline, connection.terminate)
@@ -92,7 +97,8 @@ class JobTransactions:
     ) -> None:
         if not connection.is_closed() and not connection.is_in_transaction():
             raise ConfigError(
-                f"the transaction of job {job.id} was ended inside its block; leave that to the block"
+                f"the transaction of job {job.id} was ended inside its block; "
+                "leaving the block does that"
             )
         try:
             rows = await connection.fetch(self._finish, [job.id], [job.token], "completed")
@@ -127,12 +133,8 @@ class JobTransactions:
             await asyncio.sleep(0.1 * 2**tried)
             try:
                 # The first waits for that commit to end either way, the second sees what it left.
-                held = await self._pool.arun(
-                    lambda c: c.fetch(self._held, job.id, job.token), checked=False
-                )
-                done = await self._pool.arun(
-                    lambda c: c.fetch(self._finished, [job.id], [job.token]), checked=False
-                )
+                held = await self._fetch(self._held, job.id, job.token)
+                done = await self._fetch(self._finished, [job.id], [job.token])
             except DatabaseError:
                 continue
             if done and not held:
@@ -143,6 +145,13 @@ class JobTransactions:
         raise OutcomeUnknown(
             f"the connection was lost in the commit of job {job.id}, and nobody can be asked"
         ) from failed
+
+    async def _fetch(self, sql: str, *args: Any) -> list[Record]:
+        async def work(connection: Connection) -> list[Record]:
+            async with connection.transaction():
+                return await connection.fetch(sql, *args)
+
+        return await self._pool.arun(work, checked=False)
 
     # -- in threads
 
@@ -162,13 +171,15 @@ class JobTransactions:
         try:
             while self._idle:
                 idle = self._idle.pop()
-                if not idle.closed and not idle.broken:
+                if not idle.closed and not idle.broken and not is_readable(idle.fileno()):
                     return idle, idle
+                idle.close()  # the server hung up, and the job is not to pay for it
             fresh = psycopg.connect(
                 self._pool.dsn,
                 connect_timeout=int(max(2, self._deadline)),
                 application_name="pgqueue task",
                 prepare_threshold=None,
+                **self._options(),
             )
         except psycopg.Error as exc:
             self._free.release()
@@ -178,11 +189,22 @@ class JobTransactions:
             raise
         return fresh, fresh
 
+    def _options(self) -> dict[str, Any]:
+        """Return what joins the options of the dsn; a pooler would refuse them."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        if self._pool.pooled:
+            return {}
+        given = conninfo_to_dict(self._pool.dsn).get("options") or os.environ.get("PGOPTIONS", "")
+        ours = (f"-c {name}={value}" for name, value in KEEPALIVES.items())
+        return {"options": " ".join((str(given), *ours)).strip()}
+
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
         """Complete the job and commit; or roll back, if there was an error."""
         import psycopg
 
         connection: SyncConnection[Any] = handle
+        timer = _hang_up_after(self._deadline, connection)
         try:
             if error is not None:
                 connection.rollback()
@@ -206,6 +228,7 @@ class JobTransactions:
             if error is None:
                 raise as_ours(exc, self._pool.dsn) from exc
         finally:
+            timer.cancel()
             if connection.closed:
                 with contextlib.suppress(Exception):
                     connection.close()
@@ -220,6 +243,21 @@ class JobTransactions:
         """Close the idle psycopg connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+def _hang_up_after(seconds: float, connection: SyncConnection[Any]) -> threading.Timer:
+    """Shut the connection's socket down unless cancelled: libpq itself would wait for ever."""
+
+    def hang_up() -> None:
+        with contextlib.suppress(Exception):
+            own = socket.socket(fileno=os.dup(connection.fileno()))
+            with own:
+                own.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _lost(job: RunningJob) -> LeaseLost:

@@ -22,7 +22,7 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
-from pgqueue.errors import ConfigError, PgQueueError
+from pgqueue.errors import ConfigError, PgQueueError, nearest
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.completer import Completer, Entry
@@ -160,6 +160,13 @@ class Worker:
         if build.cancelled():
             raise _StoppedEarly("the worker was stopped while it started")
         build.result()
+        known = {task.queue for task in tasks.values()}
+        for queue in queues:
+            if queue not in known:
+                log.warning(
+                    'queue "%s" is the default of no task of this app%s',
+                    queue, nearest(queue, known),
+                )  # fmt: skip
         log.info(
             'worker started: queues %s, concurrency %d, schema "%s"',
             ", ".join(queues), self.settings.concurrency, self.app.schema,
@@ -188,7 +195,8 @@ class Worker:
     async def _connect(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
         settings, app = self.settings, self.app
         loop = asyncio.get_running_loop()
-        if not settings.listen:
+        if not settings.listen and not app.pool.pooled:
+            await app.pool.aclose()  # those made before have statements prepared by name
             app.pool.pooled = True
         await app.pool.acheck()
         dsn = app.pool.dsn
@@ -465,8 +473,8 @@ class Worker:
         self._failure = error
         self._note_stop()
 
-    async def _expose(self, job_id: int, token: int) -> bool:
-        """Mark a job that crashed workers before; False if it is not ours any more."""
+    async def _expose(self, job_id: int, token: int) -> bool | None:
+        """Mark a job that crashed workers before; False if it is not ours now, None if unknown."""
         try:
             async with self._aside_lock:
                 before, self._exposed = self._exposed, (job_id, token)
@@ -475,12 +483,14 @@ class Worker:
             log.warning(
                 "job %d waits: it crashed workers before, and cannot be marked: %s", job_id, exc
             )
-            return False
+            return None
 
     # -- statistics
 
     def statistics(self) -> Statistics:
-        """Return what this worker has done so far."""
+        """Return what this worker has done since it started; ConfigError before that."""
+        if not hasattr(self, "_runner"):
+            raise ConfigError("this worker was not started yet")
         runner, completer = self._runner, self._completer
         return Statistics(
             claimed=self._claimer.claimed,
@@ -504,12 +514,14 @@ class Worker:
         while every:
             await asyncio.sleep(every)
             now = self.statistics()
-            if now != last:
-                change = {
-                    f.name: getattr(now, f.name) - getattr(last, f.name)
-                    for f in fields(Statistics)
-                    if f.name not in ("running", "unwritten")
-                }
+            change = {
+                f.name: getattr(now, f.name) - getattr(last, f.name)
+                for f in fields(Statistics)
+                if f.name not in ("running", "unwritten")
+            }
+            # An idle worker claims as well, in vain.
+            happened = any(n for name, n in change.items() if name != "claims")
+            if happened or now.running or now.unwritten:
                 log.info(
                     "in %.0f s: %d completed, %d retried, %d dead, %d cancelled; "
                     "%d running, %d to be written",

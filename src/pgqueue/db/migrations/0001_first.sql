@@ -35,12 +35,13 @@ create table :"schema".job (
     errors           jsonb,
     constraint job_priority check (priority between 0 and 9),
     constraint job_max_attempts check (max_attempts >= 1),
-    constraint job_timeout check (timeout_seconds > 0),
+    constraint job_timeout check (timeout_seconds > 0 and timeout_seconds < 'infinity'),
     constraint job_queue check (queue <> '' and octet_length(queue) <= 100),
     constraint job_task check (task <> '' and octet_length(task) <= 200),
     constraint job_unique_key check (unique_key <> '' and octet_length(unique_key) <= 500),
     constraint job_args check (jsonb_typeof(args) = 'object'),
     constraint job_metadata check (jsonb_typeof(metadata) = 'object'),
+    constraint job_errors check (jsonb_typeof(errors) = 'array'),
     constraint job_claim check ((worker_id is null) = (claim_token is null))
 ) with (
     fillfactor = 45,
@@ -148,7 +149,7 @@ create table :"schema".duty (
 );
 
 insert into :"schema".duty (name, due_at)
-values ('history', now()), ('orphans', now()), ('queues', now());
+values ('history', now()), ('orphans', now());
 
 create view :"schema".jobs as
 select id,
@@ -346,6 +347,9 @@ begin
                 pg_catalog.array_to_string(known, ', '))
             when coalesce((doc ->> 'delay')::float8, 0) not between 0 and 3155760000
                 then 'has a delay that is not between 0 seconds and 100 years'
+            when (doc ->> 'run_at')::timestamptz
+                 not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59+00'
+                then 'has a run_at that is not within the years 1 to 9999'
             when pg_catalog.jsonb_typeof(doc -> 'args') <> 'object' then 'has args that are not an object'
         end;
         if wrong is not null then

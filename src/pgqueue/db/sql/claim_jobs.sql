@@ -6,7 +6,7 @@
 with picked as (
     select ready.row_id
     from unnest($1::text[], $2::integer[]) with ordinality as want (queue, quota, n)
-         join :"schema".queue on queue.name = want.queue and queue.paused_at is null
+         left join :"schema".queue as lane on lane.name = want.queue and lane.paused_at is not null
          cross join lateral (
              select first.row_id
              from generate_series(0, 9) as p (priority)
@@ -22,7 +22,7 @@ with picked as (
                       limit want.quota
                       for update skip locked
                   ) as first
-             limit want.quota
+             limit case when lane.name is null then want.quota else 0 end
          ) as ready
     limit $5::integer
 )

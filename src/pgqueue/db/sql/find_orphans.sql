@@ -1,5 +1,6 @@
--- Workers that hold jobs and are not registered: somebody deleted their row.
--- needs: nothing: it reads job as a whole, every few minutes in the whole fleet
+-- Workers that hold jobs and are not registered: somebody deleted their row, or had a job locked when
+-- they were rescued.
+-- needs: nothing: it reads job as a whole, every minute in the whole fleet
 -- locks: nothing
 select distinct worker_id
 from :"schema".job

@@ -1,18 +1,27 @@
 -- Gives back what a lost worker held. A crash is counted against the jobs that were exposed when it
 -- happened or, if none was, against all; at the cap a job is buried. The others keep their attempt.
 -- $1 worker id, $2 cap of crash_count, $3 how many error entries a job keeps, $4 error entry.
--- Answers id, queue, task, position and fate of each: rescued, dead or cancelled.
--- needs: nothing: it reads job as a whole, once for each lost worker
--- locks: the rows of these jobs, in the order of id
-with held as materialized (
-    select id, ctid as row_id, exposed, crash_count, cancel_requested
+-- Answers id, queue, task, position and fate of each: rescued, dead or cancelled. Those that somebody
+-- has locked, as the transaction of a host that vanished before its commit, are for find_orphans.
+-- needs: nothing: it reads job as a whole, once for each lost worker; then the primary key. Not ctid:
+-- a row that was changed since this statement began has another, which its snapshot does not show
+-- locks: the rows of these jobs, in the order of id; skips what others hold
+with mine as materialized (
+    select id
     from :"schema".job
     where worker_id = $1::bigint
     order by id
-    for update
+),
+held as materialized (
+    select job.id, job.exposed, job.crash_count, job.cancel_requested
+    from mine
+         join :"schema".job on job.id = any (array[mine.id])
+    where job.worker_id = $1::bigint
+    order by job.id
+    for update of job skip locked
 ),
 verdict as materialized (
-    select row_id, cancel_requested, blamed,
+    select id, cancel_requested, blamed,
            not cancel_requested and blamed and crash_count + 1 >= $2::integer as fatal
     from held,
          lateral (select held.exposed or not exists (select from held where exposed) as blamed) as b
@@ -31,13 +40,13 @@ freed as (
                            || ($4::jsonb || jsonb_build_object(
                                'attempt', job.attempt, 'at', statement_timestamp())) end
     from verdict
-    where job.ctid = verdict.row_id and not fatal and not verdict.cancel_requested
+    where job.id = any (array[verdict.id]) and not fatal and not verdict.cancel_requested
     returning job.id, job.queue, job.task, job.position
 ),
 buried as (
     delete from :"schema".job
     using verdict
-    where job.ctid = verdict.row_id and fatal
+    where job.id = any (array[verdict.id]) and fatal
     returning job.*
 ),
 graves as (
@@ -58,7 +67,7 @@ graves as (
 stopped as (
     delete from :"schema".job
     using verdict
-    where job.ctid = verdict.row_id and verdict.cancel_requested
+    where job.id = any (array[verdict.id]) and verdict.cancel_requested
     returning job.*
 ),
 cancelled as (

@@ -1,5 +1,7 @@
 -- Makes what the demo works on; the tables of the queue come from its migrations.
 -- result has no unique constraint: a result that is written twice must show, not fail.
+-- needs: nothing
+-- locks: nothing
 create schema pgqueue_demo;
 comment on schema pgqueue_demo is 'made by pgqueue demo, dropped by the next one';
 create schema pgqueue_demo_queue;
