@@ -15,10 +15,19 @@ from tests.worker.support import Eyes, nth, working
 ROUTES = ["direct", "pgbouncer"]
 
 MODES = pytest.mark.parametrize("listen", [True, False], ids=["listen", "poll"])
+
+
+@pytest.fixture
+def mode(route: str, listen: bool) -> None:
+    if listen and route == "pgbouncer":
+        pytest.skip("there is no listening through a pooler")
+
+
 SOON = 2.5  # seconds: a heartbeat of 2, and time to write
 
 
 @MODES
+@pytest.mark.usefixtures("mode")
 async def test_past_bug_105_a_running_job_is_stopped_in_time(
     app: App, eyes: Eyes, listen: bool
 ) -> None:
@@ -47,6 +56,7 @@ async def test_past_bug_105_a_running_job_is_stopped_in_time(
 
 
 @MODES
+@pytest.mark.usefixtures("mode")
 async def test_past_bug_105_without_being_told(app: App, eyes: Eyes, listen: bool) -> None:
     started: list[int] = []
 

@@ -286,3 +286,46 @@ async def test_enqueues_inside_more_transactions_than_connections(app: App, eyes
     await app.aenqueue_many([settle.job() for _ in range(app.pool.size)])
     async with working(app):
         await eyes.settled(completed=app.pool.size * 2)
+
+
+@pytest.mark.parametrize("flavour", ["async", "thread"])
+async def test_what_a_job_sets_for_its_session_ends_with_it(
+    app: App, eyes: Eyes, route: str, flavour: str
+) -> None:
+    if route == "pgbouncer":
+        pytest.skip("behind a pooler sessions are shared: nobody can reset them")
+    seen: list[Any] = []
+
+    @app.task
+    async def tenant(name: str, *, job: RunningJob) -> None:
+        async with job.transaction() as tx:
+            seen.append(await tx.fetchval("select current_setting('app.tenant', true)"))
+            await tx.execute(f"set app.tenant = '{name}'; create temp table mine (x int)")
+
+    @app.task
+    def tenant_in_a_thread(name: str, *, job: RunningJob) -> None:
+        with job.transaction() as tx:
+            row = tx.execute("select current_setting('app.tenant', true)").fetchone()
+            seen.append(None if row is None else row[0])
+            tx.execute(f"set app.tenant = '{name}'".encode())
+            tx.execute("create temp table mine (x int)")
+
+    task = tenant if flavour == "async" else tenant_in_a_thread
+    async with working(app, concurrency=1):
+        for number, name in enumerate(("one", "two"), 1):
+            await task.aenqueue(name)
+            await eyes.settled(completed=number)
+    assert [value or None for value in seen] == [None, None]
+
+
+async def test_committing_inside_the_block_of_a_thread_is_an_error(app: App, eyes: Eyes) -> None:
+    @app.task(max_attempts=1)
+    def early(*, job: RunningJob) -> None:
+        with job.transaction() as tx:
+            tx.commit()
+
+    async with working(app):
+        job = await early.aenqueue()
+        await eyes.settled(dead=1)
+    (error,) = await eyes.errors(job.id)
+    assert "ended inside its block" in error["message"]

@@ -205,7 +205,6 @@ class Store:
         """Return unregistered workers that hold jobs."""
         return [row[0] for row in await self._read_all("find_orphans")]
 
-    async def keep_history(self, retention: float) -> tuple[int, int]:
-        """Make partitions to come, drop those past retention; return how many of each."""
-        row = (await self._rows("keep_history", retention))[0]
-        return row["made"], row["dropped"]
+    async def drop_history(self, retention: float) -> int:
+        """Drop the partitions past retention; return how many."""
+        return (await self._rows("drop_history", retention))[0][0]  # type: ignore[no-any-return]

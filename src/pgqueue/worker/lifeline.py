@@ -39,6 +39,7 @@ _BLOCKED_AFTER = 1.5
 _CONFIRM_AFTER = 0.75
 _DUTY_CHECK_EVERY = 60.0
 _HISTORY_EVERY = 3600.0
+_RETENTION_EVERY = 600.0
 _ORPHANS_EVERY = 60.0
 _RECOVER_AFTER = (0.2, 1.0, 4.0, 10.0, 20.0)
 _FIND_SHARE = 20
@@ -500,8 +501,10 @@ class Lifeline:
             try:
                 async with self._duty_lock:
                     if await self._duty.take_duty("history", _HISTORY_EVERY):
-                        made, dropped = await self._duty.keep_history(self._settings.retention)
-                        log.debug("history: %d partitions made, %d dropped", made, dropped)
+                        await self._duty.ensure_history()
+                    if await self._duty.take_duty("retention", _RETENTION_EVERY):
+                        dropped = await self._duty.drop_history(self._settings.retention)
+                        log.debug("%d partitions of history dropped", dropped)
                     lost = (
                         await self._duty.orphans()
                         if await self._duty.take_duty("orphans", _ORPHANS_EVERY)

@@ -42,6 +42,8 @@ class JobTransactions:
         self._finish = statement("finish_jobs", pool.schema)
         self._held = statement("hold_job", pool.schema)
         self._finished = statement("find_finished", pool.schema)
+        self._open = statement("open_transaction", pool.schema)
+        self._reset = statement("reset_session", pool.schema)
         self._idle: list[SyncConnection[Any]] = []
         # A limit of its own, here as in threads: inside its block a handler may enqueue.
         self._room = asyncio.Semaphore(pool.size)
@@ -78,6 +80,7 @@ class JobTransactions:
                 return
             await self._complete(connection, transaction, job)
         finally:
+            await self._clean(connection)
             timer.cancel()
             await lent.__aexit__(None, None, None)
 
@@ -88,6 +91,17 @@ class JobTransactions:
             await asyncio.shield(transaction.rollback())
         except BaseException as exc:
             # A connection that cannot roll back does so by ending.
+            connection.terminate()
+            if not isinstance(exc, Exception):
+                raise
+
+    async def _clean(self, connection: Connection) -> None:
+        """Let the next job find nothing of this one's in the session."""
+        if self._pool.pooled or connection.is_closed():
+            return
+        try:
+            await connection.execute(self._reset)
+        except BaseException as exc:
             connection.terminate()
             if not isinstance(exc, Exception):
                 raise
@@ -172,6 +186,7 @@ class JobTransactions:
             while self._idle:
                 idle = self._idle.pop()
                 if not idle.closed and not idle.broken and not is_readable(idle.fileno()):
+                    idle.execute(self._open.encode())
                     return idle, idle
                 idle.close()  # the server hung up, and the job is not to pay for it
             fresh = psycopg.connect(
@@ -181,6 +196,7 @@ class JobTransactions:
                 prepare_threshold=None,
                 **self._options(),
             )
+            fresh.execute(self._open.encode())
         except psycopg.Error as exc:
             self._free.release()
             raise as_ours(exc, self._pool.dsn, connecting=True) from exc
@@ -209,6 +225,11 @@ class JobTransactions:
             if error is not None:
                 connection.rollback()
                 return
+            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                raise ConfigError(
+                    f"the transaction of job {job.id} was ended inside its block; "
+                    "leaving the block does that"
+                )
             with psycopg.RawCursor(connection) as cursor:
                 cursor.execute(
                     self._finish.encode(), ([job.id], [job.token], "completed"), prepare=False
@@ -228,6 +249,7 @@ class JobTransactions:
             if error is None:
                 raise as_ours(exc, self._pool.dsn) from exc
         finally:
+            self._clean_blocking(connection)
             timer.cancel()
             if connection.closed:
                 with contextlib.suppress(Exception):
@@ -235,6 +257,17 @@ class JobTransactions:
             else:
                 self._idle.append(connection)
             self._free.release()
+
+    def _clean_blocking(self, connection: SyncConnection[Any]) -> None:
+        if self._pool.pooled or connection.closed:
+            return
+        try:
+            connection.rollback()
+            connection.autocommit = True
+            connection.execute(self._reset.encode())
+            connection.autocommit = False
+        except Exception:
+            connection.close()
 
     def _ask_blocking(self, job: RunningJob, failed: BaseException) -> None:
         asyncio.run(self._ask(job, failed))

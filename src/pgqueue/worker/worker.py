@@ -322,6 +322,20 @@ class Worker:
             self._retirement = None
         self._summary.cancel()
         self._lifeline.mark_stopping()
+        unwritten = 1  # until we know better: then the worker stays on the list, to be rescued
+        try:
+            unwritten = await self._wind_down(began)
+        finally:
+            await self._runner.stop()
+            await self._lifeline.stop(sign_off=not unwritten)
+            self._transactions.close()
+            await asyncio.gather(self._claim_link.close(), self._finish_link.close())
+            await self.app.pool.aclose()
+        log.info("worker stopped after %.1f s%s", time.monotonic() - began,
+                 f", {unwritten} outcomes unwritten" if unwritten else "")  # fmt: skip
+
+    async def _wind_down(self, began: float) -> int:
+        """End what runs and write what it came to; return how many outcomes were not written."""
         await self._claimer.stop()
         await self._promoter.stop()
         back = self._runner.empty_buffer()
@@ -338,13 +352,7 @@ class Worker:
         unwritten = await self._completer.stop(max(5.0, self.settings.grace - spent))
         if self._announcements:
             await asyncio.wait(self._announcements, timeout=2.0)
-        await self._runner.stop()
-        await self._lifeline.stop(sign_off=not unwritten)
-        self._transactions.close()
-        await asyncio.gather(self._claim_link.close(), self._finish_link.close())
-        await self.app.pool.aclose()
-        log.info("worker stopped after %.1f s%s", time.monotonic() - began,
-                 f", {unwritten} outcomes unwritten" if unwritten else "")  # fmt: skip
+        return unwritten
 
     async def _finish_in_grace(self) -> bool:
         quiet = asyncio.ensure_future(self._runner.wait_quiet(self.settings.grace))

@@ -149,7 +149,7 @@ create table :"schema".duty (
 );
 
 insert into :"schema".duty (name, due_at)
-values ('history', now()), ('orphans', now());
+values ('history', now()), ('retention', now()), ('orphans', now());
 
 create view :"schema".jobs as
 select id,
@@ -351,6 +351,24 @@ begin
                  not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59+00'
                 then 'has a run_at that is not within the years 1 to 9999'
             when pg_catalog.jsonb_typeof(doc -> 'args') <> 'object' then 'has args that are not an object'
+            when pg_catalog.jsonb_typeof(doc -> 'metadata') not in ('object', 'null')
+                then 'has metadata that are not an object'
+            when pg_catalog.jsonb_typeof(doc -> 'tags') not in ('array', 'null')
+                 or doc @? '$.tags ? (@.type() == "array")[*] ? (@.type() != "string")'
+                then 'has tags that are not an array of strings'
+            when coalesce((doc ->> 'priority')::numeric, 5) not between 0 and 9
+                then 'has a priority that is not from 0 to 9'
+            when coalesce((doc ->> 'max_attempts')::numeric, 1) < 1
+                then 'has max_attempts below 1'
+            when coalesce((doc ->> 'timeout')::float8, 1) <= 0
+                then 'has a timeout that is not above 0 seconds'
+            when coalesce(doc ->> 'queue', 'q') = '' or octet_length(doc ->> 'queue') > 100
+                 or doc ->> 'queue' ~ '[\x01-\x1f\x7f]'
+                then 'has a queue name that is empty, over 100 bytes, or has a control character in it'
+            when octet_length(doc ->> 'task') > 200 or doc ->> 'task' ~ '[\x01-\x1f\x7f]'
+                then 'has a task name that is over 200 bytes, or has a control character in it'
+            when doc ->> 'unique_key' = '' or octet_length(doc ->> 'unique_key') > 500
+                then 'has a unique_key that is empty or over 500 bytes'
         end;
         if wrong is not null then
             raise exception 'pgqueue: job [%] %', n, wrong using errcode = 'invalid_parameter_value';
