@@ -1,5 +1,6 @@
 # make demo    try it: a virtual environment, an embedded PostgreSQL, a live demonstration
 # make test    every test; TESTS=tests/unit for some of them, ARGS="-x -k name" for pytest
+# make bench   measure pgqueue and its peers; the tables are in docs/benchmarks; half an hour
 # make check   all that CI checks besides the tests: lint types imports
 # make lock    resolve requirements/*.lock anew from pyproject.toml
 
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: demo test check lint types imports format lock clean
+.PHONY: demo test bench check lint types imports format lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -22,6 +23,11 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+
+# A virtual environment of its own: what is measured is what `pip install` gives.
+bench: .venvs/bench/pgqueue/.bench
+	@.venvs/bench/pgqueue/bin/python -m benchmarks.install
+	@.venvs/bench/pgqueue/bin/python -m benchmarks all --report docs/benchmarks $(ARGS)
 
 check: lint types imports
 
@@ -42,6 +48,8 @@ format: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(UV_COMPILE) --extra embedded --extra uvloop --group build -o requirements/demo.lock
 	$(UV_COMPILE) --all-extras --group dev -o requirements/dev.lock
+	$(UV_COMPILE) --extra embedded --extra uvloop --extra psycopg --group build \
+		benchmarks/requirements.in -o requirements/bench.lock
 
 clean:
 	rm -rf $(VENV) .venvs .pytest_cache .ruff_cache .hypothesis .import_linter_cache
@@ -59,6 +67,16 @@ $(VENV)/.dev: $(VENV)/.made requirements/dev.lock pyproject.toml
 	@$(PIP) --require-hashes -r requirements/dev.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.demo
+
+.venvs/bench/pgqueue/.bench: requirements/bench.lock pyproject.toml
+	@echo "installing pgqueue and what the benchmarks need into .venvs/bench/pgqueue"
+	@$(PYTHON) -m venv .venvs/bench/pgqueue
+	@echo '*' > .venvs/.gitignore
+	@.venvs/bench/pgqueue/bin/python -m pip --disable-pip-version-check install -qq \
+		--require-hashes -r requirements/bench.lock
+	@.venvs/bench/pgqueue/bin/python -m pip --disable-pip-version-check install -qq \
+		--no-deps --no-build-isolation -e .
+	@touch $@
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \

@@ -1,0 +1,109 @@
+"""pgqueue: `pgqueue worker use_pgqueue:app` at its defaults, typed tasks of one argument."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import common
+from common import Enqueue, marks
+
+import pgqueue
+
+QUEUES = int(os.environ.get("BENCH_QUEUES", "1"))
+PRIORITIES = int(os.environ.get("BENCH_PRIORITIES", "1"))
+DELAY = float(os.environ.get("BENCH_DELAY", "0"))
+
+app = pgqueue.App(common.DSN or None)
+
+
+@app.task
+async def noop(n: int) -> None:
+    marks.hit(n)
+
+
+@app.task
+async def sleep(n: int) -> None:
+    await common.sleep(n)
+
+
+@app.task
+async def stamp(n: int) -> None:
+    marks.stamp(n)
+
+
+@app.task
+async def brief(n: int) -> None:
+    await common.brief(n)
+
+
+@app.task
+def blocking(n: int) -> None:
+    marks.hit(n)
+
+
+TASKS = {task.name: task for task in (noop, sleep, stamp, brief, blocking)}
+
+
+class PgQueue:
+    async def open(self) -> None:
+        if sys.argv[1] != "install":
+            await app.aenqueue_many([])  # connects
+
+    async def close(self) -> None:
+        await app.aclose()
+
+    async def install(self) -> None:
+        await app.amigrate()
+
+    async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
+        task = TASKS[kind]
+        if QUEUES == PRIORITIES == 1 and not DELAY:
+            await app.aenqueue_many([task.job(n) for n in numbers])
+            return
+        kinds = [
+            task.using(
+                queue=f"queue-{i % QUEUES}" if QUEUES > 1 else None,
+                priority=i % PRIORITIES if PRIORITIES > 1 else None,
+                delay=DELAY or None,
+            )
+            for i in range(QUEUES * PRIORITIES)
+        ]
+        await app.aenqueue_many([kinds[n % len(kinds)].job(n) for n in numbers])
+
+    async def one(self, kind: str, n: int) -> object:
+        return await TASKS[kind].aenqueue(n)
+
+    async def client(self, variant: str) -> Enqueue:
+        if variant == "pool":
+            return self.one
+        if variant == "sync":
+            return self._sync_client()
+        import asyncpg
+
+        connection = await asyncpg.connect(common.DSN)
+        bound = {name: task.using(connection=connection) for name, task in TASKS.items()}
+
+        async def enqueue(kind: str, n: int) -> object:
+            return await bound[kind].aenqueue(n)
+
+        return enqueue
+
+    def _sync_client(self) -> Enqueue:
+        import psycopg
+
+        connection = psycopg.connect(common.DSN, autocommit=True)
+        bound = {name: task.using(connection=connection) for name, task in TASKS.items()}
+
+        async def enqueue(kind: str, n: int) -> object:
+            return bound[kind].enqueue(n)
+
+        return enqueue
+
+    def work(self) -> None:
+        raise SystemExit("the worker is `pgqueue worker use_pgqueue:app`")
+
+
+if __name__ == "__main__":
+    common.main(PgQueue())

@@ -1,0 +1,71 @@
+"""PgQueuer over asyncpg: a connection of its own for the worker, a pool for the producers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+
+import asyncpg
+import common
+from common import ASYNC_HANDLERS, CONCURRENCY, Enqueue
+from pgqueuer import PgQueuer
+from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
+from pgqueuer.models import Job
+from pgqueuer.queries import Queries
+
+BATCH = 500
+
+
+class Peer:
+    async def open(self) -> None:
+        self.pool = await asyncpg.create_pool(common.DSN, min_size=1, max_size=5)
+        self.queries = Queries(AsyncpgPoolDriver(self.pool))
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    async def install(self) -> None:
+        await self.queries.install()
+        await self.queries.optimize_autovacuum()
+
+    async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
+        payloads: list[bytes | None] = [str(n).encode() for n in numbers]
+        await self.queries.enqueue([kind] * len(payloads), payloads, [0] * len(payloads))
+
+    async def one(self, kind: str, n: int) -> object:
+        return await self.queries.enqueue(kind, str(n).encode())
+
+    async def client(self, variant: str) -> Enqueue:
+        del variant
+        queries = Queries(AsyncpgDriver(await asyncpg.connect(common.DSN)))
+
+        async def enqueue(kind: str, n: int) -> object:
+            return await queries.enqueue(kind, str(n).encode())
+
+        return enqueue
+
+    def work(self) -> None:
+        common.run(self._work())
+
+    async def _work(self) -> None:
+        connection = await asyncpg.connect(common.DSN)
+        queuer = PgQueuer.from_asyncpg_connection(connection)
+        for kind in ASYNC_HANDLERS:
+            queuer.entrypoint(kind)(_entry(ASYNC_HANDLERS[kind]))
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, queuer.shutdown.set)
+        batch = min(BATCH, CONCURRENCY // 2) if CONCURRENCY else BATCH
+        await queuer.run(batch_size=batch, max_concurrent_tasks=CONCURRENCY or None)
+
+
+def _entry(handler: Callable[[int], object]) -> Callable[[Job], object]:
+    async def run(job: Job) -> None:
+        assert job.payload is not None
+        await handler(int(job.payload))  # type: ignore[misc]
+
+    return run
+
+
+if __name__ == "__main__":
+    common.main(Peer())

@@ -1,0 +1,94 @@
+"""docs/benchmarks: the tables as markdown, the plots, the raw figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import workloads
+from benchmarks.plots import draw
+from benchmarks.rows import Row
+from benchmarks.table import markdown
+
+__all__ = ["write_report"]
+
+_OPENING = """\
+# Benchmarks
+
+Made by `make bench`; do not edit. One machine, one day: only ratios within one run mean anything
+on another. All systems ran on one PostgreSQL, in turn (A B A B), each in a database of its own made
+for the run; a value is the median of the rounds. A run in which a job was lost or ran twice has no
+figure.
+
+**What is not alike.** Some delete a job when it is done and some keep it; some hold a lease, some
+wait for a timeout; for some the latency is a poll. Each system's row at the end says which. Bulk
+and single enqueue are measured in each system's own language, its client's own work included. The
+workers and the server share the same cores.
+"""
+
+
+def write_report(
+    directory: Path, facts: dict[str, Any], rows: Sequence[Row], *, complete: bool
+) -> None:
+    """Write README.md, results.json and the plots; ``complete`` if all workloads were run."""
+    directory.mkdir(parents=True, exist_ok=True)
+    raw = {"machine": facts, "rows": [row.as_json() for row in rows]}
+    (directory / "results.json").write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
+    plots = draw(directory, rows)
+    parts = [_OPENING, _machine(facts), _targets(rows)]
+    for name in workloads.NAMES:
+        mine = [row for row in rows if row.workload == name]
+        if mine:
+            doc = (
+                __import__(f"benchmarks.workloads.{name}", fromlist=["run"]).__doc__ or ""
+            ).strip()
+            pictures = "".join(f"\n![{name}]({plot})\n" for plot in plots.get(name, ()))
+            parts.append(f"## {name}\n\n{doc}\n{pictures}\n{markdown(mine)}\n")
+        elif complete:
+            parts.append(f"## {name}\n\nnot run\n")
+    parts.append(_systems(facts))
+    (directory / "README.md").write_text("\n".join(parts))
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    settings = ", ".join(f"`{name} = {value}`" for name, value in facts["settings"].items())
+    return f"""\
+| | |
+|---|---|
+| date | {facts["date"]} |
+| machine | {facts["cpu"]}, {facts["memory_gb"]} GB, {facts["system"]} |
+| a synced 8 kB write | {facts["fdatasync_ms"]} ms |
+| load average at the end | {facts["load"]:.2f} |
+| pgqueue at | {facts["revision"]}, Python {facts["python"]} |
+| PostgreSQL | {facts["postgresql"]}: {settings} |
+"""
+
+
+def _targets(rows: Sequence[Row]) -> str:
+    aimed = [row for row in rows if row.target]
+    met = sum(row.ok is True for row in aimed)
+    return f"## Targets\n\n{met} of {len(aimed)} met.\n\n{_with_workload(aimed)}\n"
+
+
+def _with_workload(rows: Sequence[Row]) -> str:
+    lines = markdown(rows).splitlines()
+    lines[0] = "| workload " + lines[0]
+    lines[1] = "|---" + lines[1]
+    body = [f"| {row.workload} {line}" for row, line in zip(rows, lines[2:], strict=True)]
+    return "\n".join([*lines[:2], *body])
+
+
+def _systems(facts: dict[str, Any]) -> str:
+    lines = [
+        "## Systems",
+        "",
+        "| system | version | settings | what to know |",
+        "|---|---|---|---|",
+    ]
+    for name, about in facts["systems"].items():
+        lines.append(f"| {name} | {about['version']} | {about['settings']} | {about['about']} |")
+    for name, why in facts["not_installed"].items():
+        lines.append(f"| {name} | not installed | | {why} |")
+    return "\n".join(lines) + "\n"

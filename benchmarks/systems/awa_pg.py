@@ -1,0 +1,20 @@
+"""Awa from its wheel, whose engine is in Rust."""
+
+from __future__ import annotations
+
+from benchmarks.systems.base import PythonSystem
+
+__all__ = ["SYSTEM"]
+
+SYSTEM = PythonSystem(
+    name="awa-pg",
+    package="awa-pg",
+    about="the engine is in Rust, the handlers are in Python; keeps finished jobs for a while; "
+    "heartbeats",
+    settings="500 workers on one queue, asyncio, queue storage (its default); enqueue_many_copy in "
+    "batches of 10,000",
+    pace=8_000,
+    unfinished="select count(*) from awa.jobs where state in "
+    "('available', 'running', 'scheduled', 'retryable')",
+    requires=("awa-pg==0.6.*",),
+)

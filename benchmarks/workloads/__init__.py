@@ -1,0 +1,29 @@
+"""What is measured: one module a workload, each with ``run(bench) -> rows``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from benchmarks.bench import Bench
+from benchmarks.rows import Row
+
+__all__ = ["NAMES", "SYSTEMS", "get"]
+
+NAMES = ("drain", "bulk", "single", "contention", "latency", "flat", "many", "io", "idle")
+
+# Whom `make bench` compares with whom: all there are where a run is short, else the best.
+_BEST = ("pgqueue", "graphile-worker", "pgqueuer")
+_FAST = ("pgqueue", "graphile-worker", "pg-boss", "pgqueuer", "oban-py", "chancy")
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "contention": ("pgqueue", "baseline", "graphile-worker"),
+    "latency": ("pgqueue", "graphile-worker"),
+    "flat": _BEST,
+    "many": ("pgqueue",),
+    "io": _FAST,
+    "idle": ("pgqueue", "graphile-worker"),
+}
+
+
+def get(name: str) -> Callable[[Bench], list[Row]]:
+    return import_module(f"benchmarks.workloads.{name}").run
