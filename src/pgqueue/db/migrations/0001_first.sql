@@ -354,7 +354,8 @@ begin
             when pg_catalog.jsonb_typeof(doc -> 'metadata') not in ('object', 'null')
                 then 'has metadata that are not an object'
             when pg_catalog.jsonb_typeof(doc -> 'tags') not in ('array', 'null')
-                 or doc @? '$.tags ? (@.type() == "array")[*] ? (@.type() != "string")'
+                 or (pg_catalog.jsonb_typeof(doc -> 'tags') = 'array'
+                     and doc @? '$.tags[*] ? (@.type() != "string")')
                 then 'has tags that are not an array of strings'
             when coalesce((doc ->> 'priority')::numeric, 5) not between 0 and 9
                 then 'has a priority that is not from 0 to 9'
