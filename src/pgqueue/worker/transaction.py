@@ -43,7 +43,8 @@ class JobTransactions:
         self._held = statement("hold_job", pool.schema)
         self._finished = statement("find_finished", pool.schema)
         self._open = statement("open_transaction", pool.schema)
-        self._reset = statement("reset_session", pool.schema)
+        self._reset = ";".join(statement(s, pool.schema) for s in ("reset_role", "discard_temp"))
+        self._discard = statement("discard_session", pool.schema)
         self._idle: list[SyncConnection[Any]] = []
         # A limit of its own, here as in threads: inside its block a handler may enqueue.
         self._room = asyncio.Semaphore(pool.size)
@@ -100,7 +101,8 @@ class JobTransactions:
         if self._pool.pooled or connection.is_closed():
             return
         try:
-            await connection.execute(self._reset)
+            # The driver's own reset, and what it leaves: in one round trip.
+            await connection.execute(f"{connection.get_reset_query()}\n{self._reset}")
         except BaseException as exc:
             connection.terminate()
             if not isinstance(exc, Exception):
@@ -264,7 +266,7 @@ class JobTransactions:
         try:
             connection.rollback()
             connection.autocommit = True
-            connection.execute(self._reset.encode())
+            connection.execute(self._discard.encode())
             connection.autocommit = False
         except Exception:
             connection.close()
