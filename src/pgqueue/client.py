@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
+from pgqueue import calls, failpoints
+from pgqueue.calls import answers, new, plain
 from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_PRIORITY,
@@ -14,27 +18,30 @@ from pgqueue.config import (
     check_task_name,
     schema_from_environment,
 )
-from pgqueue.db.pool import Pool
-from pgqueue.db.statements import check_schema_name, statement
+from pgqueue.db.pool import Ended, Pool
+from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError, PayloadError
-from pgqueue.job import Enqueued, JobState, NewJob, Options, check_options, envelope
+from pgqueue.job import Enqueued, NewJob, Options, check_options
 from pgqueue.operations import Operations
 from pgqueue.payload import encode_untyped
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["Client"]
 
 T = TypeVar("T")
-_CHUNK = 5_000
-_STATES = {state.value: state for state in JobState}
 _DEFAULTS: Mapping[str, Any] = {
     "queue": DEFAULT_QUEUE,
     "priority": DEFAULT_PRIORITY,
     "max_attempts": DEFAULT_MAX_ATTEMPTS,
 }
+
+
+class _Bounds(TypedDict):
+    seconds: float
+    size: int
 
 
 class Client(Operations):
@@ -61,7 +68,8 @@ class Client(Operations):
         if not isinstance(pgbouncer, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"pgbouncer must be True or False, got {pgbouncer!r}")
         self.pool = Pool(dsn, schema=self.schema, size=pool_size, pooled=pgbouncer)
-        self._enqueue_sql = statement("enqueue_jobs", self.schema)
+        self._calls = calls.Calls(self.schema)
+        self._lookout = calls.Lookout()
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -87,7 +95,7 @@ class Client(Operations):
         **options: Unpack[Options],
     ) -> Enqueued:
         """Enqueue a job by the task's name; with ``connection``, in its transaction."""
-        return self.enqueue_jobs((self.job(task, args, **options),), connection)[0]
+        return self.enqueue_job(self.job(task, args, **options), connection)
 
     async def aenqueue(
         self,
@@ -98,7 +106,7 @@ class Client(Operations):
         **options: Unpack[Options],
     ) -> Enqueued:
         """Enqueue a job by the task's name from async code."""
-        return (await self.aenqueue_jobs((self.job(task, args, **options),), connection))[0]
+        return await self.aenqueue_job(self.job(task, args, **options), connection)
 
     def enqueue_many(
         self, jobs: Iterable[NewJob], *, connection: object | None = None
@@ -110,59 +118,110 @@ class Client(Operations):
         self, jobs: Iterable[NewJob], *, connection: object | None = None
     ) -> list[Enqueued]:
         """Enqueue many jobs in one call from async code, all or none; answered in their order."""
-        return await self.aenqueue_jobs(_check_jobs(jobs), connection)
+        return await self._aenqueue(_check_jobs(jobs), connection)
 
-    def enqueue_jobs(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]:
-        """Enqueue job values on ``connection``, or on one of our own."""
-        return self._enqueue(jobs, connection, "enqueue")
+    def enqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
+        """Enqueue a job value on ``connection``, or on one of our own."""
+        values = plain(job)
+        if values is None:
+            return self._enqueue((job,), connection, "enqueue")[0]
+        if connection is None:
+            return self.pool.run(
+                lambda c: self._insert_one(c, values), what="enqueue", size=len(job.args)
+            )
+        # Many blocking drivers prepare nothing, and would have an INSERT planned each time.
+        now = time.monotonic()
+        look = self._lookout.needed(now)
+        ((answer,),) = run(connection, self._calls.one, *values, look)
+        return self._lookout.learn(answer, now) if look else new(answer)
+
+    async def aenqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
+        """Enqueue a job value on ``connection``, or on one of our own."""
+        values = plain(job)
+        if values is None:
+            return (await self._aenqueue((job,), connection))[0]
+        if connection is None:
+            return await self.pool.arun(lambda c: self._insert_one(c, values), size=len(job.args))
+        now = time.monotonic()
+        if self._lookout.needed(now):
+            rows = await arun(connection, self._calls.one, *values, True)
+            return self._lookout.learn(rows[0][0], now)
+        return new(*(await arun(connection, self._calls.quiet, *values))[0])
 
     def _enqueue(
         self, jobs: Sequence[NewJob], connection: object | None, what: str
     ) -> list[Enqueued]:
-        ordered, order = _in_key_order(jobs)
+        size = sum(len(job.args) for job in jobs)
+        ordered, order = _in_key_order(jobs, size)
         if connection is None:
-            return _back_in_order(
-                self.pool.run(
-                    lambda c: self._insert(c, ordered), what=what, seconds=self._seconds(jobs)
-                ),
-                order,
+            done = self.pool.run(
+                lambda c: self._insert(c, ordered), what=what, **self._bounds(jobs, size)
             )
-        texts = list(_documents(ordered))
-        if len(texts) == 1:
-            return [_enqueued(*row) for row in run(connection, self._enqueue_sql, texts[0])]
-        answers = run_all(connection, self._enqueue_sql, texts)
-        return _back_in_order([_enqueued(*row) for rows in answers for row in rows], order)
+        else:
+            found = run_all(connection, list(self._calls.many(ordered)))
+            done = [one for rows in found for one in answers(rows)]
+        return _back_in_order(done, order)
 
-    async def aenqueue_jobs(
-        self, jobs: Sequence[NewJob], connection: object | None
-    ) -> list[Enqueued]:
-        """Enqueue job values on ``connection``, or on one of our own."""
-        ordered, order = _in_key_order(jobs)
+    async def _aenqueue(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]:
+        size = sum(len(job.args) for job in jobs)
+        ordered, order = _in_key_order(jobs, size)
         if connection is None:
             done = await self.pool.arun(
-                lambda c: self._insert(c, ordered), seconds=self._seconds(jobs)
+                lambda c: self._insert(c, ordered), **self._bounds(jobs, size)
             )
-            return _back_in_order(done, order)
-        texts = list(_documents(ordered))
-        if len(texts) == 1:
-            return [_enqueued(*row) for row in await arun(connection, self._enqueue_sql, texts[0])]
-        answers = await arun_all(connection, self._enqueue_sql, texts)
-        return _back_in_order([_enqueued(*row) for rows in answers for row in rows], order)
+        else:
+            found = await arun_all(connection, list(self._calls.many(ordered)))
+            done = [one for rows in found for one in answers(rows)]
+        return _back_in_order(done, order)
 
-    def _seconds(self, jobs: Sequence[NewJob]) -> float:
+    def _bounds(self, jobs: Sequence[NewJob], size: int) -> _Bounds:
         """How long it may take: the deadline is that of a statement."""
-        return self.pool.deadline * max(1, -(-len(jobs) // _CHUNK))
+        statements = -(-len(jobs) // calls.CHUNK) + size // calls.CHUNK_CHARACTERS
+        return {
+            "seconds": self.pool.deadline * max(1, statements),
+            "size": min(size, calls.CHUNK_CHARACTERS),
+        }
+
+    async def _insert_one(self, connection: Connection, values: tuple[str | int, ...]) -> Enqueued:
+        now = time.monotonic()
+        look = self._lookout.needed(now)
+        if look or self.pool.pooled:
+            answer = await connection.fetchval(self._calls.one, *values, look)
+            return self._lookout.learn(answer, now) if look else new(answer)
+        return new(await connection.fetchval(self._calls.quiet, *values))
 
     async def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
-        if len(jobs) <= _CHUNK and not self.pool.pooled:
-            texts = list(_documents(jobs))
-            rows = await connection.fetch(self._enqueue_sql, texts[0]) if texts else []
-            return [_enqueued(*row) for row in rows]
+        made = self._calls.many(jobs)
+        first, second = next(made, None), next(made, None)
+        if first is None:
+            return []
+        if second is None and not self.pool.pooled:
+            return answers(await connection.fetch(first[0], *first[1]))
         done: list[Enqueued] = []
-        async with connection.transaction():
-            for text in _documents(jobs):
-                rows = await connection.fetch(self._enqueue_sql, text)
-                done += [_enqueued(*row) for row in rows]
+        committing = False
+        try:
+            async with connection.transaction():
+                answer: asyncio.Future[list[Record]] | None = None
+                try:
+                    for sql, values in chain((first,), (second,) if second else (), made):
+                        if answer is not None:
+                            done += answers(await answer)
+                        answer = asyncio.ensure_future(connection.fetch(sql, *values))
+                        await asyncio.sleep(0)  # the server is at work while the next is made
+                    if answer is not None:
+                        done += answers(await answer)
+                    if failpoints.armed is not None:
+                        failpoints.armed.reach("enqueue.before_commit", connection.terminate)
+                except BaseException:
+                    if answer is not None:
+                        answer.cancel()
+                        await asyncio.wait([answer])
+                    raise
+                committing = True
+        except Exception as exc:
+            if connection.is_closed() and not committing:
+                raise Ended(f"the connection was lost in a bulk enqueue: {exc}") from exc
+            raise
         return done
 
     def close(self) -> None:
@@ -186,28 +245,14 @@ class Client(Operations):
         await self.aclose()
 
 
-def _documents(jobs: Sequence[NewJob]) -> Iterator[str]:
-    """Yield JSON texts of up to so many jobs each. Most jobs share their options with others."""
-    rest = iter(jobs)
-    while chunk := list(islice(rest, _CHUNK)):
-        seen: dict[tuple[str, int], tuple[str, str]] = {}
-        parts: list[str] = []
-        for job in chunk:
-            key = job.task, id(job.options)
-            around = seen.get(key)
-            if around is None:
-                around = seen[key] = envelope(job)
-            parts.append(f"{around[0]}{job.args}{around[1]}")
-        yield f"[{','.join(parts)}]"
-
-
-def _in_key_order(jobs: Sequence[NewJob]) -> tuple[Sequence[NewJob], list[int] | None]:
+def _in_key_order(jobs: Sequence[NewJob], size: int) -> tuple[Sequence[NewJob], list[int] | None]:
     """Return the jobs in the order of their unique keys, where it takes several statements.
 
     A statement takes its keys in their order by itself. Two calls that took them in different
     orders, a statement at a time, would wait for each other.
     """
-    if len(jobs) <= _CHUNK or not any(job.options.get("unique_key") for job in jobs):
+    one = len(jobs) <= calls.CHUNK and size <= calls.CHUNK_CHARACTERS
+    if one or not any(job.options.get("unique_key") for job in jobs):
         return jobs, None
     order = sorted(range(len(jobs)), key=lambda n: jobs[n].options.get("unique_key") or "")
     return [jobs[n] for n in order], order
@@ -217,10 +262,6 @@ def _back_in_order(done: list[Enqueued], order: list[int] | None) -> list[Enqueu
     if order is None:
         return done
     return [one for _, one in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
-
-
-def _enqueued(job_id: int, duplicate: bool, state: str) -> Enqueued:
-    return Enqueued(job_id, duplicate, _STATES[state])
 
 
 def _check_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:

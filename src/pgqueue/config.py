@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-from pgqueue.errors import ConfigError, nearest
+from pgqueue.errors import ConfigError, nearest, shown
 
 __all__ = [
     "DEFAULT_MAX_ATTEMPTS",
@@ -52,7 +52,7 @@ def _valid_text(value: str) -> bool:
 def check_text(value: object, what: str, *, longest: int) -> str:
     """Return a non-empty text of at most ``longest`` bytes that PostgreSQL can store."""
     if not isinstance(value, str) or not value:
-        raise ConfigError(f"{what} must be a non-empty string, got {value!r}")
+        raise ConfigError(f"{what} must be a non-empty string, got {shown(value)}")
     if not _valid_text(value):
         raise ConfigError(f"{what} {value[:60]!r} holds a character that PostgreSQL cannot store")
     size = len(value.encode("utf-8"))
@@ -81,7 +81,7 @@ def check_int(value: object, what: str, low: int, high: int | None = None) -> in
     """Return a whole number from ``low`` to ``high``."""
     within = f"{low} or more" if high is None else f"from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{what} must be a whole number {within}, got {value!r}")
+        raise ConfigError(f"{what} must be a whole number {within}, got {shown(value)}")
     if value < low or (high is not None and value > high):
         raise ConfigError(f"{what} must be {within}, got {value}")
     return value
@@ -109,24 +109,27 @@ def check_seconds(
         except OverflowError:
             seconds = math.inf
     else:
-        raise ConfigError(f"{what} must be seconds or a timedelta, got {value!r}")
+        raise ConfigError(f"{what} must be seconds or a timedelta, got {shown(value)}")
     if not math.isfinite(seconds) or not least <= seconds <= most:
-        raise ConfigError(f"{what} must be from {least:g} to {most:g} seconds, got {value!r}")
+        raise ConfigError(f"{what} must be from {least:g} to {most:g} seconds, got {shown(value)}")
     return seconds
 
 
 def check_moment(value: object, what: str) -> datetime:
     """Return an aware datetime; a naive one is refused, since nobody can tell what it means."""
     if not isinstance(value, datetime):
-        raise ConfigError(f"{what} must be an aware datetime, got {value!r}")
+        raise ConfigError(f"{what} must be an aware datetime, got {shown(value)}")
     if value.utcoffset() is None:
         raise ConfigError(
-            f"{what} {value!r} has no time zone; use datetime.now(timezone.utc), or .astimezone()"
+            f"{what} {shown(value)} has no time zone; "
+            "use datetime.now(timezone.utc), or .astimezone()"
         )
     try:
         value.astimezone(UTC)
     except OverflowError:
-        raise ConfigError(f"{what} {value!r} is not within the years 1 to 9999 of UTC") from None
+        raise ConfigError(
+            f"{what} {shown(value)} is not within the years 1 to 9999 of UTC"
+        ) from None
     return value
 
 
@@ -134,7 +137,8 @@ def check_dsn(value: object) -> str:
     """Return a usable dsn: postgresql://..., or embedded:DIR."""
     if value is not None and not isinstance(value, str):
         raise ConfigError(
-            f"dsn must be a string, postgresql://user@host/database or embedded:DIR; got {value!r}"
+            "dsn must be a string, postgresql://user@host/database or embedded:DIR; "
+            f"got {shown(value)}"
         )
     if value is None or not value.strip():
         raise ConfigError(
@@ -266,7 +270,7 @@ class WorkerSettings:
         put(self, "queues", _check_queues(self.queues))
         check_int(self.concurrency, "concurrency", 1, 10_000)
         if not isinstance(self.listen, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(f"listen must be True or False, got {self.listen!r}")
+            raise ConfigError(f"listen must be True or False, got {shown(self.listen)}")
         for name, least, most in (
             ("poll_interval", 0.01, 3600.0),
             ("lease", 0.3, 3600.0),
@@ -294,7 +298,7 @@ def _check_queues(queues: object) -> tuple[str, ...]:
             f'queues must be a list of names, got the string {queues!r}; use ["{queues}"]'
         )
     if not isinstance(queues, Iterable):
-        raise ConfigError(f"queues must be a list of names, got {queues!r}")
+        raise ConfigError(f"queues must be a list of names, got {shown(queues)}")
     given: Iterable[object] = queues  # pyright: ignore[reportUnknownVariableType]
     names = tuple(check_queue(name) for name in given)
     return tuple(dict.fromkeys(names))

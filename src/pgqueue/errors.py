@@ -20,6 +20,7 @@ The tree::
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -39,6 +40,7 @@ __all__ = [
     "UnknownTask",
     "Unreachable",
     "nearest",
+    "shown",
 ]
 
 
@@ -144,3 +146,17 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     """Return ``; did you mean "x"?`` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def shown(value: object) -> str:
+    """Return a repr of at most 80 characters; it never raises, whatever the value's own does."""
+    try:
+        text = _repr.repr(value)
+    except Exception:
+        return "(its repr fails)"
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+
+
+_LONGEST_SHOWN = 80
+_repr = reprlib.Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = _LONGEST_SHOWN

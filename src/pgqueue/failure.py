@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
+from typing import Any, cast
 
 __all__ = ["Failure", "clean", "describe"]
 
@@ -13,6 +16,12 @@ _MESSAGE = 2_000
 _TRACEBACK = 8_000
 _FRAMES = 25
 _CAUSES = 5
+_ITEMS = 2_000
+_PART = 400
+_PATH = 4_096
+_CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
+_BY_REPR = (BaseException.__str__, KeyError.__str__, OSError.__str__)
+_args: Callable[[BaseException], tuple[Any, ...]] = BaseException.args.__get__  # type: ignore[attr-defined]
 
 
 def clean(text: str, longest: int) -> str:
@@ -65,7 +74,8 @@ class Failure:
 
 def describe(error: BaseException) -> Failure:
     """Describe an error, whatever its ``__str__``, causes or groups are like."""
-    return Failure(_type(error), _message(error), _traceback(error))
+    kind, message = _type(error), _message(error)
+    return Failure(kind, message, _traceback(error, f"{kind}: {message}"))
 
 
 def _type(error: BaseException) -> str:
@@ -80,9 +90,60 @@ def _type(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        return clean(str.__str__(str(error)), _MESSAGE)
+        return clean(str.__str__(_text(error)), _MESSAGE)
     except BaseException as odd:
         return f"(its text could not be had: {type(odd).__name__})"
+
+
+def _text(error: BaseException) -> str:
+    """What str() says, with long arguments cut first where Python's own classes show them by repr.
+
+    That takes seconds for some megabytes, and yields several times as many.
+    """
+    shows = type(error).__str__
+    if shows not in _BY_REPR:
+        return str(error)
+    cutter = _Cutter()
+    if shows is OSError.__str__ and isinstance(error, OSError) and error.errno is not None:
+        number, says, file = cutter.cut((error.errno, error.strerror, error.filename))
+        where = "" if file is None else f": {file!r}"
+        return f"[Errno {number}] {says}{where}" if cutter.has_cut else str(error)
+    args = _args(error)
+    if shows is not KeyError.__str__ and len(args) == 1 and type(args[0]) is str:
+        return args[0]
+    args = cutter.cut(args)
+    if not cutter.has_cut:
+        return str(error)
+    return str((KeyError if shows is KeyError.__str__ else BaseException)(*args))
+
+
+class _Cutter:
+    """Cuts the middle of long texts, and items beyond so many, out of Python's own containers."""
+
+    def __init__(self) -> None:
+        self.has_cut = False
+        self._items = _ITEMS
+
+    def cut(self, value: Any, depth: int = 4) -> Any:
+        kind = cast("Any", type(value))
+        if kind is str or kind is bytes or kind is bytearray:
+            if len(value) <= 2 * _MESSAGE:
+                return value
+            self.has_cut = True
+            mark = f" … {len(value) - 2 * _PART} cut … "
+            middle = mark if kind is str else mark.encode("ascii", "replace")
+            return value[:_PART] + middle + value[-_PART:]
+        if not depth or not any(kind is one for one in _CONTAINERS):  # == may be the user's
+            return value
+        kept: list[Any] = []
+        items: Iterable[Any] = value.items() if kind is dict else value
+        for item in items:
+            if not self._items:
+                self.has_cut = True
+                break
+            self._items -= 1
+            kept.append(self.cut(item, depth - 1))
+        return cast("Any", kind(kept))
 
 
 def _is_ours(trace: TracebackType) -> bool:
@@ -93,10 +154,18 @@ def _is_ours(trace: TracebackType) -> bool:
 def _frames(trace: TracebackType | None) -> str:
     while trace is not None and trace.tb_next is not None and _is_ours(trace):
         trace = trace.tb_next
-    return "".join(traceback.format_tb(trace, limit=-_FRAMES))
+    last = deque(traceback.walk_tb(trace), maxlen=_FRAMES)
+    if all(len(frame.f_code.co_filename) <= _PATH for frame, _ in last):
+        return "".join(traceback.format_tb(trace, limit=-_FRAMES))
+    # Code that was made at run time: nobody finds a file of such a name, and looking takes seconds.
+    return "".join(
+        f'  File "{clean(frame.f_code.co_filename, _PATH)}", line {line}, '
+        f"in {clean(frame.f_code.co_name, _PATH)}\n"
+        for frame, line in last
+    )
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, headline: str) -> str:
     """Format by hand: the standard formatter follows chains and groups without bound."""
     parts: list[str] = []
     seen: set[int] = set()
@@ -105,7 +174,8 @@ def _traceback(error: BaseException) -> str:
     try:
         while current is not None and id(current) not in seen and len(seen) < _CAUSES:
             seen.add(id(current))
-            parts.append(f"{_frames(current.__traceback__)}{_type(current)}: {_message(current)}\n")
+            says = headline if current is error else f"{_type(current)}: {_message(current)}"
+            parts.append(f"{_frames(current.__traceback__)}{says}\n")
             if isinstance(current, BaseExceptionGroup):
                 for inner in current.exceptions[:_CAUSES]:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
                     parts[-1] += f"  in the group: {_type(inner)}: {_message(inner)}\n"  # pyright: ignore[reportUnknownArgumentType]

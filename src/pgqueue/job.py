@@ -18,7 +18,7 @@ from pgqueue.config import (
     check_seconds,
     check_text,
 )
-from pgqueue.errors import ConfigError, nearest
+from pgqueue.errors import ConfigError, PayloadError, nearest, shown
 
 __all__ = ["MOVES", "Enqueued", "JobState", "NewJob", "Options", "check_options", "envelope"]
 
@@ -109,7 +109,7 @@ def check_options(options: Mapping[str, object]) -> dict[str, Any]:
 
 def _tags(value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigError(f"tags must be a list of strings, got {value!r}")
+        raise ConfigError(f"tags must be a list of strings, got {shown(value)}")
     given: Iterable[object] = value  # pyright: ignore[reportUnknownVariableType]
     tags: list[str] = []
     for tag in given:
@@ -121,10 +121,14 @@ def _tags(value: object) -> list[str]:
 
 def _metadata(value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"metadata must be a mapping, got {value!r}")
+        raise ConfigError(f"metadata must be a mapping, got {shown(value)}")
     from pgqueue.payload import encode_untyped
 
-    loaded: dict[str, Any] = json.loads(encode_untyped(value, max_bytes=65536))  # pyright: ignore[reportUnknownArgumentType]
+    try:
+        text = encode_untyped(value, max_bytes=65536)  # pyright: ignore[reportUnknownArgumentType]
+    except PayloadError as exc:
+        raise PayloadError(f"metadata: {exc}", path=exc.path) from exc
+    loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
@@ -146,7 +150,8 @@ class NewJob(msgspec.Struct, frozen=True):
         return NewJob(self.task, self.args, merged)
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+# No escapes beyond ASCII: a database that is not UTF-8 may know the letter, and not its escape.
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def envelope(job: NewJob) -> tuple[str, str]:

@@ -80,12 +80,12 @@ def decide(
     """Say what a failed attempt comes to. Crashes do not count against ``max_attempts``."""
     tried = attempt - crash_count
     match error:
-        case Snooze():
-            return Snoozed(min(error.delay, LONGEST_DELAY))
+        case Snooze() if (delay := _span(error.delay)) is not None:
+            return Snoozed(delay)
         case Discard():
             return Dead(f"discarded: {failure.message}", failure)
-        case Retry() if error.delay is not None and tried < max_attempts:
-            return RetryAt(min(error.delay, LONGEST_DELAY), failure)
+        case Retry() if tried < max_attempts and (delay := _span(error.delay)) is not None:
+            return RetryAt(delay, failure)
         case _:
             pass
     if tried >= max_attempts:
@@ -94,3 +94,10 @@ def decide(
     if delay is None:
         return Dead(f"{failure.type} is not tried again", failure)
     return RetryAt(delay, failure)
+
+
+def _span(delay: object) -> float | None:
+    """Return the delay, cut to the longest; None where user code has set what is no span."""
+    if isinstance(delay, (int, float)) and delay >= 0:  # not a number is not
+        return min(delay, LONGEST_DELAY)
+    return None

@@ -15,7 +15,7 @@ from pgqueue.payload import Payload, injected
 from pgqueue.retry import Backoff, RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["BoundTask", "Enqueuer", "Registry", "Task"]
 
@@ -26,11 +26,8 @@ R_co = TypeVar("R_co", covariant=True)
 class Enqueuer(Protocol):
     """What a task needs of its app: a way into the database."""
 
-    def enqueue_jobs(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]: ...
-
-    async def aenqueue_jobs(
-        self, jobs: Sequence[NewJob], connection: object | None
-    ) -> list[Enqueued]: ...
+    def enqueue_job(self, job: NewJob, connection: object | None) -> Enqueued: ...
+    async def aenqueue_job(self, job: NewJob, connection: object | None) -> Enqueued: ...
 
 
 class Task(Generic[P, R_co]):
@@ -101,11 +98,11 @@ class Task(Generic[P, R_co]):
 
         For code that does not run in an event loop; there, it raises SyncInAsync: use ``aenqueue``.
         """
-        return self._app.enqueue_jobs((self.job(*args, **kwargs),), None)[0]
+        return self._app.enqueue_job(self.job(*args, **kwargs), None)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job from async code, and return its id, once it is committed."""
-        return (await self._app.aenqueue_jobs((self.job(*args, **kwargs),), None))[0]
+        return await self._app.aenqueue_job(self.job(*args, **kwargs), None)
 
     def using(
         self,
@@ -167,12 +164,12 @@ class BoundTask(Generic[P]):
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
-        return self._task.enqueuer.enqueue_jobs((job,), self._connection)[0]
+        return self._task.enqueuer.enqueue_job(job, self._connection)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job from async code; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
-        return (await self._task.enqueuer.aenqueue_jobs((job,), self._connection))[0]
+        return await self._task.enqueuer.aenqueue_job(job, self._connection)
 
 
 class Registry:

@@ -10,7 +10,7 @@ from pgqueue.config import check_int, check_queue, check_seconds, check_task_nam
 from pgqueue.errors import ConfigError, nearest
 from pgqueue.job import JobState
 
-__all__ = ["LARGEST_ID", "DeadFilter", "JobFilter", "check_ids", "check_page"]
+__all__ = ["LARGEST_ID", "DeadFilter", "JobFilter", "check_ids", "check_page", "check_reason"]
 
 LARGEST_ID = 2**63 - 1
 _STATES = tuple(state.value for state in JobState)
@@ -30,6 +30,11 @@ def check_page(limit: object, before_id: object | None) -> tuple[int, int]:
     return size, LARGEST_ID if before_id is None else check_int(
         before_id, "before_id", -LARGEST_ID, LARGEST_ID
     )
+
+
+def check_reason(reason: object | None) -> str | None:
+    """Return a part of a dead letter's reason; None: any."""
+    return None if reason is None else check_text(reason, "reason", longest=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class DeadFilter:
             None if ids is None else check_ids(ids),
             None if queue is None else check_queue(queue),
             None if task is None else check_task_name(task),
-            None if reason is None else check_text(reason, "reason", longest=1000),
+            check_reason(reason),
             None if older_than is None else check_seconds(older_than, "older_than"),
         )
         if found == cls():

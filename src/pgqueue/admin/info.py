@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+
+import msgspec
 
 from pgqueue.job import JobState
 
@@ -67,8 +68,7 @@ class Count(int):
     __repr__ = __str__
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptError:
+class AttemptError(msgspec.Struct, frozen=True):
     """One failed attempt, as it was recorded."""
 
     attempt: int | None
@@ -79,8 +79,7 @@ class AttemptError:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class JobInfo:
+class JobInfo(msgspec.Struct, frozen=True):
     """One job as it stands, in whatever state. ``run_at`` is None while it is blocked."""
 
     id: int
@@ -105,8 +104,7 @@ class JobInfo:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CancelResult:
+class CancelResult(msgspec.Struct, frozen=True):
     """What became of a cancel.
 
     ``state``: ``cancelled``, ``requested`` (it runs; its worker was asked to stop it), or what kept
@@ -118,8 +116,7 @@ class CancelResult:
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RetryResult:
+class RetryResult(msgspec.Struct, frozen=True):
     """What became of a retry or a redrive.
 
     ``state``: ``pending`` when it is ready, else where it still is, or ``missing``. ``changed``:
@@ -132,8 +129,7 @@ class RetryResult:
     holder: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RedriveResult:
+class RedriveResult(msgspec.Struct, frozen=True):
     """What became of a redrive. ``jobs``: each one that fitted; in a dry run nothing was done.
 
     ``last_id``: go on behind it while ``more``.
@@ -151,8 +147,7 @@ class RedriveResult:
         return sum(job.changed for job in self.jobs)
 
 
-@dataclass(frozen=True, slots=True)
-class PurgeResult:
+class PurgeResult(msgspec.Struct, frozen=True):
     """What became of a purge. ``more``: the limit was reached; ask again."""
 
     matched: Count
@@ -161,8 +156,7 @@ class PurgeResult:
     dry_run: bool
 
 
-@dataclass(frozen=True, slots=True)
-class DeadCount:
+class DeadCount(msgspec.Struct, frozen=True):
     """Dead letters of one task in one queue."""
 
     queue: str
@@ -172,8 +166,7 @@ class DeadCount:
     newest: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class QueueInfo:
+class QueueInfo(msgspec.Struct, frozen=True):
     """One queue. ``waiting``: a worker waits to be notified.
 
     ``running`` is counted among the first 10,000 of each priority, where claims take.
@@ -197,8 +190,7 @@ class WorkerState(enum.StrEnum):
     STOPPING = "stopping"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInfo:
+class WorkerInfo(msgspec.Struct, frozen=True):
     """One worker process. ``heartbeat_age`` in seconds, by the database's clock."""
 
     id: int
@@ -215,8 +207,7 @@ class WorkerInfo:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaStatus:
+class SchemaStatus(msgspec.Struct, frozen=True):
     """How the schema and this version fit. ``version`` is None where nothing is installed."""
 
     schema: str
@@ -231,8 +222,7 @@ class SchemaStatus:
         return self.problem is None
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates."""
 
     schema: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue.admin.info import RetryResult
@@ -34,31 +34,50 @@ async def redrive(connection: Connection, schema: str, ids: Sequence[int]) -> li
 async def _make_ready(
     connection: Connection, schema: str, ids: Sequence[int], moves: dict[str, str], what: str
 ) -> list[RetryResult]:
+    """Look where the jobs are, move each kind, and look again for what moved meanwhile.
+
+    A transaction for each kind. Each statement takes unique keys in their order, but two of them
+    in one transaction do not, and a bulk enqueue of the same keys could deadlock with that.
+    """
     done: dict[int, RetryResult] = {}
-    queues: set[str] = set()
-    states: dict[int, tuple[str, int | None]] = {}
-    async with writing(connection, schema, what=what):
-        # A job can change its place between the statements; then it is looked for anew.
-        for _ in range(_ROUNDS):
-            for name in moves.values():
-                left = [job_id for job_id in ids if job_id not in done]
-                for row in await connection.fetch(statement(name, schema), left):
-                    done[row["id"]] = RetryResult(row["id"], "pending", changed=True)
-                    queues.add(row["queue"])
-            states = await find_states(connection, schema, set(ids) - done.keys())
-            moved_meanwhile = False
-            for job_id, (state, holder) in states.items():
-                if state in moves and holder is None:
-                    moved_meanwhile = True
-                else:
-                    done[job_id] = RetryResult(
-                        job_id, state, changed=False, holder=holder if state in moves else None
-                    )
-            if not moved_meanwhile:
-                break
-        if queues:
-            await connection.execute(statement("wake_queues", schema), sorted(queues))
-    # What kept changing hands for all the rounds is where it was seen last.
-    for job_id, (state, holder) in states.items():
-        done.setdefault(job_id, RetryResult(job_id, state, changed=False, holder=holder))
+    for _ in range(_ROUNDS):
+        states = await _look(connection, schema, set(ids) - done.keys(), what)
+        kinds: dict[str, list[int]] = {}
+        for job_id, (state, holder) in sorted(states.items()):
+            if state in moves and holder is None:
+                kinds.setdefault(moves[state], []).append(job_id)
+            else:
+                done[job_id] = _left(job_id, state, holder if state in moves else None)
+        if not kinds:
+            break
+        for name, which in kinds.items():
+            moved = await _move(connection, schema, name, which, what)
+            done |= {job_id: RetryResult(job_id, "pending", changed=True) for job_id in moved}
+    else:
+        # What kept changing hands for all the rounds is where it is seen last.
+        states = await _look(connection, schema, set(ids) - done.keys(), what)
+        done |= {job_id: _left(job_id, *found) for job_id, found in states.items()}
     return [done.get(job_id) or RetryResult(job_id, "missing", changed=False) for job_id in ids]
+
+
+def _left(job_id: int, state: str, holder: int | None) -> RetryResult:
+    return RetryResult(job_id, state, changed=False, holder=holder)
+
+
+async def _look(
+    connection: Connection, schema: str, ids: Iterable[int], what: str
+) -> dict[int, tuple[str, int | None]]:
+    async with writing(connection, schema, what=what):
+        return await find_states(connection, schema, ids)
+
+
+async def _move(
+    connection: Connection, schema: str, name: str, ids: Sequence[int], what: str
+) -> list[int]:
+    """Make jobs of one kind ready, and wake their queues; return the ids."""
+    async with writing(connection, schema, what=what):
+        rows = await connection.fetch(statement(name, schema), ids)
+        if rows:
+            queues = sorted({row["queue"] for row in rows})
+            await connection.execute(statement("wake_queues", schema), queues)
+    return [row["id"] for row in rows]

@@ -17,7 +17,7 @@ def job_info(row: Mapping[str, Any]) -> JobInfo:
     """Make a JobInfo of a row of the view ``jobs``; whatever it holds, this does not fail."""
     values = dict(row)
     values["state"] = JobState(row["state"])
-    values["run_at"] = row["run_at"] if row["run_at"].tzinfo is not None else None
+    values["run_at"] = None if row["state"] == JobState.BLOCKED else row["run_at"]
     values["args"] = _load(row["args"])
     values["metadata"] = _load(row["metadata"])
     values["tags"] = tuple(tag or "" for tag in row["tags"] or ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import click
+import msgspec
 
 from pgqueue.admin.info import Count
 from pgqueue.observe.plain import plain
@@ -29,7 +29,7 @@ def print_json(value: object) -> None:
 
 
 def _jsonable(value: Any) -> Any:
-    """Dataclasses become objects, times ISO 8601; ``inexact`` names counts that are not exact."""
+    """Structs become objects, times ISO 8601; ``inexact`` names counts that are not exact."""
     match value:
         case Count():
             return int(value)
@@ -39,8 +39,8 @@ def _jsonable(value: Any) -> Any:
             return _object(value)  # pyright: ignore[reportUnknownArgumentType]
         case list() | tuple():
             return [_jsonable(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return _object({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        case msgspec.Struct():
+            return _object({name: getattr(value, name) for name in value.__struct_fields__})
         case _:
             return value
 

@@ -41,6 +41,7 @@ Exit codes:
 _COMMANDS = {
     "worker": ("pgqueue.cli.worker:worker", "Run the jobs of an app."),
     "migrate": ("pgqueue.cli.migrate:migrate", "Install or upgrade the schema."),
+    "roles": ("pgqueue.cli.roles:roles", "Print SQL that gives each part its own role."),
     "status": ("pgqueue.cli.status:status", "Show jobs, queues and workers at this moment."),
     "jobs": ("pgqueue.cli.jobs:jobs", "List, show, retry, cancel jobs."),
     "dead": ("pgqueue.cli.dead:dead", "List, show, redrive, purge dead letters."),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 from pgqueue.config import redact
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
 
-__all__ = ["Contended", "Rejected", "as_ours", "is_connection_loss"]
+__all__ = ["Contended", "Rejected", "as_ours", "is_connection_loss", "is_read_only"]
 
+_READ_ONLY = "25006"
 _MISSING = frozenset({"42P01", "42883", "3F000", "42703"})
 _LOSS = frozenset({"57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "08007", "08P01"})
 _ERRNOS = frozenset(
@@ -40,6 +42,14 @@ def is_connection_loss(error: BaseException) -> bool:
     ) or getattr(error, "sqlstate", None) in _LOSS
 
 
+def is_read_only(error: BaseException) -> bool:
+    """True if the session cannot write: it may stay so when others can.
+
+    A server that became a standby is left by that, and so is a default that the session began with.
+    """
+    return getattr(error, "sqlstate", None) == _READ_ONLY
+
+
 def _without_password(text: str, dsn: str) -> str:
     """Return what libpq says of a dsn that it cannot take apart without what it quotes of it."""
     account = dsn.partition("://")[2].rpartition("@")[0]
@@ -47,10 +57,18 @@ def _without_password(text: str, dsn: str) -> str:
     return text.replace(password, "***") if password else text
 
 
+def _forget_detail(error: Exception) -> None:
+    """Take the detail away: of a value that was refused it quotes the whole row, with its args."""
+    if getattr(error, "detail", None) is not None:
+        with contextlib.suppress(AttributeError):  # psycopg's is no attribute of the error itself
+            error.detail = None  # type: ignore[attr-defined]
+
+
 def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exception:
     """Return the error of ours that says the same; raise it ``from`` the original."""
     import asyncpg
 
+    _forget_detail(error)
     state = getattr(error, "sqlstate", None)
     text = str(error) or type(error).__name__
     if isinstance(error, PgQueueError):

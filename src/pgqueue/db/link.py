@@ -14,9 +14,10 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pgqueue.db.faults import as_ours, is_connection_loss
+from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
+from pgqueue.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -45,7 +46,6 @@ _PLANS = {
 }
 _BEGIN = "begin isolation level read committed;"
 _LOCK_SECONDS = 1.0
-_READ_ONLY = "25006"
 # With these the server lets go of a host that vanished, and of what its transactions hold.
 KEEPALIVES = {
     "tcp_keepalives_idle": "10",
@@ -72,6 +72,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._links: set[Link] = set()
+        self._unanswered: list[float] = []
 
     def add(self, link: Link) -> None:
         self._links.add(link)
@@ -83,9 +84,23 @@ class Watch:
         """Return the links whose statement should have ended by ``now`` (monotonic seconds)."""
         return [link for link in tuple(self._links) if link.due < now]
 
+    def unheard_since(self, moment: float) -> list[Link]:
+        """Return the links that have heard nothing of the server since that moment."""
+        return [link for link in tuple(self._links) if link.heard_at < moment]
+
+    def note_unanswered(self, asked_at: float) -> None:
+        """Note that nobody answered a connection that was begun then."""
+        self._unanswered.append(asked_at)
+
+    def unanswered(self) -> list[float]:
+        """Return when those connections were begun that nobody answered, each once."""
+        noted, self._unanswered = self._unanswered, []
+        return noted
+
     def extend(self, seconds: float) -> None:
-        """Give every statement more time: the loop that would read its answer was held up."""
+        """Leave out so many seconds: who would have read the answers was held up."""
         for link in tuple(self._links):
+            link.heard_at += seconds
             if link.due != _NEVER:
                 link.due += seconds
 
@@ -127,6 +142,7 @@ class Link:
     ) -> None:
         self.role = role
         self.due = _NEVER
+        self.asked_at = self.heard_at = time.monotonic()
         self.connects = 0
         self._dsn = dsn
         self._watch = watch
@@ -194,25 +210,34 @@ class Link:
         if connection is None or connection.is_closed():
             connection = await self._connect()
         # The server gives up first, by statement_timeout; the watchdog only on a silent peer.
-        self.due = time.monotonic() + (deadline or self._deadline) + 1.0
+        self.asked_at = time.monotonic()
+        self.due = self.asked_at + (deadline or self._deadline) + 1.0
         try:
-            return await work(connection)
+            rows = await work(connection)
         except asyncio.CancelledError:
-            self.abort()
+            self._lost_under_way()
             raise
         except Exception as exc:
-            # A server that became a standby is left: the next connection may find the writer.
-            read_only = getattr(exc, "sqlstate", None) == _READ_ONLY
-            if is_connection_loss(exc) or connection.is_closed() or read_only:
-                self.abort()
+            if is_connection_loss(exc) or connection.is_closed() or is_read_only(exc):
+                self._lost_under_way()
             raise as_ours(exc, self._dsn) from exc
+        else:
+            self.heard_at = time.monotonic()
+            return rows
         finally:
             self.due = _NEVER
+
+    def _lost_under_way(self) -> None:
+        """Hang up. Who listens here hears nothing from now on, whoever's statement it was."""
+        self.abort()
+        if self._on_notify is not None and self._on_lost is not None:
+            self._on_lost()
 
     async def _connect(self) -> Connection:
         import asyncpg
 
         self.abort()
+        began = time.monotonic()
         settings = {"application_name": f"pgqueue {self.role}"}
         if not self._pooled:
             settings |= self._settings | _LIVENESS
@@ -225,10 +250,18 @@ class Link:
                 server_settings=settings,
             )
         except Exception as exc:
+            if isinstance(exc, TimeoutError):
+                self._watch.note_unanswered(began)
             raise as_ours(exc, self._dsn, connecting=True) from exc
         self._connection = connection
+        self.heard_at = time.monotonic()
         self.connects += 1
-        self._adopt_socket(connection)
+        try:
+            self._adopt_socket(connection)
+        except OSError as exc:
+            # Out of descriptors: without one of our own nothing could end its silence.
+            self.abort()
+            raise as_ours(exc, self._dsn, connecting=True) from exc
         if self._on_lost is not None:
             connection.add_termination_listener(self._ended)
         if self._on_notify is not None and not self._pooled and self._channel_sql is not None:
@@ -284,10 +317,16 @@ class Link:
     def cut(self) -> None:
         """Shut the socket down; whoever waits for an answer is told at once. From any thread."""
         self.due = _NEVER
+        self._watch.discard(self)
         own = self._socket
         if own is not None:
             with contextlib.suppress(OSError):
                 own.shutdown(socket.SHUT_RDWR)
+
+    def lose(self) -> NoReturn:
+        """Hang up, as if that had kept the answer that has just come from coming."""
+        self.abort()
+        raise OutcomeUnknown(f"the {self.role} connection was cut after a statement")
 
     def abort(self) -> None:
         """Drop the connection without a word. Only from the loop that it belongs to."""

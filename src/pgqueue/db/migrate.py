@@ -12,16 +12,16 @@ import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING
 
-from pgqueue.db.statements import quote_identifier, render, statement
+from pgqueue import failpoints
+from pgqueue.db.statements import check_schema_name, quote_identifier, render, statement
 from pgqueue.errors import SchemaError
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["Migration", "applied", "apply", "check", "known", "migrate", "missing", "plan"]
+__all__ = ["LOCK", "Migration", "applied", "apply", "check", "known", "migrate", "missing", "plan"]
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _LEDGER = """\
@@ -32,7 +32,7 @@ create table if not exists :"schema".migration (
     applied_at timestamptz not null default statement_timestamp()
 )"""
 _PATH = "set local search_path = ''"
-_LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 7585774586302733))"
+LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 7585774586302733))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class Migration:
 @functools.cache
 def known() -> tuple[Migration, ...]:
     """Every migration of this version, oldest first."""
+    from importlib import resources
+
     found: list[Migration] = []
     for file in resources.files("pgqueue.db").joinpath("migrations").iterdir():
         match = _FILE.match(file.name)
@@ -66,6 +68,7 @@ def known() -> tuple[Migration, ...]:
 
 def plan(schema: str, done: Iterable[int] = ()) -> str:
     """Return the SQL that would be run, valid in psql as it stands, one transaction each."""
+    check_schema_name(schema)
     applied = set(done)
     parts: list[str] = []
     if not applied:
@@ -90,7 +93,7 @@ async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, b
     """Return version -> (name, breaking) of what is applied; empty if the schema is missing."""
     table = f"{quote_identifier(schema)}.migration"
     async with connection.transaction():
-        if await connection.fetchval("select pg_catalog.to_regclass($1::text)", table) is None:
+        if await connection.fetchval("select pg_catalog.to_regclass($1)", table) is None:
             return {}
         rows = await connection.fetch(statement("schema_versions", schema))
     return {row["version"]: (row["name"], row["breaking"]) for row in rows}
@@ -127,6 +130,7 @@ def _command(schema: str) -> str:
 
 async def apply(connection: Connection, schema: str) -> list[Migration]:
     """Apply what is missing; return it. Safe when many start at once."""
+    check_schema_name(schema)
     done = await applied(connection, schema)
     if done and not missing(done):
         check(done, schema)
@@ -134,7 +138,7 @@ async def apply(connection: Connection, schema: str) -> list[Migration]:
     fresh: list[Migration] = []
     async with connection.transaction(isolation="read_committed"):
         await connection.execute(_PATH)
-        await connection.execute(_LOCK, schema)
+        await connection.execute(LOCK, schema)
         exists = await connection.fetchval(
             "select exists (select from pg_catalog.pg_namespace where nspname = $1)", schema
         )
@@ -143,15 +147,23 @@ async def apply(connection: Connection, schema: str) -> list[Migration]:
         await connection.execute(
             f"set local client_min_messages = warning;{render(_LEDGER, schema)}"
         )
+    if failpoints.armed is not None:
+        failpoints.armed.reach("migrate.created", connection.terminate)
     for migration in known():
         async with connection.transaction(isolation="read_committed"):
             await connection.execute(_PATH)
-            await connection.execute(_LOCK, schema)
+            await connection.execute(LOCK, schema)
             if migration.version in await applied(connection, schema):
                 continue
             await connection.execute(render(migration.sql, schema))
+            if failpoints.armed is not None:
+                failpoints.armed.reach("migrate.applied", connection.terminate)
             await connection.execute(_record(migration, schema))
+            if failpoints.armed is not None:
+                failpoints.armed.reach("migrate.recorded", connection.terminate)
             fresh.append(migration)
+    if failpoints.armed is not None:
+        failpoints.armed.reach("migrate.committed", connection.terminate)
     check(await applied(connection, schema), schema)
     return fresh
 

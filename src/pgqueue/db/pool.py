@@ -13,23 +13,32 @@ import os
 import select
 import socket
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pgqueue import failpoints
 from pgqueue.config import check_dsn, check_dsn_parts, check_int, dsn_from_environment, redact
 from pgqueue.db import migrate
-from pgqueue.db.faults import as_ours, is_connection_loss
-from pgqueue.db.link import KEEPALIVES
+from pgqueue.db.doubt import ASK_SECONDS, Doubt
+from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
+from pgqueue.db.link import KEEPALIVES, Patience
+from pgqueue.db.statements import statement
 from pgqueue.errors import PgQueueError, SyncInAsync, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["Pool", "is_readable"]
+__all__ = ["Ended", "Pool", "is_readable"]
 
 T = TypeVar("T")
 _CONNECT_SECONDS = 8.0
+
+
+class Ended(Unreachable):
+    """The session was lost and nothing of the work can have come to stay: do it on another."""
 
 
 def _no_loop(what: str) -> None:
@@ -51,16 +60,12 @@ class _Lane:
         self.loop = asyncio.new_event_loop()
         self.connection: Connection | None = None
         self.fd = -1
+        self.used_at = 0.0
 
     def usable(self) -> bool:
         """False if the connection is gone; a readable idle socket means that the server hung up."""
         connection = self.connection
-        if connection is None or connection.is_closed():
-            return False
-        if is_readable(self.fd):
-            self.loop.run_until_complete(asyncio.sleep(0))
-            return not connection.is_closed()
-        return True
+        return connection is not None and not connection.is_closed() and not is_readable(self.fd)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` to its end."""
@@ -118,6 +123,8 @@ class Pool:
         self._dsn: str | None = None
         self.pooled = pooled
         self._checked = False
+        self._silent_at = 0.0
+        self._is_silent = statement("is_silent", schema)
         self._inherited: list[object] = []
         self._reset_for(os.getpid())
         self._loops: dict[asyncio.AbstractEventLoop, _LoopState] = {}
@@ -148,11 +155,13 @@ class Pool:
         what: str,
         checked: bool = True,
         seconds: float | None = None,
+        size: int | None = None,
     ) -> T:
         """Run ``work`` on a connection, blocking, for at most ``seconds`` (None: the deadline).
 
         ``work`` begins its own transactions: behind a pooler, a connection is ours only within
-        one. ``what`` names the call in errors.
+        one. ``what`` names the call in errors. ``size``: how many bytes a statement of it sends at
+        most, if its answers are small; then silence is found out before the deadline.
         """
         _no_loop(what)
         if self._pid != os.getpid():
@@ -165,10 +174,21 @@ class Pool:
                 f"all {self.size} connections of this process were in use for {self.deadline:g} s; "
                 "raise pool_size"
             )
+        until = time.monotonic() + (self.deadline if seconds is None else seconds)
+        patience = _patience()
         lane: _Lane | None = None
         try:
-            lane = self._take_lane()
-            return lane.run(self._on_lane(lane, work, checked, seconds))
+            while True:
+                lane = self._take_lane()
+                try:
+                    return lane.run(self._on_lane(lane, work, checked, until, size))
+                except Ended:
+                    wait = next(patience)
+                    if time.monotonic() + wait >= until:
+                        raise
+                self._lanes.append(lane)
+                lane = None
+                time.sleep(wait)
         finally:
             if lane is not None:
                 self._lanes.append(lane)
@@ -180,7 +200,7 @@ class Pool:
                 lane = self._lanes.pop()
             except IndexError:
                 return _Lane()
-            if not lane.usable():
+            if not lane.usable() or lane.used_at < self._silent_at:
                 lane.discard()
             return lane
 
@@ -189,16 +209,18 @@ class Pool:
         lane: _Lane,
         work: Callable[[Connection], Awaitable[T]],
         checked: bool,
-        seconds: float | None,
+        until: float,
+        size: int | None,
     ) -> T:
         connection = lane.connection
         if connection is None:
             connection = await self._connect()
             lane.connection = connection
-            lane.fd = _fd(connection)
+            lane.fd = fd_of(connection)
         try:
-            return await self._work(connection, work, checked, seconds)
+            return await self._work(connection, work, checked, until, size)
         finally:
+            lane.used_at = time.monotonic()
             if connection.is_closed():
                 lane.connection = None
 
@@ -234,24 +256,27 @@ class Pool:
         try:
             while state.idle and connection is None:
                 connection = state.idle.pop()
-                if not connection.is_closed() and is_readable(_fd(connection)):
+                if not connection.is_closed() and is_readable(fd_of(connection)):
                     connection.terminate()  # the server hung up
                 if connection.is_closed():
                     connection = None
             if connection is None:
                 connection = await self._connect()
             yield connection
-        except BaseException:
+        except BaseException as exc:
             if (
                 connection is not None
                 and not connection.is_closed()
-                and connection.is_in_transaction()
+                and (connection.is_in_transaction() or is_read_only(exc))
             ):
                 connection.terminate()
             raise
         finally:
             if connection is not None and not connection.is_closed():
-                state.idle.append(connection)
+                if self._loops.get(loop) is state:
+                    state.idle.append(connection)
+                else:  # the pool was closed meanwhile, and nobody would find it any more
+                    connection.terminate()
             free.release()
 
     async def arun(
@@ -260,10 +285,20 @@ class Pool:
         *,
         checked: bool = True,
         seconds: float | None = None,
+        size: int | None = None,
     ) -> T:
         """Run ``work`` on a connection of the running loop, as ``run`` does."""
-        async with self.connection() as connection:
-            return await self._work(connection, work, checked, seconds)
+        until = time.monotonic() + (self.deadline if seconds is None else seconds)
+        patience = _patience()
+        while True:
+            async with self.connection() as connection:
+                try:
+                    return await self._work(connection, work, checked, until, size)
+                except Ended:
+                    wait = next(patience)
+                    if time.monotonic() + wait >= until:
+                        raise
+            await asyncio.sleep(wait)
 
     # -- both
 
@@ -272,17 +307,29 @@ class Pool:
         connection: Connection,
         work: Callable[[Connection], Awaitable[T]],
         checked: bool,
-        seconds: float | None,
+        until: float,
+        size: int | None,
     ) -> T:
-        timer = asyncio.get_running_loop().call_later(
-            self.deadline if seconds is None else seconds, connection.terminate
-        )
+        doubt = self.doubt(connection, until, size)
+        # It counts the statements that the session was given to execute; a PREPARE is none.
+        protocol: Any = connection._protocol  # type: ignore[attr-defined]  # pyright: ignore
+        executed: int | None = None  # before the work began
         try:
-            await self._check(connection, checked)
-            return await work(connection)
+            if checked and not self._checked:
+                await self._check(connection)
+            executed = protocol.queries_count
+            if failpoints.armed is not None:
+                failpoints.armed.reach("client.before", lambda: failpoints.shut(fd_of(connection)))
+            answer = await work(connection)
+            if failpoints.armed is not None:
+                failpoints.armed.reach("client.after", _lose)
+            return answer
         except Exception as exc:
-            if is_connection_loss(exc) or not _from_answer(exc):
+            lost = is_connection_loss(exc)
+            if lost or is_read_only(exc) or not _from_answer(exc):
                 connection.terminate()
+            if lost and executed in (None, protocol.queries_count):
+                raise Ended(f"the session with {redact(self.dsn)} had ended: {exc}") from exc
             ours = as_ours(exc, self.dsn)
             if ours is exc:
                 raise
@@ -292,29 +339,55 @@ class Pool:
             connection.terminate()
             raise
         finally:
-            timer.cancel()
+            if (asking := doubt.end()) is not None:
+                await asyncio.wait([asking])
 
-    async def _connect(self) -> Connection:
+    def doubt(self, connection: Connection, until: float, size: int | None = 0) -> Doubt:
+        """Watch over what is about to be sent on a connection, until it has been answered.
+
+        ``size``: see ``run``. Behind a pooler there is no session to ask about.
+        """
+        size = None if self.pooled else size
+        return Doubt(connection, until, size, self._is_silent, self._connect_to_ask, self.distrust)
+
+    def distrust(self) -> None:
+        """Keep none of the idle connections: one to the same server was found silent.
+
+        Of event loops, the running one alone: a connection is ended on its own.
+        """
+        self._silent_at = time.monotonic()
+        state = self._loops.get(asyncio.get_running_loop())
+        while state is not None and state.idle:
+            state.idle.pop().terminate()
+
+    async def _connect_to_ask(self) -> Connection:
+        return await self._connect(ASK_SECONDS, search_path="")
+
+    async def _connect(self, seconds: float = _CONNECT_SECONDS, **settings: str) -> Connection:
         import asyncpg
 
         dsn = self.dsn
         try:
             return await asyncpg.connect(
                 dsn,
-                timeout=min(_CONNECT_SECONDS, self.deadline),
+                timeout=min(seconds, self.deadline),
                 statement_cache_size=0 if self.pooled else 100,
                 server_settings={
                     "application_name": "pgqueue client",
                     **({} if self.pooled else KEEPALIVES),
+                    **settings,
                 },
             )
         except Exception as exc:
             raise as_ours(exc, dsn, connecting=True) from exc
 
-    async def _check(self, connection: Connection, checked: bool) -> None:
-        if checked and not self._checked:
-            migrate.check(await migrate.applied(connection, self.schema), self.schema)
-            self._checked = True
+    async def _check(self, connection: Connection) -> None:
+        async with connection.transaction():
+            milliseconds = str(int(self.deadline * 1000))
+            await connection.fetchval(statement("await_schema", self.schema), milliseconds)
+            done = await migrate.applied(connection, self.schema)
+        migrate.check(done, self.schema)
+        self._checked = True
 
     async def acheck(self) -> None:
         """Connect once, and raise Unreachable or SchemaError if this app cannot work there."""
@@ -364,6 +437,12 @@ class Pool:
         return f"<Pool {redact(self._given or '(PGQUEUE_DSN)')} schema={self.schema!r}>"
 
 
+def _patience() -> Iterator[float]:
+    """Yield how long to wait before each new try: not at all, then ever longer."""
+    longer = Patience()
+    return chain((0.0,), iter(longer.delay, None))
+
+
 def _from_answer(error: Exception) -> bool:
     """True if the server or the driver said so, and not a signal's handler in mid-answer."""
     import asyncpg
@@ -380,12 +459,17 @@ def is_readable(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
+def _lose() -> None:
+    raise ConnectionResetError("cut after the answer")
+
+
 def _socket(connection: Connection) -> socket.socket | None:
     transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
     own: Any = transport.get_extra_info("socket")
     return own  # type: ignore[no-any-return]
 
 
-def _fd(connection: Connection) -> int:
+def fd_of(connection: Connection) -> int:
+    """Return the descriptor of its socket; -1 if it has none any more."""
     own = _socket(connection)
     return -1 if own is None else own.fileno()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pgqueue import failpoints
 from pgqueue.db.statements import statement
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["READ_ALL_SECONDS", "Store"]
 ERRORS_KEPT = 20
 # The timeout in read_all_rows.sql.
 READ_ALL_SECONDS = 60.0
+_AT_LENGTH = "set local statement_timeout = '60s'"
 
 
 class Store:
@@ -35,14 +37,26 @@ class Store:
         return text
 
     async def _rows(self, name: str, *args: Any) -> list[Record]:
-        return await self.link.fetch(self.sql(name), *args)
+        if failpoints.armed is not None:
+            failpoints.armed.reach(f"{name}.before", self.link.cut)
+        rows = await self.link.fetch(self.sql(name), *args)
+        if failpoints.armed is not None:
+            failpoints.armed.reach(f"{name}.after", self.link.lose)
+        return rows
+
+    async def _within(self, connection: Connection, name: str, *args: Any) -> list[Record]:
+        """Run one of several statements in a transaction of ours."""
+        rows = await connection.fetch(self.sql(name), *args)
+        if failpoints.armed is not None:
+            failpoints.armed.reach(f"{name}.after", self.link.cut)
+        return rows
 
     async def _read_all(self, name: str, *args: Any) -> list[Record]:
         """Run a statement that reads a table as a whole, however large that is."""
 
         async def work(connection: Connection) -> list[Record]:
             await connection.execute(self.sql("read_all_rows"))
-            return await connection.fetch(self.sql(name), *args)
+            return await self._within(connection, name, *args)
 
         return await self.link.transact(work, deadline=READ_ALL_SECONDS)
 
@@ -57,9 +71,34 @@ class Store:
         limit: int,
         worker: int,
         token: int,
-    ) -> list[Record]:
-        """Take up to ``limit`` ready jobs."""
-        return await self._rows("claim_jobs", queues, quotas, cursors, tasks, limit, worker, token)
+        *,
+        push: bool = False,
+        patient: bool = False,
+    ) -> tuple[list[Record], list[str]]:
+        """Take up to ``limit`` ready jobs; return them, and the queues that were busy.
+
+        A queue is busy while somebody else claims from it. With ``push``, its jobs are taken all
+        the same. ``patient``: it may take a minute, for all that it has to walk over in vain.
+        """
+        args = (queues, quotas, cursors, tasks, limit, worker, token, push or patient)
+
+        async def at_length(connection: Connection) -> list[Record]:
+            await connection.execute(_AT_LENGTH)
+            return await self._within(connection, "claim_jobs", *args)
+
+        if patient:
+            rows = await self.link.transact(at_length, deadline=READ_ALL_SECONDS)
+        else:
+            rows = await self._rows("claim_jobs", *args)
+        busy: list[str] = []
+        while rows and rows[-1]["id"] is None:
+            busy.append(rows.pop()["queue"])
+        return rows, busy
+
+    async def claim_holder(self, queue: str) -> str | None:
+        """Return the name of the transaction that claims from this queue just now."""
+        rows = await self._rows("find_claim_holder", queue)
+        return rows[0]["transaction"] if rows else None
 
     async def raise_flags(self, queues: Sequence[str]) -> set[str]:
         """Ask for notifications on these queues; return those where nobody had asked before."""
@@ -133,6 +172,10 @@ class Store:
         """Make due jobs ready; return queue and run_at of each."""
         return await self._rows("promote_jobs", limit, since)
 
+    async def newest_positions(self, queues: Sequence[str]) -> dict[str, int]:
+        """Return the newest position handed out, for each of these queues that is not paused."""
+        return {row["name"]: row["newest"] for row in await self._rows("newest_positions", queues)}
+
     async def wake(self, queues: Sequence[str]) -> None:
         """Wake workers that wait for these queues."""
         await self._rows("wake_queues", queues)
@@ -141,7 +184,7 @@ class Store:
         self, connection: Connection, worker: int, *, vanished: bool
     ) -> list[Record]:
         """Take a lost worker for rescue, within a transaction; empty if it is not lost any more."""
-        return await connection.fetch(self.sql("lock_lost_worker"), worker, vanished)
+        return await self._within(connection, "lock_lost_worker", worker, vanished)
 
     async def is_registered(self, connection: Connection, worker: int) -> bool:
         """True if this worker has a row, within a transaction."""
@@ -151,15 +194,28 @@ class Store:
         self, connection: Connection, supervisor: int, pid: int
     ) -> list[Record]:
         """Take the workers of a child that ended for rescue, within a transaction."""
-        return await connection.fetch(self.sql("lock_children"), supervisor, pid)
+        return await self._within(connection, "lock_children", supervisor, pid)
 
     async def rescue(
-        self, connection: Connection, worker: int, *, crash_cap: int, error: str
+        self,
+        connection: Connection,
+        worker: int,
+        *,
+        crash_cap: int,
+        error: str,
+        begun: Sequence[tuple[int, int]] | None,
+        move: bool = True,
     ) -> list[Record]:
-        """Give back what a lost worker held and take it off the list, within a transaction."""
+        """Give back what a lost worker held and take it off the list, within a transaction.
+
+        ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
+        None if nobody knows. ``move``: whether to end those that are at their cap, or cancelled.
+        """
         await connection.execute(self.sql("read_all_rows"))
-        rows = await connection.fetch(
-            self.sql("rescue_jobs"), worker, crash_cap, ERRORS_KEPT, error
+        ids = None if begun is None else [job_id for job_id, _ in begun]
+        tokens = None if begun is None else [token for _, token in begun]
+        rows = await self._within(
+            connection, "rescue_jobs", worker, crash_cap, ERRORS_KEPT, error, ids, tokens, move
         )
         await connection.execute(self.sql("remove_worker"), worker)
         return rows
@@ -187,13 +243,31 @@ class Store:
         """Take a worker off the list."""
         await self._rows("remove_worker", worker)
 
-    async def take_duty(self, name: str, every: float) -> bool:
-        """True if this worker is the one to do it now."""
-        return bool(await self._rows("take_duty", name, every))
+    async def due_duties(self) -> dict[str, float]:
+        """Return in how many seconds each duty is due; not above 0 is now."""
+        return {row["name"]: row["due_in"] for row in await self._rows("find_duties")}
+
+    async def take_duty(self, name: str, hold: float) -> bool:
+        """True if this worker is to do it; nobody else takes it for ``hold`` seconds."""
+        return bool(await self._rows("take_duty", name, hold))
+
+    async def end_duty(self, name: str, every: float) -> None:
+        """Say that a duty is done, and due again in so many seconds."""
+        await self._rows("end_duty", name, every)
 
     async def release_claim(self, worker: int, token: int) -> list[Record]:
         """Give back what a claim took whose answer was lost; return queue and position of each."""
         return await self._read_all("release_claim", worker, token)
+
+    async def held(self, worker: int) -> set[tuple[int, int]]:
+        """Return ids and tokens of what this worker holds, as the server knows it."""
+        rows = await self._read_all("find_held", worker)
+        return {(row["id"], row["claim_token"]) for row in rows}
+
+    async def release_strays(self, worker: int, receipts: set[tuple[int, int]]) -> list[Record]:
+        """Give back what this worker holds and does not know; return queue and position of each."""
+        ids, tokens = zip(*sorted(receipts), strict=True)
+        return await self._rows("release_strays", worker, ids, tokens)
 
     async def find_passed(
         self, queues: Sequence[str], cursors: Sequence[int], tasks: Sequence[str], floor: int
@@ -206,5 +280,5 @@ class Store:
         return [row[0] for row in await self._read_all("find_orphans")]
 
     async def drop_history(self, retention: float) -> int:
-        """Drop the partitions past retention; return how many."""
-        return (await self._rows("drop_history", retention))[0][0]  # type: ignore[no-any-return]
+        """Drop the oldest partition past retention; return how many were dropped."""
+        return (await self._rows("drop_history", retention, 1))[0][0]  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 """asyncpg connections, also those of its pool.
 
-Parameter and answers travel as text, bigint and boolean, so a codec for json or jsonb is not
-asked. A codec that the caller set for one of those three types is.
+Parameters and answers travel as text, integer, bigint and boolean, so a codec for json or jsonb is
+not asked. A codec that the caller set for one of those types is.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
+
+from asyncpg import Record  # pyright: ignore[reportMissingTypeStubs]
+
+from pgqueue.drivers.letters import check_letters, of_asyncpg
 
 __all__ = ["arun", "atransaction"]
 
@@ -21,11 +25,13 @@ class Connection(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[object]: ...
 
 
-async def arun(connection: Connection, sql: str, text: str) -> list[tuple[Any, ...]]:
-    """Run ``sql`` with ``text`` and return its rows."""
-    from asyncpg import Record  # pyright: ignore[reportMissingTypeStubs]
-
-    return [tuple(row) for row in await connection.fetch(sql, text, record_class=Record)]
+async def arun(connection: Connection, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
+    """Run ``sql`` with ``values`` and return its rows."""
+    for value in values:  # here, not in there: nearly all is ASCII, and a call costs as much again
+        if isinstance(value, str) and not value.isascii():
+            check_letters(values, lambda: of_asyncpg(connection))
+            break
+    return list(map(tuple, await connection.fetch(sql, *values, record_class=Record)))
 
 
 def atransaction(connection: Connection) -> AbstractAsyncContextManager[object]:

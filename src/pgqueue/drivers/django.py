@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from pgqueue.drivers.begin import Libpq, autocommits, begun
+from pgqueue.drivers import begin, letters
+from pgqueue.drivers.begin import autocommits, begun
+from pgqueue.drivers.letters import check_letters, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 from pgqueue.errors import ConfigError
 
@@ -15,11 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["run", "transaction"]
 
 
-def run(connection: BaseDatabaseWrapper, sql: str, text: str) -> list[tuple[Any, ...]]:
-    """Run ``sql`` with ``text`` and return its rows."""
+def run(connection: BaseDatabaseWrapper, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
+    """Run ``sql`` with ``values`` and return its rows."""
     _check(connection)
     with connection.cursor() as cursor:
-        cursor.execute(percent_style(sql), [text])
+        check_letters(values, lambda: of_libpq(cast("letters.Libpq", connection.connection)))
+        cursor.execute(percent_style(sql, len(values)), values)
         return list(cursor.fetchall())
 
 
@@ -33,7 +36,7 @@ def transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]
 
     connection.ensure_connection()
     # not atomic(): it goes by the alias, which may name another connection than this one
-    inside = not autocommits(cast("Libpq", connection.connection))
+    inside = not autocommits(cast("begin.Libpq", connection.connection))
     return nullcontext() if inside else begun(execute)
 
 

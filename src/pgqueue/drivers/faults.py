@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from pgqueue.errors import SchemaError
 
-__all__ = ["schema_faults", "sqlstate"]
+__all__ = ["schema_fault", "sqlstate"]
 
 # undefined_function, invalid_schema_name, undefined_table
 _MISSING = frozenset({"42883", "3F000", "42P01"})
 _SCHEMA = re.compile(r'"((?:[^"]|"")+)"\.')
 
 
-@contextmanager
-def schema_faults(sql: str) -> Generator[None, None, None]:
-    """Turn the errors of a missing schema into SchemaError; leave every other as it is.
+def schema_fault(exc: Exception, sql: str) -> SchemaError | None:
+    """Return SchemaError for the error of a missing schema, None for every other.
 
     The transaction is aborted all the same, and stays the caller's to roll back.
     """
-    try:
-        yield
-    except Exception as exc:
-        if sqlstate(exc) not in _MISSING:
-            raise
-        raise SchemaError(f"{_first_line(exc)}; run: {_remedy(sql)}") from exc
+    if sqlstate(exc) in _MISSING:
+        return SchemaError(f"{_first_line(exc)}; run: {_remedy(sql)}")
+    return None
 
 
 def sqlstate(exc: BaseException) -> str | None:

@@ -1,7 +1,8 @@
 """psycopg 3 connections, sync and async, also those of its pool.
 
 The cursor is our own: the connection's row and cursor factories, even one with other placeholders
-or with client-side binding, have no say. Nothing is prepared, so nothing stays in the session.
+or with client-side binding, have no say. Whether the statement is prepared
+is for the connection's ``prepare_threshold`` to say, as for the caller's own.
 """
 
 from __future__ import annotations
@@ -11,37 +12,35 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.drivers.begin import autocommits
+from pgqueue.drivers.letters import check_letters, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg._connection_base import BaseConnection
-    from psycopg._cursor_base import BaseCursor
 
 __all__ = ["arun", "atransaction", "run", "transaction"]
 
 Row = tuple[Any, ...]
 
 
-def run(connection: Connection[Any], sql: str, text: str) -> list[Row]:
-    """Run ``sql`` with ``text`` and return its rows."""
-    from psycopg import Cursor
-    from psycopg.rows import tuple_row
+def run(connection: Connection[Any], sql: str, *values: str | int) -> list[Row]:
+    """Run ``sql`` with ``values`` and return its rows."""
+    from pgqueue.drivers.psycopg_cursor import PlainCursor
 
-    with Cursor(connection, row_factory=tuple_row) as cursor:
-        _plain(cursor)
-        cursor.execute(_query(sql, connection), (text,), prepare=False)
+    check_letters(values, lambda: of_libpq(connection))
+    with PlainCursor(connection) as cursor:
+        cursor.execute(_query(sql, connection, len(values)), values)
         return _decoded(cursor.fetchall())
 
 
-async def arun(connection: AsyncConnection[Any], sql: str, text: str) -> list[Row]:
+async def arun(connection: AsyncConnection[Any], sql: str, *values: str | int) -> list[Row]:
     """Do what ``run`` does, on an asynchronous connection."""
-    from psycopg import AsyncCursor
-    from psycopg.rows import tuple_row
+    from pgqueue.drivers.psycopg_cursor import PlainAsyncCursor
 
-    async with AsyncCursor(connection, row_factory=tuple_row) as cursor:
-        _plain(cursor)
-        await cursor.execute(_query(sql, connection), (text,), prepare=False)
+    check_letters(values, lambda: of_libpq(connection))
+    async with PlainAsyncCursor(connection) as cursor:
+        await cursor.execute(_query(sql, connection, len(values)), values)
         return _decoded(await cursor.fetchall())
 
 
@@ -65,22 +64,9 @@ async def atransaction(connection: AsyncConnection[Any]) -> AsyncGenerator[None,
         yield
 
 
-def _query(sql: str, connection: BaseConnection[Any]) -> bytes:
+def _query(sql: str, connection: BaseConnection[Any], count: int) -> bytes:
     encoding = connection.info.encoding
-    return percent_style(sql).encode("utf-8" if encoding == "ascii" else encoding)
-
-
-def _plain(cursor: BaseCursor[Any, Any]) -> None:
-    """Give the cursor psycopg's own conversions, whatever the connection's adapters are."""
-    from psycopg.types.bool import BoolLoader
-    from psycopg.types.numeric import IntLoader
-    from psycopg.types.string import StrDumper, TextLoader
-
-    adapters = cursor.adapters
-    adapters.register_dumper(str, StrDumper)
-    adapters.register_loader("bool", BoolLoader)
-    adapters.register_loader("int8", IntLoader)
-    adapters.register_loader("text", TextLoader)
+    return percent_style(sql, count).encode("utf-8" if encoding == "ascii" else encoding)
 
 
 def _decoded(rows: list[Row]) -> list[Row]:

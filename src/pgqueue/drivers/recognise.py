@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from dataclasses import dataclass
 from types import ModuleType
@@ -68,6 +67,10 @@ _REFUSED = {
     "django.db.backends.utils.CursorWrapper": "pass django.db.connection",
 }
 
+# What the last call for a class came to: the hot path of an enqueue is this one look.
+_known: dict[type, tuple[ModuleType, bool]] = {}
+_KNOWN_AT_MOST = 256
+
 _ACCEPTED = (
     "a connection of asyncpg, psycopg, psycopg2, SQLAlchemy (Connection, Session and their "
     "async twins) or Django"
@@ -76,11 +79,22 @@ _ACCEPTED = (
 
 def recognise(connection: object, *, asynchronous: bool) -> ModuleType:
     """Return the driver's module for this connection, or raise ConfigError."""
-    kind = _kind(type(connection)) or _kind(connection.__class__)  # a proxy shows what it wraps
+    cls = connection.__class__  # a proxy shows what it wraps
+    known = _known.get(cls)
+    if known is not None and known[1] is asynchronous:
+        return known[0]
+    module = _driver(type(connection), cls, asynchronous)
+    if cls is type(connection) and len(_known) < _KNOWN_AT_MOST:
+        _known[cls] = module, asynchronous
+    return module
+
+
+def _driver(cls: type, shown: type, asynchronous: bool) -> ModuleType:
+    kind = _kind(cls) or _kind(shown)  # a proxy shows what it wraps
     if kind is None:
-        raise ConfigError(f"connection must be {_ACCEPTED}; got {_path(type(connection))}")
+        raise ConfigError(f"connection must be {_ACCEPTED}; got {_path(cls)}")
     if isinstance(kind, str):
-        raise ConfigError(f"cannot enqueue through {_path(type(connection))}: {kind}")
+        raise ConfigError(f"cannot enqueue through {_path(cls)}: {kind}")
     if kind.asynchronous and not asynchronous:
         raise ConfigError(
             f"this {kind.name} is asynchronous: use aenqueue or aenqueue_many with it, not enqueue"
@@ -92,7 +106,6 @@ def recognise(connection: object, *, asynchronous: bool) -> ModuleType:
     return importlib.import_module(f"pgqueue.drivers.{kind.driver}")
 
 
-@functools.lru_cache(maxsize=256)
 def _kind(cls: type) -> _Kind | str | None:
     for base in cls.__mro__:
         path = _path(base)

@@ -7,11 +7,12 @@ change, is not asked.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from pgqueue.drivers.begin import abegun, autocommits, begun
+from pgqueue.drivers.letters import Letters, check_letters, of_asyncpg, of_libpq
 from pgqueue.drivers.placeholder import colon_style
 from pgqueue.errors import ConfigError
 
@@ -29,18 +30,20 @@ __all__ = ["arun", "atransaction", "run", "transaction"]
 _OPTIONS: dict[str, Any] = {"stream_results": False, "yield_per": None}
 
 
-def run(connection: Sync, sql: str, text: str) -> list[tuple[Any, ...]]:
-    """Run ``sql`` with ``text`` and return its rows."""
-    result = _connection(connection).execute(
-        _statement(sql), {"text": text}, execution_options=_OPTIONS
-    )
+def run(connection: Sync, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
+    """Run ``sql`` with ``values`` and return its rows."""
+    plain = _connection(connection)
+    check_letters(values, lambda: _letters(plain))
+    result = plain.execute(_statement(sql, len(values)), _named(values), execution_options=_OPTIONS)
     return [tuple(row) for row in result]
 
 
-async def arun(connection: Async, sql: str, text: str) -> list[tuple[Any, ...]]:
+async def arun(connection: Async, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
     """Do what ``run`` does, on an asynchronous connection or session."""
-    result = await (await _aconnection(connection)).execute(
-        _statement(sql), {"text": text}, execution_options=_OPTIONS
+    plain = await _aconnection(connection)
+    check_letters(values, lambda: _letters(_sync(plain)))
+    result = await plain.execute(
+        _statement(sql, len(values)), _named(values), execution_options=_OPTIONS
     )
     return [tuple(row) for row in result]
 
@@ -114,8 +117,20 @@ def _autocommits(connection: Connection) -> bool:
     )
 
 
+def _letters(connection: Connection) -> Iterator[Letters | None]:
+    driver = connection.dialect.driver
+    raw = cast("Any", connection.connection.driver_connection)
+    if driver == "asyncpg":
+        return of_asyncpg(raw)
+    return of_libpq(raw) if driver.startswith("psycopg") else iter(())
+
+
 @functools.lru_cache(maxsize=64)
-def _statement(sql: str) -> TextClause:
+def _statement(sql: str, count: int) -> TextClause:
     from sqlalchemy import text
 
-    return text(colon_style(sql))
+    return text(colon_style(sql, count))
+
+
+def _named(values: tuple[str | int, ...]) -> dict[str, str | int]:
+    return {f"p{n}": value for n, value in enumerate(values, 1)}

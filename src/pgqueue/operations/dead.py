@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pgqueue import admin
 from pgqueue.admin import DeadFilter, JobFilter, check_page
-from pgqueue.admin.filters import LARGEST_ID
+from pgqueue.admin.filters import LARGEST_ID, check_reason
 from pgqueue.admin.info import DeadCount, JobInfo, PurgeResult, RedriveResult
 from pgqueue.config import check_int
 from pgqueue.operations.base import Base
@@ -29,9 +29,10 @@ class DeadOperations(Base):
     ) -> list[JobInfo]:
         """Return a page of dead letters, newest first; ``reason``: a part of it, in any case."""
         which = JobFilter(None, queue, task)
+        part = check_reason(reason)
         size, below = check_page(limit, before_id)
         return self.pool.run(
-            lambda c: admin.list_dead(c, self.schema, which, reason, limit=size, before_id=below),
+            lambda c: admin.list_dead(c, self.schema, which, part, limit=size, before_id=below),
             what="list_dead",
         )
 
@@ -46,9 +47,10 @@ class DeadOperations(Base):
     ) -> list[JobInfo]:
         """Return a page of dead letters, newest first; see ``list_dead``."""
         which = JobFilter(None, queue, task)
+        part = check_reason(reason)
         size, below = check_page(limit, before_id)
         return await self.pool.arun(
-            lambda c: admin.list_dead(c, self.schema, which, reason, limit=size, before_id=below)
+            lambda c: admin.list_dead(c, self.schema, which, part, limit=size, before_id=below)
         )
 
     def count_dead(self) -> list[DeadCount]:

@@ -55,6 +55,10 @@ class Payload:
         self._signature = Signature.of(function, inject)
         self._names = self._signature.by_position
         self._by_keyword = self._signature.by_keyword
+        self._what = f'task "{name}"'
+        # So many positional arguments are the whole of a call, and nothing is left to be bound.
+        whole = not (self._signature.keyword or self._signature.rest or self._signature.extra)
+        self._whole = len(self._names) if whole else -1
         self._required = frozenset(
             {*self._signature.positional, *self._signature.keyword}
             - self._signature.defaults.keys()
@@ -78,7 +82,10 @@ class Payload:
         checks = plan.checks
         name = None
         try:
-            values = self._bind(args, kwargs)
+            if len(args) == self._whole and not kwargs:
+                values: dict[str, Any] = dict(zip(self._names, args, strict=True))
+            else:
+                values = self._bind(args, kwargs)
             for name, value in values.items():
                 checks[name](value, 1)
             for name, replaced in plan.replaced:
@@ -97,7 +104,9 @@ class Payload:
             if name is not None:
                 path = joined("$" + key_step(name), path)
             raise self._error(f"cannot be stored: {why}", path) from exc
-        return _text(encoded, self.max_bytes, f'task "{self.name}"')
+        if len(encoded) <= self.max_bytes and b"\\u0000" not in encoded:
+            return encoded.decode()
+        return _text(encoded, self.max_bytes, self._what)
 
     def decode(self, text: str | bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.

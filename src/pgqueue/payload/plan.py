@@ -20,6 +20,8 @@ from pgqueue.payload.signature import Signature, resolve
 __all__ = ["Plan"]
 
 _AT = re.compile(r"(?s)(.*?)(?: - at `(.*)`)?\Z")
+# The one message of msgspec that quotes a value; a worker logs it, and arguments may be secret.
+_QUOTED = re.compile(r"(Invalid enum value) .*", re.DOTALL)
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
 _SAFE_DEFAULTS = (type(None), bool, int, float, str)
 
@@ -70,7 +72,7 @@ class Plan:
             return said(error), "$"
         found = _AT.match(str(error))
         assert found is not None
-        why, path = found[1], found[2] or "$"
+        why, path = _QUOTED.sub(r"\1", found[1]), found[2] or "$"
         if isinstance(cause, PayloadError):
             return str(cause), joined(path, cause.path)
         if field := _FIELD.match(why):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import reprlib
 from collections.abc import Callable
+
+from pgqueue.errors import shown as short
 
 __all__ = ["Check", "Refused", "joined", "key_step", "mismatch", "said", "short"]
 
@@ -58,15 +59,6 @@ def mismatch(expected: str, value: object, hint: str = "") -> Refused:
     return Refused(f"expected {expected}, got {given}{'; ' + hint if hint else ''}")
 
 
-def short(value: object) -> str:
-    """A repr of at most 80 characters that never raises."""
-    try:
-        text = _repr.repr(value)
-    except Exception:
-        return "(its repr fails)"
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
-
-
 def said(error: BaseException) -> str:
     """The first line of an error's message, which may itself fail to be had."""
     try:
@@ -75,7 +67,3 @@ def said(error: BaseException) -> str:
         text = ""
     line = text.splitlines()[0] if text else ""
     return f"{type(error).__name__}: {line[:200]}" if line else type(error).__name__
-
-
-_repr = reprlib.Repr()
-_repr.maxstring = _repr.maxother = _repr.maxlong = _LONGEST

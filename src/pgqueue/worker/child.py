@@ -18,8 +18,10 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pgqueue import failpoints
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.logs import configure
+from pgqueue.worker.board import Board
 from pgqueue.worker.channel import Channel, Message
 from pgqueue.worker.host import LoopFactory, host, limit_exit
 from pgqueue.worker.load import load_app
@@ -34,7 +36,6 @@ __all__ = ["main"]
 log = logging.getLogger("pgqueue.worker")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_MARGIN = 15.0
 _WRONG = 2
 
 
@@ -45,8 +46,10 @@ def main() -> int:
     options = next(messages, None)
     if options is None:
         return 1
+    board = Board.adopt(options["board"])
     configure(options["log_level"], options["log_format"])
-    child = _Child(channel, options)
+    failpoints.arm_from_environment()
+    child = _Child(channel, options, board)
     threading.Thread(
         target=child.follow, args=(messages,), name="pgqueue-channel", daemon=True
     ).start()
@@ -78,9 +81,10 @@ def _adopt_stdin() -> Channel:
 class _Child:
     """The worker of this process, and who may stop it."""
 
-    def __init__(self, channel: Channel, options: Message) -> None:
+    def __init__(self, channel: Channel, options: Message, board: Board) -> None:
         self._channel = channel
         self._options = options
+        self._board = board
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Worker | None = None
         self._asked = 0
@@ -90,7 +94,7 @@ class _Child:
         app = load_app(self._options["target"])
         worker = Worker(app, **self._options["settings"])
         host(
-            worker.run(on_phase=lambda phase: self._tell(phase, app)),
+            worker.run(on_phase=lambda phase: self._tell(phase, app), board=self._board),
             loop_factory=self._loop_factory(),
             on_loop=lambda loop: self._adopt(worker, loop),
             on_end=lambda: self._channel.tell(event="stopped"),
@@ -123,7 +127,7 @@ class _Child:
         if not self._asked:
             log.warning("the supervisor is gone; stopping")
         self.stop()
-        threading.Event().wait(self._options["grace"] + _MARGIN)
+        threading.Event().wait(self._options["patience"])
         os._exit(1)
 
     def stop(self) -> None:

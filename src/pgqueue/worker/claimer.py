@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from pgqueue import failpoints
 from pgqueue.config import WorkerSettings
+from pgqueue.db.faults import Contended
 from pgqueue.db.link import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.completer import Completer
 from pgqueue.worker.cursor import Cursors
+from pgqueue.worker.lane import Lane
 from pgqueue.worker.runner import Runner, entry_of
-
-if TYPE_CHECKING:
-    from asyncpg import Record
 
 __all__ = ["Claimer"]
 
@@ -38,25 +38,17 @@ _LAG_EVERY = 0.5
 _LAG_SPACING = 0.02
 _LAG_SHARE = 10
 _FLAGS_EVERY = 3
+_LONG_WALK = 0.01
+_LONG_PROBES = 0.001
+_STEP_EVERY = 1.0
 _FULL_BEFORE_LOWER = 0.2
 _AHEAD = 0.1
+_AHEAD_LONGEST = 0.5
+_ENOUGH_TO_TELL = 50
 _TAKE_BACK_AFTER = 1.0
 _AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 _REPORT_EVERY = 60.0
 _SINGLY_SECONDS = 10.0
-
-
-class _Lane:
-    """What the claimer knows of one queue."""
-
-    __slots__ = ("flag", "full_since", "hot", "looks", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.hot = True  # it may have work: look at it in the next claim
-        self.full_since: float | None = None
-        self.flag: bool | None = None  # whether its waiting flag is up, as far as we know
-        self.looks: list[float] = []  # moments of the looks that are still to come, latest first
 
 
 class Claimer:
@@ -78,7 +70,7 @@ class Claimer:
     ) -> None:
         self._store = store
         self._lock = lock
-        self._lanes = {name: _Lane(name) for name in queues}
+        self._lanes = {name: Lane(name) for name in queues}
         self._order = list(queues)
         self._tasks = list(tasks)
         self._settings = settings
@@ -96,14 +88,16 @@ class Claimer:
         self._poll_at = 0.0
         self._polls = 0
         self._lag_at = 0.0
+        self._step_at = 0.0
         self._report_at = time.monotonic() + _REPORT_EVERY / 6
         self._reported: set[tuple[str, str]] = set()
         self._rate = 0.0
-        self._rate_at = time.monotonic()
+        self._rate_at = 0.0
         self._rate_finished = 0
         self._looked_at = 0.0
         self._looked_finished = 0
         self._singly_until = 0.0
+        self._patient = False
         self.claims = 0
         self.claimed = 0
 
@@ -216,19 +210,26 @@ class Claimer:
         return False
 
     def _ahead(self) -> int:
-        """How many jobs to claim ahead of free slots: what is done in a tenth of a second."""
-        now = time.monotonic()
-        span = now - self._rate_at
-        if span >= 0.02:
-            finished = self._runner.finished
+        """How many jobs to claim ahead of free slots: what is done until the next turn.
+
+        That is a tenth of a second, or what it took to get the last one at a crowded queue. Only
+        time with something to run counts: who waits for a turn does not become slower by it.
+        """
+        busy = self._runner.busy_seconds(time.monotonic())
+        span = busy - self._rate_at
+        finished = self._runner.finished
+        # One of many workers runs a claim in a millisecond: 20 ms would be twenty turns.
+        first = not self._rate and finished - self._rate_finished >= _ENOUGH_TO_TELL
+        if span >= 0.02 or (first and span > 0):
             rate = (finished - self._rate_finished) / span
-            weight = min(1.0, span / 0.2)
+            weight = min(1.0, span / 0.2) if self._rate else 1.0
             self._rate += (rate - self._rate) * weight
-            self._rate_at = now
+            self._rate_at = busy
             self._rate_finished = finished
         if self._settings.max_prefetch == 0:
             return 0
-        ahead = int(self._rate * _AHEAD)
+        turn = max(lane.turn for lane in self._lanes.values())
+        ahead = int(self._rate * min(max(_AHEAD, turn), _AHEAD_LONGEST))
         return min(ahead, self._settings.max_prefetch) if ahead > 1 else 0
 
     def _take_back(self) -> None:
@@ -244,11 +245,11 @@ class Claimer:
             self._rate = pace
             log.debug("gave back %d jobs that no slot came free for", len(taken))
 
-    async def _wait_reason(self) -> list[_Lane]:
+    async def _wait_reason(self) -> list[Lane]:
         """Return the queues to look at, once there is a reason to."""
         while not self._stopping:
             now = time.monotonic()
-            hot: list[_Lane] = []
+            hot: list[Lane] = []
             next_look = self._poll_at
             for lane in self._lanes.values():
                 while lane.looks and lane.looks[-1] <= now:
@@ -268,7 +269,7 @@ class Claimer:
                 pass
         return []
 
-    async def _claim(self, lanes: list[_Lane], room: int) -> None:
+    async def _claim(self, lanes: list[Lane], room: int) -> None:
         """Claim from the cursors; look back where that came up short."""
         now = time.monotonic()
         self._cursors.remember(now)
@@ -280,9 +281,11 @@ class Claimer:
             self._lag_at = now + _LAG_SPACING
         for lane in lanes:
             lane.hot = False  # before the claim: a bell that rings meanwhile counts
-        counts, quota = await self._take(names, cursors, room)
-        short: list[_Lane] = []
+        counts, quota, busy = await self._take(names, cursors, room)
+        short: list[Lane] = []
         for lane in lanes:
+            if lane.name in busy:
+                continue  # who is there may leave something: it is looked at again
             if counts[lane.name] < quota:
                 lane.full_since = None
                 short.append(lane)
@@ -300,24 +303,56 @@ class Claimer:
             for lane in short:
                 lane.hot = True
 
-    async def _look_back(self, lanes: list[_Lane], room: int) -> None:
+    async def _look_back(self, lanes: list[Lane], room: int) -> None:
         """Claim from where the cursors stood a moment ago; what finds nothing goes quiet."""
         now = time.monotonic()
         if now < self._lag_at:
             for lane in lanes:
-                if not lane.looks or lane.looks[-1] > self._lag_at:
-                    lane.looks.append(self._lag_at)
+                lane.look_at(self._lag_at)
             return
         names = self._turned([lane.name for lane in lanes])
-        counts, _ = await self._take(names, self._cursors.lagging(names, now, _LAG_FAR), room)
+        lagging = self._cursors.lagging(names, now, _LAG_FAR)
+        counts, _, busy = await self._take(names, lagging, room)
         took = time.monotonic() - now
         self._lag_at = now + took + max(_LAG_SPACING, _LAG_SHARE * took)
         for lane in lanes:
             if counts[lane.name]:
                 lane.hot = True
-        await self._raise([lane for lane in lanes if not counts[lane.name]])
+        idle = [lane for lane in lanes if not counts[lane.name] and lane.name not in busy]
+        await self._step_over(idle, took)
+        await self._raise(idle)
 
-    async def _raise(self, lanes: list[_Lane]) -> None:
+    async def _step_over(self, lanes: list[Lane], took: float) -> None:
+        """Take the cursors past what a claim walks over in vain, so that the next one need not.
+
+        These are jobs of tasks that this worker does not know, or rows that lie dead. What was
+        given a position before, and is committed later, is behind the cursors then, as ever.
+        """
+        now = time.monotonic()
+        if took < _LONG_WALK + _LONG_PROBES * len(lanes) or now < self._step_at:
+            return
+        self._step_at = now + _STEP_EVERY
+        async with self._lock:
+            newest = await self._store.newest_positions([lane.name for lane in lanes])
+        # A paused queue is not among them: all of it is to be found again.
+        before = {
+            name: heads
+            for name, position in newest.items()
+            if min(heads := self._cursors.now([name])) < position
+        }
+        names, room, claims = list(before), self._room_now(), self.claims
+        if not names or room <= 0 or self._stopping:
+            return
+        counts, _, busy = await self._take(names, self._cursors.heads(names), room)
+        if self.claims == claims or counts.total() >= room:
+            return  # not all of them were looked at to their ends
+        for name in names:
+            if counts[name]:
+                self._lanes[name].hot = True
+            elif name not in busy and self._cursors.now([name]) == before[name]:
+                self._cursors.step(name, newest[name])
+
+    async def _raise(self, lanes: list[Lane]) -> None:
         """Raise the flags that are not up; then look again soon, and ever less often."""
         down = [lane for lane in lanes if lane.flag is not True]
         if not down:
@@ -333,7 +368,7 @@ class Claimer:
                 lane.hot = True  # once more, now that the flag is up
                 lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
 
-    async def _lower(self, lanes: list[_Lane], now: float) -> None:
+    async def _lower(self, lanes: list[Lane], now: float) -> None:
         """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
         busy = [
             lane
@@ -353,20 +388,24 @@ class Claimer:
     async def _poll(self, room: int) -> None:
         """Look at every queue, announced or not."""
         now = time.monotonic()
-        self._poll_at = now + self._settings.poll_interval
+        # Workers that began together must not poll together for ever.
+        self._poll_at = now + self._settings.poll_interval * random.uniform(0.8, 1.0)
         self._polls += 1
         self._cursors.remember(now)
         lanes = list(self._lanes.values())
         for lane in lanes:
             lane.hot = False
         names = self._turned(self._order)
-        counts, _ = await self._take(names, self._cursors.lagging(names, now, _LAG_FAR), room)
+        lagging = self._cursors.lagging(names, now, _LAG_FAR)
+        counts, _, busy = await self._take(names, lagging, room)
+        quiet: list[Lane] = []
         for lane in lanes:
             if counts[lane.name]:
                 lane.hot = True
-            else:
+            elif lane.name not in busy:
                 lane.full_since = None
-        quiet = [lane for lane in lanes if not counts[lane.name]]
+                quiet.append(lane)
+        await self._step_over(quiet, time.monotonic() - now)
         if self._settings.listen and self._polls % _FLAGS_EVERY == 0:
             # Another worker may have lowered one since.
             for lane in quiet:
@@ -377,20 +416,34 @@ class Claimer:
 
     async def _take(
         self, names: list[str], cursors: list[int], room: int
-    ) -> tuple[Counter[str], int]:
-        """Claim, hand the jobs on; return how many of each queue, and the quota of each."""
+    ) -> tuple[Counter[str], int, set[str]]:
+        """Claim, hand the jobs on; return how many of each queue, the quota, the busy queues."""
         worker = self._worker_id()
         counts: Counter[str] = Counter()
         if worker is None:
             await asyncio.sleep(0.05)  # between a lost lease and the new registration
-            return counts, 1
+            return counts, 1, set()
+        push = await self._is_stuck(names)
+        began = time.monotonic()
         quota = max(1, -(-room // len(names)))
         token = secrets.randbits(63)
         try:
             async with self._lock:
-                records: list[Record] = await self._store.claim(
-                    names, [quota] * len(names), cursors, self._tasks, room, worker, token
+                records, waiting = await self._store.claim(
+                    names,
+                    [quota] * len(names),
+                    cursors,
+                    self._tasks,
+                    room,
+                    worker,
+                    token,
+                    push=push,
+                    patient=self._patient,
                 )
+        except Contended:
+            # There is more to walk over than its time allows: the same again would never end.
+            self._patient = True
+            raise
         except (OutcomeUnknown, asyncio.CancelledError):
             self._on_unknown(worker, token)
             raise
@@ -399,8 +452,19 @@ class Claimer:
                 self._single_out(worker, token, room, exc)
             raise
         self.claims += 1
+        busy = set(waiting)
+        now = time.monotonic()
+        # Until the cursors are past it: the next one walks over the same.
+        self._patient = now - began > self._settings.deadline / 2
+        for name in names:
+            self._lanes[name].met(busy=name in busy, now=now)
+        if push:
+            busy.clear()  # they were claimed from all the same
         if not records:
-            return counts, quota
+            return counts, quota, busy
+        if not self.claimed:
+            # It walked over all that lies dead in the queue: a look back at once would do so again.
+            self._lag_at = now
         self.claimed += len(records)
         advance = self._cursors.advance
         if len(names) == 1:
@@ -414,13 +478,30 @@ class Claimer:
                 counts[name] += 1
                 advance(name, record["priority"], record["position"])
         self._cursors.settle()
+        if failpoints.armed is not None:
+            failpoints.armed.reach("claim.received", self._store.link.cut)
         if self._stopping or self._worker_id() != worker:
             # Nobody would keep the lease of what was claimed under an id that is lost by now.
             for record in records:
                 self._completer.add(entry_of(record, token, RELEASED))
         else:
             self._runner.add(records, token)
-        return counts, quota
+        return counts, quota, busy
+
+    async def _is_stuck(self, names: list[str]) -> bool:
+        """True if a claim that must hang is in the way: then its lock is passed by."""
+        now = time.monotonic()
+        lanes = [self._lanes[name] for name in names]
+        for lane in lanes:
+            if lane.asks_who(now):
+                async with self._lock:
+                    lane.held_by(await self._store.claim_holder(lane.name), now)
+                if lane.stuck:
+                    log.warning(
+                        'a claim of queue "%s" has not ended for some seconds; claiming beside it',
+                        lane.name,
+                    )
+        return any(lane.stuck for lane in lanes)
 
     def _single_out(self, worker: int, token: int, room: int, why: Exception) -> None:
         """One row of a claim cannot be read, and so none was: claim one by one for a while.

@@ -9,9 +9,11 @@ A row that cannot be written now, since it is locked or still refused, is set as
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from pgqueue.config import LONGEST_DELAY
 from pgqueue.db.faults import Contended, Rejected
@@ -35,6 +37,7 @@ __all__ = ["Completer", "Entry"]
 
 log = logging.getLogger("pgqueue.worker")
 
+_AFTER_FAILURE = 0.2
 _BATCH = 2_000
 _FULL = 20_000
 _ASIDE_SECONDS = 1.0
@@ -80,7 +83,7 @@ class Completer:
         self._room.set()
         self._empty = asyncio.Event()
         self._empty.set()
-        self._flushing = 0
+        self._flushing: tuple[list[tuple[int, int]], list[Entry]] = ([], [])
         self._aside: dict[asyncio.TimerHandle, Entry] = {}
         self._task: asyncio.Task[None] | None = None
         self._away = False
@@ -90,12 +93,20 @@ class Completer:
     @property
     def backlog(self) -> int:
         """Outcomes that are not written yet."""
-        return len(self._done) + len(self._entries) + self._flushing + len(self._aside)
+        done, entries = self._flushing
+        waiting = len(self._done) + len(self._entries) + len(self._aside)
+        return waiting + len(done) + len(entries)
 
     @property
     def is_full(self) -> bool:
         """True while so many outcomes wait that no more jobs should be claimed."""
         return self.backlog >= self._full
+
+    def receipts(self) -> set[tuple[int, int]]:
+        """Return ids and tokens of the jobs whose outcomes are not written yet."""
+        done, entries = self._flushing
+        others = chain(self._entries, entries, self._aside.values())
+        return {*self._done, *done, *((entry.id, entry.token) for entry in others)}
 
     def done(self, job_id: int, token: int) -> None:
         """Note a success."""
@@ -139,8 +150,23 @@ class Completer:
         return self.backlog
 
     async def _loop(self) -> None:
+        # Prepares the statement, so that the first job does not pay for it.
+        with contextlib.suppress(Exception):
+            await self._store.finish([], [], "completed")
         while True:
-            await self._wake.wait()
+            try:
+                await self._write_all()
+            except Exception as exc:
+                # Nothing here should raise, but a log filter of the user's may. A worker that ran
+                # jobs and wrote nothing would be worse than any of it.
+                with contextlib.suppress(Exception):
+                    log.exception("writing outcomes failed; it begins again", exc_info=exc)
+                await asyncio.sleep(_AFTER_FAILURE)
+
+    async def _write_all(self) -> None:
+        while True:
+            if not (self._done or self._entries):
+                await self._wake.wait()
             self._wake.clear()
             while self._done or self._entries:
                 done, self._done = self._done[: self._batch], self._done[self._batch :]
@@ -148,13 +174,21 @@ class Completer:
                     self._entries[: self._batch],
                     self._entries[self._batch :],
                 )
-                self._flushing = len(done) + len(entries)
+                self._flushing = done, entries
                 self.flushes += 1
-                if done:
-                    await self._finish(done, "completed")
-                if entries:
-                    await self._settle(entries)
-                self._flushing = 0
+                try:
+                    if done:
+                        await self._finish(done, "completed")
+                        done = []
+                    if entries:
+                        await self._settle(entries)
+                except Exception:
+                    # Once more. What was written already will be called lost in the log, no more.
+                    self._done[:0] = done
+                    self._entries[:0] = entries
+                    self._flushing = [], []
+                    raise
+                self._flushing = [], []
                 self._room.set()
             if not self._wake.is_set() and not self._aside:
                 self._empty.set()
@@ -176,7 +210,8 @@ class Completer:
         if good is not None:
             for job_id, _ in receipts:
                 if job_id not in good:
-                    self._on_lost(job_id)
+                    with contextlib.suppress(Exception):  # it logs, as the user has set it up
+                        self._on_lost(job_id)
 
     async def _write(self, receipts: list[tuple[int, int]], state: str) -> set[int] | None:
         """Move to history; None if all receipts were good, else those that were."""

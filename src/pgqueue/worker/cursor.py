@@ -17,6 +17,7 @@ __all__ = ["PRIORITIES", "Cursors", "Floor"]
 PRIORITIES = 10
 _STEP = 0.05
 _MEMORY = 2.5
+_REACH = 100_000
 
 
 class Cursors:
@@ -24,6 +25,9 @@ class Cursors:
 
     def __init__(self, queues: Iterable[str]) -> None:
         self._heads: dict[str, list[int]] = {queue: [0] * PRIORITIES for queue in queues}
+        # Where looks back end: a first claim walks from zero over all that lies dead, and what was
+        # in flight then had a position of the last moments.
+        self._ends: dict[str, list[int]] = {queue: [0] * PRIORITIES for queue in queues}
         self._past: deque[tuple[float, dict[str, list[int]]]] = deque()
         self._rewound: dict[str, int] = {}
 
@@ -45,9 +49,11 @@ class Cursors:
                 break
             then = heads
         return [
-            min(past, head)
+            min(max(past, end), head)
             for queue in queues
-            for past, head in zip(then[queue], self._heads[queue], strict=True)
+            for past, end, head in zip(
+                then[queue], self._ends[queue], self._heads[queue], strict=True
+            )
         ]
 
     def remember(self, now: float) -> None:
@@ -63,7 +69,14 @@ class Cursors:
         """Note that ``position`` was claimed."""
         heads = self._heads[queue]
         if position > heads[priority]:
+            if not heads[priority]:
+                self._ends[queue][priority] = position - _REACH
             heads[priority] = position
+
+    def step(self, queue: str, position: int) -> None:
+        """Go past ``position`` at all priorities: nothing up to it is for us."""
+        for priority in range(PRIORITIES):
+            self.advance(queue, priority, position)
 
     def rewind(self, queue: str, position: int) -> None:
         """Go back: a job is ready at ``position``, at any priority."""

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgqueue.config import WorkerSettings
@@ -32,6 +33,7 @@ class _Crash:
     pid: int
     dsn: str
     schema: str
+    begun: Sequence[tuple[int, int]] | None
 
 
 class Handback:
@@ -45,10 +47,16 @@ class Handback:
         self._thread: threading.Thread | None = None
         self._give_up_at = float("inf")
 
-    def note(self, pid: int, dsn: str, schema: str) -> None:
-        """Give back what this process held, as soon as the database lets us."""
+    def note(
+        self, pid: int, dsn: str, schema: str, begun: Sequence[tuple[int, int]] | None
+    ) -> None:
+        """Give back what this process held, as soon as the database lets us.
+
+        ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
+        None if nobody knows.
+        """
         with self._lock:
-            self._crashes.append(_Crash(pid, dsn, schema))
+            self._crashes.append(_Crash(pid, dsn, schema, begun))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._main, name="pgqueue-handback", daemon=True
@@ -96,24 +104,30 @@ class Handback:
         )
         watcher = asyncio.create_task(self._watch_over(watch))
         try:
-            await self._until_done(Store(link, crash.schema), crash.pid)
+            await self._until_done(Store(link, crash.schema), crash)
         finally:
             watcher.cancel()
             await link.close()
 
-    async def _until_done(self, store: Store, pid: int) -> None:
+    async def _until_done(self, store: Store, crash: _Crash) -> None:
         patience = Patience(0.1, 2.0)
         told = False
         while time.monotonic() < self._give_up_at:
             try:
                 await rescue_children(
-                    store, self._supervisor, pid, crash_cap=self._settings.crash_cap
+                    store,
+                    self._supervisor,
+                    crash.pid,
+                    crash_cap=self._settings.crash_cap,
+                    begun=crash.begun,
                 )
                 return
             except PgQueueError as exc:
                 if not told:
                     told = True
-                    log.warning("giving back the jobs of process %d has to wait: %s", pid, exc)
+                    log.warning(
+                        "giving back the jobs of process %d has to wait: %s", crash.pid, exc
+                    )
             await asyncio.sleep(patience.delay())
 
     @staticmethod

@@ -1,22 +1,21 @@
 """The thread that keeps a worker alive in the eyes of the others, whatever its handlers do.
 
 It has an event loop and connections of its own: a handler that blocks the worker's loop for a
-minute keeps its jobs. It renews the lease, learns what is to be cancelled, watches the deadlines of
-all statements, looks for lost workers, and does the duties of the fleet that are due.
+minute keeps its jobs. It renews the lease and learns what is to be cancelled, and beside that looks
+for lost workers and does the duties of the fleet that are due. The watchdog runs on it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import secrets
 import socket
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,36 +24,34 @@ from typing import Any
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Patience, Watch
 from pgqueue.db.store import Store
-from pgqueue.errors import PgQueueError
+from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.version import __version__
-from pgqueue.worker.cursor import Floor
-from pgqueue.worker.rescue import SECOND_LOOK_AFTER, rescue_worker
+from pgqueue.worker.duties import Duties
+from pgqueue.worker.passed import PassedJobs
+from pgqueue.worker.salvage import Salvage
+from pgqueue.worker.strays import Receipts
+from pgqueue.worker.watchdog import Watchdog
 
 __all__ = ["Lifeline", "Reports"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_TICK = 0.5
-_BLOCKED_AFTER = 1.5
-_CONFIRM_AFTER = 0.75
-_DUTY_CHECK_EVERY = 60.0
-_HISTORY_EVERY = 3600.0
-_RETENTION_EVERY = 600.0
-_ORPHANS_EVERY = 60.0
-_RECOVER_AFTER = (0.2, 1.0, 4.0, 10.0, 20.0)
-_FIND_SHARE = 20
+_SOON = 0.5
 _MANY_WORKERS = 4
+_LATE = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reports:
-    """What the lifeline tells the worker; each is called on the worker's loop."""
+    """What the lifeline tells and asks the worker; each is called on the worker's loop."""
 
     on_cancel: Callable[[Sequence[int]], None]
     on_fenced: Callable[[], None]
     on_registered: Callable[[], None]
     on_ready_again: Callable[[dict[str, int]], None]
     on_next_due: Callable[[float], None]
+    on_silent: Callable[[], None]
+    receipts: Callable[[], Receipts]
     on_failed: Callable[[BaseException], None]
 
 
@@ -78,25 +75,46 @@ class Lifeline:
     ) -> None:
         self._settings = settings
         self._queues = list(queues)
-        self._tasks = list(tasks)
-        self._watch = watch
         self._reports = reports
         self._running = running
-        self._cursors = cursors
         self._due_since = due_since
         self._supervisor = supervisor
         pooled = not settings.listen
         # A blocked loop of the worker is no excuse for these two, which are not read there.
-        self._own_watch = Watch()
-        make = {"watch": self._own_watch, "deadline": settings.deadline, "pooled": pooled}
+        own_watch = Watch()
+        self._watchdog = Watchdog(watch, own_watch, tell=self._tell, on_silent=reports.on_silent)
+        make = {"watch": own_watch, "deadline": settings.deadline, "pooled": pooled}
         # Without its session this worker looks dead to the others, so it is had back at once.
         self._pulse_link = Link(dsn, role="heartbeat", on_lost=self._on_lost, **make)  # type: ignore[arg-type]
         self._duty_link = Link(dsn, role="duties", **make)  # type: ignore[arg-type]
         self._pulse = Store(self._pulse_link, schema)
-        self._duty = Store(self._duty_link, schema)
-        self._duty_lock: asyncio.Lock | None = None
+        duty, lock = Store(self._duty_link, schema), asyncio.Lock()
+        self._salvage = Salvage(
+            duty,
+            lock,
+            crash_cap=settings.crash_cap,
+            deadline=settings.deadline,
+            ready_again=self._ready_again,
+            receipts=self._receipts,
+        )
+        self._passed = PassedJobs(
+            duty,
+            lock,
+            queues=queues,
+            tasks=tasks,
+            interval=settings.poll_interval,
+            cursors=cursors,
+            connects=self._connects,
+            ready_again=self._ready_again,
+        )
+        self._duties = Duties(
+            duty,
+            lock,
+            hold=settings.lease,
+            retention=settings.retention,
+            rescue_orphans=self._salvage.rescue_orphans,
+        )
         self._owner = asyncio.get_running_loop()
-        self._owner_thread = threading.get_ident()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._hurry: asyncio.Event | None = None
@@ -104,18 +122,14 @@ class Lifeline:
         self._halt = False
         self._stopping = False
         self._signs_off = True
-        self._recovering = 0
-        self._rescuing: set[int] = set()
         self._living: asyncio.Task[Any] | None = None
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
         self._renewing_since = time.monotonic()
         self._workers = 1
-        self._answered_at = time.monotonic()
-        self._blocked_at: float | None = None
-        self._floor = Floor()
         self._background: set[asyncio.Task[None]] = set()
         self._former: int | None = None
+        self._server: datetime | None = None
         self.worker_id: int | None = None
         self.pulses = 0
 
@@ -144,7 +158,7 @@ class Lifeline:
     def recover(self, worker: int, token: int) -> None:
         """Give back what a claim took whose answer was lost."""
         if self._loop is not None:
-            self._call(self._loop, lambda: self._spawn(self._recover(worker, token)))
+            self._call(self._loop, lambda: self._spawn(self._salvage.recover(worker, token)))
 
     async def stop(self, *, sign_off: bool = True) -> None:
         """Take the worker off the list and end the thread; the last thing to stop.
@@ -178,10 +192,10 @@ class Lifeline:
         try:
             asyncio.run(self._live(started))
         except BaseException as exc:
-            log.exception("the heartbeat thread failed")
             failure = exc
             self._tell(lambda: started.done() or started.set_exception(failure))
             self._tell(lambda: self._reports.on_failed(failure))
+            log.exception("the heartbeat thread failed")
         finally:
             self._tell(self._ended.set)
 
@@ -198,9 +212,8 @@ class Lifeline:
     async def _live(self, started: asyncio.Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._hurry = asyncio.Event()
-        self._duty_lock = asyncio.Lock()
         self._living = asyncio.current_task()
-        self._spawn(self._keep_up(self._watch_over))
+        self._spawn(self._keep_up(self._watchdog.watch_over))
         try:
             if self._halt:
                 raise asyncio.CancelledError
@@ -211,7 +224,7 @@ class Lifeline:
             self._tell(lambda: started.done() or started.set_exception(failure))
             return
         self._tell(lambda: started.done() or started.set_result(None))
-        for forever in (self._find_passed, self._do_duties):
+        for forever in (self._passed.search, self._duties.do):
             self._spawn(self._keep_up(forever))
         try:
             await self._beat()
@@ -256,10 +269,16 @@ class Lifeline:
             self._session = await self._pulse.own_session()
             self._session_connects = self._pulse_link.connects
         worker_id = secrets.randbits(63)
-        await self._pulse.register(
-            worker_id, self._settings.lease, os.getpid(), socket.gethostname(), __version__,
-            self._queues, self._settings.concurrency, self._supervisor, *self._session,
-        )  # fmt: skip
+        try:
+            await self._pulse.register(
+                worker_id, self._settings.lease, os.getpid(), socket.gethostname(), __version__,
+                self._queues, self._settings.concurrency, self._supervisor, *self._session,
+            )  # fmt: skip
+        except OutcomeUnknown:
+            # It may stand there, and nobody is behind it; if this fails, its lease runs out.
+            with contextlib.suppress(PgQueueError):
+                await self._pulse.remove_worker(worker_id)
+            raise
         self.worker_id = worker_id
 
     async def _beat(self) -> None:
@@ -307,16 +326,24 @@ class Lifeline:
             return
         if check:
             self._workers = row["workers"]
+        if self._server not in (None, row["server"]) and self.worker_id is not None:
+            self._spawn(self._salvage.give_back_strays(self.worker_id))
+        self._server = row["server"]
         if row["cancelled"]:
             cancelled: list[int] = row["cancelled"]
             self._tell(lambda: self._reports.on_cancel(cancelled))
         next_due = row["next_due"]
         if next_due is not None and next_due <= self._settings.heartbeat * 2:
             self._tell(lambda: self._reports.on_next_due(next_due))
+        if row["age"] > 2 * self._settings.heartbeat + _LATE:
+            # It was held up, though nothing failed: so may all have been, and who is first to go on
+            # must not take the others for dead.
+            self._renewing_since = began
+            return
         for lost in row["expired"]:
-            self._spawn(self._rescue(lost, vanished=False))
+            self._spawn(self._salvage.rescue(lost))
         for lost in row["vanished"]:
-            self._spawn(self._rescue(lost, vanished=True))
+            self._spawn(self._salvage.rescue(lost, vanished=True))
 
     async def _fenced(self) -> None:
         """Our row is gone: others have, or will have, what we held. Begin anew under a new id."""
@@ -328,190 +355,44 @@ class Lifeline:
             self._tell(self._reports.on_fenced)
         await self._register()
         assert self._former is not None
-        self._spawn(self._rescue(self._former, vanished=False, orphaned=True))
+        self._spawn(self._salvage.rescue(self._former, orphaned=True))
         self._tell(self._reports.on_registered)
 
     async def _sign_off(self) -> None:
-        if not self._signs_off or self._recovering:
+        if not self._signs_off or self._salvage.recovering:
             return
         try:
             if self.worker_id is not None:
-                await self._pulse.remove_worker(self.worker_id)
+                began = time.monotonic()
+                try:
+                    await self._pulse.remove_worker(self.worker_id)
+                except OutcomeUnknown:
+                    if time.monotonic() > began + _SOON:
+                        raise  # the server is silent, and a stop has to end
+                    await self._pulse.remove_worker(self.worker_id)
         except PgQueueError as exc:
             log.warning("could not sign off: %s", exc)
 
-    # -- the watchdog
+    # -- for the others on this loop
 
-    async def _watch_over(self) -> None:
-        """Cut statements that are overdue, and say where the worker's loop is held up."""
-        next_at = time.monotonic()
-        while True:
-            now = time.monotonic()
-            if now > next_at + _TICK:
-                # This process stood still, and what came in meanwhile is still to be read.
-                still = now - next_at
-                self._watch.extend(still)
-                self._own_watch.extend(still)
-                self._answered_at += still
-                if still > _BLOCKED_AFTER:
-                    log.warning("this process stood still for %.1f s", still)
-            next_at = now + _TICK
-            self._tell(self._answer)
-            silent = now - self._answered_at
-            if silent > _BLOCKED_AFTER:
-                # Nobody was there to read the answers: that is not the server's fault.
-                self._watch.extend(_TICK)
-                if self._blocked_at is None:
-                    self._blocked_at = now
-                    self._report_blocked(silent)
-            elif self._blocked_at is not None:
-                log.warning(
-                    "the event loop runs again after %.1f s", now - self._blocked_at + silent
-                )
-                self._blocked_at = None
-            for link in (*self._watch.overdue(now), *self._own_watch.overdue(now)):
-                log.warning("no answer on the %s connection in time: cutting it", link.role)
-                link.cut()
-            await asyncio.sleep(_TICK)
-
-    def _answer(self) -> None:
-        self._answered_at = time.monotonic()
-
-    def _report_blocked(self, seconds: float) -> None:
-        frame = sys._current_frames().get(self._owner_thread)  # pyright: ignore[reportPrivateUsage]
-        where = "".join(traceback.format_stack(frame, limit=6)) if frame else "(no stack)"
-        log.warning(
-            "the event loop has been blocked for %.1f s; the lease is renewed all the same. "
-            "A blocking call belongs in a task without async. It is here:\n%s",
-            seconds, where,
-        )  # fmt: skip
-
-    # -- lost workers, lost claims, passed jobs
-
-    async def _rescue(self, worker: int, *, vanished: bool, orphaned: bool = False) -> None:
-        if worker in self._rescuing:
-            return
-        self._rescuing.add(worker)
-        try:
-            if vanished:
-                # It may be about to reconnect.
-                await asyncio.sleep(_CONFIRM_AFTER)
-            await self._rescue_once(worker, vanished=vanished, orphaned=orphaned)
-            if not orphaned:
-                # The server may have been at work on a claim that the worker sent last.
-                await asyncio.sleep(SECOND_LOOK_AFTER)
-                await self._rescue_once(worker, vanished=False, orphaned=True)
-        finally:
-            self._rescuing.discard(worker)
-
-    async def _rescue_once(self, worker: int, *, vanished: bool, orphaned: bool) -> None:
-        assert self._duty_lock is not None
-        try:
-            async with self._duty_lock:
-                lowest = await rescue_worker(
-                    self._duty,
-                    worker,
-                    crash_cap=self._settings.crash_cap,
-                    vanished=vanished,
-                    orphaned=orphaned,
-                )
-        except PgQueueError as exc:
-            log.warning("a rescue is put off: %s", exc)
-            return
-        if lowest:
-            self._tell(lambda: self._reports.on_ready_again(lowest))
-
-    async def _recover(self, worker: int, token: int) -> None:
-        """Look several times: the server may still be at work on the claim when we first look."""
-        self._recovering += 1
-        patience = Patience(0.2, 5.0)
-        for wait in _RECOVER_AFTER:
-            await asyncio.sleep(wait)
-            # While the database is away no look counts: nobody else would give back these jobs.
-            while not await self._look_for_claim(worker, token):  # noqa: ASYNC110
-                await asyncio.sleep(patience.delay())
-        self._recovering -= 1
-
-    async def _look_for_claim(self, worker: int, token: int) -> bool:
-        """Give back what this claim holds; False if the database could not be asked."""
-        assert self._duty_lock is not None
-        try:
-            async with self._duty_lock:
-                rows = await self._duty.release_claim(worker, token)
-        except Exception as exc:
-            ours = isinstance(exc, PgQueueError)
-            log.log(
-                logging.DEBUG if ours else logging.ERROR,
-                "a lost claim is looked for later: %s", exc, exc_info=not ours,
-            )  # fmt: skip
-            return False
-        if not rows:
-            return True
-        log.info("gave back %d jobs of a claim whose answer was lost", len(rows))
-        lowest: dict[str, int] = {}
-        for row in rows:
-            lowest[row["queue"]] = min(row["position"], lowest.get(row["queue"], row["position"]))
+    def _ready_again(self, lowest: dict[str, int]) -> None:
         self._tell(lambda: self._reports.on_ready_again(lowest))
-        try:
-            async with self._duty_lock:
-                await self._duty.rewind(list(lowest), list(lowest.values()))
-        except PgQueueError as exc:
-            log.debug("nobody could be told of jobs given back: %s", exc)
-        return True
 
-    async def _find_passed(self) -> None:
-        """Look for ready jobs that the cursors passed, as often as it costs little."""
-        assert self._duty_lock is not None
-        wait = self._settings.poll_interval
-        while True:
-            await asyncio.sleep(wait * random.uniform(0.8, 1.0))
-            began = time.monotonic()
-            found: dict[str, int] = {}
-            try:
-                async with self._duty_lock:
-                    began = time.monotonic()
-                    rows = await self._duty.find_passed(
-                        self._queues, self._cursors(), self._tasks, self._floor.position
-                    )
-            except PgQueueError as exc:
-                log.debug("the search for passed jobs waits: %s", exc)
-                continue
-            for row in rows:
-                if row["queue"] is None:
-                    self._floor.learn(
-                        lowest_live=row["position"],
-                        newest=row["newest"],
-                        oldest=row["oldest"],
-                        following=row["following"],
-                        server=row["server"],
-                    )
-                else:
-                    found[row["queue"]] = row["position"]
-            if found:
-                self._tell(lambda found=found: self._reports.on_ready_again(found))
-            took = time.monotonic() - began
-            wait = max(self._settings.poll_interval, _FIND_SHARE * took)
+    async def _receipts(self) -> Receipts:
+        """Ask the worker's loop which jobs it knows of."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Receipts] = loop.create_future()
 
-    # -- duties of the fleet
+        def ask() -> None:
+            receipts = self._reports.receipts()
+            self._call(loop, lambda: answer.done() or answer.set_result(receipts))
 
-    async def _do_duties(self) -> None:
-        await asyncio.sleep(random.uniform(0.0, 2.0))
-        assert self._duty_lock is not None
-        while True:
-            try:
-                async with self._duty_lock:
-                    if await self._duty.take_duty("history", _HISTORY_EVERY):
-                        await self._duty.ensure_history()
-                    if await self._duty.take_duty("retention", _RETENTION_EVERY):
-                        dropped = await self._duty.drop_history(self._settings.retention)
-                        log.debug("%d partitions of history dropped", dropped)
-                    lost = (
-                        await self._duty.orphans()
-                        if await self._duty.take_duty("orphans", _ORPHANS_EVERY)
-                        else []
-                    )
-                for worker in lost:
-                    await self._rescue(worker, vanished=False, orphaned=True)
-            except PgQueueError as exc:
-                log.warning("a duty is put off: %s", exc)
-            await asyncio.sleep(_DUTY_CHECK_EVERY * random.uniform(0.8, 1.0))
+        self._tell(ask)
+        return await answer
+
+    def _connects(self) -> tuple[int, ...] | None:
+        """Return what changes when the server may be another one, with old positions to come."""
+        if not self._settings.listen:
+            return None
+        links = self._pulse_link, self._duty_link
+        return tuple(link.connects if link.connected else -1 for link in links)

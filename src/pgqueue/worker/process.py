@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from pgqueue.worker.board import Board
 from pgqueue.worker.channel import Channel, Message
 
 __all__ = ["Process"]
@@ -22,28 +23,38 @@ class Process:
     the supervisor alone.
     """
 
-    def __init__(self, number: int, options: Mapping[str, object], env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        number: int,
+        options: Mapping[str, object],
+        env: Mapping[str, str],
+        *,
+        concurrency: int,
+    ) -> None:
         self.number = number
         self.since = time.monotonic()
         self.started = False
         self.stopped = False
         self.why: str | None = None
         self.kill_at: float | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._popen = subprocess.Popen(
-                    [sys.executable, "-m", "pgqueue.worker.child"],
-                    stdin=theirs.fileno(),
-                    env={**os.environ, **env},
-                    start_new_session=True,
-                )
-            except BaseException:
-                ours.close()
-                raise
-        ours.setblocking(False)
-        self.channel = Channel(ours)
-        self.channel.tell(**options)
+        self._board, board = Board.shared(concurrency)
+        with board:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    self._popen = subprocess.Popen(
+                        [sys.executable, *_path_flags(), "-m", "pgqueue.worker.child"],
+                        stdin=theirs.fileno(),
+                        pass_fds=(board.fileno(),),
+                        env={**os.environ, **env},
+                        start_new_session=True,
+                    )
+                except BaseException:
+                    ours.close()
+                    raise
+            ours.setblocking(False)
+            self.channel = Channel(ours)
+            self.channel.tell(**options, board=board.fileno())
 
     def __repr__(self) -> str:
         return f"process {self.number} (pid {self.pid})"
@@ -76,6 +87,10 @@ class Process:
         """Return its exit code (minus the signal's number), None while it runs."""
         return self._popen.poll()
 
+    def begun(self) -> list[tuple[int, int]]:
+        """Return ids and claim tokens of the jobs that it ran when it ended."""
+        return self._board.read()
+
     def wait(self) -> None:
         """Wait for its end."""
         self._popen.wait()
@@ -92,3 +107,13 @@ class Process:
         if code == 0 and not self.stopped:
             return "left without stopping its worker (exit code 0)"
         return f"ended with exit code {code}" + (f": {self.why}" if self.why else "")
+
+
+def _path_flags() -> list[str]:
+    """Return what keeps the current directory off the child's path if it is kept off ours.
+
+    PYTHONSAFEPATH is inherited; a flag is not, and -m puts that directory before all modules.
+    """
+    if sys.flags.isolated:
+        return ["-I"]
+    return ["-P"] if sys.flags.safe_path else []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pgqueue.db.faults import Rejected
 from pgqueue.db.store import READ_ALL_SECONDS, Store
 
 if TYPE_CHECKING:
@@ -39,24 +41,40 @@ async def rescue_worker(
     why = (
         "its row was deleted" if orphaned else "its session is gone" if vanished else "no heartbeat"
     )
-    return await _rescue(store, take, crash_cap=crash_cap, why=why)
+    # What an orphan holds was claimed after its row was gone: that is no crash of anybody's.
+    return await _rescue(store, take, crash_cap=crash_cap, why=why, begun=() if orphaned else None)
 
 
 async def rescue_children(
-    store: Store, supervisor: int, pid: int, *, crash_cap: int
+    store: Store,
+    supervisor: int,
+    pid: int,
+    *,
+    crash_cap: int,
+    begun: Sequence[tuple[int, int]] | None,
 ) -> dict[str, int]:
     """Give back what a supervisor's child held that was seen to end.
 
+    ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
+    None if nobody knows.
     The server may still be at work on a claim that the child sent last, so there is a second look.
     """
     found: list[int] = []
+    lowest: dict[str, int] = {}
 
     async def take(connection: Connection) -> list[Record]:
         rows = await store.lock_children(connection, supervisor, pid)
         found[:] = [row["id"] for row in rows]
         return rows
 
-    lowest = await _rescue(store, take, crash_cap=crash_cap, why="its process ended")
+    for wait in (0.0, SECOND_LOOK_AFTER, 2 * SECOND_LOOK_AFTER):
+        await asyncio.sleep(wait)
+        lowest = await _rescue(
+            store, take, crash_cap=crash_cap, why="its process ended", begun=begun
+        )
+        if found or not begun:
+            break
+        # It had registered, so the server is at work on its last pulse, or another was faster.
     if found:
         await asyncio.sleep(SECOND_LOOK_AFTER)
     for worker in found:
@@ -72,10 +90,11 @@ async def _rescue(
     *,
     crash_cap: int,
     why: str,
+    begun: Sequence[tuple[int, int]] | None,
 ) -> dict[str, int]:
     labels: dict[int, str] = {}
 
-    async def work(connection: Connection) -> list[Record]:
+    async def work(connection: Connection, *, move: bool = True) -> list[Record]:
         rows: list[Record] = []
         for lost in await take(connection):
             label = f"{lost['host']}:{lost['pid']}"
@@ -86,15 +105,20 @@ async def _rescue(
                 "traceback": "",
             }
             held = await store.rescue(
-                connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error)
-            )
+                connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error), begun=begun,
+                move=move,
+            )  # fmt: skip
             if held or lost["pid"]:
                 log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
             rows += held
             labels.update((row["id"], label) for row in held)
         return rows
 
-    rows = await store.link.transact(work, deadline=READ_ALL_SECONDS)
+    try:
+        rows = await store.link.transact(work, deadline=READ_ALL_SECONDS)
+    except Rejected as exc:
+        log.warning("a job of a lost worker cannot be ended, and is given back: %s", exc)
+        rows = await store.link.transact(partial(work, move=False), deadline=READ_ALL_SECONDS)
     for row in rows:
         log.log(
             logging.ERROR if row["fate"] == "dead" else logging.WARNING,

@@ -14,18 +14,23 @@ request ends the job, a lost lease writes nothing, a stop gives the job back wit
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
 import logging
+import random
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeGuard
 
+from pgqueue import failpoints
 from pgqueue.failure import Failure, describe
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed, decide
 from pgqueue.retry import Backoff
 from pgqueue.running import RunningJob, Transactions
+from pgqueue.worker.board import Board
 from pgqueue.worker.completer import Completer, Entry
 from pgqueue.worker.threads import Threads
 
@@ -40,6 +45,8 @@ log = logging.getLogger("pgqueue.worker")
 
 _YIELD_EVERY = 64
 _SUSPECT_CRASHES = 2
+_SUSPECTS_WAIT = 1.0
+_PUT_OFF_FROM, _PUT_OFF_TO = 2.0, 6.0
 
 Claimed = tuple["Record", int]
 
@@ -47,9 +54,10 @@ Claimed = tuple["Record", int]
 class Slot:
     """One place where jobs run, one after another."""
 
-    __slots__ = ("job", "record", "task", "timer", "token", "waiter", "why")
+    __slots__ = ("job", "place", "record", "task", "timer", "token", "waiter", "why")
 
-    def __init__(self) -> None:
+    def __init__(self, place: int) -> None:
+        self.place = place
         self.task: asyncio.Task[None] | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.record: Record | None = None
@@ -67,6 +75,7 @@ class Runner:
         tasks: Mapping[str, Task[..., Any]],
         *,
         concurrency: int,
+        board: Board,
         completer: Completer,
         transactions: Transactions,
         expose: Callable[[int, int], Any],
@@ -84,7 +93,11 @@ class Runner:
         self._buffer: deque[Claimed] = deque()
         self._suspects: deque[Claimed] = deque()
         self._suspect_runs = False
+        self._put_off_timer: asyncio.TimerHandle | None = None
         self._idle: list[Slot] = []
+        self._places = list(range(concurrency))
+        self._begun_ids = board.ids
+        self._begun_tokens = board.tokens
         self._slots: set[Slot] = set()
         self._closing = False
         self._quiet = asyncio.Event()
@@ -93,6 +106,8 @@ class Runner:
         self._context = contextvars.copy_context()
         self.running = 0
         self.finished = 0
+        self._busy_seconds = 0.0
+        self._busy_from: float | None = None
         self.retried = 0
         self.dead = 0
         self.released = 0
@@ -103,13 +118,19 @@ class Runner:
 
     @property
     def buffered(self) -> int:
-        """Jobs that were claimed and wait for a slot."""
-        return len(self._buffer) + len(self._suspects)
+        """Jobs that were claimed and wait for a slot; not those that wait for each other."""
+        return len(self._buffer)
 
     @property
     def free(self) -> int:
-        """Slots without a job, not counting those that buffered jobs will take."""
-        return self._concurrency - self.running - self.buffered
+        """Slots without a job, not counting those that waiting jobs will take."""
+        # Of suspects one runs at a time; the others are put off before they could take any.
+        return self._concurrency - self.running - len(self._buffer) - bool(self._suspects)
+
+    def busy_seconds(self, now: float) -> float:
+        """For how long there has been something to run, up to the monotonic time ``now``."""
+        since = 0.0 if self._busy_from is None else now - self._busy_from
+        return self._busy_seconds + since
 
     def tell_when(self, buffered_at_most: int) -> None:
         """Call ``on_room`` once no more than so many jobs are buffered."""
@@ -121,10 +142,26 @@ class Runner:
             crashes: int = record["crash_count"]
             if crashes >= _SUSPECT_CRASHES:
                 self._suspects.append((record, token))
+                if self._put_off_timer is None:
+                    self._put_off_timer = self._loop.call_later(_SUSPECTS_WAIT, self._put_off)
             else:
                 self._buffer.append((record, token))
         self._quiet.clear()
+        if self._busy_from is None:
+            self._busy_from = time.monotonic()
         self._wake_slot()
+
+    def _put_off(self) -> None:
+        """Let others have the suspects that wait, and the queue their place here.
+
+        Not as they were: this worker would claim them again at once.
+        """
+        self._put_off_timer = None
+        while self._suspects:
+            outcome = Snoozed(random.uniform(_PUT_OFF_FROM, _PUT_OFF_TO))
+            self._completer.add(entry_of(*self._suspects.popleft(), outcome))
+        self._settle_quiet()
+        self._on_room()
 
     def take_back(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
@@ -135,6 +172,12 @@ class Runner:
         return taken
 
     # -- for the worker
+
+    def receipts(self) -> set[tuple[int, int]]:
+        """Return ids and tokens of the jobs that run or wait here."""
+        waiting = {(record["id"], token) for record, token in (*self._buffer, *self._suspects)}
+        running = {(s.record["id"], s.token) for s in self._slots if s.record is not None}
+        return waiting | running
 
     def cancel(self, job_ids: Sequence[int], why: str) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
@@ -187,6 +230,8 @@ class Runner:
     async def stop(self) -> None:
         """End the slots and the threads that have nothing to do."""
         self._closing = True
+        if self._put_off_timer is not None:
+            self._put_off_timer.cancel()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
             task.cancel()
@@ -202,7 +247,7 @@ class Runner:
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
         elif len(self._slots) < self._concurrency and not self._closing:
-            slot = Slot()
+            slot = Slot(self._places.pop())
             self._slots.add(slot)
             # A context of its own: what a job leaves in context variables ends with its slot.
             slot.task = self._loop.create_task(
@@ -239,9 +284,10 @@ class Runner:
                     await asyncio.sleep(0)
         finally:
             self._slots.discard(slot)
+            self._places.append(slot.place)
             if slot in self._idle:
                 self._idle.remove(slot)
-            if self.buffered and not self._closing:
+            if (self._buffer or self._suspects) and not self._closing:
                 self._wake_slot()
 
     @staticmethod
@@ -276,6 +322,8 @@ class Runner:
     def _settle_quiet(self) -> None:
         if self.running == 0 and not self._buffer and not self._suspects:
             self._quiet.set()
+            self._busy_seconds = self.busy_seconds(time.monotonic())
+            self._busy_from = None
 
     # -- one job
 
@@ -310,6 +358,10 @@ class Runner:
             timeout = record["timeout_seconds"] or task.timeout
             if timeout is not None:
                 slot.timer = self._loop.call_later(timeout, self._time_out, slot)
+            self._begun_tokens[slot.place] = token
+            self._begun_ids[slot.place] = record["id"]
+            if failpoints.armed is not None:
+                failpoints.armed.reach("job.starting")
             if task.is_async:
                 await task.function(*args, **kwargs)
             else:
@@ -317,15 +369,18 @@ class Runner:
             if slot.timer is not None:
                 slot.timer.cancel()
                 slot.timer = None
+            if failpoints.armed is not None:
+                failpoints.armed.reach("job.ended")
             if slot.why == "abandoned":
                 return
-            if log.isEnabledFor(logging.DEBUG):
-                _report_success(record)
             if job is not None and job.is_completed:
                 self._completer.completed += 1
-                return
-            # It returned in spite of whatever it was told: that is a success.
-            self._completer.done(record["id"], token)
+            else:
+                # It returned in spite of whatever it was told: that is a success.
+                self._completer.done(record["id"], token)
+            if log.isEnabledFor(logging.DEBUG):
+                with contextlib.suppress(Exception):
+                    _report_success(record)
         except BaseException as error:
             self._failed(slot, record, task, job, error)
         finally:
@@ -341,7 +396,7 @@ class Runner:
         answer = self._threads.submit(call)
         try:
             result = await asyncio.shield(answer)
-            if inspect.isawaitable(result):
+            if _is_awaitable(result):
                 await result
             return
         except asyncio.CancelledError:
@@ -418,8 +473,9 @@ class Runner:
                 f"it ran for longer than its timeout of {timeout:g} s"
             ).with_traceback(error.__traceback__)
         failure, outcome = _verdict(record, task, error)
-        self._report(record, failure, outcome)
         self._hand_on(slot, outcome)
+        with contextlib.suppress(Exception):  # a log filter of the user's may raise
+            self._report(record, failure, outcome)
 
     def _hand_on(self, slot: Slot, outcome: Outcome) -> None:
         record = slot.record
@@ -458,6 +514,13 @@ class Runner:
                 "attempt": record["attempt"], "error_type": failure.type,
             },
         )  # fmt: skip
+
+
+def _is_awaitable(result: object) -> TypeGuard[Awaitable[object]]:
+    try:
+        return inspect.isawaitable(result)
+    except BaseException:  # it looks at the class, which is the user's, and may raise anything
+        return False
 
 
 def _report_success(record: Record) -> None:

@@ -27,6 +27,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 
+from pgqueue import failpoints
 from pgqueue.config import WorkerSettings, check_int
 from pgqueue.worker.channel import Message
 from pgqueue.worker.handback import Handback
@@ -84,12 +85,15 @@ class Supervisor:
             given["max_jobs"] = max_jobs_per_process
         checked = WorkerSettings.of(given)
         self._slots = [_Slot(n + 1) for n in range(check_int(processes, "processes", 1, 1000))]
-        self._patience = checked.grace + _MARGIN
+        # A database that is silent holds a stop up by a deadline here and there.
+        self._margin = _MARGIN + 3 * checked.deadline
+        self._patience = checked.grace + self._margin
+        self._concurrency = checked.concurrency
         self._id = secrets.randbits(63)
         self._options = {
             "target": target,
             "settings": {name: getattr(checked, name) for name in given},
-            "grace": checked.grace,
+            "patience": self._patience,
             "log_level": log_level,
             "log_format": log_format,
             "uvloop": uvloop,
@@ -206,7 +210,7 @@ class Supervisor:
         else:
             log.info("%s: stopping now", name)
             for process in self._processes:
-                process.stop(patience=_MARGIN, force=True)
+                process.stop(patience=self._margin, force=True)
 
     def _on_message(self, process: Process, message: Message) -> None:
         slot = self._slots[process.number - 1]
@@ -251,6 +255,9 @@ class Supervisor:
             if in_order:
                 log.info("%r stopped by itself", process)
             self._refill(slot, process, code, in_order=in_order)
+            with contextlib.suppress(ValueError):
+                self._roll.remove(slot)  # the next one begins with the new code
+            self._roll_on()
 
     def _refill(self, slot: _Slot, process: Process, code: int, *, in_order: bool) -> None:
         """Plan the next process of a slot, or give up."""
@@ -281,7 +288,7 @@ class Supervisor:
 
     def _spawn(self, slot: _Slot) -> Process | None:
         try:
-            process = Process(slot.number, self._options, self._env)
+            process = Process(slot.number, self._options, self._env, concurrency=self._concurrency)
         except OSError as exc:
             log.error("process %d cannot be started: %s", slot.number, exc)
             return None
@@ -304,8 +311,11 @@ class Supervisor:
         if any(slot.spare is not None for slot in self._slots):
             return
         while self._roll:
-            slot = self._roll.popleft()
-            if slot.process is not None and slot.process.started:
+            slot = self._roll[0]
+            if slot.process is not None and not slot.process.started:
+                return  # it may have read the old code: its turn comes when it has started
+            self._roll.popleft()
+            if slot.process is not None:
                 slot.spare = self._spawn(slot)
                 return
 
@@ -326,8 +336,10 @@ class Supervisor:
             process.stop(patience=self._patience)
 
     def _give_back(self, process: Process) -> None:
+        if failpoints.armed is not None:
+            failpoints.armed.reach("supervisor.child_ended")
         if self._database is not None:
-            self._handback.note(process.pid, *self._database)
+            self._handback.note(process.pid, *self._database, process.begun())
 
 
 def _heed(number: int, frame: FrameType | None) -> None:

@@ -12,11 +12,13 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+from pgqueue import failpoints
 from pgqueue.db.faults import as_ours, is_connection_loss
 from pgqueue.db.link import KEEPALIVES
-from pgqueue.db.pool import Pool, is_readable
+from pgqueue.db.pool import Pool, fd_of, is_readable
 from pgqueue.db.statements import statement
 from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown, Unreachable
 from pgqueue.running import RunningJob
@@ -57,7 +59,7 @@ class JobTransactions:
         lent = self._pool.connection(self._room)
         connection = await lent.__aenter__()
         transaction = connection.transaction()
-        timer = asyncio.get_running_loop().call_later(self._deadline, connection.terminate)
+        doubt = self._pool.doubt(connection, time.monotonic() + self._deadline)
         try:
             await transaction.start()
         except BaseException as exc:
@@ -65,7 +67,7 @@ class JobTransactions:
             await lent.__aexit__(type(exc), exc, exc.__traceback__)
             raise
         finally:
-            timer.cancel()
+            doubt.end()
         return (lent, connection, transaction), connection
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
@@ -74,16 +76,18 @@ class JobTransactions:
         connection: Connection
         transaction: Transaction
         lent, connection, transaction = handle
-        timer = asyncio.get_running_loop().call_later(self._deadline, connection.terminate)
+        doubt = self._pool.doubt(connection, time.monotonic() + self._deadline)
         try:
             if error is not None:
                 await self._roll_back(connection, transaction)
                 return
             await self._complete(connection, transaction, job)
         finally:
-            await self._clean(connection)
-            timer.cancel()
-            await lent.__aexit__(None, None, None)
+            try:
+                await self._clean(connection)
+            finally:
+                doubt.end()
+                await lent.__aexit__(None, None, None)
 
     async def _roll_back(self, connection: Connection, transaction: Transaction) -> None:
         if connection.is_closed():
@@ -116,6 +120,8 @@ class JobTransactions:
                 f"the transaction of job {job.id} was ended inside its block; "
                 "leaving the block does that"
             )
+        if failpoints.armed is not None:
+            failpoints.armed.reach("transaction.before_finish", lambda: _shut(connection))
         try:
             rows = await connection.fetch(self._finish, [job.id], [job.token], "completed")
         except BaseException as exc:
@@ -126,7 +132,7 @@ class JobTransactions:
         if rows[0][0] is not None:
             await self._roll_back(connection, transaction)
             raise _lost(job)
-        commit = asyncio.ensure_future(transaction.commit())
+        commit = asyncio.ensure_future(_commit(connection, transaction))
         cancelled: asyncio.CancelledError | None = None
         while not commit.done():
             try:
@@ -188,7 +194,7 @@ class JobTransactions:
             while self._idle:
                 idle = self._idle.pop()
                 if not idle.closed and not idle.broken and not is_readable(idle.fileno()):
-                    idle.execute(self._open.encode())
+                    self._open_on(idle)
                     return idle, idle
                 idle.close()  # the server hung up, and the job is not to pay for it
             fresh = psycopg.connect(
@@ -198,7 +204,7 @@ class JobTransactions:
                 prepare_threshold=None,
                 **self._options(),
             )
-            fresh.execute(self._open.encode())
+            self._open_on(fresh)
         except psycopg.Error as exc:
             self._free.release()
             raise as_ours(exc, self._pool.dsn, connecting=True) from exc
@@ -206,6 +212,13 @@ class JobTransactions:
             self._free.release()
             raise
         return fresh, fresh
+
+    def _open_on(self, connection: SyncConnection[Any]) -> None:
+        timer = _hang_up_after(self._deadline, connection)
+        try:
+            connection.execute(self._open.encode())
+        finally:
+            timer.cancel()
 
     def _options(self) -> dict[str, Any]:
         """Return what joins the options of the dsn; a pooler would refuse them."""
@@ -241,7 +254,7 @@ class JobTransactions:
                 connection.rollback()
                 raise _lost(job)
             try:
-                connection.commit()
+                _commit_blocking(connection)
             except psycopg.OperationalError as exc:
                 connection.close()
                 self._ask_blocking(job, exc)
@@ -278,6 +291,39 @@ class JobTransactions:
         """Close the idle psycopg connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+async def _commit(connection: Connection, transaction: Transaction) -> None:
+    if failpoints.armed is not None:
+        failpoints.armed.reach("transaction.before_commit", lambda: _shut(connection))
+    await transaction.commit()
+    if failpoints.armed is not None:
+
+        def lose() -> None:
+            connection.terminate()
+            raise ConnectionResetError("cut after the commit")
+
+        failpoints.armed.reach("transaction.after_commit", lose)
+
+
+def _commit_blocking(connection: SyncConnection[Any]) -> None:
+    if failpoints.armed is not None:
+        failpoints.armed.reach(
+            "thread_transaction.before_commit", lambda: failpoints.shut(connection.fileno())
+        )
+    connection.commit()
+    if failpoints.armed is not None:
+
+        def lose() -> None:
+            import psycopg
+
+            raise psycopg.OperationalError("cut after the commit")
+
+        failpoints.armed.reach("thread_transaction.after_commit", lose)
+
+
+def _shut(connection: Connection) -> None:
+    failpoints.shut(fd_of(connection))
 
 
 def _hang_up_after(seconds: float, connection: SyncConnection[Any]) -> threading.Timer:

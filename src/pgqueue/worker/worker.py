@@ -24,6 +24,7 @@ from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
 from pgqueue.errors import ConfigError, PgQueueError, nearest
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
+from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.completer import Completer, Entry
 from pgqueue.worker.lifeline import Lifeline, Reports
@@ -105,6 +106,7 @@ class Worker:
         self._ending: asyncio.Task[None] | None = None
         self._retirement: asyncio.Task[None] | None = None
         self._on_phase: Callable[[Phase], None] | None = None
+        self._board: Board | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
@@ -113,13 +115,19 @@ class Worker:
     # -- life
 
     async def run(
-        self, *, signals: bool = False, on_phase: Callable[[Phase], None] | None = None
+        self,
+        *,
+        signals: bool = False,
+        on_phase: Callable[[Phase], None] | None = None,
+        board: Board | None = None,
     ) -> None:
         """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
 
         ``on_phase`` is told "started", and "retiring" once the last of ``max_jobs`` is claimed.
+        ``board``: where to note which jobs run, for who watches the process.
         """
         self._loop = asyncio.get_running_loop()
+        self._board = board
         self._on_phase = on_phase
         with heeding(_SIGNALS if signals else (), self._on_signal):
             stop_wanted = self._stop_wanted
@@ -128,8 +136,10 @@ class Worker:
                     raise _StoppedEarly
                 await self.start()
             except _StoppedEarly:
-                log.info("worker stopped before it had started")
                 self._forget_stop()
+                if self._failure is not None:
+                    raise self._failure from None
+                log.info("worker stopped before it had started")
                 return
             try:
                 self._enter("started")
@@ -226,6 +236,7 @@ class Worker:
         self._runner = Runner(
             tasks,
             concurrency=settings.concurrency,
+            board=self._board or Board.private(settings.concurrency),
             completer=self._completer,
             transactions=self._transactions,
             expose=self._expose,
@@ -259,6 +270,8 @@ class Worker:
                 on_registered=self._claimer.look_everywhere,
                 on_ready_again=self._on_ready_again,
                 on_next_due=self._promoter.due_in,
+                on_silent=app.pool.distrust,
+                receipts=lambda: self._runner.receipts() | self._completer.receipts(),
                 on_failed=self._on_failed,
             ),
             running=lambda: self._runner.running,
@@ -296,12 +309,15 @@ class Worker:
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.wait([self._starting])
-        if self._running and self._ending is None:
-            self._ending = asyncio.create_task(self._stop(), name="pgqueue stop")
+        self._begin_to_end()
         if self._ending is not None:
             await asyncio.shield(self._ending)
         else:
             self._forget_stop()
+
+    def _begin_to_end(self) -> None:
+        if self._running and self._ending is None:
+            self._ending = asyncio.create_task(self._stop(), name="pgqueue stop")
 
     def _forget_stop(self) -> None:
         self._stop_wanted, self._force_wanted = asyncio.Event(), asyncio.Event()
@@ -349,7 +365,8 @@ class Worker:
                 log.error("%d jobs did not end when told to; they are given back", len(stuck))
                 self._release(stuck)
         spent = time.monotonic() - began
-        unwritten = await self._completer.stop(max(5.0, self.settings.grace - spent))
+        rest = 0.0 if self._force_wanted.is_set() else self.settings.grace - spent
+        unwritten = await self._completer.stop(max(5.0, rest))
         if self._announcements:
             await asyncio.wait(self._announcements, timeout=2.0)
         return unwritten
@@ -477,9 +494,11 @@ class Worker:
             self._on_phase(phase)
 
     def _on_failed(self, error: BaseException) -> None:
-        """The heartbeat thread is gone: a worker without one must not go on."""
+        """The heartbeat thread is gone: a worker without one must not go on, nor its jobs."""
         self._failure = error
+        self._force_wanted.set()
         self._note_stop()
+        self._begin_to_end()  # where nobody waits for the wish to stop
 
     async def _expose(self, job_id: int, token: int) -> bool | None:
         """Mark a job that crashed workers before; False if it is not ours now, None if unknown."""

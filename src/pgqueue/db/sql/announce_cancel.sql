@@ -1,4 +1,4 @@
 -- Tells all workers to look for jobs that they are asked to cancel.
 -- needs: nothing
 -- locks: nothing
-select pg_notify(:"schema".channel(), 'c')
+select :"schema".notify('c')

@@ -1,38 +1,59 @@
 -- Takes ready jobs for one worker: for each queue up to its quota, priorities in order, oldest first.
+-- In the order of position, past what others hold. One claim of a queue at a time: many at once
+-- would stumble over the rows that each other has locked. Who finds a queue busy is told so, last, in
+-- rows without an id. The lock is a matter of speed alone, ends with the transaction, and $8 goes
+-- past it.
 -- $1 queues, $2 their quotas, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
--- $5 how many in all, $6 worker, $7 token of this claim.
+-- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too.
 -- needs: job_ready (one probe a queue and priority), job by ctid
--- locks: the rows it takes, and no others, in the order of position; skips what others hold
-with picked as (
-    select ready.row_id
+-- locks: an advisory lock of each queue, never waited for; the rows it takes, and no others
+with gate as materialized (
+    select want.queue, want.quota, want.n,
+           pg_try_advisory_xact_lock(hashtextextended(
+               want.queue, 7085774586302733312 | ':"schema".job'::regclass::oid::bigint)) as ours
     from unnest($1::text[], $2::integer[]) with ordinality as want (queue, quota, n)
          left join :"schema".queue as lane on lane.name = want.queue and lane.paused_at is not null
+    where lane.name is null
+),
+picked as (
+    select ready.row_id
+    from gate
          cross join lateral (
              select first.row_id
              from generate_series(0, 9) as p (priority)
                   cross join lateral (
                       select job.ctid as row_id
                       from :"schema".job
-                      where job.queue = want.queue
+                      where job.queue = gate.queue
                         and job.priority = p.priority
-                        and job.position > ($3::bigint[])[(want.n - 1) * 10 + p.priority + 1]
+                        and job.position > ($3::bigint[])[(gate.n - 1) * 10 + p.priority + 1]
                         and job.worker_id is null
                         and job.task = any ($4::text[])
                       order by job.position
-                      limit want.quota
+                      limit gate.quota
                       for update skip locked
                   ) as first
-             limit case when lane.name is null then want.quota else 0 end
+             limit gate.quota
          ) as ready
+    where gate.ours or $8::boolean
     limit $5::integer
+),
+taken as (
+    update :"schema".job
+    set worker_id = $6::bigint,
+        claim_token = $7::bigint,
+        claimed_at = statement_timestamp(),
+        attempt = least(attempt, 2147483646) + 1  -- whatever a row says: it is one of a batch
+    from picked
+    where job.ctid = picked.row_id
+    returning job.id, job.position, job.queue, job.priority, job.task, job.args, job.attempt,
+              job.max_attempts, job.crash_count, job.timeout_seconds, job.enqueued_at, job.tags,
+              job.metadata, job.cancel_requested
 )
-update :"schema".job
-set worker_id = $6::bigint,
-    claim_token = $7::bigint,
-    claimed_at = statement_timestamp(),
-    attempt = attempt + 1
-from picked
-where job.ctid = picked.row_id
-returning job.id, job.position, job.queue, job.priority, job.task, job.args, job.attempt,
-          job.max_attempts, job.crash_count, job.timeout_seconds, job.enqueued_at, job.tags,
-          job.metadata, job.cancel_requested
+select id, position, queue, priority, task, args, attempt, max_attempts, crash_count,
+       timeout_seconds, enqueued_at, tags, metadata, cancel_requested
+from taken
+union all
+select null, null, queue, null, null, null, null, null, null, null, null, null, null, null
+from gate
+where not ours

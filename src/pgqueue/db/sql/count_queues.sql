@@ -33,7 +33,7 @@ known as (
 select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting, head.ready,
        head.running, head.cut,
        case when head.oldest is not null
-            then greatest(extract(epoch from clock_timestamp() - head.oldest), 0)::float8
+            then greatest(extract(epoch from clock_timestamp() - :"schema".readable(head.oldest)), 0)::float8
        end as oldest_seconds,
        coalesce(scheduled.jobs, 0) as scheduled,
        (select count(*) > $1::bigint from soonest) as cut_scheduled

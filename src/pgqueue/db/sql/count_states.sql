@@ -16,7 +16,7 @@ select (select count(*) from (select from :"schema".job
         from pg_inherits
              join pg_class on pg_class.oid = inhrelid
         where inhparent = ':"schema".history'::regclass) as estimate,
-       (select extract(epoch from run_at - clock_timestamp())::float8
+       (select extract(epoch from :"schema".readable(run_at) - clock_timestamp())::float8
         from :"schema".job
         where position is null and run_at < 'infinity'
         order by run_at, id

@@ -3,8 +3,8 @@
 -- $1 queues, $2 their cursors (ten positions a queue, priority 0 first), $3 tasks, $4 floor: below it
 -- nothing can be.
 -- Answers the queues with the lowest such position; and once, in the row without a queue, the lowest
--- position of any live job above the floor, the newest position handed out, the oldest transaction
--- that runs, the first that had not begun, and when the server began. The xmax of a snapshot follows
+-- position of any live job of these tasks above the floor, the newest position handed out, the oldest
+-- transaction that runs, the first that had not begun, and when the server began. The xmax of a snapshot follows
 -- the newest that has ended, not the newest that has begun; its age is what lies between.
 -- needs: job_ready (two probes a queue and priority)
 -- locks: nothing
@@ -34,7 +34,7 @@ live as (
              select job.position
              from :"schema".job
              where job.queue = lane.queue and job.priority = lane.priority
-               and job.position > $4::bigint
+               and job.position > $4::bigint and job.task = any ($3::text[])
              order by job.position
              limit 1
          ) as first

@@ -15,11 +15,12 @@ kept as (
         (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
          max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
          tags, metadata, errors)
-    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
+    select id, pg_catalog.statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
            attempt, max_attempts, timeout_seconds, priority, crash_count, $3::text, queue, task,
            args, unique_key, tags, metadata, errors
     from gone
     returning id
 )
-select case when count(*) = cardinality($1::bigint[]) then null else coalesce(array_agg(id), '{}') end
+select case when pg_catalog.count(*) = pg_catalog.cardinality($1::bigint[]) then null
+            else coalesce(pg_catalog.array_agg(id), '{}') end
 from kept

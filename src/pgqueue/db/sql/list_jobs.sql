@@ -2,9 +2,10 @@
 -- $1 state, $2 queue, $3 task, $4 tag; null: any. $5 below this id, $6 how many.
 -- needs: the primary keys of job and dead, history_id (merged from their ends)
 -- locks: nothing
-select id, state, queue, task, args, priority, run_at, enqueued_at, claimed_at, finished_at,
-       attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors,
-       worker_id, reason
+select id, state, queue, task, args, priority, :"schema".readable(run_at) as run_at,
+       :"schema".readable(enqueued_at) as enqueued_at, :"schema".readable(claimed_at) as claimed_at,
+       :"schema".readable(finished_at) as finished_at, attempt, max_attempts, crash_count,
+       timeout_seconds, unique_key, tags, metadata, errors, worker_id, reason
 from :"schema".jobs
 where ($1::text is null or finished_at is not null and state = $1::text)
   and ($2::text is null or queue = $2::text)

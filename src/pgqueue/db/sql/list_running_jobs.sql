@@ -12,9 +12,11 @@ with recursive name (queue) as (
     from name
     where name.queue is not null
 )
-select first.id, 'running' as state, first.queue, task, args, priority, run_at, enqueued_at,
-       claimed_at, null::timestamptz as finished_at, attempt, max_attempts, crash_count,
-       timeout_seconds, unique_key, tags, metadata, errors, worker_id, null::text as reason
+select first.id, 'running' as state, first.queue, task, args, priority,
+       :"schema".readable(run_at) as run_at, :"schema".readable(enqueued_at) as enqueued_at,
+       :"schema".readable(claimed_at) as claimed_at, null::timestamptz as finished_at, attempt,
+       max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors, worker_id,
+       null::text as reason
 from name
      cross join generate_series(0, 9) as p (number)
      cross join lateral (

@@ -3,7 +3,8 @@
 -- $6 how many.
 -- needs: the primary key of job, or job_ready or job_scheduled where such jobs are few
 -- locks: nothing
-select id, $1::text as state, queue, task, args, priority, run_at, enqueued_at, claimed_at,
+select id, $1::text as state, queue, task, args, priority, :"schema".readable(run_at) as run_at,
+       :"schema".readable(enqueued_at) as enqueued_at, :"schema".readable(claimed_at) as claimed_at,
        null::timestamptz as finished_at, attempt, max_attempts, crash_count, timeout_seconds,
        unique_key, tags, metadata, errors, worker_id, null::text as reason
 from :"schema".job

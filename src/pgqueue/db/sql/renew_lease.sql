@@ -5,7 +5,8 @@
 -- outage of the server is not taken for the death of all; $8 look no further back for due jobs.
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
 -- ran out, those whose session is gone from a server that kept running, how many workers there are,
--- and the seconds until the next scheduled job is due.
+-- the seconds until the next scheduled job is due, since when the server runs, and how many seconds
+-- old its last pulse was: who was held up is not to judge others, who may have been held up as well.
 -- needs: the primary key of worker, job_cancel, job_scheduled
 -- locks: its own row
 with renewed as (
@@ -40,4 +41,8 @@ select exists (select from renewed) as alive,
         from :"schema".job
         where position is null and run_at >= $8::timestamptz and run_at < 'infinity'
         order by run_at
-        limit 1) as next_due
+        limit 1) as next_due,
+       pg_postmaster_start_time() as server,
+       (select extract(epoch from clock_timestamp() - heartbeat_at)::float8
+        from :"schema".worker
+        where id = $1::bigint) as age

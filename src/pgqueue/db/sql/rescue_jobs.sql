@@ -1,6 +1,11 @@
--- Gives back what a lost worker held. A crash is counted against the jobs that were exposed when it
--- happened or, if none was, against all; at the cap a job is buried. The others keep their attempt.
--- $1 worker id, $2 cap of crash_count, $3 how many error entries a job keeps, $4 error entry.
+-- Gives back what a lost worker held. A crash is counted against the jobs that had begun, but those
+-- that crashed twice and were not exposed: they run exposed or not at all. Where nobody knows what had
+-- begun, it is counted against the one that was exposed or, if none was, against all but those.
+-- At the cap a job is buried. The others keep their attempt.
+-- $1 worker id, $2 cap of crash_count, $3 how many error entries a job keeps, $4 error entry, $5 and
+-- $6 ids and claim tokens of the jobs that had begun, or null if nobody knows: no other is blamed,
+-- $7 whether to move what is at its end: one row that cannot be moved must not keep the others. It
+-- is put off for ten minutes then, if it is at the cap, and kills nobody meanwhile.
 -- Answers id, queue, task, position and fate of each: rescued, dead or cancelled. Those that somebody
 -- has locked, as the transaction of a host that vanished before its commit, are for find_orphans.
 -- needs: nothing: it reads job as a whole, once for each lost worker; then the primary key. Not ctid:
@@ -13,7 +18,10 @@ with mine as materialized (
     order by id
 ),
 held as materialized (
-    select job.id, job.exposed, job.crash_count, job.cancel_requested
+    select job.id, job.exposed, job.crash_count, job.cancel_requested,
+           $5::bigint[] is null
+           or exists (select from unnest($5::bigint[], $6::bigint[]) as noted (id, token)
+                      where noted.id = job.id and noted.token = job.claim_token) as begun
     from mine
          join :"schema".job on job.id = any (array[mine.id])
     where job.worker_id = $1::bigint
@@ -21,10 +29,20 @@ held as materialized (
     for update of job skip locked
 ),
 verdict as materialized (
-    select id, cancel_requested, blamed,
-           not cancel_requested and blamed and crash_count + 1 >= $2::integer as fatal
+    select id, cancel_requested and $7::boolean as cancelled, blamed,
+           capped and $7::boolean as fatal, capped and not $7::boolean as stuck
     from held,
-         lateral (select held.exposed or not exists (select from held where exposed) as blamed) as b
+         lateral (
+             select begun
+                    and (held.exposed
+                         or held.crash_count < 2
+                            and ($5::bigint[] is not null
+                                 or not exists (select from held where exposed)))
+                    as blamed
+         ) as b,
+         lateral (
+             select not cancel_requested and blamed and crash_count + 1 >= $2::integer as capped
+         ) as c
 ),
 freed as (
     update :"schema".job
@@ -32,7 +50,9 @@ freed as (
         claim_token = null,
         claimed_at = null,
         exposed = false,
-        crash_count = job.crash_count + blamed::integer,
+        position = case when stuck then null else job.position end,
+        run_at = case when stuck then statement_timestamp() + interval '10 min' else run_at end,
+        crash_count = least(job.crash_count, 32766) + blamed::integer,
         attempt = job.attempt - (not blamed)::integer,
         errors = case when not blamed then job.errors
                       else case when jsonb_array_length(job.errors) >= $3::integer then job.errors - 0
@@ -40,7 +60,7 @@ freed as (
                            || ($4::jsonb || jsonb_build_object(
                                'attempt', job.attempt, 'at', statement_timestamp())) end
     from verdict
-    where job.id = any (array[verdict.id]) and not fatal and not verdict.cancel_requested
+    where job.id = any (array[verdict.id]) and not fatal and not cancelled
     returning job.id, job.queue, job.task, job.position
 ),
 buried as (
@@ -55,7 +75,7 @@ graves as (
          max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args,
          unique_key, tags, metadata, errors)
     select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
-           attempt, max_attempts, timeout_seconds, priority, crash_count + 1,
+           attempt, max_attempts, timeout_seconds, priority, least(crash_count, 32766) + 1,
            'its worker died ' || crash_count + 1 || ' times while it ran', queue, task, args,
            unique_key, tags, metadata,
            (case when jsonb_array_length(errors) >= $3::integer then errors - 0
@@ -67,7 +87,7 @@ graves as (
 stopped as (
     delete from :"schema".job
     using verdict
-    where job.id = any (array[verdict.id]) and verdict.cancel_requested
+    where job.id = any (array[verdict.id]) and verdict.cancelled
     returning job.*
 ),
 cancelled as (

@@ -1,5 +1,5 @@
--- Takes a duty that is due for the whole fleet, and says when it is due next.
--- $1 name, $2 seconds until it is due again.
+-- Takes a duty that is due for the whole fleet, for a while: who dies over it leaves it to the others.
+-- $1 name, $2 seconds for which nobody else takes it.
 -- needs: the primary key of duty
 -- locks: its row; skips one that is taken
 update :"schema".duty

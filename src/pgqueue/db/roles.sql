@@ -1,0 +1,125 @@
+-- Roles for one queue, each with what it needs and no more. Run it as a superuser, or as the owner
+-- of the schema if he may create roles; again after each migration, since a migration may make
+-- functions and tables anew. All or nothing, and as often as you like.
+begin;
+set local search_path = pg_catalog, pg_temp;
+set local client_min_messages = 'warning';
+
+do $body$
+declare
+    name text;
+begin
+    foreach name in array array[:'producer', :'worker', :'operator', :'viewer'] loop
+        if not exists (select from pg_roles where rolname = name) then
+            execute format('create role %I nologin', name);
+        end if;
+    end loop;
+end;
+$body$;
+
+-- What runs with its owner's rights must not run with a superuser's: such a schema is given to a
+-- role that owns it and nothing else. Migrate as that role from then on.
+do $body$
+declare
+    thing record;
+begin
+    if not exists (select from pg_namespace join pg_roles on pg_roles.oid = nspowner
+                   where nspname = :'schema' and rolsuper) then
+        return;
+    end if;
+    if not exists (select from pg_roles where rolname = :'owner') then
+        execute format('create role %I nologin', :'owner');
+    end if;
+    execute format('alter schema %I owner to %I', :'schema', :'owner');
+    for thing in
+        select case relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end as kind,
+               pg_class.oid::regclass::text as name
+        from pg_class
+        where relnamespace = to_regnamespace(quote_ident(:'schema'))
+          and relkind in ('r', 'p', 'v', 'S')
+          -- The sequence of an identity column follows its table.
+          and not exists (select from pg_depend
+                          where classid = 'pg_class'::regclass and objid = pg_class.oid
+                            and deptype = 'i' and relkind = 'S')
+        union all
+        select 'function', pg_proc.oid::regprocedure::text
+        from pg_proc
+        where pronamespace = to_regnamespace(quote_ident(:'schema'))
+        union all
+        select 'domain', pg_type.oid::regtype::text
+        from pg_type
+        where typnamespace = to_regnamespace(quote_ident(:'schema')) and typtype = 'd'
+    loop
+        execute format('alter %s %s owner to %I', thing.kind, thing.name, :'owner');
+    end loop;
+end;
+$body$;
+
+-- These six are doors: whoever may call one needs no rights on what is behind it. They run as the
+-- owner, with a search_path of their own in which nobody can put anything.
+alter function :"schema".enqueue(jsonb) security definer;
+alter function :"schema".enqueue_checked(jsonb) security definer;
+alter function :"schema".enqueue_one(text, jsonb, text, integer, integer, boolean)
+    security definer set search_path = pg_catalog, pg_temp;
+alter function :"schema".enqueue_alike(text, jsonb, text, integer, integer) security definer;
+alter function :"schema".ensure_history(integer) security definer;
+alter function :"schema".drop_history(interval, integer) security definer;
+
+revoke all on schema :"schema" from public;
+revoke all on all functions in schema :"schema"
+    from public, :"producer", :"worker", :"operator", :"viewer";
+revoke all on all tables in schema :"schema"
+    from public, :"producer", :"worker", :"operator", :"viewer";
+revoke all on all sequences in schema :"schema"
+    from public, :"producer", :"worker", :"operator", :"viewer";
+grant usage on schema :"schema" to :"producer", :"worker", :"operator", :"viewer";
+grant select on :"schema".migration to :"producer", :"worker", :"operator", :"viewer";
+
+-- The producer enqueues, and sees nothing of what is in the queue.
+grant execute on function :"schema".enqueue(jsonb), :"schema".enqueue_checked(jsonb),
+    :"schema".enqueue_one(text, jsonb, text, integer, integer, boolean),
+    :"schema".enqueue_alike(text, jsonb, text, integer, integer) to :"producer", :"worker";
+
+-- Through this door a job is put in, and nothing is seen: the view has no rows.
+grant insert (task, args, queue, priority, max_attempts), select (id) on :"schema".new_job
+    to :"producer", :"worker";
+grant usage on sequence :"schema".position_seq to :"producer";
+
+-- The worker claims, finishes and rescues; its tasks enqueue. Of a job it cannot change what is to
+-- be done, nor read the arguments of one that is over.
+grant select, delete, update (position, run_at, claimed_at, worker_id, claim_token, attempt,
+                              crash_count, exposed, errors)
+    on :"schema".job to :"worker";
+grant insert, select (id, claim_token, queue, task)
+    on :"schema".history, :"schema".dead to :"worker";
+grant select, insert, update, delete on :"schema".worker to :"worker";
+grant select, insert (name), update (waiting) on :"schema".queue to :"worker";
+grant select, update (due_at) on :"schema".duty to :"worker";
+grant select, usage on sequence :"schema".position_seq to :"worker";
+grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".wake(text[]),
+    :"schema".ensure_history(integer), :"schema".drop_history(interval, integer) to :"worker";
+
+-- The operator looks at everything, cancels, retries, redrives, purges, and pauses queues.
+grant select, insert, delete, update (position, run_at, cancel_requested)
+    on :"schema".job to :"operator";
+grant select, insert, delete, update (state) on :"schema".history to :"operator";
+grant select, delete, update (reason) on :"schema".dead to :"operator";
+grant select, insert, update (paused_at) on :"schema".queue to :"operator";
+grant select on :"schema".jobs, :"schema".worker to :"operator";
+grant usage on sequence :"schema".position_seq to :"operator";
+grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".wake(text[]),
+    :"schema".ensure_history(integer) to :"operator";
+grant execute on function :"schema".readable(timestamptz) to :"operator", :"viewer";
+
+-- The viewer sees jobs, queues and workers, and nothing that users put into a job but its queue,
+-- task and tags: not args, metadata, results or unique keys, nor errors, which may quote them.
+grant select (id, state, queue, task, priority, run_at, enqueued_at, claimed_at, finished_at,
+              attempt, max_attempts, crash_count, timeout_seconds, tags, worker_id)
+    on :"schema".jobs to :"viewer";
+grant select (id, position, run_at, enqueued_at, claimed_at, worker_id, attempt, max_attempts,
+              timeout_seconds, priority, crash_count, cancel_requested, queue, task, tags)
+    on :"schema".job to :"viewer";
+grant select (id, state, finished_at, queue, task) on :"schema".history to :"viewer";
+grant select (id, finished_at, queue, task) on :"schema".dead to :"viewer";
+grant select on :"schema".queue, :"schema".worker to :"viewer";
+commit;

@@ -1,0 +1,97 @@
+"""The duties of the fleet: each is done by one worker, when it is due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from pgqueue.db.store import Store
+from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
+
+__all__ = ["Duties"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_CHECK_EVERY = 60.0
+_HISTORY_EVERY = 3600.0
+_RETENTION_EVERY = 600.0
+_ORPHANS_EVERY = 60.0
+
+
+class Duties:
+    """History to come, history that is over, and orphans; on the lifeline's loop.
+
+    ``hold``: for how many seconds a duty is left to who took it, while it may be alive.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lock: asyncio.Lock,
+        *,
+        hold: float,
+        retention: float,
+        rescue_orphans: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._store = store
+        self._lock = lock
+        self._hold = hold
+        self._retention = retention
+        self._all = {
+            "history": (_HISTORY_EVERY, self._make_history),
+            "retention": (_RETENTION_EVERY, self._drop_history),
+            "orphans": (_ORPHANS_EVERY, rescue_orphans),
+        }
+
+    async def do(self) -> None:
+        """Do what is due, for ever."""
+        await asyncio.sleep(random.uniform(0.0, 2.0))
+        while True:
+            wait = _CHECK_EVERY
+            try:
+                async with self._lock:
+                    due_in = await self._store.due_duties()
+                for name, (every, work) in self._all.items():
+                    left = due_in.get(name, wait)
+                    if left <= 0:
+                        left = every if await self._do_one(name, every, work) else self._hold
+                    wait = min(wait, left)
+            except PgQueueError as exc:
+                log.warning("the duties are put off: %s", exc)
+                wait = min(wait, self._hold)
+            await asyncio.sleep(wait * random.uniform(1.0, 1.2))
+
+    async def _do_one(self, name: str, every: float, work: Callable[[], Awaitable[bool]]) -> bool:
+        """Do it, if nobody else does; False if somebody should look again soon."""
+        async with self._lock:
+            taken = await self._store.take_duty(name, self._hold)
+        if not taken:
+            return False
+        try:
+            done = await work()
+        except PgQueueError as exc:
+            log.warning("the duty %s is put off: %s", name, exc)
+            # What the server refused may stand in others' way: not again until its next time.
+            done = not isinstance(exc, (OutcomeUnknown, Unreachable))
+        if done:
+            async with self._lock:
+                await self._store.end_duty(name, every)
+        return done
+
+    async def _make_history(self) -> bool:
+        async with self._lock:
+            await self._store.ensure_history()
+        return True
+
+    async def _drop_history(self) -> bool:
+        # One a statement: together they may take longer than a statement may, again and again.
+        dropped = 0
+        while True:
+            async with self._lock:
+                if not await self._store.drop_history(self._retention):
+                    break
+            dropped += 1
+        log.debug("%d partitions of history dropped", dropped)
+        return True
