@@ -31,6 +31,10 @@ class Fleet:
         """Seconds of CPU used by all workers so far, their children included."""
         return tree_cpu(process.pid for process in self._processes)
 
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes]
+
     def check(self) -> None:
         """Raise Failed if a worker has ended."""
         for process in self._processes:

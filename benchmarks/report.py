@@ -17,10 +17,11 @@ __all__ = ["write_report"]
 _OPENING = """\
 # Benchmarks
 
-Made by `make bench`; do not edit. One machine, one day: only ratios within one run mean anything
-on another. All systems ran on one PostgreSQL, in turn (A B A B), each in a database of its own made
-for the run; a value is the median of the rounds. A run in which a job was lost or ran twice has no
-figure.
+Made by `make bench`; do not edit. `python -m benchmarks WORKLOAD --report docs/benchmarks` puts a
+new run of one workload beside the others: each says when it was run. One machine, one day: only
+ratios within one run mean anything on another. All systems ran on one PostgreSQL, in turn (A B A
+B), each in a database of its own made for the run; a value is the median of the rounds. A run in
+which a job was lost or ran twice has no figure.
 
 **What is not alike.** Some delete a job when it is done and some keep it; some hold a lease, some
 wait for a timeout; for some the latency is a poll. Each system's row at the end says which. Bulk
@@ -32,10 +33,28 @@ workers and the server share the same cores.
 def write_report(
     directory: Path, facts: dict[str, Any], rows: Sequence[Row], *, complete: bool
 ) -> None:
-    """Write README.md, results.json and the plots; ``complete`` if all workloads were run."""
+    """Write README.md, results.json and the plots; ``complete`` if all workloads were run.
+
+    One that was run by itself takes the place of its former figures, beside the others'.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    raw = {"machine": facts, "rows": [row.as_json() for row in rows]}
-    (directory / "results.json").write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
+    raw = directory / "results.json"
+    runs = {row.workload: {"date": facts["date"], "revision": facts["revision"]} for row in rows}
+    if not complete and raw.exists():
+        former = json.loads(raw.read_text())
+        kept = [
+            Row(**row | {"samples": tuple(row["samples"])})
+            for row in former["rows"]
+            if row["workload"] not in runs
+        ]
+        runs = former["runs"] | runs
+        rows = sorted([*kept, *rows], key=lambda row: workloads.NAMES.index(row.workload))
+        facts = facts | {
+            "systems": former["machine"]["systems"] | facts["systems"],
+            "not_installed": former["machine"]["not_installed"] | facts["not_installed"],
+        }
+    as_json = {"machine": facts, "runs": runs, "rows": [row.as_json() for row in rows]}
+    raw.write_text(json.dumps(as_json, indent=1, ensure_ascii=False) + "\n")
     plots = draw(directory, rows)
     parts = [_OPENING, _machine(facts), _targets(rows)]
     for name in workloads.NAMES:
@@ -44,8 +63,9 @@ def write_report(
             doc = (
                 __import__(f"benchmarks.workloads.{name}", fromlist=["run"]).__doc__ or ""
             ).strip()
+            when = f"Run at {runs[name]['date']}, pgqueue at {runs[name]['revision']}."
             pictures = "".join(f"\n![{name}]({plot})\n" for plot in plots.get(name, ()))
-            parts.append(f"## {name}\n\n{doc}\n{pictures}\n{markdown(mine)}\n")
+            parts.append(f"## {name}\n\n{doc}\n\n{when}\n{pictures}\n{markdown(mine)}\n")
         elif complete:
             parts.append(f"## {name}\n\nnot run\n")
     parts.append(_systems(facts))
@@ -57,7 +77,7 @@ def _machine(facts: dict[str, Any]) -> str:
     return f"""\
 | | |
 |---|---|
-| date | {facts["date"]} |
+| date of the last run | {facts["date"]} |
 | machine | {facts["cpu"]}, {facts["memory_gb"]} GB, {facts["system"]} |
 | a synced 8 kB write | {facts["fdatasync_ms"]} ms |
 | load average at the end | {facts["load"]:.2f} |

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 HEAD = 64
 _WARM_UP = 5
+_TURN_SECONDS = 0.25
 DSN = os.environ.get("BENCH_DSN", "")
 CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "0"))
 
@@ -166,7 +167,8 @@ async def _act(peer: Peer, role: str, arguments: list[str]) -> dict[str, Any]:
                 peer, arguments[0], float(arguments[1]), float(arguments[2]), arguments[3]
             )
         if role == "clients":
-            return await _clients(peer, int(arguments[0]), float(arguments[1]), int(arguments[2]))
+            count, seconds, first, *variants = arguments
+            return await _clients(peer, int(count), float(seconds), int(first), variants)
         raise SystemExit(f"unknown role {role!r}")
     finally:
         await peer.close()
@@ -223,25 +225,36 @@ async def _send(peer: Peer, kind: str) -> object:
     return await peer.one(kind, now_us())
 
 
-async def _clients(peer: Peer, count: int, seconds: float, first: int) -> dict[str, Any]:
-    """So many clients that enqueue as fast as they can, each on a connection of its own."""
-    clients = [await peer.client("async") for _ in range(count)]
+async def _clients(
+    peer: Peer, count: int, seconds: float, first: int, variants: list[str]
+) -> dict[str, Any]:
+    """So many clients that enqueue as fast as they can, each on a connection of its own.
+
+    With several variants, all clients of all processes do the same for a quarter of a second, then
+    the next. ``each`` has what was sent by each.
+    """
+    variants = variants or ["async"]
+    clients = [[await peer.client(variant) for variant in variants] for _ in range(count)]
     numbers = itertools.count(first)
-    for enqueue in clients:  # each connection has its statements prepared
-        for _ in range(_WARM_UP):
-            await enqueue("noop", next(numbers))
+    for enqueues in clients:  # each connection has its statements prepared
+        for enqueue in enqueues:
+            for _ in range(_WARM_UP):
+                await enqueue("noop", next(numbers))
     # Other processes start at the same time.
-    await asyncio.sleep(max(0.0, float(os.environ.get("BENCH_START", "0")) - time.monotonic()))
-    began = time.monotonic()
-    end = began + seconds
+    start = max(time.monotonic(), float(os.environ.get("BENCH_START", "0")))
+    await asyncio.sleep(start - time.monotonic())
+    each = dict.fromkeys(variants, 0)
 
-    async def press(enqueue: Enqueue) -> int:
-        sent = 0
-        while time.monotonic() < end:
-            await enqueue("noop", next(numbers))
-            sent += 1
-        return sent
+    async def press(enqueues: list[Enqueue]) -> None:
+        while (passed := time.monotonic() - start) < seconds:
+            turn = int(passed / _TURN_SECONDS) % len(variants)
+            await enqueues[turn]("noop", next(numbers))
+            each[variants[turn]] += 1
 
-    sent = sum(await asyncio.gather(*map(press, clients)))
-    seconds = time.monotonic() - began
-    return {"sent": sent, "seconds": seconds, "before": count * _WARM_UP}
+    await asyncio.gather(*map(press, clients))
+    return {
+        "sent": sum(each.values()),
+        "each": each,
+        "seconds": time.monotonic() - start,
+        "before": count * _WARM_UP,
+    }

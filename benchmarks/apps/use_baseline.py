@@ -14,14 +14,12 @@ from typing import Any
 
 import asyncpg
 import common
+from bare import INSERT
+from bare import TABLE as BARE_TABLE
 from common import HANDLERS, Enqueue
 
 import pgqueue
 
-INSERT = """\
-insert into bare.job (position, queue, task, args, priority, max_attempts)
-values (nextval('pgqueue.position_seq'), 'default', {}, {}, 5, 25)
-returning id"""
 TAKE = """\
 delete from bare.job
 where ctid = any (array(
@@ -42,9 +40,7 @@ class Baseline:
     async def install(self) -> None:
         async with pgqueue.App(common.DSN) as app:
             await app.amigrate()
-        await self.pool.execute(
-            "create schema bare; create table bare.job (like pgqueue.job including all)"
-        )
+        await self.pool.execute(BARE_TABLE)
 
     async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
         await self.pool.copy_records_to_table(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 
 import common
+from bare import INSERT
+from bare import TABLE as BARE_TABLE
 from common import Enqueue, marks
 
 import pgqueue
@@ -56,6 +59,7 @@ class PgQueue:
 
     async def install(self) -> None:
         await app.amigrate()
+        await app.pool.arun(lambda connection: connection.execute(BARE_TABLE))
 
     async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
         task = TASKS[kind]
@@ -83,6 +87,13 @@ class PgQueue:
         import asyncpg
 
         connection = await asyncpg.connect(common.DSN)
+        if variant == "bare":
+            sql = INSERT.format("$1", "$2")
+
+            async def insert(kind: str, n: int) -> object:
+                return await connection.fetchrow(sql, kind, json.dumps({"n": n}))
+
+            return insert
         bound = {name: task.using(connection=connection) for name, task in TASKS.items()}
 
         async def enqueue(kind: str, n: int) -> object:

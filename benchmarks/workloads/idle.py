@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from itertools import pairwise
 
 from benchmarks.bench import Bench
 from benchmarks.fleet import fleet
@@ -21,25 +22,36 @@ _IMPORT = "import time; t = time.perf_counter(); import pgqueue; print(time.perf
 def run(bench: Bench) -> list[Row]:
     systems = bench.doing(NAME)
     seconds = bench.span(12.0, 1.0)
+    windows = bench.rounds
 
-    def turn(system: System) -> tuple[float, float, float]:
+    def turn(system: System) -> list[tuple[float, ...]]:
         mine = system.name == "pgqueue"
         with bench.run(system, 100) as run:
             flags = (*_QUEUES, "--queue", "default") if mine else ()
             with fleet(system, run.environment, flags=flags) as running:
                 wait_until_ready(run, running, 5)
-                # Sessions report what they did when they have been idle for ten seconds at most.
-                time.sleep(bench.span(11.0, 0.2))
-                before = run.database.transactions(), running.cpu, bench.server.cpu
-                time.sleep(seconds)
-                after = run.database.transactions(), running.cpu, bench.server.cpu
-        spent = [(b - a) / seconds for a, b in zip(before, after, strict=True)]
-        return spent[0], 100 * spent[1], 100 * spent[2]
+                # Sessions report what they did once they were idle for ten seconds at most, and
+                # three looks, 5 s apart, see the last of the warm-up.
+                time.sleep(bench.span(17.0, 0.2))
+                moments = [(run.database.transactions(), running.cpu, bench.server.cpu)]
+                for _ in range(windows):
+                    time.sleep(seconds)
+                    moments.append((run.database.transactions(), running.cpu, bench.server.cpu))
+        return [
+            tuple((after - before) / seconds for before, after in zip(*two, strict=True))
+            for two in pairwise(moments)
+        ]
 
+    bench.rounds = 1  # nothing changes from one window to the next: they follow each other
+    try:
+        results = bench.in_turn(NAME, systems, turn)
+    finally:
+        bench.rounds = windows
     rows: list[Row] = []
-    for name, found in bench.in_turn(NAME, systems, turn).items():
-        if not found:
+    for name, turns in results.items():
+        if not turns:
             continue
+        (found,) = turns
         mine = name == "pgqueue"
         for n, (figure, unit, target) in enumerate(
             (
@@ -48,7 +60,8 @@ def run(bench: Bench) -> list[Row]:
                 ("server CPU", "% of a core", None),
             )
         ):
-            values = [one[n] for one in found]
+            scale = 100 if unit.startswith("%") else 1
+            values = [scale * one[n] for one in found]
             rows.append(row(NAME, name, figure, values, unit, target if mine else None))
     if any(system.name == "pgqueue" for system in systems):
         rows.append(row(NAME, "pgqueue", "import", _imports(), "ms", "<= 100"))
@@ -57,7 +70,7 @@ def run(bench: Bench) -> list[Row]:
 
 def _imports() -> list[float]:
     times: list[float] = []
-    for _ in range(6):
+    for _ in range(16):
         done = subprocess.run(
             [here(), "-c", _IMPORT],
             capture_output=True,
