@@ -1,0 +1,1 @@
+"""Faults on purpose: a workload, faults drawn from a seed, and a checker. See docs/testing.md."""

@@ -1,0 +1,248 @@
+"""Defects of the worker's machines and of the client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from chaos.mutants.patch import replace_method
+
+__all__ = [
+    "batch_dropped",
+    "cancel_lost",
+    "client_clock",
+    "completed_early",
+    "effect_outside",
+    "heartbeat_on_loop",
+    "no_ladder",
+    "no_relisten",
+    "no_rescue",
+    "release_lost",
+    "stragglers_passed",
+    "token_reused",
+    "unique_ignored",
+    "unknown_as_failed",
+    "waiting_blamed",
+    "wake_up_lost",
+]
+
+
+async def _for_ever(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    return
+
+
+def stragglers_passed() -> None:
+    """What is committed behind a cursor is not looked for."""
+    from pgqueue.worker.cursor import Cursors
+    from pgqueue.worker.passed import PassedJobs
+
+    replace_method(Cursors, "lagging", lambda _: lambda self, queues, now, age: self.heads(queues))
+    replace_method(PassedJobs, "search", lambda _: _for_ever)
+
+
+def wake_up_lost() -> None:
+    """Notifications are not heeded, and nobody polls."""
+    from pgqueue.worker.claimer import Claimer
+    from pgqueue.worker.worker import Worker
+
+    async def no_poll(self: Any, _room: int) -> None:
+        self._poll_at = time.monotonic() + 3600.0
+
+    replace_method(Worker, "_on_notify", lambda _: lambda self, payload: None)
+    replace_method(Claimer, "_poll", lambda _: no_poll)
+
+
+def no_relisten() -> None:
+    """A connection that is made again does not listen."""
+    from pgqueue.db.link import Link
+
+    def make(listen: Callable[..., Any]) -> Callable[..., Any]:
+        async def once(self: Any, *args: Any) -> None:
+            if self.connects == 1:
+                await listen(self, *args)
+
+        return once
+
+    replace_method(Link, "_listen", make)
+
+
+def batch_dropped() -> None:
+    """A batch of completions that is refused is forgotten."""
+    from pgqueue.db.faults import Contended, Rejected
+    from pgqueue.worker.completer import Completer
+
+    async def write(self: Any, receipts: list[tuple[int, int]], state: str) -> set[int] | None:
+        ids, tokens = [r[0] for r in receipts], [r[1] for r in receipts]
+        while True:
+            try:
+                good = await self._store.finish(ids, tokens, state)
+                return None if good is None else set(good)
+            except (Rejected, Contended):
+                return None
+            except Exception:
+                await asyncio.sleep(0.2)
+
+    replace_method(Completer, "_write", lambda _: write)
+
+
+def no_ladder() -> None:
+    """Errors are stored as they are, and a batch that is refused is tried again as a whole."""
+    from pgqueue import failure
+    from pgqueue.worker.completer import Completer
+
+    async def ladder(self: Any, entries: list[Any], rung: int = 0) -> set[int]:
+        while True:
+            try:
+                return set(await self._send(entries))
+            except Exception:
+                await asyncio.sleep(0.2)
+
+    replace_method(failure, "clean", lambda _: lambda text, longest: text[:longest])
+    replace_method(Completer, "_ladder", lambda _: ladder)
+
+
+def client_clock() -> None:
+    """A delay is counted on the producer's clock, which is three seconds slow."""
+    from pgqueue import task
+
+    def make(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def by_our_clock(options: Any) -> dict[str, Any]:
+            out = check(options)
+            delay = out.pop("delay", None)
+            if delay is not None:
+                now = time.time() - 3.0
+                out["run_at"] = datetime.fromtimestamp(now + delay, UTC).isoformat()
+            return out
+
+        return by_our_clock
+
+    replace_method(task, "check_options", make)
+
+
+def heartbeat_on_loop() -> None:
+    """The lease is renewed only while the loop of the handlers turns."""
+    from pgqueue.worker.lifeline import Lifeline
+
+    def make(pulse: Callable[..., Any]) -> Callable[..., Any]:
+        async def behind_handlers(self: Any) -> None:
+            turned = asyncio.run_coroutine_threadsafe(_nothing(), self._owner)
+            await asyncio.wrap_future(turned)
+            await pulse(self)
+
+        return behind_handlers
+
+    replace_method(Lifeline, "_pulse_once", make)
+
+
+def unique_ignored() -> None:
+    """The unique key does not reach the database."""
+    from pgqueue import task
+
+    def make(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def without_key(options: Any) -> dict[str, Any]:
+            out = check(options)
+            out.pop("unique_key", None)
+            return out
+
+        return without_key
+
+    replace_method(task, "check_options", make)
+
+
+def cancel_lost() -> None:
+    """A worker takes no notice of cancel requests."""
+    from pgqueue.worker.runner import Runner
+
+    replace_method(Runner, "cancel", lambda _: lambda self, job_ids, why: None)
+
+
+def effect_outside() -> None:
+    """What is written in job.transaction() is committed by itself, before the completion."""
+    from pgqueue.running import RunningJob
+
+    def make(_: Any) -> Callable[..., Any]:
+        @contextlib.asynccontextmanager
+        async def transaction(self: Any) -> AsyncGenerator[Any]:
+            async with self._transactions._pool.connection() as connection:
+                yield connection
+
+        return transaction
+
+    replace_method(RunningJob, "transaction", make)
+
+
+def completed_early() -> None:
+    """A job that is no transaction's is completed as its handler begins."""
+    from pgqueue.worker.runner import Runner
+
+    def make(run: Callable[..., Any]) -> Callable[..., Any]:
+        async def complete_first(self: Any, slot: Any, record: Any, token: int) -> None:
+            if record["task"] == "nap":
+                self._completer.done(record["id"], token)
+            await run(self, slot, record, token)
+
+        return complete_first
+
+    replace_method(Runner, "_run", make)
+
+
+def release_lost() -> None:
+    """A worker that stops keeps what it has not begun, and takes itself off the list."""
+    from pgqueue.worker.worker import Worker
+
+    replace_method(Worker, "_release", lambda _: lambda self, claimed: None)
+
+
+def no_rescue() -> None:
+    """Nobody gives back what a dead worker held."""
+    from pgqueue.worker.handback import Handback
+    from pgqueue.worker.salvage import Salvage
+
+    replace_method(Salvage, "rescue", lambda _: _nothing)
+    replace_method(Handback, "note", lambda _: lambda self, *_: None)
+
+
+def waiting_blamed() -> None:
+    """A supervisor does not know which jobs of a process had begun, and blames all of them."""
+    from pgqueue.worker.process import Process
+
+    replace_method(Process, "begun", lambda _: lambda self: None)
+
+
+def token_reused() -> None:
+    """All claims of a process show the same token."""
+    import secrets
+
+    from pgqueue.worker import claimer
+
+    token = secrets.randbits(63)
+
+    class _Constant:
+        @staticmethod
+        def randbits(_: int) -> int:
+            return token
+
+    claimer.secrets = _Constant  # type: ignore[attr-defined]
+
+
+def unknown_as_failed() -> None:
+    """A connection that is lost in a commit counts as a refusal."""
+    from pgqueue.db import pool
+    from pgqueue.errors import DatabaseError, OutcomeUnknown
+
+    def make(as_ours: Callable[..., Exception]) -> Callable[..., Exception]:
+        def certain(error: Exception, dsn: str, *, connecting: bool = False) -> Exception:
+            ours = as_ours(error, dsn, connecting=connecting)
+            return DatabaseError(str(ours)) if isinstance(ours, OutcomeUnknown) else ours
+
+        return certain
+
+    replace_method(pool, "as_ours", make)

@@ -1,0 +1,87 @@
+"""Defects of single statements."""
+
+from __future__ import annotations
+
+from chaos.mutants.patch import replace_text
+
+__all__ = [
+    "attempt_burnt",
+    "attempt_not_counted",
+    "claim_steals",
+    "crash_not_counted",
+    "eager_rescue",
+    "fence_dropped",
+    "history_lost",
+    "promoted_early",
+    "snooze_counts",
+]
+
+
+def fence_dropped() -> None:
+    """A completion does not compare the claim's token."""
+    replace_text("finish_jobs", " and job.claim_token = receipt.token", "")
+
+
+def attempt_not_counted() -> None:
+    """A claim does not count the attempt."""
+    replace_text("claim_jobs", "attempt = least(attempt, 2147483646) + 1", "attempt = attempt")
+
+
+def claim_steals() -> None:
+    """A claim takes what others have claimed."""
+    replace_text("claim_jobs", "and job.worker_id is null", "and job.id % 20 < 21")
+
+
+def attempt_burnt() -> None:
+    """What a stop gives back has used up its attempt."""
+    replace_text(
+        "return_jobs",
+        "attempt = job.attempt + receipt.change",
+        "attempt = job.attempt + case when receipt.delay is null then 0 else receipt.change end",
+    )
+
+
+def snooze_counts() -> None:
+    """A snooze uses up an attempt."""
+    replace_text(
+        "return_jobs",
+        "attempt = job.attempt + receipt.change",
+        "attempt = job.attempt + case when receipt.delay is null then receipt.change else 0 end",
+    )
+
+
+def promoted_early() -> None:
+    """A scheduled job is made ready two seconds before it is due."""
+    replace_text(
+        "promote_jobs",
+        "run_at <= statement_timestamp()",
+        "run_at <= statement_timestamp() + interval '2 seconds'",
+    )
+
+
+def eager_rescue() -> None:
+    """A worker is suspected after half a second, and a rescue does not check the lease again."""
+    replace_text(
+        "renew_lease",
+        "heartbeat_at + make_interval(secs => lease_seconds)",
+        "heartbeat_at + interval '0.5 s'",
+    )
+    replace_text(
+        "lock_lost_worker",
+        "clock_timestamp() > heartbeat_at + make_interval(secs => lease_seconds)",
+        "true",
+    )
+
+
+def history_lost() -> None:
+    """Some completed jobs are taken out, and not written into history."""
+    replace_text("finish_jobs", "    from gone\n", "    from gone where id % 50 <> 0\n")
+
+
+def crash_not_counted() -> None:
+    """A rescue does not count the crash."""
+    replace_text(
+        "rescue_jobs",
+        "crash_count = least(job.crash_count, 32766) + blamed::integer",
+        "crash_count = job.crash_count",
+    )

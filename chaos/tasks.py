@@ -1,0 +1,289 @@
+"""The app that the campaign's workers serve, and its producers enqueue for.
+
+Each task notes its start and its end in the history of its process. ``k`` is the key that the
+producer gave the job: with it, an enqueue whose outcome is unknown is found again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import random
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+import asyncpg
+
+import pgqueue
+from chaos import mutants
+from chaos.history import History
+from pgqueue import RunningJob
+
+__all__ = ["app", "history"]
+
+CONFIG: dict[str, Any] = json.loads(os.environ.get("CHAOS_CONFIG", "{}"))
+EXIT_CODE = 77
+
+mutants.apply(os.environ.get("CHAOS_MUTANT"))
+
+POOLED = "CHAOS_PGBOUNCER" in os.environ
+"""Sessions are a pooler's: nothing may be prepared by name."""
+
+app = pgqueue.App(pool_size=10, pgbouncer=POOLED)
+history = History(CONFIG.get("home", "/tmp"), CONFIG.get("role", "worker")) if CONFIG else None
+_POLICY = pgqueue.Backoff(base=0.2, factor=1.5, cap=3.0)
+
+
+class noted:  # noqa: N801
+    """Notes the start of a job and how it ended."""
+
+    __slots__ = ("_job", "_key", "_kind", "outcome")
+
+    def __init__(self, job: RunningJob, kind: str, key: int) -> None:
+        self._job, self._kind, self._key = job, kind, key
+        self.outcome: str | None = None
+
+    def __enter__(self) -> noted:
+        _vitals.begin()
+        job = self._job
+        _write(f="start", j=job.id, c=job.token, a=job.attempt, k=self._key, n=self._kind)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _write(f="end", j=self._job.id, c=self._job.token, r=self.outcome or _outcome(kind))
+
+
+def _outcome(kind: type[BaseException] | None) -> str:
+    if kind is None:
+        return "ok"
+    for base, word in (
+        (asyncio.CancelledError, "cancelled"),
+        (pgqueue.LeaseLost, "lost"),
+        (pgqueue.Snooze, "snooze"),
+        (Exception, "fail"),
+    ):
+        if issubclass(kind, base):
+            return word
+    return "odd"
+
+
+def _write(**fields: Any) -> None:
+    if history is not None:
+        history.write(**fields)
+
+
+@app.task(queue="main", retry=_POLICY)
+async def noop(job: RunningJob, k: int) -> None:
+    with noted(job, "noop", k):
+        pass
+
+
+@app.task(queue="main", retry=_POLICY)
+async def effect(job: RunningJob, k: int, pause: float = 0.0) -> None:
+    """Write in the transaction that completes the job."""
+    with noted(job, "effect", k) as note:
+        async with job.transaction() as tx:
+            await tx.execute(
+                "insert into chaos.effect_tx (job, token) values ($1, $2)", job.id, job.token
+            )
+            if pause:
+                await asyncio.sleep(pause)
+        note.outcome = "tx"
+
+
+@app.task(queue="side", retry=_POLICY)
+async def nap(job: RunningJob, k: int, seconds: float) -> None:
+    """Wait, and write outside of any transaction before and after."""
+    with noted(job, "nap", k):
+        await _outside.write(job)
+        await asyncio.sleep(seconds)
+        await _outside.write(job)
+
+
+@app.task(queue="main", retry=_POLICY)
+async def flaky(job: RunningJob, k: int, fails: int) -> None:
+    with noted(job, "flaky", k):
+        if job.attempt - job.crash_count <= fails:
+            raise RuntimeError("it fails at first")
+
+
+@app.task(queue="main", retry=_POLICY)
+async def once(job: RunningJob, k: int, u: str) -> None:
+    """Live alone with its unique key, which is ``u``, for a moment."""
+    assert u
+    with noted(job, "once", k):
+        await asyncio.sleep(0.02)
+
+
+@app.task(queue="side", retry=_POLICY)
+async def later(job: RunningJob, k: int) -> None:
+    with noted(job, "later", k):
+        pass
+
+
+@app.task(queue="side", retry=_POLICY)
+async def doomed(job: RunningJob, k: int, seconds: float) -> None:
+    """To be cancelled before it runs, or while it does."""
+    with noted(job, "doomed", k):
+        await asyncio.sleep(seconds)
+
+
+@app.task(queue="side", retry=_POLICY)
+async def block(job: RunningJob, k: int, seconds: float) -> None:
+    """Hold up the loop, as blocking code in an async task does."""
+    with noted(job, "block", k):
+        time.sleep(seconds)
+
+
+@app.task(queue="side", retry=_POLICY)
+def thread(job: RunningJob, k: int, seconds: float) -> None:
+    with noted(job, "thread", k):
+        time.sleep(seconds)
+
+
+@app.task(queue="side", retry=_POLICY)
+async def snooze(job: RunningJob, k: int) -> None:
+    with noted(job, "snooze", k):
+        if random.random() < 0.5:
+            raise pgqueue.Snooze(0.3)
+
+
+class _Unspeakable(Exception):
+    """An error that cannot be looked at."""
+
+    def __str__(self) -> str:
+        raise ValueError("no")
+
+    __repr__ = __str__
+
+
+class _Base(BaseException):
+    """What ``except Exception`` lets through."""
+
+
+_TEXTS = ("a\x00b", "\ud800", "x" * 100_000, "\u202e" * 50, "'; drop table job; --")
+
+
+@app.task(queue="main", retry=_POLICY)
+async def poison(job: RunningJob, k: int, which: int) -> None:
+    """Fail once, with an error that is hard to store."""
+    with noted(job, "poison", k):
+        if job.attempt - job.crash_count <= 1:
+            if which >= len(_TEXTS):
+                raise _Unspeakable
+            raise RuntimeError(_TEXTS[which])
+
+
+@app.task(queue="side", retry=_POLICY)
+async def odd(job: RunningJob, k: int, which: int) -> None:
+    """Fail once, with what is no ordinary error."""
+    with noted(job, "odd", k) as note:
+        if job.attempt - job.crash_count <= 1:
+            note.outcome = "odd"
+            raise (
+                SystemExit(9),
+                KeyboardInterrupt(),
+                asyncio.CancelledError(),
+                _Base(),
+                GeneratorExit(),
+            )[which % 5]
+
+
+@app.task(name="exit", queue="side", retry=_POLICY)
+async def leave(job: RunningJob, k: int) -> None:
+    """End the process, each time."""
+    with noted(job, "exit", k):
+        _write(f="exit", j=job.id, c=job.token)
+        os._exit(EXIT_CODE)
+
+
+@app.task(queue="ordered", retry=_POLICY)
+async def ordered(job: RunningJob, k: int) -> None:
+    with noted(job, "ordered", k):
+        pass
+
+
+class _Outside:
+    """A connection of our own, for what handlers do besides; one for all of them."""
+
+    def __init__(self) -> None:
+        self._connection: asyncpg.Connection | None = None
+        self._lock: asyncio.Lock | None = None
+
+    async def write(self, job: RunningJob) -> None:
+        """Commit a row; where that fails, the job does not."""
+        self._lock = self._lock or asyncio.Lock()
+        try:
+            async with self._lock, asyncio.timeout(2.0):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(
+                        app.pool.dsn,
+                        statement_cache_size=0 if POOLED else 100,
+                        server_settings={"application_name": "chaos outside"},
+                    )
+                await self._connection.execute(
+                    "insert into chaos.effect_ext (job, token) values ($1, $2)", job.id, job.token
+                )
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if self._connection is not None:
+                self._connection.terminate()
+            self._connection = None
+
+
+class _Vitals:
+    """Counts what a process holds, once a second, from its first job on."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def begin(self) -> None:
+        if self._loop is None and history is not None:
+            try:
+                self._loop = asyncio.get_running_loop()
+            except RuntimeError:
+                return
+            threading.Thread(target=self._run, name="chaos-vitals", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(1.0)
+            try:
+                tasks = len(asyncio.all_tasks(self._loop))
+            except RuntimeError:
+                continue
+            _write(
+                f="vitals",
+                slots=CONFIG["settings"].get("concurrency", 0),
+                threads=threading.active_count(),
+                tasks=tasks,
+                files=len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0,
+            )
+
+
+_vitals = _Vitals()
+_outside = _Outside()
+
+
+class _Words(logging.Handler):
+    """Notes what the worker says of its lease, of its loop and of outcomes it dropped."""
+
+    _TOLD = ("lease was lost", "has been blocked", "stood still", "this worker's any more")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.msg if isinstance(record.msg, str) else ""
+        if any(told in text for told in self._TOLD):
+            _write(f="log", m=text[:60], j=getattr(record, "job_id", None))
+
+
+if history is not None:
+    logging.getLogger("pgqueue.worker").addHandler(_Words(logging.WARNING))

@@ -1,0 +1,106 @@
+-- What the checker looks at, beside what the processes say of themselves. Installed by the campaign
+-- only; triggers are for statements, so that a batch of a thousand jobs costs one insert.
+
+create schema chaos;
+
+-- Every version of every job, in the order in which they came about: a job's row is locked from its
+-- change to the commit, so the order of seq is that of its versions.
+-- op: i, u, d into job, change, out of it; h, H into and out of history; x, X of dead.
+create table chaos.audit (
+    seq      bigint generated always as identity (cache 1),
+    at       timestamptz not null default clock_timestamp(),
+    xid      xid8 not null default pg_current_xact_id(),
+    op       "char" not null,
+    job      bigint not null,
+    worker   bigint,
+    token    bigint,
+    position bigint,
+    attempt  integer not null,
+    crashes  smallint not null,
+    errors   smallint,
+    cancel   boolean,
+    run_at   timestamptz,
+    key      bigint,
+    ukey     text,
+    task     text,
+    state    text
+);
+
+-- A handler's own writes: in the transaction that completes its job, and outside of any.
+create table chaos.effect_tx (job bigint not null, token bigint not null, at timestamptz not null default clock_timestamp());
+create table chaos.effect_ext (job bigint not null, token bigint not null, at timestamptz not null default clock_timestamp());
+-- What a producer writes in the transaction in which it enqueues.
+create table chaos.caller (key bigint not null);
+
+create function chaos.job_in() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, key, ukey, task)
+    select 'i', id, worker_id, claim_token, position, attempt, crash_count,
+           coalesce(jsonb_array_length(errors), 0), cancel_requested, run_at,
+           (args ->> 'k')::bigint, args ->> 'u', task
+    from fresh;
+    return null;
+end $$;
+
+create function chaos.job_changed() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, state)
+    select 'u', id, worker_id, claim_token, position, attempt, crash_count,
+           coalesce(jsonb_array_length(errors), 0), cancel_requested, run_at,
+           case when exposed then 'exposed'
+                when crash_count > 0 and claim_token is null then errors -> -1 ->> 'message' end
+    from fresh;
+    return null;
+end $$;
+
+create function chaos.job_out() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel)
+    select 'd', id, worker_id, claim_token, position, attempt, crash_count,
+           coalesce(jsonb_array_length(errors), 0), cancel_requested
+    from stale;
+    return null;
+end $$;
+
+create function chaos.history_in() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, attempt, crashes, state)
+    select 'h', id, worker_id, claim_token, attempt, crash_count, state from fresh;
+    return null;
+end $$;
+
+create function chaos.history_out() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, attempt, crashes, state)
+    select 'H', id, worker_id, claim_token, attempt, crash_count, state from stale;
+    return null;
+end $$;
+
+create function chaos.dead_in() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, attempt, crashes, state)
+    select 'x', id, worker_id, claim_token, attempt, crash_count, reason from fresh;
+    return null;
+end $$;
+
+create function chaos.dead_out() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.audit (op, job, worker, token, attempt, crashes, state)
+    select 'X', id, worker_id, claim_token, attempt, crash_count, reason from stale;
+    return null;
+end $$;
+
+create trigger chaos_in after insert on pgqueue.job referencing new table as fresh
+    for each statement execute function chaos.job_in();
+create trigger chaos_changed after update on pgqueue.job referencing new table as fresh
+    for each statement execute function chaos.job_changed();
+create trigger chaos_out after delete on pgqueue.job referencing old table as stale
+    for each statement execute function chaos.job_out();
+create trigger chaos_in after insert on pgqueue.history referencing new table as fresh
+    for each statement execute function chaos.history_in();
+create trigger chaos_out after delete on pgqueue.history referencing old table as stale
+    for each statement execute function chaos.history_out();
+create trigger chaos_in after insert on pgqueue.dead referencing new table as fresh
+    for each statement execute function chaos.dead_in();
+create trigger chaos_out after delete on pgqueue.dead referencing old table as stale
+    for each statement execute function chaos.dead_out();

@@ -1,0 +1,92 @@
+"""Faults of sessions: ended, frozen, refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import psutil
+import pytest
+from tests.chaos.small import SmallArena
+from tests.harness.waiting import eventually
+
+
+@pytest.mark.parametrize("role", ["claim", "finish", "heartbeat", "duties", "client"])
+async def test_F9_terminate(arena: SmallArena, role: str) -> None:
+    await eventually(lambda: _has(arena, role))
+    before = await arena.backends()
+    mine = {pid for pid, name in before.items() if name == role}
+
+    async def fewer() -> Any:
+        return mine - (await arena.backends()).keys()
+
+    ended = await arena.strike(f"terminate-{role}", fewer)
+    assert ended <= set(arena.last("terminated")["pids"])
+    if role != "client":
+        after = (await arena.backends()).keys()
+        others = {pid for pid, name in before.items() if name not in (role, "client")}
+        assert others <= after, "the other roles keep their sessions"
+        await eventually(lambda: _has(arena, role))
+
+
+async def _has(arena: SmallArena, role: str) -> bool:
+    return role in (await arena.backends()).values()
+
+
+@pytest.mark.parametrize("name", ["terminate-all", "reset"])
+async def test_F9_all(arena: SmallArena, name: str) -> None:
+    before = (await arena.backends()).keys()
+
+    async def none() -> Any:
+        return not before & (await arena.backends()).keys()
+
+    async with arena.visitor("pgqueue visitor") as visitor:
+        await arena.strike(name, none)
+        await eventually(visitor.is_closed)
+
+
+@pytest.mark.parametrize("role", ["claim", "heartbeat"])
+async def test_F10_freeze_backend(arena: SmallArena, role: str) -> None:
+    async def frozen() -> Any:
+        found = [pid for pid, name in (await arena.backends()).items() if name == role]
+        return [pid for pid in found if psutil.Process(pid).status() == psutil.STATUS_STOPPED]
+
+    (pid,) = await arena.strike(f"freeze-backend-{role}", frozen)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() != psutil.STATUS_STOPPED
+
+
+async def _refused(arena: SmallArena) -> bool:
+    try:
+        await arena.sql("select 1")
+    except asyncpg.TooManyConnectionsError:
+        return True
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return False
+
+
+async def test_F13_pool_hog(arena: SmallArena) -> None:
+    before = {pid for pid, role in (await arena.backends()).items() if role != "client"}
+    await arena.strike("pool-hog", lambda: _refused(arena))
+    assert before <= (await arena.backends()).keys()
+
+
+async def test_F21_too_many_connections(arena: SmallArena) -> None:
+    before = (await arena.backends()).keys()
+    await arena.strike("too-many-connections", lambda: _refused(arena))
+    assert not before & (await arena.backends()).keys()
+
+
+async def test_F47_herd(arena: SmallArena) -> None:
+    async def refused() -> Any:
+        try:
+            async with arena.visitor():
+                return False
+        except ConnectionRefusedError:
+            return True
+        except (OSError, asyncpg.PostgresError):
+            return False  # reset while it connected
+
+    await arena.strike("herd", refused)
+    came = arena.last("came back")
+    assert 4 <= came["most"] < int(came["room"])

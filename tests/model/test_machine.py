@@ -1,0 +1,28 @@
+"""Whatever producers, workers, operators and time do, in any order: see the machine's rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from tests.model.machine import Machine
+from tests.model.place import Place
+
+from pgqueue.job import MOVES
+
+PROFILE = settings(
+    max_examples=200,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+
+@pytest.mark.one_pg
+def test_everything_that_can_happen(place: Place) -> None:
+    Machine.place = place
+    run_state_machine_as_test(Machine, settings=PROFILE)
+    moves = {(was, to) for was in MOVES for to in MOVES[was] if "blocked" not in (was, to)}
+    # A machine that goes nowhere finds nothing: it has to have been everywhere.
+    assert moves <= place.seen.keys(), f"never seen: {moves - place.seen.keys()}"
