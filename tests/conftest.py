@@ -3,6 +3,7 @@
 PGQUEUE_TEST_PG   the PostgreSQL versions to test with: ``15,16,18`` or ``all``; the newest if unset
 PGQUEUE_TEST_DSN  the superuser's dsn of a server to use in their place
 CI                a missing server or pgbouncer fails the test; it is skipped otherwise
+PGQUEUE_TEST_SEARCH_PATH  empty, hostile or better: what every database has; see hostile.py
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.harness import servers
+from tests.harness import hostile, servers
 from tests.harness.pgbouncer import bouncer
 from tests.harness.proxy import Proxy
 from tests.harness.servers import Server
@@ -21,6 +23,14 @@ from tests.harness.waiting import remaining
 
 SCHEMA = "pgqueue"
 _LEAK_SECONDS = 5.0
+_LONG = {"chaos", "corpus", "kill", "model", "past", "security"}
+_AROUND = {"drivers", "e2e"}
+
+# How fast examples are says something of the machine, not of what is tested.
+settings.register_profile(
+    "pgqueue", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+)
+settings.load_profile("pgqueue")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,11 +42,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pg" in metafunc.fixturenames:
-        majors = servers.chosen()
-        if metafunc.definition.get_closest_marker("one_pg"):
-            majors = majors[-1:] if None in majors else [max(majors)]  # type: ignore[type-var]
+        majors = _majors(metafunc)
         ids = [f"pg{major}" if major else "dsn" for major in majors]
         metafunc.parametrize("pg", majors, ids=ids, indirect=True, scope="session")
+
+
+def _majors(metafunc: pytest.Metafunc) -> list[int | None]:
+    """Long layers run on the newest of the versions that were asked for.
+
+    What is more about Python than about SQL runs on the oldest and the newest; on CI other Pythons
+    take those in between.
+    """
+    majors = servers.chosen()
+    ours = sorted(major for major in majors if major is not None)
+    marked = metafunc.definition.get_closest_marker("one_pg") is not None
+    layers = set(metafunc.definition.path.parts)
+    if marked or layers & _LONG:
+        return [*ours[-1:]] or majors
+    if layers & _AROUND:
+        return [*sorted({*ours[:1], *ours[-1:]})] or majors
+    return majors
 
 
 class Clusters:
@@ -89,8 +114,15 @@ def dsn(pg: Server) -> Iterator[str]:
 
 def _database(pg: Server, template: str) -> Iterator[str]:
     name = pg.create(template)
+    path = hostile.asked_for()
+    caught = None
     try:
+        if path is not None:
+            hostile.lay(pg, name, hostile.OURS)
+            hostile.set_path(pg, name, path)
+            caught = hostile.caught(pg, name)
         yield pg.dsn_for(name)
+        assert caught is None or not caught()
         left = remaining(lambda: pg.sessions(name, "pgqueue%"), timeout_s=_LEAK_SECONDS)
         assert not left, f"this test has left sessions behind: {left}"
     finally:

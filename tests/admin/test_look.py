@@ -227,7 +227,7 @@ async def test_looks_use_the_indexes_whatever_the_statistics_say(
     await add(client, 100)
     await other.sql(
         "insert into pgqueue.job (task, queue, position, run_at)"
-        " select 't', 'q' || n % 3, nextval('pgqueue.position_seq'), now()"
+        " select 't', concat('q', n % 3), nextval('pgqueue.position_seq'), now()"
         " from generate_series(1, 50000) as n"
     )
     await other.sql(

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.parts import PARTS, read_stacks
+
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {"workload", "system", "figure", "value", "unit", "target", "ok"}
 WORKLOADS = {"drain", "bulk", "single", "contention", "latency", "flat", "many", "io", "idle"}
@@ -40,3 +42,39 @@ def test_all_workloads(tmp_path: Path) -> None:
     raw = json.loads((report / "results.json").read_text())
     assert raw["machine"]["postgresql"].startswith("18")
     assert "## drain" in (report / "README.md").read_text()
+
+
+def test_profile() -> None:
+    """The profile of a worker: every sample is in a part, and what it says is there."""
+    command = [sys.executable, "-m", "benchmarks.profiler", "--quick", "--jobs", "20000"]
+    done = subprocess.run(
+        [*command, "--rounds", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "worker CPU per job: the sum" in done.stdout
+    for part in PARTS:
+        assert part in done.stdout
+
+
+def test_innermost_frame_of_ours_says_the_part() -> None:
+    loop = "run (/lib/uvloop/__init__.py:9);uv_run (/project/libuv/core.c:4);"
+    serve = loop + "Runner._serve (/src/pgqueue/worker/runner.py:1);"
+    stacks = {
+        loop + "read (libc.so.6)": "loop and socket",
+        loop + "data_received (/project/asyncpg/protocol.c:1)": "decode of claimed rows",
+        serve + "Runner._next (/src/pgqueue/worker/runner.py:2)": "buffer",
+        serve
+        + "Payload.decode (/src/pgqueue/payload/codec.py:3);x (msgspec.so)": "argument conversion",
+        "write (/project/asyncpg/protocol.c:1)": "decode of claimed rows",
+        "f (odd name) (x.c:1)": "rest",
+        "no file": "rest",
+    }
+    for stack, part in stacks.items():
+        assert read_stacks([f"{stack} 7"]) == {part: 7}, stack
+    assert set(stacks.values()) <= set(PARTS)
+    assert not read_stacks([serve + "pthread_cond_wait (libc.so.6);0x7f20 (libc.so.6) 7"])

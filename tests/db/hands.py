@@ -103,10 +103,12 @@ class Hands:
     ) -> list[Any]:
         names = list(queues or ("default",))
         self.token = secrets.randbits(62)
-        return await self.run(
+        # Past the lock, which is a matter of speed: what is tested is what holds without it.
+        rows = await self.run(
             "claim_jobs", names, [limit if quota is None else quota] * len(names),
-            list(cursors or [0] * 10 * len(names)), list(tasks), limit, self.id, self.token,
+            list(cursors or [0] * 10 * len(names)), list(tasks), limit, self.id, self.token, True,
         )  # fmt: skip
+        return [row for row in rows if row["id"] is not None]
 
     def _receipts(self, ids: Sequence[int], token: int | None) -> tuple[list[int], list[int]]:
         return sorted(ids), [self.token if token is None else token] * len(ids)
@@ -148,11 +150,20 @@ class Hands:
         )  # fmt: skip
         return sorted(row["id"] for row in rows)
 
-    async def rescue(self, worker: int, *, cap: int = 3, kept: int = 20) -> dict[int, str]:
+    async def rescue(
+        self,
+        worker: int,
+        *,
+        cap: int = 3,
+        kept: int = 20,
+        begun: list[tuple[int, int]] | None = None,
+        move: bool = True,
+    ) -> dict[int, str]:
         """Return the fate of each job that this worker held."""
+        noted = (None, None) if begun is None else ([i for i, _ in begun], [t for _, t in begun])
         async with self.connection.transaction():
             await self.run("read_all_rows")
-            rows = await self.run("rescue_jobs", worker, cap, kept, LOST)
+            rows = await self.run("rescue_jobs", worker, cap, kept, LOST, *noted, move)
         return {row["id"]: row["fate"] for row in rows}
 
     # -- looking

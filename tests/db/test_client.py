@@ -15,6 +15,7 @@ import traceback
 import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -88,6 +89,33 @@ def test_from_a_plain_script(app: App, query: Query) -> None:
         ("add", {"a": 1})
     ]
     assert len(ours(query)) == 1
+
+
+@pytest.mark.parametrize("way", ["pool", "pooler", "driver"])
+def test_a_vain_look_is_not_repeated_at_once(
+    dsn: str, query: Query, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who enqueues ten at the same moment looks once for somebody who waits, however he does."""
+    monkeypatch.setattr(pgqueue.client, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    with (
+        Client(dsn, pgbouncer=way == "pooler") as client,
+        psycopg.connect(dsn, autocommit=True) as connection,
+    ):
+        looks: list[bool] = []
+        real = client._lookout.needed
+
+        class Spy:
+            def needed(self, now: float) -> bool:
+                looks.append(real(now))
+                return looks[-1]
+
+            learn = staticmethod(client._lookout.learn)
+
+        monkeypatch.setattr(client, "_lookout", Spy())
+        for n in range(10):
+            client.enqueue("t", {"n": n}, connection=connection if way == "driver" else None)
+    assert looks == [True] + [False] * 9
+    assert jobs(query) == 10
 
 
 def test_from_many_threads(dsn: str, query: Query) -> None:
@@ -272,7 +300,7 @@ def operations(app: App) -> dict[str, Callable[[], Any]]:
         "bound.enqueue": t.using(priority=1).enqueue,
     }
     for name, method in inspect.getmembers(app, callable):
-        if name.startswith("_") or name == "enqueue_jobs":
+        if name.startswith("_") or name == "enqueue_job":
             continue
         twin = getattr(app, f"a{name}", None)
         if inspect.iscoroutinefunction(twin) and name != "close":
@@ -350,7 +378,7 @@ def test_a_session_that_was_ended_while_its_loop_was_busy(app: App, query: Query
 async def test_past_bug_51_cancelled_calls_leave_no_session_in_a_transaction(
     dsn: str, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueue.client, "_CHUNK", 5)
+    monkeypatch.setattr(pgqueue.calls, "CHUNK", 5)
     turn = random.Random(51)
     async with Client(dsn, pool_size=4) as client:
         bulk = [client.job("t") for _ in range(12)]
@@ -487,7 +515,7 @@ def test_a_hundred_thousand_jobs_in_bounded_memory(app: App, query: Query) -> No
 async def test_a_bulk_call_on_the_callers_connection_stays_in_its_transaction(
     dsn: str, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueue.client, "_CHUNK", 10)
+    monkeypatch.setattr(pgqueue.calls, "CHUNK", 10)
     connection = await asyncpg.connect(dsn)
     async with Client(dsn) as client:
         bulk = [client.job("t", unique_key=f"{n % 30}") for n in range(45)]

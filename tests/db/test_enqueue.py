@@ -206,6 +206,21 @@ async def test_a_stricter_transaction_enqueues(
     assert {row["id"] for row in (first[0], first[2], again[0], again[2])} == {first[0]["id"]}
 
 
+async def test_only_a_look_at_this_moment_says_that_nobody_waits(producer: Hands) -> None:
+    """A stricter transaction sees who waited when its snapshot was taken."""
+
+    async def look() -> int:
+        rows = await producer.run("enqueue_one", "t", "{}", "default", 5, 25, True)
+        return int(rows[0][0])
+
+    assert await look() < 0
+    async with producer.connection.transaction():
+        assert await look() < 0
+    for isolation in ("repeatable_read", "serializable"):
+        async with producer.connection.transaction(isolation=isolation):
+            assert await look() > 0
+
+
 @pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
 async def test_a_stricter_transaction_is_told_to_try_again_when_its_key_was_taken(
     hands: Hands, producer: Hands, isolation: str

@@ -40,7 +40,7 @@ async def done(hands: Hands, **options: Any) -> int:
 async def test_the_first_migration_makes_yesterday_today_and_a_week(hands: Hands) -> None:
     assert await partitions(hands) == named(-1, 7, await today(hands))
     assert (await hands.run("ensure_history"))[0]["made"] == 0
-    assert (await hands.run("drop_history", 7 * DAY))[0]["dropped"] == 0
+    assert (await hands.run("drop_history", 7 * DAY, None))[0]["dropped"] == 0
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Bogota", "Asia/Kathmandu"])
@@ -134,7 +134,7 @@ async def test_retention_drops_whole_days_that_are_past(hands: Hands) -> None:
     await hands.bury(dead["id"])
     await hands.sql("update @.dead set finished_at = now() - '90 days'::interval")
     names = {days: await aged(hands, days) for days in (2, 3, 8, 9, 10, 40)}
-    (answer,) = await hands.run("drop_history", 9 * DAY)
+    (answer,) = await hands.run("drop_history", 9 * DAY, None)
     # Nine days ago the 9th has not ended for nine days yet; the 10th may have, the 40th has.
     left = await partitions(hands)
     assert names[40] not in left
@@ -148,7 +148,7 @@ async def test_retention_drops_whole_days_that_are_past(hands: Hands) -> None:
 async def test_a_retention_of_nothing_keeps_the_day_that_runs(hands: Hands) -> None:
     await done(hands)
     await aged(hands, 5)
-    (answer,) = await hands.run("drop_history", 0.0)
+    (answer,) = await hands.run("drop_history", 0.0, None)
     assert answer["dropped"] == 2
     assert await partitions(hands) == named(0, 7, await today(hands))
     assert await hands.count("history") == 1
@@ -157,7 +157,7 @@ async def test_a_retention_of_nothing_keeps_the_day_that_runs(hands: Hands) -> N
 async def test_only_our_own_partitions_are_dropped(hands: Hands) -> None:
     name = await aged(hands, 50)
     await hands.sql(f"alter table @.{name} rename to archive_{name.removeprefix('history_')}")
-    (answer,) = await hands.run("drop_history", 9 * DAY)
+    (answer,) = await hands.run("drop_history", 9 * DAY, None)
     assert answer["dropped"] == 0
     assert await hands.count("history") == 1
 
@@ -172,10 +172,10 @@ async def test_a_long_reader_does_not_make_retention_hold_up_completions(
     await producer.count("history")
     await hands.sql("alter function @.drop_history set lock_timeout = '20ms'")
     with pytest.raises(asyncpg.LockNotAvailableError):
-        await hands.run("drop_history", 9 * DAY)
+        await hands.run("drop_history", 9 * DAY, None)
     assert await done(hands)
     await reading.rollback()
-    assert (await hands.run("drop_history", 9 * DAY))[0]["dropped"] == 1
+    assert (await hands.run("drop_history", 9 * DAY, None))[0]["dropped"] == 1
 
 
 async def test_past_bug_102_a_redriven_job_has_all_its_attempts_again(hands: Hands) -> None:

@@ -19,19 +19,20 @@ from pgqueue.db.statements import statement
 
 # Statement -> what each of its scans of job must probe by, at least.
 PROBES = {
-    "claim_jobs": ["queue = .* AND .*priority = .* AND .*position.* > ", "ctid"],
+    "claim_jobs": ["queue.* = .* AND .*priority.* = .* AND .*position.* > ", "ctid"],
     "finish_jobs": ["id = ANY"],
     "return_jobs": ["id = ANY"],
     "bury_jobs": ["id = ANY"],
+    "release_strays": ["id = ANY"],
     "promote_jobs": ["run_at >= .* AND .*run_at <= ", "ctid"],
     "renew_lease": ["run_at >= .* AND .*run_at < ", "job_cancel"],
-    "find_passed": ["queue = .* AND .*priority = .* AND .*position.* > "],
+    "find_passed": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
     "expose_job": ["id = "],
     "hold_job": ["id = "],
     "cancel_jobs": ["id = "],
     "ready_jobs": ["id = "],
     "find_finished": [],
-    "find_unknown_tasks": ["queue = "],
+    "find_unknown_tasks": ["queue.* = "],
     "redrive_jobs": [],
     "revive_jobs": [],
 }
@@ -159,7 +160,8 @@ async def executed(hands: Hands, name: str, *args: str) -> Seen:
 
 def claim_args(limit: int, cursor: int = 0) -> tuple[str, ...]:
     cursors = f"array_fill({cursor}::bigint, array[10])"
-    return ("array['default']", f"array[{limit}]", cursors, "array['t']", str(limit), "1", "1")
+    names, tasks = "array['default']", "array['t']"
+    return (names, f"array[{limit}]", cursors, tasks, str(limit), "1", "1", "false")
 
 
 async def test_a_claim_from_a_large_table_visits_what_it_takes(hands: Hands) -> None:

@@ -49,6 +49,7 @@ async def test_at_the_cap_a_job_is_buried_and_says_why(hands: Hands) -> None:
         assert await hands.rescue(hands.id) == {job: "rescued"}
         assert await crashes(hands, [job]) == [(count, count)]
         await hands.claim()
+    await hands.run("expose_job", job, hands.token, None, None)
     assert await hands.rescue(hands.id) == {job: "dead"}
     (dead,) = await hands.sql("select * from @.dead")
     assert dead["reason"] == "its worker died 3 times while it ran"
@@ -66,6 +67,15 @@ async def test_an_innocent_job_is_never_buried(hands: Hands) -> None:
     assert await crashes(hands, [innocent]) == [(0, 1)]
 
 
+async def test_past_bug_31_a_count_that_cannot_grow_holds_up_no_rescue(hands: Hands) -> None:
+    ids = await held(hands, 3)
+    await hands.sql("update @.job set crash_count = 32767 where id = any ($1)", ids[:2])
+    await hands.run("expose_job", ids[0], hands.token, None, None)
+    fates = await hands.rescue(hands.id)
+    assert fates == {ids[0]: "dead", ids[1]: "rescued", ids[2]: "rescued"}
+    assert await hands.value("select crash_count from @.dead") == 32767
+
+
 async def test_past_bug_108_a_job_that_was_to_stop_ends_with_its_worker(hands: Hands) -> None:
     ids = await held(hands, 2)
     await hands.run("cancel_jobs", [ids[0]])
@@ -76,6 +86,7 @@ async def test_past_bug_108_a_job_that_was_to_stop_ends_with_its_worker(hands: H
 async def test_the_errors_of_crashes_are_bounded(hands: Hands) -> None:
     (job,) = await held(hands, 1)
     for _ in range(25):
+        await hands.run("expose_job", job, hands.token, None, None)
         await hands.rescue(hands.id, cap=100)
         await hands.claim()
     errors = json.loads((await hands.live(job) or {})["errors"])
@@ -165,3 +176,62 @@ async def test_past_bug_17_a_worker_whose_row_is_gone_is_told(hands: Hands) -> N
 async def test_the_cap_is_the_callers(hands: Hands, cap: int) -> None:
     (job,) = await held(hands, 1)
     assert await hands.rescue(hands.id, cap=cap) == {job: "dead" if cap == 1 else "rescued"}
+
+
+async def test_what_crashed_twice_and_was_not_exposed_had_not_begun(hands: Hands) -> None:
+    """It runs exposed or not at all: buffered beside a poison, it would be buried for nothing."""
+    [job] = await held(hands, 1)
+    for fate, count in (("rescued", 1), ("rescued", 2), ("rescued", 2)):
+        assert await hands.rescue(hands.id) == {job: fate}
+        assert await crashes(hands, [job]) == [(count, count)]
+        await hands.claim()
+
+
+async def test_where_it_is_known_what_had_begun_nothing_else_is_blamed(hands: Hands) -> None:
+    ids = await held(hands, 3)
+    begun = [(ids[1], hands.token), (-1, hands.token)]
+    assert await hands.rescue(hands.id, begun=begun) == dict.fromkeys(ids, "rescued")
+    assert await crashes(hands, ids) == [(0, 0), (1, 1), (0, 0)]
+    # One that was marked and had not begun takes no blame from the others.
+    await hands.claim()
+    await hands.run("expose_job", ids[0], hands.token, None, None)
+    begun = [(ids[1], hands.token)]
+    assert await hands.rescue(hands.id, begun=begun) == dict.fromkeys(ids, "rescued")
+    assert await crashes(hands, ids) == [(0, 0), (2, 2), (0, 0)]
+
+
+async def test_where_it_is_known_a_killer_does_not_hide_behind_an_exposed_job(
+    hands: Hands,
+) -> None:
+    """It crashes one worker after another, beside innocents that run exposed there."""
+    exposed, killer, waiting = await held(hands, 3)
+    for crash in range(1, 3):
+        await hands.sql("update @.job set crash_count = 2 where id = $1", exposed)
+        await hands.run("expose_job", exposed, hands.token, None, None)
+        begun = [(exposed, hands.token), (killer, hands.token)]
+        fates = await hands.rescue(hands.id, begun=begun, cap=100)
+        assert fates == dict.fromkeys((exposed, killer, waiting), "rescued")
+        assert await crashes(hands, [exposed, killer, waiting]) == [
+            (3, crash), (crash, crash), (0, 0)
+        ]  # fmt: skip
+        await hands.claim()
+
+
+async def test_what_had_begun_in_a_former_claim_had_not_in_this_one(hands: Hands) -> None:
+    """It failed, was claimed again by the same worker, and waits; another has run ever since."""
+    again, other = await held(hands, 2)
+    former = hands.token
+    await hands.give_back(again)
+    await hands.claim()
+    assert hands.token != former
+    begun = [(again, former), (other, former)]
+    fates = await hands.rescue(hands.id, begun=begun)
+    assert fates == {again: "rescued", other: "rescued"}
+    assert await crashes(hands, [again, other]) == [(0, 0), (1, 1)]
+
+
+async def test_a_claim_that_came_after_its_worker_was_gone_is_no_crash(hands: Hands) -> None:
+    [job] = await held(hands, 1)
+    assert await hands.rescue(hands.id, begun=[]) == {job: "rescued"}
+    assert await crashes(hands, [job]) == [(0, 0)]
+    assert (await hands.live(job) or {})["errors"] is None

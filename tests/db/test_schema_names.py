@@ -58,7 +58,7 @@ async def test_a_job_from_end_to_end(dsn: str, more_hands: Connect, schema: str)
     await hands.run("renew_lease", hands.id, 0, False, None, None, True, 60.0, since)
     await hands.run("wake_queues", ["default"])
     await hands.run("ensure_history")
-    assert (await hands.run("drop_history", 0.0))[0]["dropped"] == 1
+    assert (await hands.run("drop_history", 0.0, None))[0]["dropped"] == 1
     assert await hands.state(first.id) == "completed"
 
 

@@ -43,6 +43,23 @@ async def test_past_bug_64_a_retried_job_is_not_in_its_own_way(hands: Hands) -> 
     assert await hands.finish(job["id"]) == [job["id"]]
 
 
+@pytest.mark.parametrize("isolation", ["read_committed", "repeatable_read", "serializable"])
+async def test_a_key_twice_in_a_call_and_its_former_job_is_over_meanwhile(
+    hands: Hands, producer: Hands, isolation: Any
+) -> None:
+    """An older snapshot shows that job beside the new one: there is one answer all the same."""
+    await hands.enqueue(keyed("k"))
+    await hands.claim()
+    (old,) = await hands.sql("select id from @.job")
+    async with producer.connection.transaction(isolation=isolation):
+        await producer.sql("select from @.history")
+        await hands.finish(old["id"])
+        rows = await producer.enqueue(*[keyed(key) for key in ("k", "a", "k", "b")])
+    assert [row["duplicate"] for row in rows] == [False, False, True, False]
+    assert rows[2]["id"] == rows[0]["id"] != old["id"]
+    assert len({row["id"] for row in rows}) == 3
+
+
 @pytest.mark.parametrize("end", ["completed", "cancelled", "dead", "cancel"])
 async def test_a_key_is_free_again_once_its_job_is_over(hands: Hands, end: str) -> None:
     (job,) = await hands.enqueue(keyed("k"))
@@ -180,7 +197,7 @@ async def test_bulk_calls_in_opposite_order_do_not_deadlock(dsn: str) -> None:
 async def test_bulk_calls_of_several_statements_do_not_deadlock_either(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueue.client, "_CHUNK", 10)
+    monkeypatch.setattr(pgqueue.calls, "CHUNK", 10)
     async with Client(dsn, pool_size=4) as client:
         for turn in range(5):
             jobs = [client.job("t", unique_key=f"{turn}-{n % 390}") for n in range(400)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 from tests.db.conftest import Connect
 from tests.db.hands import Hands
@@ -123,3 +124,28 @@ async def test_past_bug_44_two_schemas_share_no_channel(
     assert await ear.heard() == []
     assert await hands.claim() == await others[1].claim() == []
     assert len(await others[0].claim()) == 1
+
+
+async def test_a_prepared_transaction_enqueues_without_a_notification(
+    hands: Hands, producer: Hands, ear: Ear
+) -> None:
+    """While a worker waits, PostgreSQL refuses to prepare what has notified."""
+    await hands.serve("default")
+    await hands.run("raise_flags", ["default"])
+    await producer.sql("begin")
+    await producer.enqueue({"task": "t"})
+    with pytest.raises(asyncpg.FeatureNotSupportedError, match="NOTIFY"):
+        await producer.sql("prepare transaction 'first'")
+    for told in (False, True):  # the setting ends with its transaction
+        await producer.sql("begin")
+        if not told:
+            await producer.sql("set local pgqueue.notify = off")
+        await producer.enqueue({"task": "t"}, {"task": "t", "delay": 1}, {"task": "t"})
+        if told:
+            await producer.sql("commit")
+        else:
+            await producer.sql("prepare transaction 'second'")
+            assert await hands.value("select count(*) from @.job") == 0
+            await producer.sql("commit prepared 'second'")
+            assert await hands.value("select count(*) from @.job") == 3
+        assert bool(await ear.heard()) is told

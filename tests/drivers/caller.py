@@ -37,7 +37,7 @@ class Caller:
     execute: Callable[[str], Rows]
     transaction: Callable[[], AbstractContextManager[object]]
     savepoint: Callable[[], AbstractContextManager[object]]
-    run: Callable[[str, str], Rows]
+    run: Callable[..., Rows]
     run_all: Callable[[str, Sequence[str]], list[Rows]] | None = None
     autocommit: bool = False
     connection: object = None
@@ -59,8 +59,8 @@ def blocking(connection: object, **rest: Any) -> Caller:
     """A caller with a blocking connection."""
     return Caller(
         connection=connection,
-        run=lambda sql, text: drivers.run(connection, sql, text),
-        run_all=lambda sql, texts: drivers.run_all(connection, sql, texts),
+        run=lambda sql, *values: drivers.run(connection, sql, *values),
+        run_all=lambda sql, texts: drivers.run_all(connection, [(sql, (t,)) for t in texts]),
         **rest,
     )
 
@@ -80,8 +80,10 @@ def asynchronous(
         execute=lambda sql: wait(runner, execute(sql)),
         transaction=lambda: entered(runner, transaction()),
         savepoint=lambda: entered(runner, savepoint()),
-        run=lambda sql, text: runner.run(drivers.arun(connection, sql, text)),
-        run_all=lambda sql, texts: runner.run(drivers.arun_all(connection, sql, texts)),
+        run=lambda sql, *values: runner.run(drivers.arun(connection, sql, *values)),
+        run_all=lambda sql, texts: runner.run(
+            drivers.arun_all(connection, [(sql, (t,)) for t in texts])
+        ),
         **rest,
     )
 

@@ -48,13 +48,13 @@ class Observer:
         ).fetchone()
         return bool(row and row[0])
 
-    def sessions(self) -> int:
-        row = self.connection.execute(
-            "select count(*) from pg_stat_activity"
+    def sessions(self) -> set[int]:
+        """Return the pids of the sessions here; some may be about to end."""
+        rows = self.connection.execute(
+            "select pid from pg_stat_activity"
             " where datname = current_database() and backend_type = 'client backend'"
-        ).fetchone()
-        assert row
-        return int(row[0])
+        )
+        return {pid for (pid,) in rows}
 
     def kill(self, pid: int) -> None:
         self.connection.execute("select pg_terminate_backend(%s, 10000)", (pid,))

@@ -81,9 +81,9 @@ def psql(dsn: str) -> Iterator[Caller]:
 
 
 TRIGGER = """
-create table if not exists orders (doc jsonb, job_id bigint, duplicate boolean, state text);
+create table if not exists public.orders (doc jsonb, job_id bigint, duplicate boolean, state text);
 
-create or replace function enqueue_order() returns trigger language plpgsql as $$
+create or replace function public.enqueue_order() returns trigger language plpgsql as $$
 begin
     select answer.id, answer.duplicate, answer.state
       into new.job_id, new.duplicate, new.state
@@ -92,8 +92,8 @@ begin
 end
 $$;
 
-create or replace trigger enqueue_order before insert on orders
-for each row execute function enqueue_order();
+create or replace trigger enqueue_order before insert on public.orders
+for each row execute function public.enqueue_order();
 """
 
 
@@ -106,7 +106,8 @@ def trigger(dsn: str) -> Iterator[Caller]:
 
         def run(sql: str, text: str) -> list[tuple[Any, ...]]:
             return connection.execute(
-                "insert into orders (doc) values (%s) returning job_id, duplicate, state", (text,)
+                "insert into public.orders (doc) values (%s) returning job_id, duplicate, state",
+                (text,),
             ).fetchall()
 
         theirs.run = run

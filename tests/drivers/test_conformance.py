@@ -123,7 +123,7 @@ def test_past_bug_128_no_session_is_added(anyone: Caller, observer: Observer) ->
     for _ in range(20):
         with anyone.transaction():
             anyone.run(SQL, ONE if anyone.run_all else JOB)
-    assert observer.sessions() == before
+    assert observer.sessions() <= before
     assert pid_of(anyone) == pid
 
 

@@ -48,7 +48,7 @@ def refusal(connection: object) -> str:
     with pytest.raises(ConfigError) as caught:
         drivers.run(connection, SQL, "")
     with pytest.raises(ConfigError) as again:
-        asyncio.run(drivers.arun_all(connection, SQL, ["", ""]))
+        asyncio.run(drivers.arun_all(connection, [(SQL, ("",)), (SQL, ("",))]))
     assert str(again.value) == str(caught.value)
     return str(caught.value)
 
@@ -111,7 +111,7 @@ def test_other_databases_are_refused(dsn: str) -> None:
         django_database(dsn, "default", **sqlite) as connection,
         pytest.raises(ConfigError, match="'default' is to sqlite, not to postgresql"),
     ):
-        drivers.run_all(connection, SQL, ["", ""])
+        drivers.run_all(connection, [(SQL, ("",)), (SQL, ("",))])
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from pgqueue.demo.statements import sql
 from pgqueue.demo.verdict import Sample, Verdict, check_run, compare_sample
 from pgqueue.embedded import find
 from pgqueue.errors import EmbeddedError, PgQueueError
+from tests.harness import hostile
 from tests.harness.servers import missing
 from tests.harness.waiting import eventually, remaining
 
@@ -139,7 +140,9 @@ async def schemas(dsn: str) -> list[str]:
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch(
-            "select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)'"
+            "select nspname from pg_namespace"
+            " where nspname !~ '^(pg_|information_schema)' and nspname <> $1",
+            hostile.TRAP,
         )
         return sorted(row["nspname"] for row in rows)
     finally:

@@ -56,6 +56,19 @@ def test_jobs_of_a_killed_process_run_elsewhere_at_once(queue: Queue) -> None:
         end(service)
 
 
+def test_F35_nothing_is_blamed_that_had_not_begun(queue: Queue) -> None:
+    before = queue.enqueue_many("quick", 1000)  # so that claims are of many when it comes
+    killer = queue.enqueue("die", code=3)
+    others = [*before, *queue.enqueue_many("quick", 1000)]
+    with Service(queue, *TWO, "--concurrency", "1") as service:
+        queue.until_state("dead", killer, timeout_s=30)
+        wait_until(lambda: queue.states() == {"dead": 1, "completed": len(others)})
+        blamed = "select id, crash_count from pgqueue.jobs where crash_count > 0"
+        assert queue.rows(blamed) == [(killer, 3)]
+        service.until_logged("(quick) of lost worker")
+        end(service)
+
+
 @pytest.mark.parametrize("code", [3, 2, 0])
 def test_a_job_that_kills_its_process_is_dead_at_the_cap(queue: Queue, code: int) -> None:
     others = [queue.enqueue("quick") for _ in range(10)]
@@ -253,6 +266,41 @@ def test_a_database_that_is_away_ends_it_after_some_tries(queue: Queue) -> None:
     assert "Traceback" not in log
 
 
+SLOW = """\
+import time
+from pathlib import Path
+from jobs import app
+Path("old").touch()
+while not Path("go").exists():
+    time.sleep(0.01)
+"""
+NEW = "import os\nfrom jobs import app\nopen(f'new-{os.getpid()}', 'w').close()\n"
+
+
+def test_hup_replaces_processes_that_are_starting_with_the_old_code(queue: Queue) -> None:
+    (queue.home / "slow.py").write_text(SLOW)
+    options = json.dumps({"target": "slow:app", "settings": {}, "processes": 2, "dsn": queue.dsn})
+    log = queue.home / "supervisor.log"
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-c", SUPERVISE, options], cwd=queue.home, stdout=said, stderr=said
+        ) as process,
+    ):
+        try:
+            wait_until((queue.home / "old").exists, what="the old code is being imported")
+            (queue.home / "slow.py").write_text(NEW)
+            process.send_signal(SIGHUP)
+            wait_until(lambda: "replacing" in log.read_text(), what="the signal is heard")
+            (queue.home / "go").touch()
+            new = lambda: len(list(queue.home.glob("new-*"))) >= 2  # noqa: E731
+            wait_until(new, timeout_s=30, what="both run the new code")
+        finally:
+            process.send_signal(SIGTERM)
+            process.wait(30)
+    assert process.returncode == 0
+
+
 def test_a_stop_is_heard_while_nothing_can_start(queue: Queue) -> None:
     (queue.home / "slow.py").write_text(
         "import threading\nfrom jobs import app\nopen('importing', 'w').close()\n"
@@ -261,10 +309,8 @@ def test_a_stop_is_heard_while_nothing_can_start(queue: Queue) -> None:
     options = json.dumps({"target": "slow:app", "settings": {}, "processes": 2, "dsn": queue.dsn})
     with subprocess.Popen([sys.executable, "-c", SUPERVISE, options], cwd=queue.home) as process:
         wait_until((queue.home / "importing").exists, what="the app is being imported")
-        began = time.monotonic()
         process.send_signal(SIGTERM)
-        assert process.wait(10) == 0
-        assert time.monotonic() - began < 5
+        assert process.wait(5) == 0  # the import would go on for a minute
 
 
 def test_no_secret_shows_in_the_list_of_processes(queue: Queue) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App
 from tests.worker.support import Eyes, eyes_on
@@ -21,3 +22,14 @@ async def app(dsn: str) -> AsyncIterator[App]:
 async def eyes(dsn: str) -> AsyncIterator[Eyes]:
     async with eyes_on(dsn) as eyes:
         yield eyes
+
+
+@pytest.fixture
+def cutting(dsn: str) -> Iterator[CuttingProxy]:
+    """A proxy in front of ``dsn`` that knows whose connections it forwards."""
+    proxy = CuttingProxy(dsn)
+    try:
+        yield proxy
+    finally:
+        proxy.heal()
+        proxy.close()

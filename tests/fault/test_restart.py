@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -70,6 +71,55 @@ async def test_F6_F7_no_massacre_after_a_restart(own: Server, how: str) -> None:
     assert not runs.twice()
     await first.aclose()
     await second.aclose()
+
+
+FORGET = """
+with gone as (delete from pgqueue.history where id = any ($1) returning *)
+insert into pgqueue.job (id, position, queue, task, args, attempt, worker_id, claim_token,
+                         claimed_at, cancel_requested)
+select id, id, queue, task, args, attempt, worker_id, claim_token, claimed_at, id = $2 from gone
+"""
+
+
+async def test_F17_what_the_server_forgot_the_end_of_runs_again(own: Server) -> None:
+    """As a standby that had the claim and not the completion: the worker lives, and knows nothing.
+
+    What it runs meanwhile, and what has ended and is not written, stays its own.
+    """
+    assert own.cluster is not None
+    dsn = own.dsn_for(own.create())
+    await migrate(dsn, "pgqueue")
+    app = App(dsn)
+    runs = Runs()
+    gate = asyncio.Event()
+
+    @app.task
+    async def work(n: int) -> None:
+        with runs.of(n):
+            if n < 0:
+                await gate.wait()
+
+    quickly = {"lease": 30.0, "heartbeat": 0.3, "deadline": 0.5, "concurrency": 5}
+    async with working(app, **quickly) as worker:
+        async with eyes_on(dsn) as eyes:
+            ids = [one.id for one in await app.aenqueue_many([work.job(n) for n in range(3)])]
+            await eyes.settled(completed=3)
+            own_job = (await work.aenqueue(-1)).id
+            await eventually(nth(runs.seen, 4))
+            await eyes.sql(FORGET, ids, ids[2])
+        with own.connect() as connection:
+            connection.execute("checkpoint")  # claims commit asynchronously
+        await asyncio.to_thread(own.cluster.stop, "fast")
+        await asyncio.to_thread(own.cluster.start)
+        async with eyes_on(dsn) as eyes:
+            for job_id, state in zip(ids, ("completed", "completed", "cancelled"), strict=True):
+                await eyes.reaches(job_id, state, timeout_s=20)
+            row = await eyes.live(own_job)
+            assert (row["worker_id"], row["attempt"]) == (worker._lifeline.worker_id, 1)
+            gate.set()
+            await eyes.reaches(own_job, "completed")
+    assert Counter(runs.seen) == {0: 2, 1: 2, 2: 1, -1: 1}
+    await app.aclose()
 
 
 async def test_F7_a_worker_that_died_in_the_outage_is_found_afterwards(own: Server) -> None:

@@ -104,9 +104,10 @@ class Proxy:
 
     async def _cut(self) -> None:
         for client, server in self._links:
-            client.get_extra_info("socket").setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
-            )
+            with contextlib.suppress(OSError):  # it may be closed on this side already
+                client.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+                )
             client.transport.abort()
             server.transport.abort()
         for task in self._tasks:

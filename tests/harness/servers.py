@@ -28,6 +28,7 @@ SETTINGS = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
+    "max_prepared_transactions": "5",
     "shared_buffers": "64MB",
     "max_wal_size": "512MB",
     "autovacuum_naptime": "5s",

@@ -55,6 +55,17 @@ def test_a_claim_that_looks_back_survives_a_rewind_as_well() -> None:
     assert cursors.now(["a"]) == at(2)
 
 
+def test_a_look_back_ends_a_reach_before_the_first_that_was_claimed() -> None:
+    cursors = Cursors(["a"])
+    cursors.remember(0.0)
+    cursors.advance("a", 0, 1_000_000)
+    cursors.advance("a", 0, 1_200_000)
+    cursors.advance("a", 3, 7)
+    assert cursors.lagging(["a"], 1.0, 2.0) == at(900_000)
+    cursors.rewind("a", 5)  # what is known to be further back is claimed all the same
+    assert cursors.lagging(["a"], 1.0, 2.0) == at(4)
+
+
 def test_cursors_as_they_were() -> None:
     cursors = Cursors(["a"])
     for second in range(10):

@@ -15,7 +15,7 @@ import asyncpg
 from pgqueue import App, Worker
 from tests.harness.waiting import eventually
 
-__all__ = ["QUICK", "ROLES", "Eyes", "eyes_on", "no_tasks_left", "quick", "working"]
+__all__ = ["QUICK", "ROLES", "Eyes", "at_rest", "eyes_on", "no_tasks_left", "quick", "working"]
 
 QUICK: dict[str, Any] = {
     "concurrency": 10,
@@ -49,6 +49,12 @@ async def working(app: App, **settings: Any) -> AsyncIterator[Worker]:
         await worker.stop()
     if not _at_work:
         await no_tasks_left()
+
+
+async def at_rest(worker: Worker) -> None:
+    """Wait until the worker has no reason left to look at a queue, but a word or its poll."""
+    lanes = worker._claimer._lanes.values()
+    await eventually(lambda: not any(lane.hot or lane.looks for lane in lanes))
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:

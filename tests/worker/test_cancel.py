@@ -45,11 +45,9 @@ async def test_past_bug_105_a_running_job_is_stopped_in_time(
     job_id = (await forever.aenqueue()).id
     async with working(app, listen=listen, lease=15.0, heartbeat=2.0):
         await eventually(nth(started, 1))
-        began = time.monotonic()
         (result,) = await app.acancel(job_id)
         assert result.state == "requested"
         row = await eyes.reaches(job_id, "cancelled", timeout_s=SOON)
-        assert time.monotonic() - began < SOON
         assert ended.is_set()
         assert row["attempt"] == 1
         assert not (await app.acancel(job_id))[0].changed
@@ -163,14 +161,16 @@ async def test_past_bug_106_what_a_task_makes_of_being_cancelled(
 async def test_past_bug_106_asked_to_stop_while_the_failure_is_on_its_way(
     app: App, eyes: Eyes
 ) -> None:
+    gate = asyncio.Event()
+
     @app.task(retry=Backoff(base=0.0))
     async def fail() -> None:
-        await asyncio.sleep(0.05)
+        await gate.wait()
         raise ValueError
 
     @app.task(max_attempts=1)
     async def fail_at_last() -> None:
-        await asyncio.sleep(0.05)
+        await gate.wait()
         raise ValueError
 
     ids = [e.id for e in await app.aenqueue_many([fail.job(), fail_at_last.job()])]
@@ -179,6 +179,7 @@ async def test_past_bug_106_asked_to_stop_while_the_failure_is_on_its_way(
             lambda: eyes.value("select count(*) = 2 from pgqueue.job where worker_id is not null")
         )
         await eyes.sql("update pgqueue.job set cancel_requested = true where id = any ($1)", ids)
+        gate.set()
         await eyes.settled(cancelled=2)
 
 

@@ -54,9 +54,7 @@ async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes:
         async with working(app, **usual) as worker:
             await watching(eyes, worker, 3.5)
             victim.kill()
-            killed = time.monotonic()
-            await eyes.settled(completed=5, timeout_s=10)
-            assert time.monotonic() - killed < 7, "far from the lease of 15 s"
+            await eyes.settled(completed=5, timeout_s=7)  # the lease is 15 s
     for job_id in ids:
         row = await eyes.job(job_id)
         assert (row["crash_count"], row["attempt"]) == (1, 2)
@@ -249,6 +247,49 @@ async def test_past_bug_11_12_heartbeats_come_in_time(app: App, eyes: Eyes) -> N
     assert sum(gap > 0.9 / 2 for gap in gaps) <= 1, gaps
 
 
+async def test_past_bug_12_the_first_renewal_and_the_last(app: App, eyes: Eyes) -> None:
+    """The first comes with the registration; the row goes only when the last outcome is written."""
+    seen: list[str] = []
+    gate = asyncio.Event()
+
+    @app.task
+    async def wait() -> None:
+        seen.append("began")
+        await gate.wait()
+
+    await eyes.sql("create table public.said (n serial, what text, stopping boolean, held bigint)")
+    await eyes.sql(
+        "create function public.say() returns trigger language plpgsql as"
+        " $$ begin"
+        "   insert into public.said (what, stopping, held) select tg_op, old.stopping, count(*)"
+        "   from pgqueue.job where worker_id is not null;"
+        "   return null;"
+        " end $$"
+    )
+    await eyes.sql(
+        "create trigger say after update or delete on pgqueue.worker"
+        " for each row execute function public.say()"
+    )
+    # Ten minutes between two renewals: there is one because the worker is new, or there is none.
+    worker = Worker(app, **quick(lease=3_600.0, heartbeat=600.0, grace=20.0))
+    await worker.start()
+    await eventually(lambda: eyes.value("select count(*) from said"))
+    await worker.stop()
+    await eyes.sql("delete from said")
+    worker = Worker(app, **quick(lease=1.5, heartbeat=0.1, grace=20.0))
+    await worker.start()
+    await wait.aenqueue()
+    await eventually(nth(seen, 1))
+    stopping = asyncio.ensure_future(worker.stop())
+    late = "select count(*) from said where what = 'UPDATE' and stopping and held = 1"
+    await eventually(lambda: eyes.value(f"select ({late}) >= 3"))
+    gate.set()
+    await stopping
+    *renewals, last = await eyes.sql("select what, held from said order by n")
+    assert {row["what"] for row in renewals} == {"UPDATE"}
+    assert tuple(last) == ("DELETE", 0)
+
+
 async def test_past_bug_14_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
     runs: list[int] = []
 
@@ -292,7 +333,8 @@ async def test_past_bug_17_a_deleted_row(app: App, eyes: Eyes, caplog: Any) -> N
         await eyes.sql("delete from pgqueue.worker")
         await eyes.reaches(job_id, "completed")
         await eventually(nth(ended, 1))
-        after = await eyes.worker_ids()
+        # Its claims may have taken the job once more before its heartbeat heard of the loss.
+        after = await eventually(eyes.worker_ids)
         assert len(after) == 1
         assert before != after
     assert "lease was lost" in caplog.text
@@ -335,15 +377,15 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
         real = worker._claimer._store.claim
         once: list[int] = []
 
-        async def claim(*args: Any) -> Any:
-            rows = await real(*args)
+        async def claim(*args: Any, **options: Any) -> Any:
+            rows, busy = await real(*args, **options)
             if rows and not once:
                 once.append(1)
                 await eyes.sql("delete from pgqueue.worker")
                 old = worker._lifeline.worker_id
                 worker._lifeline.hurry()
                 await eventually(lambda: worker._lifeline.worker_id not in (old, None))
-            return rows
+            return rows, busy
 
         worker._claimer._store.claim = claim  # type: ignore[method-assign]
         job_id = (await note.aenqueue()).id

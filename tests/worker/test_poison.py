@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App
-from tests.worker.support import Eyes, working
+from pgqueue import App, Backoff, RunningJob, Worker
+from pgqueue.worker.board import Board
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, nth, quick, working
 
 ROUTES = ["direct", "pgbouncer"]
 
@@ -181,3 +183,47 @@ async def test_context_variables_that_cannot_be_compared(app: App, eyes: Eyes) -
     await app.aenqueue_many([put.job() for _ in range(20)])
     async with working(app, concurrency=2):
         await eyes.settled(completed=20)
+
+
+async def test_F35_the_board_tells_this_claim_of_a_job_from_a_former_one(
+    app: App, eyes: Eyes
+) -> None:
+    """It ran, failed, is claimed anew and waits its turn: nobody may say that it has begun."""
+    gates = {name: asyncio.Event() for name in ("first", "second", "holds")}
+    began: list[str] = []
+
+    @app.task(retry=Backoff(base=3600.0))
+    async def work(name: str, job: RunningJob) -> None:
+        began.append(name)
+        await gates[name].wait()
+        if name == "first" and job.attempt == 1:
+            raise ValueError("once")
+
+    worker = Worker(app, **quick(concurrency=2, lease=30.0))
+    worker._board = board = Board.private(2)
+    await worker.start()
+    try:
+        # Each in a place of its own, and that of the second is the one to be taken next.
+        first = (await work.aenqueue("first")).id
+        await eventually(nth(began, 1))
+        second = (await work.aenqueue("second")).id
+        await eventually(nth(began, 2))
+        gates["first"].set()
+        await eyes.reaches(first, "scheduled")
+        gates["second"].set()
+        await eyes.reaches(second, "completed")
+        holds = (await work.using(delay=3600).aenqueue("holds")).id
+        await eyes.sql("update pgqueue.job set crash_count = 2")  # such run one at a time
+        await app.aretry(holds)
+        await eventually(nth(began, 3))
+        await app.aretry(first)
+        await eyes.reaches(first, "running")
+        tokens = {row["id"]: row["claim_token"] for row in await eyes.sql("table pgqueue.job")}
+        assert {job_id for job_id, _ in board.read()} == {first, holds}
+        assert (holds, tokens[holds]) in board.read()
+        assert (first, tokens[first]) not in board.read()
+        gates["holds"].set()
+        await eyes.settled(completed=3)
+    finally:
+        await worker.stop()
+    assert began == ["first", "second", "holds", "first"]

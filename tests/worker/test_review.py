@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
+import asyncpg
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.faults import Contended
-from pgqueue.db.link import KEEPALIVES
+from pgqueue.db.link import KEEPALIVES, Link, Watch
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, Unreachable
+from pgqueue.worker.rescue import rescue_children
+from pgqueue.worker.transaction import JobTransactions
 from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, Runs, working
+from tests.past.test_claim import lose
+from tests.worker.support import Eyes, Runs, no_tasks_left, nth, quick, working
 
 
 async def test_a_lost_claim_is_looked_for_until_the_database_answers(
@@ -28,13 +33,13 @@ async def test_a_lost_claim_is_looked_for_until_the_database_answers(
         seen.append(n)
 
     claim, release = Store.claim, Store.release_claim
-    monkeypatch.setattr("pgqueue.worker.lifeline._RECOVER_AFTER", (0.05, 0.05))
+    monkeypatch.setattr("pgqueue.worker.salvage._RECOVER_AFTER", (0.05, 0.05))
 
-    async def lost(self: Store, *args: Any) -> Any:
-        rows = await claim(self, *args)
+    async def lost(self: Store, *args: Any, **options: Any) -> Any:
+        rows, busy = await claim(self, *args, **options)
         if rows and not looks:
             raise OutcomeUnknown("the answer was lost")
-        return rows
+        return rows, busy
 
     async def away(self: Store, *args: Any) -> Any:
         looks.append(1)
@@ -87,11 +92,11 @@ async def test_a_claim_that_failed_is_repeated_before_the_next_poll(
     claim = Store.claim
     failed: list[int] = []
 
-    async def fails_once(self: Store, *args: Any) -> Any:
+    async def fails_once(self: Store, *args: Any, **options: Any) -> Any:
         if armed and not failed:
             failed.append(1)
             raise Contended("it took too long")
-        return await claim(self, *args)
+        return await claim(self, *args, **options)
 
     armed = False
     monkeypatch.setattr(Store, "claim", fails_once)
@@ -185,3 +190,317 @@ async def test_the_server_lets_go_of_transactions_of_a_host_that_vanished(
 
 async def _none(eyes: Eyes) -> bool:
     return not await eyes.sessions("pgqueue task")
+
+
+# -- suspects, who run one at a time in a process
+
+
+async def suspect(app: App, eyes: Eyes, task: Task[..., Any], *args: Any) -> int:
+    """Return the id of a ready job that has crashed two workers."""
+    job_id = (await task.using(delay=3600).aenqueue(*args)).id
+    await eyes.sql("update pgqueue.job set crash_count = 2 where id = $1", job_id)
+    await app.aretry(job_id)
+    return job_id
+
+
+async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
+    dsn: str, eyes: Eyes
+) -> None:
+    """Nor are they kept from the other workers, of which each may run one."""
+    one, two = App(dsn), App(dsn)
+    gate = asyncio.Event()
+    ran: list[str] = []
+
+    def tasks(app: App, name: str) -> tuple[Task[..., Any], Task[..., Any]]:
+        @app.task
+        async def long() -> None:
+            ran.append(f"long in {name}")
+            await gate.wait()
+
+        @app.task
+        async def quick() -> None:
+            ran.append("quick")
+
+        return long, quick
+
+    long, healthy = tasks(one, "one")
+    tasks(two, "two")
+    ids = [await suspect(one, eyes, long) for _ in range(40)]
+    async with working(one, concurrency=4):
+        await eventually(nth(ran, 1))
+        await one.aenqueue_many([healthy.job() for _ in range(20)])
+        await eventually(lambda: ran.count("quick") == 20)
+        assert ran.count("long in one") == 1
+        async with working(two, concurrency=4):
+            await eventually(lambda: "long in two" in ran, timeout_s=20)
+            assert ran.count("long in one") == ran.count("long in two") == 1
+            gate.set()
+            await eyes.settled(completed=60, timeout_s=60)
+    for job_id in ids:
+        assert (await eyes.job(job_id))["attempt"] == 1
+    await one.aclose()
+    await two.aclose()
+
+
+# -- who was held up
+
+
+async def test_who_was_held_up_takes_nobody_for_dead_at_once(app: App, eyes: Eyes) -> None:
+    """Nothing failed, and its last pulse is long ago: so may be those of all the others.
+
+    Whether the clock of this machine ran meanwhile or not.
+    """
+
+    @app.task
+    async def note() -> None: ...
+
+    job_id = (await note.using(queue="elsewhere").aenqueue()).id
+    other = await lose(eyes, job_id)
+    alive = "update pgqueue.worker set heartbeat_at = now() where id = $1"
+    await eyes.sql("update pgqueue.worker set lease_seconds = 5")
+    await eyes.sql(alive, other)
+    async with working(app) as worker:
+        lifeline = worker._lifeline
+        lifeline._renewing_since -= 100.0  # it has seen enough to judge
+        pulses = lifeline.pulses
+        await eventually(lambda: lifeline.pulses > pulses + 1)  # and says so from here on
+        await eyes.sql("update pgqueue.worker set heartbeat_at = now() - interval '20 s'")
+        pulses = lifeline.pulses
+        await eventually(lambda: lifeline.pulses > pulses + 1)
+        assert await eyes.worker_ids() == {lifeline.worker_id, other}
+        # The other goes on as well, a little later.
+        await eyes.sql(alive, other)
+        pulses = lifeline.pulses
+        await eventually(lambda: lifeline.pulses > pulses + 2)
+        assert await eyes.worker_ids() == {lifeline.worker_id, other}
+        row = await eyes.live(job_id)
+        assert (row["worker_id"], row["crash_count"]) == (other, 0)
+        # One that really is dead is found once it has been watched for its lease.
+        await eyes.sql("update pgqueue.worker set lease_seconds = 1 where id = $1", other)
+        await eventually(lambda: eyes.value("select count(*) = 1 from pgqueue.worker"))
+
+
+# -- the heartbeat thread
+
+
+async def test_a_worker_whose_heartbeat_failed_ends_by_itself_and_keeps_no_job(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for its wish to stop; and in its grace others would run its jobs as well."""
+    began: list[int] = []
+
+    async def fails(self: Store, *args: Any) -> Any:
+        raise RuntimeError("nobody expects this")
+
+    @app.task
+    async def forever() -> None:
+        began.append(1)
+        await asyncio.sleep(3600)
+
+    job_id = (await forever.aenqueue()).id
+    worker = Worker(app, **quick(grace=600.0))
+    await worker.start()
+    await eventually(nth(began, 1))
+    monkeypatch.setattr(Store, "renew", fails)
+    await eventually(lambda: not worker._running, timeout_s=20)
+    row = await eyes.job(job_id)
+    assert (row["state"], row["attempt"], row["crash_count"]) == ("pending", 0, 0)
+    await worker.stop()
+    await no_tasks_left()
+
+
+async def test_without_descriptors_there_is_no_connection_rather_than_one_unwatched(
+    dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(descriptor: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    watch = Watch()
+    link = Link(dsn, role="heartbeat", watch=watch, deadline=3.0, pooled=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("pgqueue.db.link.os.dup", none_left)
+        with pytest.raises(Unreachable, match="Too many open files"):
+            await link.fetch("select 1")
+        assert not link.connected
+    assert await link.fetch("select 1")
+    await link.close()
+
+
+# -- rescues
+
+
+async def test_one_job_that_cannot_be_buried_keeps_no_other_of_a_lost_worker(
+    app: App, eyes: Eyes
+) -> None:
+    ran: list[int] = []
+
+    @app.task
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    ids = [(await note.aenqueue(n)).id for n in range(3)]
+    lost = await lose(eyes, ids[0])
+    await eyes.sql(
+        "update pgqueue.job set worker_id = $1, claim_token = 1, claimed_at = now(), attempt = 1",
+        lost,
+    )
+    await eyes.sql("update pgqueue.job set crash_count = 2, exposed = true where id = $1", ids[0])
+    await eyes.sql("alter table pgqueue.dead add constraint no check (false) not valid")
+    async with working(app):
+        await eyes.settled(completed=2, scheduled=1)
+    assert sorted(ran) == [1, 2]
+    # It might kill a worker again, so it waits for somebody to see to it.
+    row = await eyes.job(ids[0])
+    assert (row["crash_count"], row["worker_id"]) == (3, None)
+
+
+async def test_a_dead_child_whose_last_pulse_is_still_being_written_is_looked_for_again(
+    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another worker gives its jobs back, and blames those that had not begun."""
+
+    @app.task
+    async def note(n: int) -> None: ...
+
+    ids = [(await note.aenqueue(n)).id for n in range(2)]
+    lost = await lose(eyes, ids[0])
+    await eyes.sql("update pgqueue.worker set supervisor = 5, pid = 77")
+    await eyes.sql("update pgqueue.job set worker_id = $1, claim_token = 1, attempt = 1", lost)
+    looked = asyncio.Event()
+    children = Store.lock_children
+
+    async def noted(self: Store, *args: Any) -> Any:
+        rows = await children(self, *args)
+        looked.set()
+        return rows
+
+    monkeypatch.setattr(Store, "lock_children", noted)
+    link = Link(dsn, role="rescue", watch=Watch(), deadline=3.0, pooled=False)
+    other = await asyncpg.connect(dsn)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("update pgqueue.worker set running = 1")
+    rescue = asyncio.ensure_future(
+        rescue_children(Store(link, "pgqueue"), 5, 77, crash_cap=3, begun=[(ids[0], 1)])
+    )
+    await asyncio.wait_for(looked.wait(), 10)
+    await transaction.rollback()
+    await rescue
+    await link.close()
+    await other.close()
+    crashes = await eyes.sql("select id, crash_count, worker_id from pgqueue.job order by id")
+    assert [tuple(row) for row in crashes] == [(ids[0], 1, None), (ids[1], 0, None)]
+    assert await eyes.worker_ids() == set()
+
+
+# -- claims that have much to walk over
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["a-job-behind", "nothing-behind"])
+async def test_a_claim_that_runs_out_of_time_is_given_more(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, ours: bool
+) -> None:
+    """The jobs of others' tasks before it take longer than a statement may, until it is past them.
+
+    Where nothing lies behind as well: it must not walk over them for ever.
+    """
+    ran: list[int] = []
+    late: list[int] = []
+    fill = "select 'of others', nextval('pgqueue.position_seq') from generate_series(1, 1000)"
+    await eyes.sql(f"insert into pgqueue.job (task, position) {fill}")
+    last = await eyes.value("select max(position) from pgqueue.job")
+    claim = Store.claim
+
+    async def long(self: Store, *args: Any, patient: bool = False, **options: Any) -> Any:
+        """The real claim; where it has much to walk over, as slow as that would be."""
+        if args[2][5] < last:  # the cursor of their priority
+            if not patient:
+                late.append(1)
+                raise Contended("canceling statement due to statement timeout (57014)")
+            await asyncio.sleep(1.6)
+        return await claim(self, *args, patient=patient, **options)
+
+    @app.task
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    monkeypatch.setattr(Store, "claim", long)
+    if ours:
+        await note.aenqueue(1)
+    async with working(app) as worker:
+        cursors = worker._claimer._cursors
+        await eventually(lambda: cursors.now(["default"])[5] >= last, timeout_s=60)
+        await note.aenqueue(2)
+        await eventually(lambda: 2 in ran, timeout_s=20)
+        assert ran == ([1, 2] if ours else [2])
+        assert len(late) <= 2
+
+
+# -- connections lent while all is closed
+
+
+async def test_a_connection_that_was_lent_while_the_pool_was_closed_is_not_kept(
+    dsn: str, eyes: Eyes
+) -> None:
+    async with App(dsn) as app, app.pool.connection() as connection:
+        await connection.fetchval("select 1")
+        await app.pool.aclose()
+
+    async def none() -> bool:
+        return not await eyes.sessions()
+
+    await eventually(none)
+
+
+async def test_a_cancel_while_a_session_is_cleaned_gives_its_place_back(
+    dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(dsn, pool_size=1)
+    done: list[int] = []
+    clean = JobTransactions._clean
+    cancelled: list[int] = []
+
+    async def interrupted(self: JobTransactions, connection: Any) -> None:
+        await clean(self, connection)
+        if not cancelled:
+            cancelled.append(1)
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(JobTransactions, "_clean", interrupted)
+
+    @app.task
+    async def work(n: int, job: RunningJob) -> None:
+        async with job.transaction():
+            done.append(n)
+
+    async with working(app, concurrency=1):
+        await work.aenqueue(0)
+        await eventually(nth(cancelled, 1))
+        await work.aenqueue(1)
+        await eyes.settled(completed=2)
+    assert done == [0, 1]
+    await app.aclose()
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_who_listens_is_told_of_a_loss_under_anybodys_statement(
+    dsn: str, eyes: Eyes, listens: bool
+) -> None:
+    told: list[int] = []
+
+    def ignore(_: str) -> None: ...
+
+    link = Link(
+        dsn, role="claim", watch=Watch(), deadline=10.0, pooled=False,
+        on_lost=lambda: told.append(1), channel_sql="select 'x'",
+        on_notify=ignore if listens else None,
+    )  # fmt: skip
+    await link.fetch("select 1")
+    slow = asyncio.ensure_future(link.fetch("select pg_sleep(9)"))
+    sleeps = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+    await eventually(lambda: eyes.value(sleeps))
+    await eyes.terminate("claim")
+    with pytest.raises(OutcomeUnknown):
+        await slow
+    assert told == ([1] if listens else [])
+    await link.close()

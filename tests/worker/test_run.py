@@ -376,6 +376,61 @@ async def test_unknown_tasks_stay_and_are_named_once(
     assert (row["state"], row["attempt"]) == ("pending", 0)
 
 
+async def test_law_6_what_others_are_to_run_is_walked_over_once(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of tasks that it does not know are behind a worker's cursors soon; and so is a job of
+    its own that was given its position among them, is committed later, and runs all the same."""
+    from pgqueue.worker import claimer
+
+    monkeypatch.setattr(claimer, "_LONG_WALK", -1.0)
+    monkeypatch.setattr(claimer, "_STEP_EVERY", 0.0)
+
+    @app.task
+    async def known() -> None: ...
+
+    async def passed() -> bool:
+        newest = await eyes.value("select max(position) from pgqueue.job")
+        cursors: list[int] = worker._claimer.cursors()
+        return min(cursors) >= newest
+
+    async with working(app, poll_interval=0.2) as worker:
+        async with eyes.connection.transaction():
+            late = (await known.using(connection=eyes.connection).aenqueue()).id
+            strangers = await app.aenqueue_many([app.job("os.system", {"n": 1})] * 1000)
+            await eventually(passed)
+            before = worker._claimer.cursors()
+        await eyes.reaches(late, "completed")
+        soon = (await known.aenqueue()).id
+        await eyes.reaches(soon, "completed")
+        await eventually(passed)
+        # Nothing is left to be searched below them, either.
+        await eventually(lambda: worker._lifeline._passed._floor.position >= strangers[-1].id)
+    assert min(before) > 0
+    assert await eyes.value("select count(*) from pgqueue.job where attempt = 0") == 1000
+
+
+async def test_law_6_a_paused_queue_is_not_stepped_over(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pgqueue.worker import claimer
+
+    monkeypatch.setattr(claimer, "_LONG_WALK", -1.0)
+    monkeypatch.setattr(claimer, "_STEP_EVERY", 0.0)
+
+    @app.task
+    async def known() -> None: ...
+
+    await app.apause("default")
+    async with working(app, poll_interval=0.1) as worker:
+        job_id = (await known.aenqueue()).id
+        claims = worker.statistics().claims
+        await eventually(lambda: worker.statistics().claims > claims + 8)
+        assert set(worker._claimer.cursors()) == {0}
+        await app.aresume("default")
+        await eyes.reaches(job_id, "completed")
+
+
 async def test_past_bug_7_arguments_that_do_not_fit_fail_alone(app: App, eyes: Eyes) -> None:
     ran: list[int] = []
 
@@ -406,6 +461,47 @@ async def test_past_bug_31_a_row_past_its_attempts_is_buried(app: App, eyes: Eye
         await eyes.reaches(second, "completed")
     assert "no attempts left" in row["reason"]
     assert ran == [2]
+
+
+async def test_past_bug_31_a_row_whose_counts_cannot_grow_ends_alone(app: App, eyes: Eyes) -> None:
+    """At the head of its queue it would fail each claim, were the count to overflow."""
+
+    @app.task
+    async def note(n: int) -> None: ...
+
+    first, second, third, _ = [
+        e.id for e in await app.aenqueue_many([note.job(n) for n in range(4)])
+    ]
+    put = "update pgqueue.job set attempt = $2, crash_count = $3 where id = $1"
+    await eyes.sql(put, first, 2**31 - 1, 0)
+    await eyes.sql(put, second, 0, 2**15 - 1)
+    await eyes.sql(put, third, 2**31 - 1, 2**15 - 1)
+    async with working(app):
+        await eyes.settled(completed=2, dead=2)
+
+
+@pytest.mark.parametrize("how", ["delay", "retry"])
+async def test_past_bug_92_a_delay_is_not_rounded_up_to_the_poll(
+    app: App, eyes: Eyes, how: str
+) -> None:
+    """Neither poll nor heartbeat comes round while the test waits.
+
+    But the heartbeat does where nobody could tell: another's enqueue, past a pooler.
+    """
+    tries: list[int] = []
+    untold = app.pool.pooled and how == "delay"
+
+    @app.task(max_attempts=2, retry=Backoff(base=0.3, jitter=0.0))
+    async def note() -> None:
+        tries.append(1)
+        if how == "retry" and len(tries) == 1:
+            raise ValueError
+
+    heartbeat = 0.3 if untold else 20.0
+    async with working(app, poll_interval=60.0, heartbeat=heartbeat, lease=61.0):
+        await note.using(delay=0.3 if how == "delay" else 0.0).aenqueue()
+        await eyes.settled(completed=1)
+    assert len(tries) == (2 if how == "retry" else 1)
 
 
 async def test_past_bug_28_a_row_snoozed_a_thousand_times_stays_small(app: App, eyes: Eyes) -> None:

@@ -105,9 +105,8 @@ async def test_a_task_that_cannot_be_stopped_is_left_behind(app: App, eyes: Eyes
     worker = Worker(app, **quick(grace=0.0))
     await worker.start()
     await eventually(nth(started, 1))
-    began = time.monotonic()
-    await worker.stop()
-    assert time.monotonic() - began < 10
+    async with asyncio.timeout(10):  # the task would be done after 30
+        await worker.stop()
     assert (await eyes.job(job_id))["state"] == "pending"
     release.set()
     await no_tasks_left()
@@ -126,12 +125,12 @@ async def test_past_bug_24_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes
     real = worker._claimer._store.claim
     inside, go_on = asyncio.Event(), asyncio.Event()
 
-    async def claim(*args: Any) -> Any:
-        rows = await real(*args)
+    async def claim(*args: Any, **options: Any) -> Any:
+        rows, busy = await real(*args, **options)
         if rows:
             inside.set()
             await go_on.wait()
-        return rows
+        return rows, busy
 
     worker._claimer._store.claim = claim  # type: ignore[method-assign]
     job_id = (await note.aenqueue()).id
@@ -166,9 +165,8 @@ async def test_past_bug_62_stopping_during_an_outage_is_bounded(
     else:
         proxy.refuse()
         proxy.cut()
-    began = time.monotonic()
-    await worker.stop()
-    assert time.monotonic() - began < 20
+    async with asyncio.timeout(20):
+        await worker.stop()
     proxy.cut()
     proxy.heal()
     await no_tasks_left()

@@ -117,6 +117,12 @@ async def test_F30_a_stale_receipt_rolls_everything_back(
     eyes: Eyes, app: App, dsn: str, effects: Any, flavour: Any
 ) -> None:
     """The job is given to another attempt meanwhile, as a rescue does."""
+    # A worker that lives: what nobody holds is rescued as an orphan's.
+    await eyes.sql(
+        "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, lease_seconds,"
+        " pid, host, version, queues, concurrency) values (1, now(), now(),"
+        " pg_postmaster_start_time(), 3600, 1, 'another', '0', '{}', 1)"
+    )
     errors: list[BaseException] = []
 
     def stolen(job: RunningJob) -> None:

@@ -1,0 +1,333 @@
+"""S8: everything works with the roles of ``pgqueue roles``, and none can do more than it says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+from psycopg import errors, sql
+
+from pgqueue import App, Client, Discard, RunningJob
+from pgqueue.cli.root import cli
+from pgqueue.db.statements import statement
+from tests.harness.waiting import eventually
+from tests.security.conftest import Logins, printed
+from tests.worker.support import Eyes, working
+
+
+def refused(dsn: str, *statements: str) -> None:
+    """Each of these statements fails for lack of rights, and for nothing else."""
+    done: list[str] = []
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for text in statements:
+            with contextlib.suppress(errors.InsufficientPrivilege):
+                connection.execute(text.encode())
+                done.append(text)
+    assert not done
+
+
+def allowed(dsn: str, text: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return connection.execute(text.encode()).fetchall()
+
+
+# Whoever turns row-level security on without these has turned everything off.
+POLICIES = """
+do $$
+declare name text;
+begin
+    for name in select oid::regclass::text from pg_class
+        where relnamespace = 'pgqueue'::regnamespace and relkind in ('r', 'p')
+    loop
+        execute format('alter table %s enable row level security', name);
+        execute format('create policy everything on %s using (true) with check (true)', name);
+    end loop;
+end $$
+"""
+
+
+@pytest.mark.parametrize("row_security", [False, True], ids=["", "row-security"])
+async def test_S8_a_worker_that_owns_nothing_does_all_that_workers_do(
+    logins: Logins, eyes: Eyes, row_security: bool
+) -> None:
+    if row_security:
+        await eyes.sql(POLICIES)
+    app = App(logins.dsn_of("worker"))
+    attempts: list[int] = []
+    begun = asyncio.Event()
+
+    @app.task
+    async def nothing() -> None: ...
+
+    @app.task
+    async def enqueues() -> None:
+        await nothing.aenqueue()
+        nothing_later = nothing.using(delay=0.2, unique_key="k")
+        await nothing_later.aenqueue()
+
+    @app.task(retry=lambda attempt, error: 0.05)
+    async def flaky(job: RunningJob) -> None:
+        attempts.append(job.attempt)
+        if job.attempt < 3:
+            raise ValueError(job.attempt)
+
+    @app.task
+    async def gives_up() -> None:
+        raise Discard("no")
+
+    @app.task
+    async def transacts(job: RunningJob) -> None:
+        async with job.transaction() as tx:
+            await nothing.using(connection=tx).aenqueue()
+
+    @app.task
+    def transacts_in_a_thread(job: RunningJob) -> None:
+        with job.transaction() as tx:
+            nothing.using(connection=tx).enqueue()
+
+    @app.task
+    async def forever() -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    async with Client(logins.dsn_of("producer")) as producer:
+        for task in (enqueues, flaky, gives_up, transacts, transacts_in_a_thread, transacts):
+            await producer.aenqueue(task.name)
+        long = await producer.aenqueue(forever.name)
+        async with working(app), Client(logins.dsn_of("operator")) as operator:
+            await asyncio.wait_for(begun.wait(), 15)
+            (result,) = await operator.acancel(long.id)
+            assert (result.state, result.changed) == ("requested", True)
+            await eyes.settled(completed=10, dead=1, cancelled=1)
+        await app.aclose()
+    assert attempts == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["reset_role", "discard_session"])
+def test_S8_what_cleans_a_session_leaves_it_its_role(logins: Logins, name: str) -> None:
+    """A login that does not inherit takes its role on with the connection."""
+    with psycopg.connect(logins.dsn_of("worker"), autocommit=True) as session:
+        before = session.execute("select current_user").fetchone()
+        session.execute(statement(name, "pgqueue").encode())
+        assert session.execute("select current_user").fetchone() == before
+
+
+async def test_S8_a_worker_rescues_and_does_the_duties(logins: Logins, eyes: Eyes) -> None:
+    """The partitions of history are made and dropped by one who owns none of them."""
+    app = App(logins.dsn_of("worker"))
+
+    @app.task
+    async def nothing() -> None: ...
+
+    job = (await nothing.aenqueue()).id
+    await eyes.sql(
+        "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, pid, concurrency,"
+        " lease_seconds, host, version, queues) values (1, now() - '1 h'::interval, now(), now(),"
+        " 1, 1, 1, 'h', '0', '{}')"
+    )
+    await eyes.sql(
+        "update pgqueue.job set worker_id = 1, claim_token = 1, claimed_at = now(), attempt = 1"
+    )
+    partitions = "select count(*) from pg_inherits where inhparent = 'pgqueue.history'::regclass"
+    for (name,) in await eyes.sql(
+        "select inhrelid::regclass::text from pg_inherits"
+        " where inhparent = 'pgqueue.history'::regclass"
+    ):
+        await eyes.sql(f"drop table {name}")
+    async with working(app, retention=0.0):
+        await eyes.reaches(job, "completed")
+
+        async def yesterday_is_dropped() -> bool:
+            return await eyes.value(partitions) == 8
+
+        await eventually(yesterday_is_dropped)
+        owner = await eyes.value(
+            "select relowner::regrole::text from pg_class where relname ~ '^history_2' limit 1"
+        )
+        assert owner == f"{logins.prefix}_owner"
+    await app.aclose()
+
+
+async def test_S8_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eyes) -> None:
+    dsn = logins.dsn_of("producer")
+    async with Client(dsn) as producer:
+        first = await producer.aenqueue("t", {"secret": 1}, unique_key="k")
+        again = await producer.aenqueue("t", unique_key="k")
+        assert (again.id, again.duplicate) == (first.id, True)
+        await producer.aenqueue_many([producer.job("t", {"n": n}, delay=n) for n in range(3)])
+    assert allowed(dsn, """select state from pgqueue.enqueue('{"task": "t"}')""") == [("pending",)]
+    assert await eyes.value("select count(*) from pgqueue.job") == 5
+    refused(
+        dsn,
+        "select args from pgqueue.job", "select id from pgqueue.job", "select * from pgqueue.jobs",
+        "select * from pgqueue.dead", "select * from pgqueue.history",
+        "select * from pgqueue.worker", "select * from pgqueue.queue",
+        "insert into pgqueue.job (task) values ('t')", "delete from pgqueue.job",
+        "update pgqueue.job set worker_id = 1, claim_token = 1", "truncate pgqueue.job",
+        "do $$ begin lock table pgqueue.job in access share mode; end $$",
+        "select pgqueue.ensure_history(1)", "select pgqueue.drop_history('0')",
+        "select pgqueue.enqueue_keyed('[]', now())", "select pgqueue.wake('{default}')",
+        "select last_value from pgqueue.position_seq", "select setval('pgqueue.position_seq', 1)",
+        *NOBODY_MAY,
+    )  # fmt: skip
+
+
+async def test_S8_a_producer_s_other_door_shows_nothing_and_takes_no_more(
+    logins: Logins, eyes: Eyes
+) -> None:
+    dsn = logins.dsn_of("producer")
+    async with Client(dsn) as producer:
+        jobs = [await producer.aenqueue("t", {"n": n}) for n in range(20)]  # of the ten ms at least
+    assert await eyes.value("select count(*) from pgqueue.job where position is not null") == 20
+    insert = "insert into pgqueue.new_job (task, args, queue, priority, max_attempts)"
+    values = "values ('t', '{}', 'default', 5, 25)"
+    ((mine,),) = allowed(dsn, f"{insert} {values} returning id")
+    assert mine > max(job.id for job in jobs)
+    assert allowed(dsn, "select id from pgqueue.new_job") == []
+    refused(
+        dsn,
+        f"{insert} {values} returning position", f"{insert} {values} returning *",
+        "select * from pgqueue.new_job", "select task from pgqueue.new_job",
+        "update pgqueue.new_job set task = 'x'", "delete from pgqueue.new_job",
+        "insert into pgqueue.new_job (id, task) values (1, 't')",
+        "insert into pgqueue.new_job (position, task) values (-1, 't')",
+        f"{insert} {values} on conflict (id) do update set task = 'x'",
+    )  # fmt: skip
+
+
+NOBODY_MAY = (
+    "create table pgqueue.mine (x int)",
+    "create function pgqueue.mine() returns int language sql as 'select 1'",
+    "create trigger mine before insert on pgqueue.job for each row"
+    " execute function suppress_redundant_updates_trigger()",
+    "alter table pgqueue.job add column x int",
+    "alter function pgqueue.enqueue(jsonb) security invoker",
+    "drop table pgqueue.dead",
+    "drop table pgqueue.history",
+    "drop schema pgqueue cascade",
+    "create rule r as on insert to pgqueue.job do instead nothing",
+    "insert into pgqueue.migration (version, name, breaking) values (99, 'x', true)",
+)
+
+
+def test_S8_a_worker_has_no_more_than_it_needs(logins: Logins) -> None:
+    refused(
+        logins.dsn_of("worker"),
+        "update pgqueue.job set task = 't'", "update pgqueue.job set args = '{}'",
+        "update pgqueue.job set queue = 'q'", "insert into pgqueue.job (task) values ('t')",
+        "select args from pgqueue.history", "select args from pgqueue.dead",
+        "delete from pgqueue.history", "delete from pgqueue.dead",
+        "update pgqueue.dead set reason = 'x'", "update pgqueue.queue set paused_at = null",
+        "delete from pgqueue.queue", "select pgqueue.enqueue_keyed('[]', now())",
+        "select setval('pgqueue.position_seq', 1)", *NOBODY_MAY,
+    )  # fmt: skip
+    drops = f'drop table "pgqueue"."{_partition(logins)}"'
+    refused(logins.dsn_of("worker"), drops, drops.replace("drop table", "truncate"))
+
+
+def _partition(logins: Logins) -> str:
+    row = logins.root.execute(
+        "select relname from pg_class where relname ~ '^history_2' and relkind = 'r' limit 1"
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def test_S8_an_operator_repairs(logins: Logins, eyes: Eyes) -> None:
+    async with Client(logins.dsn_of("producer")) as producer:
+        ids = [(await producer.aenqueue("t", {"n": n}, delay=60)).id for n in range(4)]
+    dsn = logins.dsn_of("operator")
+    async with Client(dsn) as operator:
+        assert [r.changed for r in await operator.aretry(ids[:1])] == [True]
+        assert [r.state for r in await operator.acancel(ids[1:3])] == ["cancelled"] * 2
+        assert [r.state for r in await operator.aretry(ids[1:2])] == ["pending"]
+        await eyes.sql(
+            "with gone as (delete from pgqueue.job where id = any ($1) returning *)"
+            " insert into pgqueue.dead (id, finished_at, run_at, enqueued_at, attempt,"
+            " max_attempts, priority, crash_count, reason, queue, task, args)"
+            " select id, now(), run_at, enqueued_at, 25, max_attempts, priority, crash_count,"
+            " 'it failed', queue, task, args from gone", [ids[0], ids[3]],
+        )  # fmt: skip
+        assert len((await operator.aredrive(ids[:1])).jobs) == 1
+        assert (await operator.apurge_dead([ids[3]])).deleted == 1
+        assert await operator.apause("default")
+        assert await operator.aresume("default")
+        assert (await operator.aget_job(ids[0])).args == {"n": 0}  # type: ignore[union-attr]
+        assert len(await operator.alist_jobs()) == 3
+        assert (await operator.astatus()).jobs["cancelled"] == 1
+    refused(
+        dsn,
+        "update pgqueue.job set args = '{}'", "select pgqueue.drop_history('0')",
+        "insert into pgqueue.worker (id) values (1)", "delete from pgqueue.worker",
+        "insert into pgqueue.dead (id) values (1)", *NOBODY_MAY,
+    )  # fmt: skip
+
+
+def test_S8_a_viewer_sees_jobs_without_what_users_put_into_them(logins: Logins) -> None:
+    with Client(logins.dsn_of("producer")) as producer:
+        producer.enqueue("t", {"password": "hunter2"}, tags=["a"], unique_key="k")
+    dsn = logins.dsn_of("viewer")
+    shown = allowed(dsn, "select state, queue, task, attempt, tags from pgqueue.jobs")
+    assert shown == [("pending", "default", "t", 0, ["a"])]
+    hidden = ("args", "metadata", "errors", "reason", "unique_key")
+    refused(
+        dsn,
+        *(f"select {name} from pgqueue.jobs" for name in hidden),
+        *(f"select {name} from pgqueue.{table}" for name in hidden if name != "reason"
+          for table in ("job", "history", "dead")),
+        "select * from pgqueue.jobs", "select result from pgqueue.history",
+        "select claim_token from pgqueue.job", "delete from pgqueue.job",
+        "update pgqueue.job set run_at = now()", "select id from pgqueue.job for update",
+        """select * from pgqueue.enqueue('{"task": "t"}')""",
+        "do $$ begin lock table pgqueue.job in row exclusive mode; end $$",
+        "select row_to_json(j) from pgqueue.job j", "table pgqueue.jobs",
+        "select nextval('pgqueue.position_seq')", *NOBODY_MAY,
+    )  # fmt: skip
+    for args in (("status",), ("queues", "list"), ("workers",)):
+        result = CliRunner().invoke(cli, ["--dsn", dsn, *args])
+        assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(cli, ["--dsn", dsn, "jobs", "list"])
+    assert result.exit_code == 1
+    assert "permission denied" in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_S8_who_has_no_role_can_do_nothing(logins: Logins) -> None:
+    refused(
+        logins.dsn_of("nobody"),
+        "select * from pgqueue.jobs", """select * from pgqueue.enqueue('{"task": "t"}')""",
+        "select pgqueue.channel()", "select * from pgqueue.migration", *NOBODY_MAY,
+    )  # fmt: skip
+
+
+def test_S8_the_owner_migrates_and_is_no_superuser(logins: Logins) -> None:
+    dsn = logins.dsn_of("owner")
+    row = logins.root.execute(
+        "select count(*) from pg_class join pg_roles on pg_roles.oid = relowner"
+        " where relnamespace = 'pgqueue'::regnamespace and rolname <> %s",
+        (f"{logins.prefix}_owner",),
+    ).fetchone()
+    assert row == (0,)
+    for args in (("migrate",), ("migrate", "--check")):
+        result = CliRunner().invoke(cli, ["--dsn", dsn, *args])
+        assert result.exit_code == 0, result.output
+
+
+def test_S8_the_owner_installs_anew_in_a_schema_of_its_own(logins: Logins) -> None:
+    """As a role that may not create schemas."""
+    logins.root.execute(
+        sql.SQL("create schema other authorization {}").format(logins.ident("owner"))
+    )
+    dsn = logins.dsn_of("owner")
+    for args in (("migrate",), ("migrate", "--check")):
+        result = CliRunner().invoke(cli, ["--dsn", dsn, "--schema", "other", *args])
+        assert result.exit_code == 0, result.output
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        # The roles are there, and the schema is not a superuser's: nothing else is asked for.
+        owner.execute(printed("--schema", "other", "--prefix", logins.prefix).encode())
+    with Client(logins.dsn_of("producer"), schema="other") as producer:
+        producer.enqueue("t")

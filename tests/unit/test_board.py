@@ -1,0 +1,38 @@
+"""What a worker runs, as its supervisor reads it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pgqueue.worker.board import Board
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_what_one_side_notes_the_other_reads(
+    anonymous: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not anonymous:  # as on systems without it
+        monkeypatch.delattr(os, "memfd_create")
+    ours, file = Board.shared(3)
+    with file:
+        theirs = Board.adopt(os.dup(file.fileno()))
+    assert ours.read() == []
+    for place, job_id, token in ((0, 7, 70), (2, 2**63 - 1, 2**63 - 2)):
+        theirs.tokens[place] = token
+        theirs.ids[place] = job_id
+    assert ours.read() == [(7, 70), (2**63 - 1, 2**63 - 2)]
+    theirs.tokens[0] = 80
+    theirs.ids[0] = 8
+    del theirs
+    assert ours.read() == [(8, 80), (2**63 - 1, 2**63 - 2)]
+
+
+def test_adopting_takes_the_descriptor() -> None:
+    _, file = Board.shared(1)
+    with file:
+        descriptor = os.dup(file.fileno())
+    Board.adopt(descriptor)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)

@@ -1,0 +1,95 @@
+"""One claim of a queue at a time: a matter of speed, which nothing may hang on."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from pgqueue import App
+from pgqueue.db.statements import statement
+from tests.worker.support import Eyes, working
+
+ROUTES = ["direct", "pgbouncer"]
+KEY = "hashtextextended('default', 7085774586302733312 | 'pgqueue.job'::regclass::oid::bigint)"
+
+
+async def claim(connection: asyncpg.Connection, *, push: bool = False) -> list[asyncpg.Record]:
+    sql = statement("claim_jobs", "pgqueue")
+    return await connection.fetch(sql, ["default"], [9], [0] * 10, ["noop"], 9, 1, 2, push)
+
+
+async def test_a_second_claim_is_told_that_the_queue_is_busy(app: App, dsn: str) -> None:
+    @app.task
+    async def noop() -> None: ...
+
+    await app.aenqueue_many([noop.job() for _ in range(12)])
+    first, second = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    try:
+        transaction = first.transaction()
+        await transaction.start()
+        assert len(await claim(first)) == 9
+        busy = await claim(second)
+        assert [(row["id"], row["queue"]) for row in busy] == [(None, "default")]
+        rows = await claim(second, push=True)
+        assert [row["id"] is None for row in rows] == [False] * 3 + [True]
+        await transaction.rollback()
+        assert len(await claim(second)) == 9
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_the_holder_of_a_queue_can_be_named(app: App, dsn: str) -> None:
+    holder, other = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    find = statement("find_claim_holder", "pgqueue")
+    try:
+        assert await other.fetch(find, "default") == []
+        transaction = holder.transaction()
+        await transaction.start()
+        await holder.execute(f"select pg_advisory_xact_lock({KEY})")
+        [first] = await other.fetch(find, "default")
+        assert await other.fetch(find, "default") == [first]
+        assert await other.fetch(find, "another") == []
+        await transaction.rollback()
+        async with holder.transaction():
+            await holder.execute(f"select pg_advisory_xact_lock({KEY})")
+            assert await other.fetch(find, "default") != [first]
+    finally:
+        await holder.close()
+        await other.close()
+
+
+async def test_jobs_run_beside_a_claim_that_hangs(
+    app: App, eyes: Eyes, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A backend that is frozen within its claim keeps the lock for as long as it likes."""
+
+    @app.task
+    async def noop() -> None: ...
+
+    holder = await asyncpg.connect(dsn)
+    try:
+        async with holder.transaction():
+            await holder.execute(f"select pg_advisory_xact_lock({KEY})")
+            async with working(app):
+                await app.aenqueue_many([noop.job() for _ in range(5)])
+                await eyes.settled(completed=5)
+    finally:
+        await holder.close()
+    assert "has not ended for some seconds" in caplog.text
+
+
+async def test_a_worker_takes_the_more_from_its_second_claim_on(app: App, eyes: Eyes) -> None:
+    """One of many workers that share a queue gets few turns: it must not learn over twenty."""
+
+    @app.task
+    async def noop() -> None: ...
+
+    await app.aenqueue_many([noop.job() for _ in range(500)])
+    async with working(app, concurrency=100):
+        await eyes.settled(completed=500)
+    claims = await eyes.sql(
+        "select count(*) as jobs from pgqueue.history group by claim_token order by min(claimed_at)"
+    )
+    assert claims[0]["jobs"] == 100
+    assert claims[1]["jobs"] > 100
