@@ -1,6 +1,7 @@
 # make demo    try it: a virtual environment, an embedded PostgreSQL, a live demonstration
 # make test    every test; TESTS=tests/unit for some of them, ARGS="-x -k name" for pytest
 # make bench   measure pgqueue and its peers; the tables are in docs/benchmarks; half an hour
+# make chaos   half an hour of faults against a million jobs, and a verdict; MINUTES=5 SEED=17
 # make check   all that CI checks besides the tests: lint types imports
 # make lock    resolve requirements/*.lock anew from pyproject.toml
 
@@ -9,13 +10,15 @@ VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= auto
 ARGS ?=
+MINUTES ?= 30
+SEED ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: demo test bench check lint types imports format lock clean
+.PHONY: demo test bench chaos check lint types imports format lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -28,6 +31,15 @@ test: $(VENV)/.dev
 bench: .venvs/bench/pgqueue/.bench
 	@.venvs/bench/pgqueue/bin/python -m benchmarks.install
 	@.venvs/bench/pgqueue/bin/python -m benchmarks all --report docs/benchmarks $(ARGS)
+
+# What was found in one part says nothing of the others: all are run.
+chaos: $(VENV)/.dev
+	@failed=0; \
+	$(BIN)/python -m chaos --parts torture,arenas --minutes $(MINUTES) --report docs/chaos \
+		$(if $(SEED),--seed $(SEED)) $(ARGS) || failed=1; \
+	$(BIN)/python -m chaos.matrix --report docs/chaos $(if $(SEED),--seed $(SEED)) || failed=1; \
+	$(BIN)/python -m chaos.figures --report docs/chaos $(if $(SEED),--seed $(SEED)) || failed=1; \
+	exit $$failed
 
 check: lint types imports
 
