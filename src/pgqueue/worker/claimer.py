@@ -67,6 +67,7 @@ class Claimer:
         worker_id: Callable[[], int | None],
         on_limit: Callable[[], None],
         on_unknown: Callable[[int, int], None],
+        on_flags: Callable[..., None],
     ) -> None:
         self._store = store
         self._lock = lock
@@ -79,6 +80,7 @@ class Claimer:
         self._worker_id = worker_id
         self._on_limit = on_limit
         self._on_unknown = on_unknown
+        self._on_flags = on_flags
         self._cursors = Cursors(queues)
         self._bell = asyncio.Event()
         self._room = asyncio.Event()
@@ -128,6 +130,7 @@ class Claimer:
         """Anything may have been missed while we could not listen: look at all queues."""
         for lane in self._lanes.values():
             lane.flag = None
+        self._tell_flags()
         self.on_ready(self._order)
 
     def cursors(self) -> list[int]:
@@ -367,6 +370,11 @@ class Claimer:
             if lane.name in raised:
                 lane.hot = True  # once more, now that the flag is up
                 lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
+        self._tell_flags(raised=bool(raised))
+
+    def _tell_flags(self, *, raised: bool = False) -> None:
+        up = self._settings.listen and all(lane.flag for lane in self._lanes.values())
+        self._on_flags(up=up, raised=raised)
 
     async def _lower(self, lanes: list[Lane], now: float) -> None:
         """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
@@ -384,6 +392,7 @@ class Claimer:
                 await self._store.lower_flags(sorted(lane.name for lane in busy))
         for lane in busy:
             lane.flag = False
+        self._tell_flags()
 
     async def _poll(self, room: int) -> None:
         """Look at every queue, announced or not."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
@@ -25,6 +26,9 @@ _EVER = datetime(1, 1, 2, tzinfo=UTC)
 _BACK = timedelta(seconds=60)
 _TICK = 0.005
 _MOST_TICKS = 10_000
+_NEAR = 60.0
+_LOOK_EVERY = 1.0
+_LOOK_AGAIN_AFTER = 1.0
 _FULL_LOOK_EVERY = 30.0
 
 
@@ -32,6 +36,8 @@ class Promoter:
     """Sleeps until the next job is due, as far as it was told.
 
     It is told by each pulse, by notifications of enqueues, and of this worker's own retries.
+    Nobody notifies while no worker waits: then it looks for itself, once a second. When a flag was
+    raised it looks at once and a second later, for enqueues that read the flag before.
     """
 
     def __init__(
@@ -40,6 +46,7 @@ class Promoter:
         *,
         lock: asyncio.Lock,
         on_ready: Callable[[Iterable[str]], None],
+        settings: WorkerSettings,
     ) -> None:
         self._store = store
         self._lock = lock
@@ -47,6 +54,12 @@ class Promoter:
         self._wake = asyncio.Event()
         self._dues: list[int] = []  # a heap of ticks, each once
         self._ticks: set[int] = set()
+        self._look_every = _LOOK_EVERY if settings.listen else settings.poll_interval
+        if settings.heartbeat <= self._look_every:
+            self._look_every = math.inf  # the pulse does as well
+        self._look_at = math.inf
+        self._told = False  # enqueuers tell us what will be due
+        self._again = False
         self._since = _EVER
         self._full_look_at = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -55,6 +68,7 @@ class Promoter:
     def start(self) -> None:
         """Begin to promote."""
         self.due_in(0.0)
+        self._look_at = time.monotonic() + self._look_every
         self._task = asyncio.create_task(self._loop(), name="pgqueue promoter")
 
     async def stop(self) -> None:
@@ -73,6 +87,16 @@ class Promoter:
             if self._dues[0] == tick:
                 self._wake.set()
 
+    def on_flags(self, *, up: bool, raised: bool = False) -> None:
+        """Note whether the flags of our queues are up, and whether one was raised just now."""
+        if up and (raised or not self._told):
+            self._look_at, self._again = time.monotonic(), True
+            self._wake.set()
+        elif not up and self._told:
+            self._look_at = min(self._look_at, time.monotonic() + self._look_every)
+            self._wake.set()
+        self._told = up
+
     @property
     def since(self) -> datetime:
         """How far back there is no need to look for due jobs."""
@@ -85,33 +109,54 @@ class Promoter:
     async def _loop(self) -> None:
         patience = Patience()
         while True:
-            await self._wait_due()
+            due = await self._wait_due()
             try:
-                queues = await self._promote()
+                if due:
+                    queues = await self._promote()
+                    if queues:
+                        self._on_ready(queues)
+                else:
+                    await self._look()
                 patience.reset()
-                if queues:
-                    self._on_ready(queues)
             except Exception as exc:
                 ours = isinstance(exc, PgQueueError)
                 log.log(
                     logging.DEBUG if ours else logging.ERROR,
                     "promotion waits: %s", exc, exc_info=not ours,
                 )  # fmt: skip
-                self.due_in(patience.delay())
+                wait = patience.delay()
+                self.due_in(wait)
+                self._look_at = min(self._look_at, time.monotonic() + wait)
 
-    async def _wait_due(self) -> None:
-        """Return when a job is due, as far as we were told."""
+    async def _wait_due(self) -> bool:
+        """Return True when a job is due, as far as we know, False when it is time to look."""
         while True:
             now = time.monotonic()
             rest = self._dues[0] * _TICK - now if self._dues else 3600.0
+            if self._look_at <= now:
+                return False
             if rest <= 0:
                 break
+            rest = min(rest, self._look_at - now)
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(rest):
                     await self._wake.wait()
         while self._dues and self._dues[0] * _TICK <= now:
             self._ticks.discard(heapq.heappop(self._dues))
+        return True
+
+    async def _look(self) -> None:
+        """Learn when the next job is due."""
+        wait = self._look_every
+        if self._told:
+            wait = _LOOK_AGAIN_AFTER if self._again else math.inf
+            self._again = False
+        self._look_at = time.monotonic() + wait  # before the look: flags may change meanwhile
+        async with self._lock:
+            seconds = await self._store.next_due(self.since)
+        if seconds is not None and seconds <= _NEAR:
+            self.due_in(seconds)
 
     async def _promote(self) -> set[str]:
         """Promote what is due; return the queues that got work."""

@@ -243,7 +243,7 @@ class Worker:
             on_room=self._on_room,
             loop=loop,
         )
-        self._promoter = Promoter(claims, lock=lock, on_ready=self._on_promoted)
+        self._promoter = Promoter(claims, lock=lock, on_ready=self._on_promoted, settings=settings)
         self._claimer = Claimer(
             claims,
             lock=lock,
@@ -255,6 +255,7 @@ class Worker:
             worker_id=lambda: self._lifeline.worker_id,
             on_limit=self._on_limit,
             on_unknown=self._on_unknown,
+            on_flags=self._promoter.on_flags,
         )
         supervisor = os.environ.get(_SUPERVISOR)
         self._lifeline = Lifeline(

@@ -1,0 +1,98 @@
+"""Jobs with a delay start when they are due, whether or not anybody told the worker of them.
+
+Neither poll nor heartbeat comes round while these tests wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from pgqueue import App
+from pgqueue.db.store import Store
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, eyes_on, working
+
+_SELDOM: dict[str, Any] = {"poll_interval": 60.0, "heartbeat": 20.0, "lease": 61.0}
+_ENQUEUE = 'select pgqueue.enqueue(\'[{"task": "note", "delay": 0.3}]\'::jsonb)'
+
+
+async def test_a_delay_read_before_the_flag_was_up(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[bool] = []
+    original = Store.raise_flags
+
+    async def raise_flags(self: Store, queues: Sequence[str]) -> set[str]:
+        if not await eyes.value("select count(*) from pgqueue.job") and not ran:
+            await eyes.sql("begin")
+            await eyes.sql("set local pgqueue.notify = off")
+            await eyes.sql(_ENQUEUE)
+            await eyes.sql("commit")
+        return await original(self, queues)
+
+    monkeypatch.setattr(Store, "raise_flags", raise_flags)
+
+    @app.task
+    async def note() -> None:
+        ran.append(True)
+
+    async with working(app, **_SELDOM):
+        await eyes.settled(completed=1)
+
+
+async def test_a_delay_committed_after_the_look_that_follows_the_flag(
+    app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float | None] = []
+    original = Store.next_due
+
+    async def next_due(self: Store, since: Any) -> float | None:
+        seconds = await original(self, since)
+        if not looks:
+            await other.sql("commit")
+        looks.append(seconds)
+        return seconds
+
+    monkeypatch.setattr(Store, "next_due", next_due)
+
+    @app.task
+    async def note() -> None: ...
+
+    async with eyes_on(dsn) as other:
+        await other.sql("begin")
+        await other.sql("set local pgqueue.notify = off")
+        await other.sql(_ENQUEUE)
+        async with working(app, **_SELDOM):
+            await eyes.settled(completed=1)
+    assert looks[0] is None
+
+
+async def test_a_delay_while_every_worker_is_busy(app: App, eyes: Eyes) -> None:
+    ran: list[bool] = []
+
+    @app.task
+    async def work() -> None: ...
+
+    @app.task(priority=0)
+    async def note() -> None:
+        ran.append(True)
+
+    async def more_work() -> None:
+        if await eyes.value("select count(*) from pgqueue.job") < 20_000:
+            await app.aenqueue_many([work.job() for _ in range(20_000)])
+
+    async def is_busy() -> bool:
+        await more_work()
+        return not await eyes.value("select waiting from pgqueue.queue where name = 'default'")
+
+    async def has_run() -> bool:
+        await more_work()
+        return bool(ran)
+
+    async with working(app, **_SELDOM):
+        await eventually(is_busy)
+        await note.using(delay=0.2).aenqueue()
+        await eventually(has_run)
