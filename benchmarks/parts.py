@@ -36,7 +36,11 @@ _RULES = (
     _Rule("outcome", ("worker/completer.py",), frozenset({"done", "add"})),
     _Rule("completion", ("worker/completer.py",)),
     _Rule("cursors and claims", ("worker/claimer.py", "worker/cursor.py", "worker/lane.py")),
-    _Rule("buffer", ("worker/runner.py",), frozenset({"add", "_next", "_wake_slot"})),
+    _Rule(
+        "buffer",
+        ("worker/runner.py", "worker/waiting.py"),
+        frozenset({"add", "next", "_wake_slot"}),
+    ),
     _Rule("context", ("worker/runner.py",), frozenset({"_is_spent"})),
     _Rule("slot loop", ("worker/runner.py",), frozenset({"_serve"})),
     _Rule("one job's run", ("worker/runner.py",)),

@@ -61,6 +61,12 @@ def app_of(dsn: str) -> App:
         await note(job, "ended")
 
     @app.task
+    async def write(job: RunningJob, path: str) -> None:
+        with open(path, "a") as file:  # noqa: ASYNC230
+            file.write(f"{job.id} ")
+        await asyncio.sleep(0.001)
+
+    @app.task
     async def die(job: RunningJob) -> None:
         await note(job, "began")
         os.kill(os.getpid(), signal.SIGKILL)

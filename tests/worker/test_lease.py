@@ -6,11 +6,14 @@ import asyncio
 import logging
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pgqueue import App, RunningJob, Worker
+from pgqueue.db.store import Store
+from pgqueue.errors import Unreachable
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, nth, quick, working
@@ -175,6 +178,69 @@ async def test_F29_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None
         assert (row["attempt"], row["crash_count"]) == (1, 0)
         assert await effects_of(eyes, job_id) == ["began", "ended"]
     await app.aclose()
+
+
+async def test_F30_a_zombie_does_not_begin_what_it_had_claimed(
+    dsn: str, eyes: Eyes, tmp_path: Path
+) -> None:
+    app, path = app_of(dsn), tmp_path / "begun"
+    holds = "select count(*) from pgqueue.job where worker_id = any ($1)"
+    with child(dsn, concurrency=1) as zombie:
+        await zombie.ready(eyes)
+        old = list(await eyes.worker_ids())
+        await app.aenqueue_many([app.tasks.get("write").job(str(path))] * 3000)
+        # It claims ahead once it knows how long they take.
+        await eventually(lambda: eyes.value(f"{holds} having count(*) > 20", old))
+        zombie.send(signal.SIGSTOP)
+        begun = path.read_text().split()
+        assert await eyes.value(holds, old) > 10
+        app.tasks.get("write").function = lambda job, path: None
+        app.tasks.get("write").is_async = False
+        async with working(app):
+            await eyes.settled(completed=3000, timeout_s=30)
+        zombie.send(signal.SIGCONT)
+        await eventually(
+            lambda: eyes.value(
+                "select count(*) from pgqueue.worker where pid = $1 and id <> all ($2)",
+                zombie.pid, old,
+            )
+        )  # fmt: skip
+        zombie.send(signal.SIGTERM)
+        zombie.process.wait(20)
+    assert path.read_text().split()[len(begun) + 1 :] == []  # one may have been on its way
+    await app.aclose()
+
+
+async def test_nothing_begins_while_the_lease_cannot_be_renewed(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew = Store.renew
+    cut = asyncio.Event()
+    ran: list[int] = []
+
+    async def fails(self: Store, *args: Any) -> Any:
+        if cut.is_set():
+            raise Unreachable("the test says so")
+        return await renew(self, *args)
+
+    monkeypatch.setattr(Store, "renew", fails)
+
+    @app.task
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    async with working(app) as worker:
+        await note.aenqueue(1)
+        await eyes.settled(completed=1)
+        cut.set()
+        await eventually(lambda: time.monotonic() >= worker._lifeline._lease.until)
+        await note.aenqueue(2)
+        # What it claims it gives back after a second, for others to have.
+        await eventually(lambda: worker._runner.passed_on >= 1)
+        assert ran == [1]
+        cut.clear()
+        await eyes.settled(completed=2)
+    assert ran == [1, 2]
 
 
 @pytest.mark.parametrize("listen", [True, False])

@@ -242,6 +242,34 @@ async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
     await two.aclose()
 
 
+async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
+    app: App, eyes: Eyes
+) -> None:
+    gate = asyncio.Event()
+    ran: list[str] = []
+
+    @app.task
+    async def long() -> None:
+        ran.append("long")
+        await gate.wait()
+
+    @app.task
+    async def quick_one() -> None:
+        ran.append("quick")
+
+    for _ in range(2):
+        await suspect(app, eyes, long)
+    worker = Worker(app, **quick(max_jobs=2, concurrency=2))
+    run = asyncio.create_task(worker.run())
+    await eventually(nth(ran, 1))
+    await eventually(lambda: worker._runner.passed_on == 1)
+    await quick_one.aenqueue()
+    await eventually(nth(ran, 2))
+    gate.set()
+    await asyncio.wait_for(run, 20)
+    assert ran == ["long", "quick"]
+
+
 # -- who was held up
 
 

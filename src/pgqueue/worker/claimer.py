@@ -23,10 +23,10 @@ from pgqueue.db.link import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.outcome import RELEASED
-from pgqueue.worker.completer import Completer
+from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.cursor import Cursors
 from pgqueue.worker.lane import Lane
-from pgqueue.worker.runner import Runner, entry_of
+from pgqueue.worker.runner import Runner
 
 __all__ = ["Claimer"]
 
@@ -190,8 +190,13 @@ class Claimer:
         """How many jobs the runner can take."""
         room = self._runner.free + self._ahead()
         if self._settings.max_jobs is not None:
-            room = min(room, self._settings.max_jobs - self.claimed)
+            room = min(room, self._settings.max_jobs - self._kept)
         return room if time.monotonic() >= self._singly_until else min(room, 1)
+
+    @property
+    def _kept(self) -> int:
+        """Jobs that were claimed and not passed on to others."""
+        return self.claimed - self._runner.passed_on
 
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
@@ -201,7 +206,7 @@ class Claimer:
             low = ahead // 2
             if self._runner.buffered <= low and self._room_now() > 0:
                 return True
-            if self._settings.max_jobs is not None and self.claimed >= self._settings.max_jobs:
+            if self._settings.max_jobs is not None and self._kept >= self._settings.max_jobs:
                 self._on_limit()
             self._room.clear()
             self._runner.tell_when(low)

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from pgqueue.config import LONGEST_DELAY
 from pgqueue.db.faults import Contended, Rejected
@@ -33,7 +34,10 @@ from pgqueue.outcome import (
     Snoozed,
 )
 
-__all__ = ["Completer", "Entry"]
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Completer", "Entry", "entry_of"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -55,6 +59,19 @@ class Entry:
     queue: str = ""
     attempt: int = 0
     position: int | None = None
+
+
+def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
+    """Return the completer's entry for a claimed job."""
+    return Entry(
+        id=record["id"],
+        token=token,
+        outcome=outcome,
+        task=record["task"],
+        queue=record["queue"],
+        attempt=record["attempt"],
+        position=record["position"],
+    )
 
 
 class Completer:

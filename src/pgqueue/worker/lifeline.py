@@ -27,6 +27,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
+from pgqueue.worker.lease import Lease
 from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.salvage import Salvage
 from pgqueue.worker.strays import Receipts
@@ -67,6 +68,7 @@ class Lifeline:
         queues: Sequence[str],
         tasks: Sequence[str],
         watch: Watch,
+        lease: Lease,
         reports: Reports,
         running: Callable[[], int],
         cursors: Callable[[], list[int]],
@@ -76,6 +78,7 @@ class Lifeline:
         self._settings = settings
         self._queues = list(queues)
         self._reports = reports
+        self._lease = lease
         self._running = running
         self._due_since = due_since
         self._supervisor = supervisor
@@ -269,6 +272,7 @@ class Lifeline:
             self._session = await self._pulse.own_session()
             self._session_connects = self._pulse_link.connects
         worker_id = secrets.randbits(63)
+        began = time.monotonic()
         try:
             await self._pulse.register(
                 worker_id, self._settings.lease, os.getpid(), socket.gethostname(), __version__,
@@ -280,6 +284,7 @@ class Lifeline:
                 await self._pulse.remove_worker(worker_id)
             raise
         self.worker_id = worker_id
+        self._lease.hold(began, self._settings.lease)
 
     async def _beat(self) -> None:
         patience = Patience()
@@ -324,6 +329,7 @@ class Lifeline:
         if not row["alive"]:
             await self._fenced()
             return
+        self._lease.hold(began, self._settings.lease)
         if check:
             self._workers = row["workers"]
         if self._server not in (None, row["server"]) and self.worker_id is not None:
@@ -347,6 +353,7 @@ class Lifeline:
 
     async def _fenced(self) -> None:
         """Our row is gone: others have, or will have, what we held. Begin anew under a new id."""
+        self._lease.drop()
         if self.worker_id is not None:  # else the registration failed last time
             self._former, self.worker_id = self.worker_id, None
             log.warning(

@@ -21,7 +21,6 @@ import inspect
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -31,8 +30,10 @@ from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed
 from pgqueue.retry import Backoff
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
-from pgqueue.worker.completer import Completer, Entry
+from pgqueue.worker.completer import Completer, entry_of
+from pgqueue.worker.lease import Lease
 from pgqueue.worker.threads import Threads
+from pgqueue.worker.waiting import Claimed, Waiting, is_suspect
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -44,11 +45,7 @@ __all__ = ["Runner", "Slot"]
 log = logging.getLogger("pgqueue.worker")
 
 _YIELD_EVERY = 64
-_SUSPECT_CRASHES = 2
-_SUSPECTS_WAIT = 1.0
 _PUT_OFF_FROM, _PUT_OFF_TO = 2.0, 6.0
-
-Claimed = tuple["Record", int]
 
 
 class Slot:
@@ -79,6 +76,7 @@ class Runner:
         completer: Completer,
         transactions: Transactions,
         expose: Callable[[int, int], Any],
+        lease: Lease,
         on_room: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -90,10 +88,14 @@ class Runner:
         self._on_room = on_room
         self._loop = loop
         self._threads = Threads(concurrency, loop)
-        self._buffer: deque[Claimed] = deque()
-        self._suspects: deque[Claimed] = deque()
-        self._suspect_runs = False
-        self._put_off_timer: asyncio.TimerHandle | None = None
+        self._waiting = Waiting(
+            lease=lease,
+            loop=loop,
+            on_low=on_room,
+            on_next=self._wake_slot,
+            on_put_off=self._put_off,
+        )
+        self._buffer = self._waiting.jobs
         self._idle: list[Slot] = []
         self._places = list(range(concurrency))
         self._begun_ids = board.ids
@@ -102,7 +104,6 @@ class Runner:
         self._closing = False
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._low = 0
         self._context = contextvars.copy_context()
         self.running = 0
         self.finished = 0
@@ -125,7 +126,12 @@ class Runner:
     def free(self) -> int:
         """Slots without a job, not counting those that waiting jobs will take."""
         # Of suspects one runs at a time; the others are put off before they could take any.
-        return self._concurrency - self.running - len(self._buffer) - bool(self._suspects)
+        return self._concurrency - self.running - len(self._buffer) - bool(self._waiting.suspects)
+
+    @property
+    def passed_on(self) -> int:
+        """How many jobs were given up before they began, for others to have."""
+        return self._waiting.passed_on
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""
@@ -134,40 +140,30 @@ class Runner:
 
     def tell_when(self, buffered_at_most: int) -> None:
         """Call ``on_room`` once no more than so many jobs are buffered."""
-        self._low = buffered_at_most
+        self._waiting.low = buffered_at_most
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Take claimed jobs, in the order in which they should run."""
-        for record in records:
-            crashes: int = record["crash_count"]
-            if crashes >= _SUSPECT_CRASHES:
-                self._suspects.append((record, token))
-                if self._put_off_timer is None:
-                    self._put_off_timer = self._loop.call_later(_SUSPECTS_WAIT, self._put_off)
-            else:
-                self._buffer.append((record, token))
+        self._waiting.add(records, token)
         self._quiet.clear()
         if self._busy_from is None:
             self._busy_from = time.monotonic()
         self._wake_slot()
 
-    def _put_off(self) -> None:
+    def _put_off(self, suspects: list[Claimed]) -> None:
         """Let others have the suspects that wait, and the queue their place here.
 
         Not as they were: this worker would claim them again at once.
         """
-        self._put_off_timer = None
-        while self._suspects:
+        for record, token in suspects:
             outcome = Snoozed(random.uniform(_PUT_OFF_FROM, _PUT_OFF_TO))
-            self._completer.add(entry_of(*self._suspects.popleft(), outcome))
+            self._completer.add(entry_of(record, token, outcome))
         self._settle_quiet()
         self._on_room()
 
     def take_back(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
-        taken: list[Claimed] = []
-        while len(self._buffer) > keep:
-            taken.append(self._buffer.pop())
+        taken = self._waiting.take_back(keep)
         self._settle_quiet()
         return taken
 
@@ -175,9 +171,8 @@ class Runner:
 
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that run or wait here."""
-        waiting = {(record["id"], token) for record, token in (*self._buffer, *self._suspects)}
         running = {(s.record["id"], s.token) for s in self._slots if s.record is not None}
-        return waiting | running
+        return running.union(self._waiting.receipts())
 
     def cancel(self, job_ids: Sequence[int], why: str) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
@@ -185,11 +180,9 @@ class Runner:
         for slot in tuple(self._slots):
             if slot.record is not None and slot.record["id"] in wanted:
                 self._cancel_slot(slot, why)
-        for waiting in (self._buffer, self._suspects):
-            for claimed in [c for c in waiting if c[0]["id"] in wanted]:
-                waiting.remove(claimed)
-                self.cancelled += 1
-                self._completer.add(entry_of(*claimed, CANCELLED))
+        for record, token in self._waiting.remove(wanted):
+            self.cancelled += 1
+            self._completer.add(entry_of(record, token, CANCELLED))
         self._settle_quiet()
 
     def cancel_all(self, why: str) -> None:
@@ -200,9 +193,7 @@ class Runner:
 
     def empty_buffer(self) -> list[Claimed]:
         """Return what was claimed and not started, for good."""
-        taken = [*self._buffer, *self._suspects]
-        self._buffer.clear()
-        self._suspects.clear()
+        taken = self._waiting.clear()
         self._settle_quiet()
         return taken
 
@@ -230,8 +221,7 @@ class Runner:
     async def stop(self) -> None:
         """End the slots and the threads that have nothing to do."""
         self._closing = True
-        if self._put_off_timer is not None:
-            self._put_off_timer.cancel()
+        self._waiting.close()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
             task.cancel()
@@ -259,7 +249,7 @@ class Runner:
         in_a_row = 0
         try:
             while True:
-                claimed = self._next()
+                claimed = self._waiting.next()
                 if claimed is None:
                     if self._closing:
                         return
@@ -287,7 +277,7 @@ class Runner:
             self._places.append(slot.place)
             if slot in self._idle:
                 self._idle.remove(slot)
-            if (self._buffer or self._suspects) and not self._closing:
+            if self._waiting and not self._closing:
                 self._wake_slot()
 
     @staticmethod
@@ -300,16 +290,6 @@ class Runner:
             changed = True
         return slot.why is not None or changed or slot.task.cancelling() > 0
 
-    def _next(self) -> Claimed | None:
-        if self._suspects and not self._suspect_runs:
-            return self._suspects.popleft()
-        if not self._buffer:
-            return None
-        claimed = self._buffer.popleft()
-        if len(self._buffer) == self._low:
-            self._on_room()
-        return claimed
-
     def _left(self, slot: Slot) -> None:
         slot.record = None
         slot.job = None
@@ -320,7 +300,7 @@ class Runner:
             self._settle_quiet()
 
     def _settle_quiet(self) -> None:
-        if self.running == 0 and not self._buffer and not self._suspects:
+        if self.running == 0 and not self._waiting:
             self._quiet.set()
             self._busy_seconds = self.busy_seconds(time.monotonic())
             self._busy_from = None
@@ -330,9 +310,9 @@ class Runner:
     async def _run(self, slot: Slot, record: Record, token: int) -> None:
         """Run one job to its outcome. Nothing that user code raises gets past here."""
         task = self._tasks[record["task"]]
-        suspect = record["crash_count"] >= _SUSPECT_CRASHES
+        suspect = is_suspect(record)
         if suspect:
-            self._suspect_runs = True
+            self._waiting.suspect_runs = True
         job: RunningJob | None = None
         try:
             if record["attempt"] - record["crash_count"] > record["max_attempts"]:
@@ -388,7 +368,7 @@ class Runner:
                 slot.timer.cancel()
                 slot.timer = None
             if suspect:
-                self._suspect_runs = False
+                self._waiting.suspect_runs = False
             self._left(slot)
 
     async def _in_thread(self, slot: Slot, call: Callable[[], Any]) -> None:
@@ -543,16 +523,3 @@ def _verdict(record: Record, task: Task[..., Any], error: BaseException) -> tupl
     except BaseException as odd:
         failure = Failure("Error", f"it cannot be looked at: {type(odd).__name__}", "")
         return failure, decide(RuntimeError(), failure, **counts, policy=Backoff())
-
-
-def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
-    """Return the completer's entry for a claimed job."""
-    return Entry(
-        id=record["id"],
-        token=token,
-        outcome=outcome,
-        task=record["task"],
-        queue=record["queue"],
-        attempt=record["attempt"],
-        position=record["position"],
-    )

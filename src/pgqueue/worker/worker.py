@@ -26,13 +26,15 @@ from pgqueue.errors import ConfigError, PgQueueError, nearest
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.completer import Completer, Entry
+from pgqueue.worker.completer import Completer, Entry, entry_of
+from pgqueue.worker.lease import Lease
 from pgqueue.worker.lifeline import Lifeline, Reports
 from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescue import announce
-from pgqueue.worker.runner import Claimed, Runner, entry_of
+from pgqueue.worker.runner import Runner
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.transaction import JobTransactions
+from pgqueue.worker.waiting import Claimed
 
 if TYPE_CHECKING:
     from pgqueue.app import App
@@ -233,6 +235,7 @@ class Worker:
             on_lost=self._on_lost,
             on_written=self._on_written,
         )
+        lease = Lease()
         self._runner = Runner(
             tasks,
             concurrency=settings.concurrency,
@@ -240,6 +243,7 @@ class Worker:
             completer=self._completer,
             transactions=self._transactions,
             expose=self._expose,
+            lease=lease,
             on_room=self._on_room,
             loop=loop,
         )
@@ -265,6 +269,7 @@ class Worker:
             queues=queues,
             tasks=list(tasks),
             watch=watch,
+            lease=lease,
             reports=Reports(
                 on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
                 on_fenced=self._on_fenced,
