@@ -25,6 +25,7 @@ PROBES = {
     "bury_jobs": ["id = ANY"],
     "release_strays": ["id = ANY"],
     "promote_jobs": ["run_at >= .* AND .*run_at <= ", "ctid"],
+    "next_due": ["run_at >= .* AND .*run_at < "],
     "renew_lease": ["run_at >= .* AND .*run_at < ", "job_cancel"],
     "find_passed": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
     "expose_job": ["id = "],

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
-from pgqueue import App, RunningJob, Worker
+from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
-from tests.worker.support import Eyes, nth, quick, working
+from tests.worker.support import Eyes, at_rest, nth, quick, working
 
 
 @pytest.fixture(autouse=True)
@@ -211,36 +214,105 @@ async def test_F30_a_zombie_does_not_begin_what_it_had_claimed(
     await app.aclose()
 
 
-async def test_nothing_begins_while_the_lease_cannot_be_renewed(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+async def test_a_lease_that_is_lost_and_had_anew_behind_a_blocked_loop(
+    app: App, dsn: str, eyes: Eyes
 ) -> None:
-    renew = Store.renew
-    cut = asyncio.Event()
+    """The new lease is not for what was claimed under the old one, of which the loop hears last."""
     ran: list[int] = []
+    left: list[int] = []
 
-    async def fails(self: Store, *args: Any) -> Any:
-        if cut.is_set():
-            raise Unreachable("the test says so")
-        return await renew(self, *args)
-
-    monkeypatch.setattr(Store, "renew", fails)
+    async def evict() -> None:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("delete from pgqueue.worker")
+        await connection.close()
 
     @app.task
     async def note(n: int) -> None:
         ran.append(n)
+        # It claims ahead once it knows how long they take.
+        if not left and worker._runner.buffered > 20:
+            left.append(n)
+            old = worker._lifeline.worker_id
+            thread = threading.Thread(target=lambda: asyncio.run(evict()))
+            thread.start()
+            while thread.is_alive() or worker._lifeline.worker_id in (old, None):
+                time.sleep(0.01)  # noqa: ASYNC251
+        else:
+            await asyncio.sleep(0.001)
 
-    async with working(app) as worker:
-        await note.aenqueue(1)
+    await app.aenqueue_many([note.job(n) for n in range(2000)])
+    async with working(app, concurrency=1) as worker:
+        await eyes.settled(completed=2000, timeout_s=30)
+    assert left
+    assert {n for n, times in Counter(ran).items() if times > 1} <= set(left)
+
+
+async def test_nothing_is_claimed_or_begins_while_the_lease_cannot_be_renewed(
+    dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is anything of it counted against a job; and all goes on when it can be again."""
+    one, two = App(dsn), App(dsn)
+    ran: list[str] = []
+
+    def note_of(app: App, name: str) -> Task[..., Any]:
+        @app.task
+        async def note() -> None:
+            ran.append(name)
+
+        return note
+
+    note = note_of(one, "one")
+    note_of(two, "two")
+    renew, cut = Store.renew, asyncio.Event()
+
+    async def fails(self: Store, worker: int, *args: Any) -> Any:
+        if cut.is_set() and worker == worker_one._lifeline.worker_id:
+            raise Unreachable("the test says so")
+        return await renew(self, worker, *args)
+
+    monkeypatch.setattr(Store, "renew", fails)
+    async with working(one, lease=3.0) as worker_one:
+        await note.aenqueue()
         await eyes.settled(completed=1)
         cut.set()
-        await eventually(lambda: time.monotonic() >= worker._lifeline._lease.until)
-        await note.aenqueue(2)
-        # What it claims it gives back after a second, for others to have.
-        await eventually(lambda: worker._runner.passed_on >= 1)
-        assert ran == [1]
+        await eventually(lambda: time.monotonic() >= worker_one._lifeline._lease.until)
+        await at_rest(worker_one)
+        claims = worker_one._claimer.claims
+        async with working(two, lease=3.0):
+            await one.aenqueue_many([note.job() for _ in range(100)])
+            await eyes.settled(completed=101)
+        assert worker_one._claimer.claims == claims
         cut.clear()
-        await eyes.settled(completed=2)
-    assert ran == [1, 2]
+        await note.aenqueue()
+        await eyes.settled(completed=102)
+    assert ran == ["one", *["two"] * 100, "one"]
+    assert not await eyes.value("select count(*) from pgqueue.jobs where crash_count > 0")
+    await one.aclose()
+    await two.aclose()
+
+
+async def test_who_has_lost_its_session_and_cannot_have_it_back_begins_nothing_for_long(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the others it is dead, long before its lease is over."""
+
+    @app.task
+    async def note() -> None: ...
+
+    async def fails(self: Store) -> Any:
+        raise Unreachable("the test says so")
+
+    async with working(app, lease=60.0) as worker:
+        lease = worker._lifeline._lease
+        assert lease.until > time.monotonic() + 50.0
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "own_session", fails)
+            await eyes.sql(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'pgqueue heartbeat' and datname = current_database()"
+            )
+            await eventually(lambda: lease.until < time.monotonic() + 1.0)
+        await eventually(lambda: lease.until > time.monotonic() + 50.0)
 
 
 @pytest.mark.parametrize("listen", [True, False])

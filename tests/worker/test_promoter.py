@@ -5,18 +5,34 @@ Neither poll nor heartbeat comes round while these tests wait.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from pgqueue import App
+from pgqueue import App, Worker
 from pgqueue.db.store import Store
 from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, eyes_on, working
+from tests.worker.support import Eyes, at_rest, eyes_on, working
 
-_SELDOM: dict[str, Any] = {"poll_interval": 60.0, "heartbeat": 20.0, "lease": 61.0}
+_SELDOM: dict[str, Any] = {"poll_interval": 600.0, "heartbeat": 100.0, "lease": 301.0}
 _ENQUEUE = 'select pgqueue.enqueue(\'[{"task": "note", "delay": 0.3}]\'::jsonb)'
+
+
+async def told(worker: Worker) -> None:
+    """Wait until the worker's promoter has no look to come."""
+    await at_rest(worker)
+    promoter = worker._promoter
+    await eventually(
+        lambda: (
+            promoter._told
+            and not promoter._again
+            and promoter._look_at == math.inf
+            and not promoter._lock.locked()
+        )  # nor one under way
+    )
 
 
 async def test_a_delay_read_before_the_flag_was_up(
@@ -49,12 +65,12 @@ async def test_a_delay_committed_after_the_look_that_follows_the_flag(
     looks: list[float | None] = []
     original = Store.next_due
 
-    async def next_due(self: Store, since: Any) -> float | None:
-        seconds = await original(self, since)
+    async def next_due(self: Store, since: Any) -> tuple[float | None, Any]:
+        answer = await original(self, since)
         if not looks:
             await other.sql("commit")
-        looks.append(seconds)
-        return seconds
+        looks.append(answer[0])
+        return answer
 
     monkeypatch.setattr(Store, "next_due", next_due)
 
@@ -68,6 +84,32 @@ async def test_a_delay_committed_after_the_look_that_follows_the_flag(
         async with working(app, **_SELDOM):
             await eyes.settled(completed=1)
     assert looks[0] is None
+
+
+async def test_many_delays_that_come_together(app: App, eyes: Eyes) -> None:
+    """The shortest alone is told."""
+
+    @app.task
+    async def note() -> None: ...
+
+    jobs = [{"task": note.name, "delay": 0.2 * n} for n in (4, 1, 2, 3)]
+    async with working(app, **_SELDOM) as worker:
+        await told(worker)
+        await eyes.sql("select pgqueue.enqueue($1::text::jsonb)", json.dumps(jobs))
+        await eyes.settled(completed=4)
+
+
+async def test_looks_do_not_keep_a_due_job_waiting(app: App, eyes: Eyes) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    async with working(app, **_SELDOM) as worker:
+        promoter = worker._promoter
+        await told(worker)
+        promoter._look_every = 0.0  # as if each took longer than until the next
+        promoter.on_flags(up=False)
+        await note.using(delay=0.2).aenqueue()
+        await eyes.settled(completed=1)
 
 
 async def test_a_delay_while_every_worker_is_busy(app: App, eyes: Eyes) -> None:
@@ -86,13 +128,14 @@ async def test_a_delay_while_every_worker_is_busy(app: App, eyes: Eyes) -> None:
 
     async def is_busy() -> bool:
         await more_work()
-        return not await eyes.value("select waiting from pgqueue.queue where name = 'default'")
+        return lane.flag is False
 
     async def has_run() -> bool:
         await more_work()
         return bool(ran)
 
-    async with working(app, **_SELDOM):
+    async with working(app, **_SELDOM) as worker:
+        lane = worker._claimer._lanes["default"]
         await eventually(is_busy)
         await note.using(delay=0.2).aenqueue()
         await eventually(has_run)

@@ -172,10 +172,10 @@ class Store:
         """Make due jobs ready; return queue and run_at of each."""
         return await self._rows("promote_jobs", limit, since)
 
-    async def next_due(self, since: Any) -> float | None:
-        """Return the seconds until the next scheduled job is due, None if there is none."""
-        rows = await self._rows("next_due", since)
-        return rows[0]["seconds"] if rows else None
+    async def next_due(self, since: Any) -> tuple[float | None, Any]:
+        """Return in how many seconds the next scheduled job is due, and until when none is."""
+        (row,) = await self._rows("next_due", since)
+        return row["seconds"], row["clear_until"]
 
     async def newest_positions(self, queues: Sequence[str]) -> dict[str, int]:
         """Return the newest position handed out, for each of these queues that is not paused."""

@@ -26,6 +26,7 @@ from pgqueue.outcome import RELEASED
 from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.cursor import Cursors
 from pgqueue.worker.lane import Lane
+from pgqueue.worker.lease import Lease
 from pgqueue.worker.runner import Runner
 
 __all__ = ["Claimer"]
@@ -62,6 +63,7 @@ class Claimer:
         queues: Sequence[str],
         tasks: Sequence[str],
         settings: WorkerSettings,
+        lease: Lease,
         runner: Runner,
         completer: Completer,
         worker_id: Callable[[], int | None],
@@ -75,6 +77,7 @@ class Claimer:
         self._order = list(queues)
         self._tasks = list(tasks)
         self._settings = settings
+        self._lease = lease
         self._runner = runner
         self._completer = completer
         self._worker_id = worker_id
@@ -187,7 +190,9 @@ class Claimer:
             await self._claim(lanes, room)
 
     def _room_now(self) -> int:
-        """How many jobs the runner can take."""
+        """How many jobs the runner can take: none could begin without a lease."""
+        if time.monotonic() >= self._lease.until:
+            return 0
         room = self._runner.free + self._ahead()
         if self._settings.max_jobs is not None:
             room = min(room, self._settings.max_jobs - self._kept)
@@ -206,7 +211,8 @@ class Claimer:
             low = ahead // 2
             if self._runner.buffered <= low and self._room_now() > 0:
                 return True
-            if self._settings.max_jobs is not None and self._kept >= self._settings.max_jobs:
+            most = self._settings.max_jobs
+            if most is not None and self._kept >= most and not self._runner.waits:
                 self._on_limit()
             self._room.clear()
             self._runner.tell_when(low)
@@ -251,7 +257,7 @@ class Claimer:
             self._completer.add(entry_of(record, token, RELEASED))
         if taken:
             self._rate = pace
-            log.debug("gave back %d jobs that no slot came free for", len(taken))
+            log.debug("gave back %d jobs that would not have begun soon", len(taken))
 
     async def _wait_reason(self) -> list[Lane]:
         """Return the queues to look at, once there is a reason to."""
@@ -479,7 +485,6 @@ class Claimer:
         if not self.claimed:
             # It walked over all that lies dead in the queue: a look back at once would do so again.
             self._lag_at = now
-        self.claimed += len(records)
         advance = self._cursors.advance
         if len(names) == 1:
             counts[names[0]] = len(records)
@@ -499,6 +504,7 @@ class Claimer:
             for record in records:
                 self._completer.add(entry_of(record, token, RELEASED))
         else:
+            self.claimed += len(records)
             self._runner.add(records, token)
         return counts, quota, busy
 

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 import math
+import threading
 
 __all__ = ["Lease"]
 
 
 class Lease:
-    """The worker's lease as its own clock has it: the lifeline writes it, the runner reads it.
+    """The worker's lease as its own clock has it. What waits to begin, waits for it.
 
-    Counted from before the pulse was sent, it ends here before it ends in the database.
+    The lifeline's thread writes it, the worker's loop reads ``until``, by time.monotonic(). Counted
+    from before the pulse was sent, it ends here before it ends in the database. A clock that stood
+    still while the host was suspended is not seen through.
     """
 
-    __slots__ = ("until",)
-
     def __init__(self) -> None:
-        self.until = -math.inf  # by time.monotonic()
+        self.until = -math.inf
+        self._next = -math.inf
+        self._losses = 0
+        self._lock = threading.Lock()
 
     def hold(self, since: float, seconds: float) -> None:
-        """It runs for so many seconds from the monotonic time ``since``."""
-        self.until = since + seconds
+        """It runs for so many seconds from the time ``since``."""
+        with self._lock:
+            self._next = since + seconds
+            self._settle()
 
-    def drop(self) -> None:
-        """It is lost."""
-        self.until = -math.inf
+    def cut(self, moment: float) -> None:
+        """It runs until then at most: others may take this worker for dead."""
+        with self._lock:
+            self._next = min(self._next, moment)
+            self._settle()
+
+    def lose(self) -> None:
+        """It is lost; a new one is of no use before ``forget`` was called as often as this."""
+        with self._lock:
+            self._losses += 1
+            self._next = -math.inf
+            self._settle()
+
+    def forget(self) -> None:
+        """What was claimed under a lost lease is not kept any more."""
+        with self._lock:
+            self._losses -= 1
+            self._settle()
+
+    def _settle(self) -> None:
+        self.until = -math.inf if self._losses else self._next

@@ -29,7 +29,7 @@ from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.passed import PassedJobs
-from pgqueue.worker.salvage import Salvage
+from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
 from pgqueue.worker.strays import Receipts
 from pgqueue.worker.watchdog import Watchdog
 
@@ -49,6 +49,7 @@ class Reports:
     on_cancel: Callable[[Sequence[int]], None]
     on_fenced: Callable[[], None]
     on_registered: Callable[[], None]
+    on_lease: Callable[[], None]
     on_ready_again: Callable[[dict[str, int]], None]
     on_next_due: Callable[[float], None]
     on_silent: Callable[[], None]
@@ -255,7 +256,13 @@ class Lifeline:
                 log.exception("a duty failed; it begins again")
                 await asyncio.sleep(1.0)
 
+    def _cut_lease(self) -> None:
+        """To the others a worker without its session is dead, if it stays so for a moment."""
+        if self._settings.listen:
+            self._lease.cut(time.monotonic() + CONFIRM_AFTER)
+
     def _on_lost(self) -> None:
+        self._cut_lease()
         if self._hurry is not None:
             self._hurry.set()
 
@@ -300,6 +307,8 @@ class Lifeline:
                     self._tell(self._reports.on_registered)
             except PgQueueError as exc:
                 self._renewing_since = time.monotonic()
+                if not self._pulse_link.connected:
+                    self._cut_lease()
                 if not away:
                     away = True
                     log.warning("the lease cannot be renewed: %s", exc)
@@ -329,7 +338,10 @@ class Lifeline:
         if not row["alive"]:
             await self._fenced()
             return
+        lapsed = began >= self._lease.until
         self._lease.hold(began, self._settings.lease)
+        if lapsed:
+            self._tell(self._reports.on_lease)
         if check:
             self._workers = row["workers"]
         if self._server not in (None, row["server"]) and self.worker_id is not None:
@@ -353,12 +365,12 @@ class Lifeline:
 
     async def _fenced(self) -> None:
         """Our row is gone: others have, or will have, what we held. Begin anew under a new id."""
-        self._lease.drop()
         if self.worker_id is not None:  # else the registration failed last time
             self._former, self.worker_id = self.worker_id, None
             log.warning(
                 "this worker's lease was lost; what it runs is cancelled, and it registers anew"
             )
+            self._lease.lose()
             self._tell(self._reports.on_fenced)
         await self._register()
         assert self._former is not None

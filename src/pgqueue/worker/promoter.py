@@ -26,9 +26,9 @@ _EVER = datetime(1, 1, 2, tzinfo=UTC)
 _BACK = timedelta(seconds=60)
 _TICK = 0.005
 _MOST_TICKS = 10_000
-_NEAR = 60.0
 _LOOK_EVERY = 1.0
 _LOOK_AGAIN_AFTER = 1.0
+_LOOK_AFTER_SOME = 0.02
 _FULL_LOOK_EVERY = 30.0
 
 
@@ -37,7 +37,8 @@ class Promoter:
 
     It is told by each pulse, by notifications of enqueues, and of this worker's own retries.
     Nobody notifies while no worker waits: then it looks for itself, once a second. When a flag was
-    raised it looks at once and a second later, for enqueues that read the flag before.
+    raised it looks at once and a second later, for enqueues that read the flag before. And it looks
+    after each promotion, since of many delays that come together the shortest alone is told.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Promoter:
         self._look_every = _LOOK_EVERY if settings.listen else settings.poll_interval
         if settings.heartbeat <= self._look_every:
             self._look_every = math.inf  # the pulse does as well
+        self._near = settings.heartbeat  # what is due later is told by a pulse
         self._look_at = math.inf
+        self._looked_last = False
         self._told = False  # enqueuers tell us what will be due
         self._again = False
         self._since = _EVER
@@ -93,9 +96,12 @@ class Promoter:
             self._look_at, self._again = time.monotonic(), True
             self._wake.set()
         elif not up and self._told:
-            self._look_at = min(self._look_at, time.monotonic() + self._look_every)
+            self._look_by(self._look_every)
             self._wake.set()
         self._told = up
+
+    def _look_by(self, seconds: float) -> None:
+        self._look_at = min(self._look_at, time.monotonic() + seconds)
 
     @property
     def since(self) -> datetime:
@@ -115,6 +121,7 @@ class Promoter:
                     queues = await self._promote()
                     if queues:
                         self._on_ready(queues)
+                        self._look_by(_LOOK_AFTER_SOME)
                 else:
                     await self._look()
                 patience.reset()
@@ -126,14 +133,18 @@ class Promoter:
                 )  # fmt: skip
                 wait = patience.delay()
                 self.due_in(wait)
-                self._look_at = min(self._look_at, time.monotonic() + wait)
+                self._look_by(wait)
 
     async def _wait_due(self) -> bool:
-        """Return True when a job is due, as far as we know, False when it is time to look."""
+        """Return True when a job is due, as far as we know, False when it is time to look.
+
+        They take turns where both are: neither keeps the other from being done.
+        """
         while True:
             now = time.monotonic()
             rest = self._dues[0] * _TICK - now if self._dues else 3600.0
-            if self._look_at <= now:
+            if self._look_at <= now and not (self._looked_last and rest <= 0):
+                self._looked_last = True
                 return False
             if rest <= 0:
                 break
@@ -144,18 +155,25 @@ class Promoter:
                     await self._wake.wait()
         while self._dues and self._dues[0] * _TICK <= now:
             self._ticks.discard(heapq.heappop(self._dues))
+        self._looked_last = False
         return True
 
     async def _look(self) -> None:
         """Learn when the next job is due."""
-        wait = self._look_every
-        if self._told:
-            wait = _LOOK_AGAIN_AFTER if self._again else math.inf
-            self._again = False
-        self._look_at = time.monotonic() + wait  # before the look: flags may change meanwhile
-        async with self._lock:
-            seconds = await self._store.next_due(self.since)
-        if seconds is not None and seconds <= _NEAR:
+        self._look_at = math.inf  # what happens meanwhile may set it
+        again, self._again = self._again, False
+        try:
+            async with self._lock:
+                seconds, clear_until = await self._store.next_due(self.since)
+        except BaseException:
+            self._again = again
+            raise
+        self._since = max(self._since, clear_until - _BACK)
+        if not self._told:
+            self._look_by(self._look_every)
+        elif again:
+            self._look_by(_LOOK_AGAIN_AFTER)
+        if seconds is not None and seconds <= self._near:
             self.due_in(seconds)
 
     async def _promote(self) -> set[str]:

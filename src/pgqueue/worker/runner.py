@@ -133,6 +133,11 @@ class Runner:
         """How many jobs were given up before they began, for others to have."""
         return self._waiting.passed_on
 
+    @property
+    def waits(self) -> bool:
+        """True if a job is here that has not begun."""
+        return bool(self._waiting)
+
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""
         since = 0.0 if self._busy_from is None else now - self._busy_from
@@ -160,6 +165,11 @@ class Runner:
             self._completer.add(entry_of(record, token, outcome))
         self._settle_quiet()
         self._on_room()
+
+    def on_lease(self) -> None:
+        """What waited for the lease can begin."""
+        if self._waiting:
+            self._wake_slot()
 
     def take_back(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
@@ -323,7 +333,7 @@ class Runner:
                 return
             if suspect:
                 marked = await self._expose(record["id"], token)
-                if marked is None:
+                if marked is None or not self._waiting.may_begin:
                     self._hand_on(slot, RELEASED)
                     return
                 if not marked:

@@ -16,11 +16,11 @@ from pgqueue.worker.strays import Receipts, find_strays
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Salvage"]
+__all__ = ["CONFIRM_AFTER", "Salvage"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_CONFIRM_AFTER = 0.75
+CONFIRM_AFTER = 0.75
 _RECOVER_AFTER = (0.2, 1.0, 4.0, 10.0, 20.0)
 
 
@@ -64,7 +64,7 @@ class Salvage:
         try:
             if vanished:
                 # It may be about to reconnect.
-                await asyncio.sleep(_CONFIRM_AFTER)
+                await asyncio.sleep(CONFIRM_AFTER)
             await self._rescue_once(worker, vanished=vanished, orphaned=orphaned)
             if not orphaned:
                 # The server may have been at work on a claim that the worker sent last.

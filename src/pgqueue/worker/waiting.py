@@ -92,6 +92,11 @@ class Waiting:
             self._on_low()
         return claimed
 
+    @property
+    def may_begin(self) -> bool:
+        """False once the lease is over."""
+        return time.monotonic() < self._lease.until
+
     def receipts(self) -> Iterable[tuple[int, int]]:
         """Return ids and tokens of all."""
         return ((record["id"], token) for record, token in chain(self.jobs, self.suspects))
@@ -117,6 +122,7 @@ class Waiting:
     def clear(self) -> list[Claimed]:
         """Take out all, for good."""
         taken = [*self.jobs, *self.suspects]
+        self.passed_on += len(taken)
         self.jobs.clear()
         self.suspects.clear()
         return taken

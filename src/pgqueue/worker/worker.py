@@ -125,7 +125,7 @@ class Worker:
     ) -> None:
         """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
 
-        ``on_phase`` is told "started", and "retiring" once the last of ``max_jobs`` is claimed.
+        ``on_phase`` is told "started", and "retiring" once the last of ``max_jobs`` has begun.
         ``board``: where to note which jobs run, for who watches the process.
         """
         self._loop = asyncio.get_running_loop()
@@ -235,7 +235,7 @@ class Worker:
             on_lost=self._on_lost,
             on_written=self._on_written,
         )
-        lease = Lease()
+        self._lease = lease = Lease()
         self._runner = Runner(
             tasks,
             concurrency=settings.concurrency,
@@ -254,6 +254,7 @@ class Worker:
             queues=queues,
             tasks=list(tasks),
             settings=settings,
+            lease=lease,
             runner=self._runner,
             completer=self._completer,
             worker_id=lambda: self._lifeline.worker_id,
@@ -273,7 +274,8 @@ class Worker:
             reports=Reports(
                 on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
                 on_fenced=self._on_fenced,
-                on_registered=self._claimer.look_everywhere,
+                on_registered=self._on_registered,
+                on_lease=self._on_lease,
                 on_ready_again=self._on_ready_again,
                 on_next_due=self._promoter.due_in,
                 on_silent=app.pool.distrust,
@@ -484,9 +486,19 @@ class Worker:
     def _on_fenced(self) -> None:
         self._runner.cancel_all("lost")
         self._runner.empty_buffer()
+        self._lease.forget()
+
+    def _on_registered(self) -> None:
+        self._claimer.look_everywhere()
+        self._on_lease()
+
+    def _on_lease(self) -> None:
+        """The lease, which was over, runs again."""
+        self._runner.on_lease()
+        self._claimer.on_room()
 
     def _on_limit(self) -> None:
-        """The last of ``max_jobs`` is claimed: stop once they are done, however long they take."""
+        """The last of ``max_jobs`` has begun: stop once they are done, however long they take."""
         if self._retirement is None:
             self._retirement = asyncio.create_task(self._retire(), name="pgqueue retirement")
 

@@ -1,0 +1,139 @@
+"""A worker's lease by its own clock, and what waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Any
+
+import pytest
+
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.waiting import Waiting
+
+
+def test_no_lease_at_first_then_from_before_the_pulse() -> None:
+    lease = Lease()
+    assert lease.until == -math.inf
+    lease.hold(100.0, 15.0)
+    assert lease.until == 115.0
+    lease.cut(107.0)
+    assert lease.until == 107.0
+    lease.cut(110.0)
+    assert lease.until == 107.0
+    lease.hold(102.0, 15.0)
+    assert lease.until == 117.0
+
+
+def test_a_new_lease_waits_until_what_was_claimed_under_the_old_one_is_gone() -> None:
+    lease = Lease()
+    lease.hold(0.0, 15.0)
+    lease.lose()
+    assert lease.until == -math.inf
+    lease.hold(20.0, 15.0)
+    assert lease.until == -math.inf
+    lease.forget()
+    assert lease.until == 35.0
+
+
+def test_lost_twice_before_the_worker_hears_of_it() -> None:
+    lease = Lease()
+    lease.hold(0.0, 15.0)
+    lease.lose()
+    lease.hold(20.0, 15.0)
+    lease.lose()
+    lease.forget()
+    assert lease.until == -math.inf
+    lease.hold(40.0, 15.0)
+    assert lease.until == -math.inf
+    lease.forget()
+    assert lease.until == 55.0
+
+
+class Ears:
+    """What a Waiting says, in order."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.put_off: list[Any] = []
+        self.again = asyncio.Event()
+
+    def on_low(self) -> None:
+        self.heard.append("low")
+
+    def on_next(self) -> None:
+        self.heard.append("next")
+        self.again.set()
+
+    def on_put_off(self, suspects: list[Any]) -> None:
+        self.put_off += suspects
+
+
+def job(job_id: int, crashes: int = 0) -> Any:
+    return {"id": job_id, "crash_count": crashes}
+
+
+@pytest.fixture
+async def ears() -> Ears:
+    return Ears()
+
+
+def waiting_with(lease: Lease, ears: Ears) -> Waiting:
+    return Waiting(
+        lease=lease,
+        loop=asyncio.get_running_loop(),
+        on_low=ears.on_low,
+        on_next=ears.on_next,
+        on_put_off=ears.on_put_off,
+    )
+
+
+async def test_what_waits_begins_when_the_lease_runs_again(ears: Ears) -> None:
+    lease = Lease()
+    waiting = waiting_with(lease, ears)
+    waiting.add([job(1), job(2, crashes=2)], 7)
+    assert waiting.next() is None
+    assert waiting
+    await ears.again.wait()  # by itself, though nobody said that it runs again
+    assert waiting.next() is None
+    lease.hold(time.monotonic(), 60.0)
+    ears.again.clear()
+    await ears.again.wait()
+    assert waiting.next() == (job(2, crashes=2), 7)
+    assert waiting.next() == (job(1), 7)
+    assert ears.heard == ["next", "next", "low"]
+    assert waiting.next() is None
+    assert not waiting
+    waiting.close()
+
+
+async def test_one_suspect_at_a_time_and_the_others_are_put_off(ears: Ears) -> None:
+    lease = Lease()
+    lease.hold(time.monotonic(), 60.0)
+    waiting = waiting_with(lease, ears)
+    waiting.add([job(1, crashes=2), job(2, crashes=3), job(3)], 7)
+    assert waiting.next() == (job(1, crashes=2), 7)
+    waiting.suspect_runs = True
+    assert waiting.next() == (job(3), 7)
+    assert waiting.next() is None
+    waiting._put_off()
+    assert ears.put_off == [(job(2, crashes=3), 7)]
+    assert waiting.passed_on == 1
+    waiting.close()
+
+
+async def test_what_is_taken_out_is_counted_as_passed_on_but_not_what_was_cancelled(
+    ears: Ears,
+) -> None:
+    lease = Lease()
+    waiting = waiting_with(lease, ears)
+    waiting.add([job(n) for n in range(6)], 7)
+    waiting.add([job(6, crashes=2)], 8)
+    assert waiting.take_back(4) == [(job(5), 7), (job(4), 7)]
+    assert waiting.remove({0, 6, 99}) == [(job(0), 7), (job(6, crashes=2), 8)]
+    assert set(waiting.receipts()) == {(1, 7), (2, 7), (3, 7)}
+    assert waiting.passed_on == 2
+    assert len(waiting.clear()) == 3
+    assert waiting.passed_on == 5
+    waiting.close()
