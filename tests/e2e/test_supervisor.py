@@ -132,13 +132,14 @@ def test_when_the_supervisor_is_killed_its_processes_stop(queue: Queue) -> None:
 
 def test_a_process_that_does_not_stop_is_killed_and_its_jobs_given_back(queue: Queue) -> None:
     jobs = [queue.enqueue("gated") for _ in range(4)]
-    with Service(queue, *TWO, "--grace", "0", "--lease", "60", "--heartbeat", "20") as service:
+    slow = ("--lease", "60", "--heartbeat", "20")
+    with Service(queue, *TWO, *slow, "--grace", "0", "--deadline", "1") as service:
         service.until_started()
         queue.until_begun(*jobs)
         frozen = queue.until_begun(*jobs)[jobs[0]]
         psutil.Process(frozen).suspend()
         service.send(SIGTERM)
-        assert service.wait(40) == 1
+        assert service.wait(90) == 1
         assert service.orphans() == []
     assert "does not stop; killing it" in service.log()
     assert queue.workers() == []
@@ -257,7 +258,7 @@ def test_a_missing_schema_ends_it(queue: Queue) -> None:
 
 def test_a_database_that_is_away_ends_it_after_some_tries(queue: Queue) -> None:
     with Service(queue, *TWO, PGQUEUE_DSN="postgresql://u:geheim@127.0.0.1:1/x") as service:
-        assert service.wait(40) == 1
+        assert service.wait(90) == 1
         log = service.log()
     assert "giving up" in log
     assert "cannot connect to postgresql://u:***@127.0.0.1:1/x" in log
