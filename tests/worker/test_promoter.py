@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ async def told(worker: Worker) -> None:
     await eventually(
         lambda: (
             promoter._told
-            and not promoter._again
+            and promoter._look_again_at == math.inf
             and promoter._look_at == math.inf
             and not promoter._lock.locked()
         )  # nor one under way
@@ -92,11 +93,63 @@ async def test_many_delays_that_come_together(app: App, eyes: Eyes) -> None:
     @app.task
     async def note() -> None: ...
 
-    jobs = [{"task": note.name, "delay": 0.2 * n} for n in (4, 1, 2, 3)]
+    async def enqueue(*delays: float) -> list[int]:
+        jobs = [{"task": note.name, "delay": delay} for delay in delays]
+        rows = await eyes.sql("select id from pgqueue.enqueue($1::text::jsonb)", json.dumps(jobs))
+        return [row["id"] for row in rows]
+
     async with working(app, **_SELDOM) as worker:
         await told(worker)
-        await eyes.sql("select pgqueue.enqueue($1::text::jsonb)", json.dumps(jobs))
+        await enqueue(0.8, 0.2, 0.4, 0.6)
         await eyes.settled(completed=4)
+        await told(worker)
+        await enqueue(0.0, 0.3)
+        await eyes.settled(completed=6)
+        await told(worker)
+        first, _ = await enqueue(0.3, 0.6)
+        assert await app.acancel(first)
+        await eyes.settled(completed=7, cancelled=1)
+
+
+async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
+    app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgqueue.worker.promoter._LOOK_AGAIN_AFTER", 4.0)
+
+    @app.task
+    async def note() -> None: ...
+
+    async with working(app, **_SELDOM) as worker, eyes_on(dsn) as other:
+        promoter = worker._promoter
+        await told(worker)
+        await other.sql("begin")
+        await other.sql("set local pgqueue.notify = off")
+        await other.sql(_ENQUEUE)
+        promoter.on_flags(up=True, raised=True)
+        await note.using(delay=0.1).aenqueue()
+        await eyes.settled(completed=1)
+        await eventually(
+            lambda: not promoter._lock.locked() and promoter._look_at > time.monotonic() + 0.1
+        )
+        await other.sql("commit")
+        await eyes.settled(completed=2)
+
+
+async def test_a_row_that_somebody_holds_is_tried_now_and_then(
+    app: App, eyes: Eyes, dsn: str
+) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    async with working(app, **_SELDOM) as worker, eyes_on(dsn) as other:
+        await told(worker)
+        await note.using(delay=0.2).aenqueue()
+        await other.sql("begin")
+        await other.sql("select from pgqueue.job for update")
+        promoter = worker._promoter
+        await eventually(lambda: promoter._vain and len(promoter._dues) == 1)
+        await other.sql("commit")
+        await eyes.settled(completed=1)
 
 
 async def test_looks_do_not_keep_a_due_job_waiting(app: App, eyes: Eyes) -> None:

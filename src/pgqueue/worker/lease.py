@@ -48,4 +48,4 @@ class Lease:
             self._settle()
 
     def _settle(self) -> None:
-        self.until = -math.inf if self._losses else self._next
+        self.until = -math.inf if self._losses > 0 else self._next

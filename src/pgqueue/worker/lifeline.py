@@ -336,9 +336,10 @@ class Lifeline:
         )  # fmt: skip
         self.pulses += 1
         if not row["alive"]:
-            await self._fenced()
+            if not self._halt:
+                await self._fenced()
             return
-        lapsed = began >= self._lease.until
+        lapsed = time.monotonic() >= self._lease.until
         self._lease.hold(began, self._settings.lease)
         if lapsed:
             self._tell(self._reports.on_lease)
@@ -367,11 +368,11 @@ class Lifeline:
         """Our row is gone: others have, or will have, what we held. Begin anew under a new id."""
         if self.worker_id is not None:  # else the registration failed last time
             self._former, self.worker_id = self.worker_id, None
+            self._lease.lose()
+            self._tell(self._reports.on_fenced)
             log.warning(
                 "this worker's lease was lost; what it runs is cancelled, and it registers anew"
             )
-            self._lease.lose()
-            self._tell(self._reports.on_fenced)
         await self._register()
         assert self._former is not None
         self._spawn(self._salvage.rescue(self._former, orphaned=True))

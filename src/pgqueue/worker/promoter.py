@@ -28,7 +28,8 @@ _TICK = 0.005
 _MOST_TICKS = 10_000
 _LOOK_EVERY = 1.0
 _LOOK_AGAIN_AFTER = 1.0
-_LOOK_AFTER_SOME = 0.02
+_LOOK_AFTER_PROMOTION = 0.02
+_LOOK_AFTER_NONE = 1.0
 _FULL_LOOK_EVERY = 30.0
 
 
@@ -38,7 +39,7 @@ class Promoter:
     It is told by each pulse, by notifications of enqueues, and of this worker's own retries.
     Nobody notifies while no worker waits: then it looks for itself, once a second. When a flag was
     raised it looks at once and a second later, for enqueues that read the flag before. And it looks
-    after each promotion, since of many delays that come together the shortest alone is told.
+    whenever it has promoted, since of many delays that come together the shortest alone is told.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Promoter:
         self._look_at = math.inf
         self._looked_last = False
         self._told = False  # enqueuers tell us what will be due
-        self._again = False
+        self._look_again_at = math.inf
+        self._vain = False
         self._since = _EVER
+        self._full_looks = 0
         self._full_look_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self.promoted = 0
@@ -93,7 +96,8 @@ class Promoter:
     def on_flags(self, *, up: bool, raised: bool = False) -> None:
         """Note whether the flags of our queues are up, and whether one was raised just now."""
         if up and (raised or not self._told):
-            self._look_at, self._again = time.monotonic(), True
+            self._look_at = time.monotonic()
+            self._look_again_at = self._look_at + _LOOK_AGAIN_AFTER
             self._wake.set()
         elif not up and self._told:
             self._look_by(self._look_every)
@@ -109,6 +113,7 @@ class Promoter:
         if time.monotonic() >= self._full_look_at:
             # From the start of the index now and then: what was committed late lies behind.
             self._since = _EVER
+            self._full_looks += 1
             self._full_look_at = time.monotonic() + _FULL_LOOK_EVERY
         return self._since
 
@@ -119,9 +124,10 @@ class Promoter:
             try:
                 if due:
                     queues = await self._promote()
+                    self._vain = not queues
+                    self._look_by(_LOOK_AFTER_PROMOTION)
                     if queues:
                         self._on_ready(queues)
-                        self._look_by(_LOOK_AFTER_SOME)
                 else:
                     await self._look()
                 patience.reset()
@@ -161,32 +167,39 @@ class Promoter:
     async def _look(self) -> None:
         """Learn when the next job is due."""
         self._look_at = math.inf  # what happens meanwhile may set it
-        again, self._again = self._again, False
-        try:
-            async with self._lock:
-                seconds, clear_until = await self._store.next_due(self.since)
-        except BaseException:
-            self._again = again
-            raise
-        self._since = max(self._since, clear_until - _BACK)
+        async with self._lock:
+            if self._look_again_at <= time.monotonic():
+                self._look_again_at = math.inf
+            since, full_looks = self.since, self._full_looks
+            seconds, clear_until = await self._store.next_due(since)
+        self._raise_since(clear_until, full_looks)
+        self._look_at = min(self._look_at, self._look_again_at)
         if not self._told:
             self._look_by(self._look_every)
-        elif again:
-            self._look_by(_LOOK_AGAIN_AFTER)
+        if seconds is None or seconds > 0:
+            self._vain = False
+        elif self._vain:
+            seconds = _LOOK_AFTER_NONE  # somebody else holds its row
         if seconds is not None and seconds <= self._near:
             self.due_in(seconds)
+
+    def _raise_since(self, run_at: datetime, full_looks: int) -> None:
+        """Leave out next time what was seen to be clear, unless all is to be looked at again."""
+        if full_looks == self._full_looks:
+            self._since = max(self._since, run_at - _BACK)
 
     async def _promote(self) -> set[str]:
         """Promote what is due; return the queues that got work."""
         queues: set[str] = set()
         while True:
             async with self._lock:
+                full_looks = self._full_looks
                 rows: list[Any] = await self._store.promote(_BATCH, self._since)
             if rows:
                 self.promoted += len(rows)
                 fresh = {row["queue"] for row in rows}
                 queues |= fresh
-                self._since = max(self._since, max(row["run_at"] for row in rows) - _BACK)
+                self._raise_since(max(row["run_at"] for row in rows), full_looks)
                 async with self._lock:
                     await self._store.wake(sorted(fresh))
             if len(rows) < _BATCH:

@@ -62,7 +62,7 @@ class _Slot:
 class Supervisor:
     """Runs ``target`` ("module:app") in ``processes`` child processes.
 
-    ``settings``: those of WorkerSettings, by name. ``max_jobs_per_process``: a process that claimed
+    ``settings``: those of WorkerSettings, by name. ``max_jobs_per_process``: a process that began
     so many jobs is replaced, and ends when they are done. ``dsn`` and ``schema``: for apps that
     name none themselves. ``uvloop``: None uses it where it is installed.
     """

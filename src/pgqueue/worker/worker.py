@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -235,7 +236,7 @@ class Worker:
             on_lost=self._on_lost,
             on_written=self._on_written,
         )
-        self._lease = lease = Lease()
+        lease = Lease()
         self._runner = Runner(
             tasks,
             concurrency=settings.concurrency,
@@ -273,7 +274,7 @@ class Worker:
             lease=lease,
             reports=Reports(
                 on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
-                on_fenced=self._on_fenced,
+                on_fenced=functools.partial(self._on_fenced, self._runner, lease),
                 on_registered=self._on_registered,
                 on_lease=self._on_lease,
                 on_ready_again=self._on_ready_again,
@@ -483,10 +484,11 @@ class Worker:
             extra={"job_id": job_id},
         )  # fmt: skip
 
-    def _on_fenced(self) -> None:
-        self._runner.cancel_all("lost")
-        self._runner.empty_buffer()
-        self._lease.forget()
+    @staticmethod
+    def _on_fenced(runner: Runner, lease: Lease) -> None:
+        runner.cancel_all("lost")
+        runner.empty_buffer()
+        lease.forget()
 
     def _on_registered(self) -> None:
         self._claimer.look_everywhere()

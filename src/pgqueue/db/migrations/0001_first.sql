@@ -359,12 +359,14 @@ begin
         perform :"schema".wake(array(
             select distinct coalesce(doc ->> 'queue', 'default')
             from pg_catalog.jsonb_array_elements(jobs) as doc));
-        select min(coalesce((doc ->> 'delay')::float8,
-                            extract(epoch from (doc ->> 'run_at')::timestamptz - this_moment)))
-          into soonest
+        select min(due.seconds) into soonest
         from pg_catalog.jsonb_array_elements(jobs) as doc
-        where doc ?| array['delay', 'run_at'];
-        if soonest > 0 and soonest < 60 then
+             cross join lateral (
+                 select coalesce((doc ->> 'delay')::float8,
+                                 extract(epoch from (doc ->> 'run_at')::timestamptz - this_moment))
+             ) as due(seconds)
+        where doc ?| array['delay', 'run_at'] and due.seconds > 0;
+        if soonest < 60 then
             perform :"schema".notify('s:' || soonest::text);
         end if;
     end if;
