@@ -34,7 +34,8 @@ _SETTINGS = {
     "grace": 0.5,
     "concurrency": 8,
 }
-_HIT_SECONDS = 30.0
+_HIT_SECONDS = 90.0
+_READY_SECONDS = 90.0  # several start at a time, on a machine that may be busy
 _AFTER = 6.0
 _LOST_CLAIM = ("claim_jobs.before", "claim_jobs.after", "claim.received", "release_claim.after")
 
@@ -255,7 +256,9 @@ class _Scene:
             await self._value("select count(*) from pgqueue.job where worker_id is not null")
         )
 
-    async def _until(self, true: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> bool:
+    async def _until(
+        self, true: Callable[[], Awaitable[bool]], seconds: float = _READY_SECONDS
+    ) -> bool:
         until = time.monotonic() + seconds
         while not await true():
             if time.monotonic() > until:

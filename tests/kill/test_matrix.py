@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from chaos.matrix import Case, cases, matrix, table
+from chaos.matrix.cases import Case, cases
+from chaos.matrix.report import table
+from chaos.matrix.run import matrix
 from tests.harness.servers import Server
 
 # Several wait at a time; those that are alike stand together, so that each part takes as long.

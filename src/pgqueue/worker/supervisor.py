@@ -215,10 +215,11 @@ class Supervisor:
     def _on_message(self, process: Process, message: Message) -> None:
         slot = self._slots[process.number - 1]
         match message["event"]:
+            case "registered":
+                self._database = message["dsn"], message["schema"]
             case "started":
                 process.started = True
                 slot.failures = 0
-                self._database = message["dsn"], message["schema"]
                 log.info("%r started", process)
                 if process is slot.spare:
                     self._put_in_place(slot)

@@ -49,7 +49,7 @@ _CANCEL_SECONDS = 5.0
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-Phase = Literal["started", "retiring"]
+Phase = Literal["registered", "started", "retiring"]
 
 
 class _StoppedEarly(PgQueueError):
@@ -126,7 +126,8 @@ class Worker:
     ) -> None:
         """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
 
-        ``on_phase`` is told "started", and "retiring" once the last of ``max_jobs`` has begun.
+        ``on_phase`` is told "registered" before the first claim, "started", and "retiring" once the
+        last of ``max_jobs`` has begun.
         ``board``: where to note which jobs run, for who watches the process.
         """
         self._loop = asyncio.get_running_loop()
@@ -200,6 +201,7 @@ class Worker:
             await self.app.pool.aclose()
             raise
         self._completer.start()
+        self._enter("registered")
         self._promoter.start()
         self._claimer.start()
         self._summary = asyncio.create_task(self._summarise(), name="pgqueue summary")
