@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,14 @@ class FalseServer:
         self.port = self.socket.getsockname()[1]
         self.asked = 0
         self.leaked: list[bytes] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Hear no more; what was told until now is written down then."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10.0)
+        self.socket.close()
 
     def _serve(self) -> None:
         while True:
@@ -75,10 +82,8 @@ class Downgrader(FalseServer):
 
 
 @pytest.fixture
-def downgrader() -> Iterator[Downgrader]:
-    server = Downgrader()
-    yield server
-    server.socket.close()
+def downgrader() -> Downgrader:
+    return Downgrader()
 
 
 KINDS = ["client", "blocking client", "worker", "thread"]
@@ -118,6 +123,7 @@ def test_S17_nothing_is_said_in_the_clear(downgrader: Downgrader, mode: str, kin
         dsn += f"&sslrootcert={roots}"
     with pytest.raises(PgQueueError):
         connect(kind, dsn)
+    downgrader.end()
     # Without the roots to verify by, it does not even connect.
     assert downgrader.asked >= 1 or (mode != "require" and not Path(roots).exists())
     assert downgrader.leaked == []
@@ -142,7 +148,7 @@ def test_S17_nothing_is_said_to_who_has_the_wrong_certificate(
     )
     with pytest.raises(PgQueueError):
         connect(kind, dsn)  # who has the right one hangs up
-    impostor.socket.close()
+    impostor.end()
     assert impostor.asked >= 1
     assert bool(impostor.leaked) == (wrong == "nothing")
 
