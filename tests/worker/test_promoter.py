@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -150,6 +151,37 @@ async def test_a_row_that_somebody_holds_is_tried_now_and_then(
         await eventually(lambda: promoter._vain and len(promoter._dues) == 1)
         await other.sql("commit")
         await eyes.settled(completed=1)
+
+
+async def test_a_look_asked_before_all_is_to_be_looked_at_again_does_not_undo_that(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pulse, on another thread, may come in between."""
+
+    @app.task
+    async def note() -> None: ...
+
+    original = Store.next_due
+    asked: list[datetime] = []
+
+    async def next_due(self: Store, since: datetime) -> tuple[float | None, Any]:
+        asked.append(since)
+        answer = await original(self, since)
+        if len(asked) == 2:
+            promoter._full_look_at = 0.0
+            assert promoter.since < since
+        return answer
+
+    async with working(app, **_SELDOM) as worker:
+        promoter = worker._promoter
+        await told(worker)
+        monkeypatch.setattr(Store, "next_due", next_due)
+        for turn in (1, 2, 3):
+            promoter.on_flags(up=True, raised=True)
+            promoter._look_again_at = math.inf
+            await eventually(lambda turn=turn: len(asked) == turn)
+            await told(worker)
+    assert asked[2] < asked[1]
 
 
 async def test_looks_do_not_keep_a_due_job_waiting(app: App, eyes: Eyes) -> None:

@@ -242,6 +242,50 @@ async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
     await two.aclose()
 
 
+async def test_a_suspect_whose_worker_lost_its_lease_while_it_was_marked_does_not_begin(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Store.expose
+    ran: list[int] = []
+    marked: list[int] = []
+
+    async def slow(self: Store, *args: Any) -> bool:
+        answer = await original(self, *args)
+        marked.append(len(ran))
+        if len(marked) == 1:
+            worker._lifeline._lease.cut(0.0)  # until the next pulse
+        return answer
+
+    monkeypatch.setattr(Store, "expose", slow)
+
+    @app.task
+    async def note() -> None:
+        ran.append(len(marked))
+
+    await suspect(app, eyes, note)
+    async with working(app) as worker:
+        await eyes.settled(completed=1)
+    assert ran == [2]
+
+
+async def test_a_worker_says_that_it_is_registered_before_it_claims(app: App, eyes: Eyes) -> None:
+    """Its supervisor knows then where to give back what it claims."""
+
+    @app.task
+    async def note() -> None: ...
+
+    told: list[tuple[str, bool]] = []
+
+    def on_phase(phase: str) -> None:
+        told.append((phase, worker._claimer._task is not None))
+        if phase == "started":
+            worker.request_stop()
+
+    worker = Worker(app, **quick())
+    await worker.run(on_phase=on_phase)
+    assert told == [("registered", False), ("started", True)]
+
+
 async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
     app: App, eyes: Eyes
 ) -> None:

@@ -191,7 +191,7 @@ class Claimer:
 
     def _room_now(self) -> int:
         """How many jobs the runner can take: none could begin without a lease."""
-        if time.monotonic() >= self._lease.until:
+        if self._lease.is_over:
             return 0
         room = self._runner.free + self._ahead()
         if self._settings.max_jobs is not None:

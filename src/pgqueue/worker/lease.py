@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 
 __all__ = ["Lease"]
 
@@ -11,9 +12,9 @@ __all__ = ["Lease"]
 class Lease:
     """The worker's lease as its own clock has it. What waits to begin, waits for it.
 
-    The lifeline's thread writes it, the worker's loop reads ``until``, by time.monotonic(). Counted
-    from before the pulse was sent, it ends here before it ends in the database. A clock that stood
-    still while the host was suspended is not seen through.
+    The lifeline's thread writes it, the worker's loop reads it; ``until`` is by time.monotonic().
+    Counted from before the pulse was sent, it ends here before it ends in the database. That the
+    clock stood still while the host was suspended is not seen.
     """
 
     def __init__(self) -> None:
@@ -21,6 +22,10 @@ class Lease:
         self._next = -math.inf
         self._losses = 0
         self._lock = threading.Lock()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.until
 
     def hold(self, since: float, seconds: float) -> None:
         """It runs for so many seconds from the time ``since``."""

@@ -339,7 +339,7 @@ class Lifeline:
             if not self._halt:
                 await self._fenced()
             return
-        lapsed = time.monotonic() >= self._lease.until
+        lapsed = self._lease.is_over
         self._lease.hold(began, self._settings.lease)
         if lapsed:
             self._tell(self._reports.on_lease)

@@ -85,6 +85,7 @@ class Runner:
         self._completer = completer
         self._transactions = transactions
         self._expose = expose
+        self._lease = lease
         self._on_room = on_room
         self._loop = loop
         self._threads = Threads(concurrency, loop)
@@ -165,11 +166,6 @@ class Runner:
             self._completer.add(entry_of(record, token, outcome))
         self._settle_quiet()
         self._on_room()
-
-    def on_lease(self) -> None:
-        """What waited for the lease can begin."""
-        if self._waiting:
-            self._wake_slot()
 
     def take_back(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
@@ -333,7 +329,7 @@ class Runner:
                 return
             if suspect:
                 marked = await self._expose(record["id"], token)
-                if marked is None or not self._waiting.may_begin:
+                if marked is None or self._lease.is_over:
                     self._hand_on(slot, RELEASED)
                     return
                 if not marked:

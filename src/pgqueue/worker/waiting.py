@@ -8,7 +8,6 @@ the worker from claiming what it has room for.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import chain
@@ -81,7 +80,7 @@ class Waiting:
         suspect = self.suspects and not self.suspect_runs
         if not self.jobs and not suspect:
             return None
-        if time.monotonic() >= self._lease.until:
+        if self._lease.is_over:
             if self._lease_timer is None:
                 self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
             return None
@@ -91,11 +90,6 @@ class Waiting:
         if len(self.jobs) == self.low:
             self._on_low()
         return claimed
-
-    @property
-    def may_begin(self) -> bool:
-        """False once the lease is over."""
-        return time.monotonic() < self._lease.until
 
     def receipts(self) -> Iterable[tuple[int, int]]:
         """Return ids and tokens of all."""

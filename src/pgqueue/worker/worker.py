@@ -278,7 +278,7 @@ class Worker:
                 on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
                 on_fenced=functools.partial(self._on_fenced, self._runner, lease),
                 on_registered=self._on_registered,
-                on_lease=self._on_lease,
+                on_lease=self._claimer.on_room,
                 on_ready_again=self._on_ready_again,
                 on_next_due=self._promoter.due_in,
                 on_silent=app.pool.distrust,
@@ -494,11 +494,6 @@ class Worker:
 
     def _on_registered(self) -> None:
         self._claimer.look_everywhere()
-        self._on_lease()
-
-    def _on_lease(self) -> None:
-        """The lease, which was over, runs again."""
-        self._runner.on_lease()
         self._claimer.on_room()
 
     def _on_limit(self) -> None:
