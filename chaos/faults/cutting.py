@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from psycopg.conninfo import conninfo_to_dict
 
 from chaos.faults.wire import Downward, Upward
-from tests.harness.proxy import Proxy
+from tests.harness.proxy import Proxy, Streams
 
 __all__ = ["Cut", "CuttingProxy", "Link"]
 
@@ -135,31 +135,14 @@ class CuttingProxy(Proxy):
             link.open.set()
         await super()._heal()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _relay(self, client: Streams, server: Streams) -> None:
+        link = Link(client[1], server[1], client[1].get_extra_info("peername")[1])
+        link.open.set()
+        self._living.add(link)
         try:
-            await self._open.wait()
-            server_reader, server = await self._connect()
-            link = Link(writer, server, writer.get_extra_info("peername")[1])
-            link.open.set()
-            pair = (writer, server)
-            self._links.add(pair)
-            self._living.add(link)
-            try:
-                await asyncio.gather(
-                    self._send_up(link, reader), self._send_down(link, server_reader)
-                )
-            finally:
-                self._links.discard(pair)
-                self._living.discard(link)
-                server.transport.abort()
-        except (OSError, asyncio.CancelledError):
-            pass
+            await asyncio.gather(self._send_up(link, client[0]), self._send_down(link, server[0]))
         finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
+            self._living.discard(link)
 
     async def _send_up(self, link: Link, reader: asyncio.StreamReader) -> None:
         cut: Cut | None = None

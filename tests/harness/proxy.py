@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["Proxy"]
+__all__ = ["Proxy", "Streams"]
 
 T = TypeVar("T")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -129,9 +130,7 @@ class Proxy:
             link = (writer, server_writer)
             self._links.add(link)
             try:
-                await asyncio.gather(
-                    self._pump(reader, server_writer), self._pump(server_reader, writer)
-                )
+                await self._relay((reader, writer), (server_reader, server_writer))
             finally:
                 self._links.discard(link)
                 server_writer.transport.abort()
@@ -140,6 +139,10 @@ class Proxy:
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
+
+    async def _relay(self, client: Streams, server: Streams) -> None:
+        """Carry what they say to each other, until one of them ends."""
+        await asyncio.gather(self._pump(client[0], server[1]), self._pump(server[0], client[1]))
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._host.startswith("/"):

@@ -18,7 +18,7 @@ from pgqueue.db.store import Store
 from pgqueue.worker import duties
 from tests.harness.waiting import eventually
 from tests.worker.child import child
-from tests.worker.support import Eyes, working
+from tests.worker.support import Eyes, nth, working
 
 pytestmark = pytest.mark.one_pg
 
@@ -264,41 +264,37 @@ async def test_past_bug_118_an_idle_worker_uses_no_memory_and_little_time(
     assert share < 0.02, f"{share:.1%} of a processor while idle"
 
 
-@pytest.mark.usefixtures("dsn")
-async def test_law_6_behind_a_pooler_the_search_for_passed_jobs_goes_on(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may hide that the server is another one, whose positions begin below the cursors."""
-    searches = 0
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When a worker searched for passed jobs."""
+    moments: list[float] = []
     search = Store.find_passed
 
-    async def counted(self: Store, *args: object) -> object:
-        nonlocal searches
-        searches += 1
-        return await search(self, *args)  # type: ignore[arg-type]
+    async def counted(self: Store, *args: Any) -> Any:
+        moments.append(time.monotonic())
+        return await search(self, *args)
 
     monkeypatch.setattr(Store, "find_passed", counted)
+    return moments
+
+
+@pytest.mark.usefixtures("dsn")
+async def test_law_6_behind_a_pooler_the_search_for_passed_jobs_goes_on(
+    app: App, searches: list[float]
+) -> None:
+    """It may hide that the server is another one, whose positions begin below the cursors."""
 
     @app.task
     async def nothing() -> None: ...
 
     async with working(app, listen=False, poll_interval=0.1):
-        await eventually(lambda: searches > 10)
+        await eventually(nth(searches, 11))
 
 
 async def test_past_bug_118_nobody_searches_for_passed_jobs_where_none_can_be(
-    app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, dsn: str, searches: list[float]
 ) -> None:
     """Until the floor has reached the cursors a worker searches, then not; but on a new server."""
-    searches = 0
-    search = Store.find_passed
-
-    async def counted(self: Store, *args: object) -> object:
-        nonlocal searches
-        searches += 1
-        return await search(self, *args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Store, "find_passed", counted)
 
     @app.task
     async def nothing() -> None: ...
@@ -307,16 +303,16 @@ async def test_past_bug_118_nobody_searches_for_passed_jobs_where_none_can_be(
 
         async def polled(times: int) -> int:
             """Let so many polls go by; return how often was searched meanwhile."""
-            claims, before = worker.statistics().claims, searches
+            claims, before = worker.statistics().claims, len(searches)
             await eventually(lambda: worker.statistics().claims >= claims + times)
-            return searches - before
+            return len(searches) - before
 
         async def at_rest() -> bool:
             return await polled(20) == 0  # a few of them follow each other at once
 
         await nothing.aenqueue()
         await eyes.settled(completed=1)
-        await eventually(lambda: searches > 0)
+        await eventually(nth(searches, 1))
         await eventually(at_rest, timeout_s=30)
         # A transaction that may yet bring a lower position holds the floor: it is searched for.
         other = await asyncpg.connect(dsn)
@@ -324,13 +320,12 @@ async def test_past_bug_118_nobody_searches_for_passed_jobs_where_none_can_be(
             await other.execute("select pg_current_xact_id()")
             await nothing.aenqueue()
             await eyes.settled(completed=2)
-            before = searches
-            await eventually(lambda: searches > before + 5)
+            await eventually(nth(searches, len(searches) + 6))
         await other.close()
         await eventually(at_rest, timeout_s=30)
-        before = searches
+        before = len(searches)
         await eyes.sql(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where datname = current_database() and application_name = 'pgqueue duties'"
         )
-        await eventually(lambda: searches > before)
+        await eventually(nth(searches, before + 1))
