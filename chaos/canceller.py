@@ -1,4 +1,7 @@
-"""``python -m chaos.canceller CONFIG``: cancels the doomed, whether they wait or run."""
+"""``python -m chaos.canceller CONFIG``: cancels the doomed, whether they wait or run.
+
+It stays until the last is gone: a producer that was told to stop may commit one yet.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,15 @@ def main() -> int:
     rng = random.Random(f"{config['seed']}-canceller")
     history = History(config["home"], "canceller")
     control = Control(config["control"])
-    while True:
-        stop = control.heard().stop
+    while not (word := control.heard()).over:
         try:
             with psycopg.connect(config["dsn"], connect_timeout=5, autocommit=True) as connection:
                 found = [row[0] for row in connection.execute(_DOOMED)]
         except psycopg.Error:
             time.sleep(0.2)
             continue
-        if stop and not found:
-            break
         for job in found:
-            if stop or rng.random() < 0.3:
+            if word.stop or rng.random() < 0.3:
                 _cancel(history, job)
         time.sleep(rng.uniform(0.1, 0.6))
     app.close()

@@ -257,14 +257,14 @@ class Conductor:
     async def _until_drained(self) -> None:
         """Wait until nothing is left but what nobody can run."""
         began = time.monotonic()
-        query = (
-            "select count(*) from pgqueue.job"
-            f" where task <> '{GHOST}' and not (task = 'doomed' and position is null)"
-        )
+        query = f"select count(*) from pgqueue.job where task <> '{GHOST}'"
         left: int | None = None
         while time.monotonic() < began + self.setup.drain:
+            made = self._programs.made  # asked first: none comes after
             left = await self._one(query)
-            if left == 0 and self._programs.ended:
+            self._word.over = made and left == 0
+            self._control.say(self._word)
+            if self._word.over and self._programs.ended:
                 self.drained = True
                 break
             await asyncio.sleep(0.1)

@@ -14,11 +14,15 @@ _SIZE = 128
 
 
 class Word(msgspec.Struct):
-    """``room``: how many more jobs may wait. ``calm``: hold back, so that the queue is empty."""
+    """``room``: how many more jobs may wait. ``calm``: hold back, so that the queue is empty.
+
+    ``stop``: whoever adds or changes jobs leaves. ``over``: none is left to be cancelled either.
+    """
 
     room: int = 0
     calm: bool = False
     stop: bool = False
+    over: bool = False
 
 
 class Control:

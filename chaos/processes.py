@@ -90,6 +90,12 @@ class Programs:
         """True once all have ended, by themselves."""
         return all(process.poll() is not None for _, process in self._running)
 
+    @property
+    def made(self) -> bool:
+        """True once all have ended that add jobs or put them back."""
+        makers = (process for name, process in self._running if name != "canceller")
+        return all(process.poll() is not None for process in makers)
+
     def stop(self) -> tuple[list[str], dict[str, int]]:
         """End them; return the names of those that had not ended, and the codes of those that had
         failed."""
