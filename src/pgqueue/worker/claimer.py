@@ -27,6 +27,7 @@ from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.cursor import Cursors
 from pgqueue.worker.lane import Lane
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.pace import Pace
 from pgqueue.worker.runner import Runner
 
 __all__ = ["Claimer"]
@@ -43,9 +44,6 @@ _LONG_WALK = 0.01
 _LONG_PROBES = 0.001
 _STEP_EVERY = 1.0
 _FULL_BEFORE_LOWER = 0.2
-_AHEAD = 0.1
-_AHEAD_LONGEST = 0.5
-_ENOUGH_TO_TELL = 50
 _TAKE_BACK_AFTER = 1.0
 _AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 _REPORT_EVERY = 60.0
@@ -85,6 +83,7 @@ class Claimer:
         self._on_unknown = on_unknown
         self._on_flags = on_flags
         self._cursors = Cursors(queues)
+        self._pace = Pace(runner, settings.max_prefetch)
         self._bell = asyncio.Event()
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -96,11 +95,6 @@ class Claimer:
         self._step_at = 0.0
         self._report_at = time.monotonic() + _REPORT_EVERY / 6
         self._reported: set[tuple[str, str]] = set()
-        self._rate = 0.0
-        self._rate_at = 0.0
-        self._rate_finished = 0
-        self._looked_at = 0.0
-        self._looked_finished = 0
         self._singly_until = 0.0
         self._patient = False
         self.claims = 0
@@ -205,7 +199,7 @@ class Claimer:
 
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
-        self._looked_at, self._looked_finished = time.monotonic(), self._runner.finished
+        self._pace.mark()
         while not self._stopping:
             ahead = self._ahead()
             low = ahead // 2
@@ -224,39 +218,17 @@ class Claimer:
         return False
 
     def _ahead(self) -> int:
-        """How many jobs to claim ahead of free slots: what is done until the next turn.
-
-        That is a tenth of a second, or what it took to get the last one at a crowded queue. Only
-        time with something to run counts: who waits for a turn does not become slower by it.
-        """
-        busy = self._runner.busy_seconds(time.monotonic())
-        span = busy - self._rate_at
-        finished = self._runner.finished
-        # One of many workers runs a claim in a millisecond: 20 ms would be twenty turns.
-        first = not self._rate and finished - self._rate_finished >= _ENOUGH_TO_TELL
-        if span >= 0.02 or (first and span > 0):
-            rate = (finished - self._rate_finished) / span
-            weight = min(1.0, span / 0.2) if self._rate else 1.0
-            self._rate += (rate - self._rate) * weight
-            self._rate_at = busy
-            self._rate_finished = finished
-        if self._settings.max_prefetch == 0:
-            return 0
-        turn = max(lane.turn for lane in self._lanes.values())
-        ahead = int(self._rate * min(max(_AHEAD, turn), _AHEAD_LONGEST))
-        return min(ahead, self._settings.max_prefetch) if ahead > 1 else 0
+        """How many jobs to claim ahead of free slots."""
+        return self._pace.ahead(max(lane.turn for lane in self._lanes.values()))
 
     def _take_back(self) -> None:
         """Give back what no slot will come free for within a second or so: the jobs are long."""
-        now, finished = time.monotonic(), self._runner.finished
-        span = max(now - self._looked_at, _TAKE_BACK_AFTER)
-        pace = (finished - self._looked_finished) / span
-        self._looked_at, self._looked_finished = now, finished
+        pace = self._pace.since_mark(at_least=_TAKE_BACK_AFTER)
         taken = self._runner.take_back(int(pace * _TAKE_BACK_AFTER))
         for record, token in taken:
             self._completer.add(entry_of(record, token, RELEASED))
         if taken:
-            self._rate = pace
+            self._pace.slow_to(pace)
             log.debug("gave back %d jobs that would not have begun soon", len(taken))
 
     async def _wait_reason(self) -> list[Lane]:
