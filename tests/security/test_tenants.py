@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import Any
 
@@ -14,6 +15,7 @@ from psycopg import sql
 from pgqueue import App, Client, RunningJob
 from pgqueue.db.link import Link
 from pgqueue.db.migrate import LOCK, migrate
+from pgqueue.worker import claimer
 from tests.harness.waiting import eventually
 from tests.security.conftest import dsn_as
 from tests.worker.support import Eyes, at_rest, working
@@ -75,12 +77,18 @@ async def test_S14_a_role_that_may_only_connect_can_forge_nothing(
 
 
 @pytest.mark.parametrize("payload", ["q:default", "r:0:default", "c", "s:0"])
-async def test_S14_a_forged_notification_costs_a_worker_a_look_or_two(
+async def test_S14_a_forged_notification_costs_a_worker_three_looks_at_most(
     dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, payload: str
 ) -> None:
-    """One by one and in a flood. What other roles do meanwhile, they do without it as well."""
+    """One by one and in a flood. What other roles do meanwhile, they do without it as well.
+
+    A word costs a claim, and a look back; where the last look back was a moment ago it is put off,
+    and a claim goes before it again.
+    """
     app = App(dsn)
     asked = 0
+    # On a slow machine any claim takes as long as one that walks far, and is seen to.
+    monkeypatch.setattr(claimer, "_LONG_WALK", math.inf)
     guarded = Link._guarded
 
     async def counted(self: Link, *args: Any) -> Any:
@@ -103,11 +111,11 @@ async def test_S14_a_forged_notification_costs_a_worker_a_look_or_two(
         for _ in range(5):
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
             await at_rest(worker)
-        assert asked <= 2 * 5
+        assert asked <= 3 * 5
         for _ in range(forged):
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
         await at_rest(worker)
-        assert asked <= 2 * (5 + forged)
+        assert asked <= 3 * (5 + forged)
         await nothing.aenqueue()
         await eyes.settled(completed=1)
     await app.aclose()
