@@ -15,14 +15,14 @@ from tests.harness.waiting import eventually
 async def test_F9_terminate(arena: SmallArena, role: str) -> None:
     await eventually(lambda: _has(arena, role))
     before = await arena.backends()
-    mine = {pid for pid, name in before.items() if name == role}
 
-    async def fewer() -> Any:
-        return mine - (await arena.backends()).keys()
+    async def gone() -> Any:
+        struck = [event["pids"] for event in arena.events if event["event"] == "terminated"]
+        return {pid for pids in struck for pid in pids} - (await arena.backends()).keys()
 
-    ended = await arena.strike(f"terminate-{role}", fewer)
-    assert ended <= set(arena.last("terminated")["pids"])
-    if role != "client":
+    ended = await arena.strike(f"terminate-{role}", gone)
+    if role != "client":  # those of a client come and go
+        assert ended <= {pid for pid, name in before.items() if name == role}
         after = (await arena.backends()).keys()
         others = {pid for pid, name in before.items() if name not in (role, "client")}
         assert others <= after, "the other roles keep their sessions"
