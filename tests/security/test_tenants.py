@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
+import time
 from collections import Counter
 from typing import Any
 
@@ -16,6 +16,7 @@ from pgqueue import App, Client, RunningJob
 from pgqueue.db.link import Link
 from pgqueue.db.migrate import LOCK, migrate
 from pgqueue.worker import claimer
+from pgqueue.worker.claimer import Claimer
 from tests.harness.waiting import eventually
 from tests.security.conftest import dsn_as
 from tests.worker.support import Eyes, at_rest, working
@@ -77,24 +78,29 @@ async def test_S14_a_role_that_may_only_connect_can_forge_nothing(
 
 
 @pytest.mark.parametrize("payload", ["q:default", "r:0:default", "c", "s:0"])
-async def test_S14_a_forged_notification_costs_a_worker_three_looks_at_most(
+async def test_S14_a_forged_notification_costs_a_worker_a_look_or_two(
     dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, payload: str
 ) -> None:
     """One by one and in a flood. What other roles do meanwhile, they do without it as well.
 
-    A word costs a claim, and a look back; where the last look back was a moment ago it is put off,
-    and a claim goes before it again.
+    So is a step over what a long walk found in vain, once a second at most: on a slow machine any
+    look takes as long.
     """
     app = App(dsn)
     asked = 0
-    # On a slow machine any claim takes as long as one that walks far, and is seen to.
-    monkeypatch.setattr(claimer, "_LONG_WALK", math.inf)
-    guarded = Link._guarded
+    steps: list[int] = []
+    guarded, step = Link._guarded, Claimer._step_over
 
     async def counted(self: Link, *args: Any) -> Any:
         nonlocal asked
         asked += self.role == "claim" or (payload == "c" and self.role == "heartbeat")
         return await guarded(self, *args)
+
+    async def stepped(self: Claimer, *args: Any) -> None:
+        before = asked
+        await step(self, *args)
+        if asked > before:
+            steps.append(asked - before)
 
     @app.task
     async def nothing() -> None: ...
@@ -107,15 +113,23 @@ async def test_S14_a_forged_notification_costs_a_worker_three_looks_at_most(
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
         await at_rest(worker)
         monkeypatch.setattr(Link, "_guarded", counted)
-        # One by one first: what is heard late of a flood would count among these.
+        monkeypatch.setattr(Claimer, "_step_over", stepped)
+        began = time.monotonic()
+        # One by one first: what is heard late of a flood would count among these. Each comes when
+        # the last look back was a moment ago, which puts its own off.
         for _ in range(5):
+            before = asked
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
+            if payload[0] in "qr":
+                await eventually(lambda before=before: asked > before)
             await at_rest(worker)
-        assert asked <= 3 * 5
+        assert asked - sum(steps) <= 2 * 5
         for _ in range(forged):
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
         await at_rest(worker)
-        assert asked <= 3 * (5 + forged)
+        assert asked - sum(steps) <= 2 * (5 + forged)
+        assert len(steps) <= 1 + (time.monotonic() - began) / claimer._STEP_EVERY
+        assert max(steps, default=0) <= 2
         await nothing.aenqueue()
         await eyes.settled(completed=1)
     await app.aclose()

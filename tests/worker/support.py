@@ -52,9 +52,16 @@ async def working(app: App, **settings: Any) -> AsyncIterator[Worker]:
 
 
 async def at_rest(worker: Worker) -> None:
-    """Wait until the worker has no reason left to look at a queue, but a word or its poll."""
-    lanes = worker._claimer._lanes.values()
-    await eventually(lambda: not any(lane.hot or lane.looks for lane in lanes))
+    """Wait until no look is under way, and none is left to come but for a word or the poll."""
+    claimer = worker._claimer
+
+    def rests() -> bool:
+        lanes = claimer._lanes.values()
+        return not claimer._lock.locked() and not any(
+            lane.hot or lane.looks or lane.owed for lane in lanes
+        )
+
+    await eventually(rests)
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:

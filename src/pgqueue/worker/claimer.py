@@ -180,8 +180,10 @@ class Claimer:
             return
         if time.monotonic() >= self._poll_at:
             await self._poll(room)
-        else:
+        elif any(lane.hot for lane in lanes):
             await self._claim(lanes, room)
+        else:
+            await self._look_back(lanes, room)  # which finds what a claim would
 
     def _room_now(self) -> int:
         """How many jobs the runner can take: none could begin without a lease."""
@@ -232,21 +234,24 @@ class Claimer:
             log.debug("gave back %d jobs that would not have begun soon", len(taken))
 
     async def _wait_reason(self) -> list[Lane]:
-        """Return the queues to look at, once there is a reason to."""
+        """Return the queues to look at, or to look back on, once there is a reason to."""
         while not self._stopping:
             now = time.monotonic()
-            hot: list[Lane] = []
+            lanes: list[Lane] = []
             next_look = self._poll_at
             for lane in self._lanes.values():
                 while lane.looks and lane.looks[-1] <= now:
                     lane.looks.pop()
                     lane.hot = True
-                if lane.hot:
-                    hot.append(lane)
-                elif lane.looks:
+                if lane.hot or (lane.owed and self._lag_at <= now):
+                    lanes.append(lane)
+                    continue
+                if lane.looks:
                     next_look = min(next_look, lane.looks[-1])
-            if hot or next_look <= now:
-                return hot or list(self._lanes.values())
+                if lane.owed:
+                    next_look = min(next_look, self._lag_at)
+            if lanes or next_look <= now:
+                return lanes
             self._bell.clear()
             try:
                 async with asyncio.timeout(next_look - now):
@@ -292,9 +297,10 @@ class Claimer:
     async def _look_back(self, lanes: list[Lane], room: int) -> None:
         """Claim from where the cursors stood a moment ago; what finds nothing goes quiet."""
         now = time.monotonic()
-        if now < self._lag_at:
-            for lane in lanes:
-                lane.look_at(self._lag_at)
+        put_off = now < self._lag_at
+        for lane in lanes:
+            lane.owed = put_off
+        if put_off:
             return
         names = self._turned([lane.name for lane in lanes])
         lagging = self._cursors.lagging(names, now, _LAG_FAR)
@@ -386,7 +392,7 @@ class Claimer:
         self._cursors.remember(now)
         lanes = list(self._lanes.values())
         for lane in lanes:
-            lane.hot = False
+            lane.hot = lane.owed = False
         names = self._turned(self._order)
         lagging = self._cursors.lagging(names, now, _LAG_FAR)
         counts, _, busy = await self._take(names, lagging, room)

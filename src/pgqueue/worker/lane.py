@@ -29,6 +29,7 @@ class Lane:
         "hot",
         "looks",
         "name",
+        "owed",
         "stuck",
         "turn",
         "wait",
@@ -40,6 +41,7 @@ class Lane:
         self.full_since: float | None = None
         self.flag: bool | None = None  # whether its waiting flag is up, as far as we know
         self.looks: list[float] = []  # moments of the looks that are still to come, latest first
+        self.owed = False  # a look back that was put off
         self.busy_since: float | None = None  # since when somebody else was claiming, each time
         self.wait = _BUSY_FIRST
         self.turn = 0.0  # how long it was until others let us claim

@@ -1,0 +1,75 @@
+"""What was committed behind a cursor is found by looking back, also where that look is put off."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pgqueue import App
+from pgqueue.db.store import Store
+from pgqueue.worker import claimer, cursor
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, at_rest, working
+
+pytestmark = pytest.mark.one_pg
+
+
+@pytest.fixture(autouse=True)
+def looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look back soon after the last one is put off, and nobody else finds what was passed.
+
+    It reaches back for as long as a slow machine takes.
+    """
+
+    async def nothing(*_: Any) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(Store, "find_passed", nothing)
+    monkeypatch.setattr(claimer, "_LAG_SPACING", 0.4)
+    monkeypatch.setattr(claimer, "_LAG_FAR", 60.0)
+    monkeypatch.setattr(cursor, "_MEMORY", 60.0)
+
+
+async def test_a_look_back_that_was_put_off_is_made(app: App, dsn: str, eyes: Eyes) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    late = await asyncpg.connect(dsn)
+    async with working(app, poll_interval=60.0) as worker:
+        await at_rest(worker)
+        transaction = late.transaction()
+        await transaction.start()
+        passed = await note.using(connection=late).aenqueue()
+        first = await note.aenqueue()
+        await eyes.reaches(first.id, "completed")
+        await at_rest(worker)  # the look back after that was a moment ago
+        await transaction.commit()
+        await eyes.reaches(passed.id, "completed")
+    await late.close()
+
+
+async def test_it_is_made_beside_a_queue_that_is_full(app: App, dsn: str, eyes: Eyes) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    @app.task(queue="full")
+    async def fill() -> None:
+        await asyncio.sleep(0.001)
+
+    late = await asyncpg.connect(dsn)
+    async with working(app, poll_interval=60.0) as worker:
+        await at_rest(worker)
+        await app.aenqueue_many([fill.job() for _ in range(20_000)])
+        await eventually(lambda: worker._claimer._lanes["full"].full_since is not None)
+        transaction = late.transaction()
+        await transaction.start()
+        passed = await note.using(connection=late).aenqueue()
+        first = await note.aenqueue()
+        await eyes.reaches(first.id, "completed")
+        await transaction.commit()
+        await eyes.reaches(passed.id, "completed")
+        assert await eyes.value("select count(*) from pgqueue.job where attempt = 0") > 1000
+    await late.close()
