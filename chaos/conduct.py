@@ -260,11 +260,11 @@ class Conductor:
         query = f"select count(*) from pgqueue.job where task <> '{GHOST}'"
         left: int | None = None
         while time.monotonic() < began + self.setup.drain:
-            made = self._programs.made  # asked first: none comes after
+            all_made = self._programs.ended(but="canceller")  # asked first: none comes after
             left = await self._one(query)
-            self._word.over = made and left == 0
+            self._word.over = all_made and left == 0
             self._control.say(self._word)
-            if self._word.over and self._programs.ended:
+            if self._word.over and self._programs.ended():
                 self.drained = True
                 break
             await asyncio.sleep(0.1)

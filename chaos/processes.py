@@ -85,16 +85,9 @@ class Programs:
             )
         self._running.append((name, process))
 
-    @property
-    def ended(self) -> bool:
-        """True once all have ended, by themselves."""
-        return all(process.poll() is not None for _, process in self._running)
-
-    @property
-    def made(self) -> bool:
-        """True once all have ended that add jobs or put them back."""
-        makers = (process for name, process in self._running if name != "canceller")
-        return all(process.poll() is not None for process in makers)
+    def ended(self, *, but: str = "") -> bool:
+        """Return True once all have ended by themselves, or all but the one of that name."""
+        return all(process.poll() is not None for name, process in self._running if name != but)
 
     def stop(self) -> tuple[list[str], dict[str, int]]:
         """End them; return the names of those that had not ended, and the codes of those that had
