@@ -46,8 +46,8 @@ def app_of(dsn: str) -> App:
     @app.task
     async def nap(job: RunningJob, seconds: float) -> None:
         """End within so many seconds by the wall clock, whatever happens to the process."""
-        await note(job, "began")
         try:
+            await note(job, "began")  # seen before it returns here: what comes then may hit it
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             await asyncio.shield(note(job, "cancelled"))
