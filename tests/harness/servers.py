@@ -157,9 +157,10 @@ def own_server(major: int, *, settings: dict[str, str] | None = None) -> Iterato
 
 def sweep() -> None:
     """Stop and remove what test runs that were killed have left behind."""
-    for home in ROOT.glob("*-*"):
+    for used in ROOT.glob("*-*/used.lock"):  # without one it is just being made
+        home = used.parent
         try:
-            lock = locks.open_lock(home / "used.lock")
+            lock = locks.open_lock(used)
         except OSError:
             continue
         try:
