@@ -37,6 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "one_pg: run on the newest of the chosen PostgreSQL versions only"
     )
+    config.addinivalue_line(
+        "markers",
+        "alone: real processes, signals or faults: runs after the others, one at a time",
+    )
     servers.sweep()
 
 

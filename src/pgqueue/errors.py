@@ -9,6 +9,7 @@ The tree::
     ├── SchemaError                      the schema is missing, too old, or newer in a breaking way
     ├── DatabaseError                    PostgreSQL refused, or could not be reached
     │   ├── Unreachable                  no connection could be had within the deadline
+    │   │   └── PoolTimeout              all connections of the pool were in use; nothing was sent
     │   └── OutcomeUnknown               the connection broke while a commit was on its way
     ├── SyncInAsync (RuntimeError)       the blocking call was made inside a running event loop
     ├── LeaseLost                        this attempt's receipt is no longer valid; roll back
@@ -33,6 +34,7 @@ __all__ = [
     "OutcomeUnknown",
     "PayloadError",
     "PgQueueError",
+    "PoolTimeout",
     "Retry",
     "SchemaError",
     "Snooze",
@@ -77,6 +79,10 @@ class DatabaseError(PgQueueError):
 
 class Unreachable(DatabaseError):
     """No usable connection within the deadline."""
+
+
+class PoolTimeout(Unreachable):
+    """All connections of the pool stayed in use for as long as a call waits. Nothing was sent."""
 
 
 class OutcomeUnknown(DatabaseError):

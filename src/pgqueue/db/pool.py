@@ -26,7 +26,7 @@ from pgqueue.db.doubt import ASK_SECONDS, Doubt
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.link import KEEPALIVES, Patience
 from pgqueue.db.statements import statement
-from pgqueue.errors import PgQueueError, SyncInAsync, Unreachable
+from pgqueue.errors import PgQueueError, PoolTimeout, SyncInAsync, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -170,7 +170,7 @@ class Pool:
             self._loops.clear()
             self._reset_for(os.getpid())
         if not self._free.acquire(timeout=self.deadline):
-            raise Unreachable(
+            raise PoolTimeout(
                 f"all {self.size} connections of this process were in use for {self.deadline:g} s; "
                 "raise pool_size"
             )
@@ -246,7 +246,7 @@ class Pool:
                 async with asyncio.timeout(self.deadline):
                     await free.acquire()
             except TimeoutError:
-                raise Unreachable(
+                raise PoolTimeout(
                     f"all {self.size} connections of this event loop were in use for "
                     f"{self.deadline:g} s; raise pool_size"
                 ) from None
