@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.harness.dispositions import let_children_heed
+
 from benchmarks import machine, systems, workloads
 from benchmarks.bench import Bench, say
 from benchmarks.cluster import Server, own_server
@@ -91,4 +93,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    let_children_heed()
     sys.exit(main())

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.harness.dispositions import let_children_heed
+
 import pgqueue
 from benchmarks.bench import Bench, Run, say
 from benchmarks.cluster import own_server
@@ -151,4 +153,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    let_children_heed()
     sys.exit(main())

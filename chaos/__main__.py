@@ -18,6 +18,7 @@ from chaos.kinds import RARE, STEADY
 from chaos.setup import Setup
 from chaos.torture import CATALOGUE
 from chaos.totals import report, table
+from tests.harness.dispositions import let_children_heed
 
 __all__ = ["main"]
 
@@ -93,4 +94,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    let_children_heed()
     sys.exit(main())

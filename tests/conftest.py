@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.harness import hostile, servers
+from tests.harness import dispositions, hostile, servers
 from tests.harness.pgbouncer import bouncer
 from tests.harness.proxy import Proxy
 from tests.harness.servers import Server
@@ -31,6 +31,8 @@ settings.register_profile(
     "pgqueue", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 )
 settings.load_profile("pgqueue")
+
+dispositions.let_children_heed()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import asyncpg
@@ -136,3 +138,21 @@ def test_pgbouncer_pools_transactions(empty_dsn: str) -> None:
 def test_no_thread_of_the_harness_is_left(empty_dsn: str) -> None:
     Proxy(empty_dsn).close()
     assert "test-proxy" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_programs_that_the_harness_starts_heed_signals_that_it_ignores_itself() -> None:
+    code = """
+import signal, subprocess, sys
+from tests.harness.dispositions import let_children_heed
+let_children_heed()
+ask = "import signal; print([signal.getsignal(n).name for n in (1, 3, 15)])"
+subprocess.run([sys.executable, "-c", ask], check=True)
+for number in (1, 2, 3, 15):
+    signal.raise_signal(number)
+"""
+    shell = 'trap "" HUP INT QUIT TERM; exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "['SIG_DFL', 'SIG_DFL', 'SIG_DFL']\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 from chaos.figures.run import measure
 from chaos.figures.schedule import FIGURES, Measured
 from chaos.figures.table import as_text, write_json, write_report
+from tests.harness.dispositions import let_children_heed
 
 __all__ = ["main"]
 
@@ -48,4 +49,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    let_children_heed()
     sys.exit(main())

@@ -12,6 +12,7 @@ from chaos.matrix.cases import cases
 from chaos.matrix.report import table, write_report
 from chaos.matrix.run import matrix
 from pgqueue.failpoints import POINTS
+from tests.harness.dispositions import let_children_heed
 from tests.harness.servers import own_server
 
 __all__ = ["main"]
@@ -55,4 +56,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    let_children_heed()
     sys.exit(main())

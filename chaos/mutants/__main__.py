@@ -16,6 +16,7 @@ from chaos.arenas.ground import Ground
 from chaos.checker import Verdict
 from chaos.mutants.catalogue import FAULTS, MUTANTS, Mutant, setup_of
 from chaos.torture import SERVER_SETTINGS, torture
+from tests.harness.dispositions import let_children_heed
 from tests.harness.servers import Server, chosen, own_server
 
 __all__ = ["hunt", "main"]
@@ -77,4 +78,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    let_children_heed()
     sys.exit(main())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -98,14 +99,21 @@ class Queue:
 class Service:
     """The command line's worker, in a session of its own."""
 
-    def __init__(self, queue: Queue, *options: str, target: str = "jobs:app", **env: str) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        *options: str,
+        target: str = "jobs:app",
+        prefix: Sequence[str] = (),
+        **env: str,
+    ) -> None:
         self.queue = queue
         self.processes = int(options[options.index("--processes") + 1]) if options else 1
         self._log = queue.home / f"log-{len(list(queue.home.glob('log-*')))}"
         code = "from pgqueue.cli import main; main()"
         with self._log.open("w") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-c", code, "worker", target, *options],
+                [*prefix, sys.executable, "-c", code, "worker", target, *options],
                 cwd=queue.home,
                 env={**os.environ, "PGQUEUE_DSN": queue.dsn, **env},
                 stdin=subprocess.DEVNULL,
@@ -173,6 +181,10 @@ class Service:
 
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
+
+    def send_group(self, number: signal.Signals) -> None:
+        """To it and its children, as a terminal that is closed does."""
+        os.killpg(self.pid, number)
 
     def wait(self, timeout_s: float = 15.0) -> int:
         """Wait for its end; return its exit code."""

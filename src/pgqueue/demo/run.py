@@ -23,6 +23,7 @@ from pgqueue.demo.scan import Found, scan
 from pgqueue.demo.statements import sql
 from pgqueue.demo.verdict import check_run, compare_sample
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.signals import heard
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -69,14 +70,15 @@ def run(plan: Plan) -> Report:
 @contextmanager
 def _signals_as_int() -> Generator[None, None, None]:
     """Let TERM and HUP end a run as Ctrl-C does, with everything cleared away."""
-    heard = [n for n in _SIGNALS if signal.getsignal(n) is signal.SIG_DFL]
-    for number in heard:
+    found = {number: signal.getsignal(number) for number in heard(_SIGNALS)}
+    before = {n: handler for n, handler in found.items() if isinstance(handler, signal.Handlers)}
+    for number in before:
         signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        for number in heard:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Run:

@@ -10,15 +10,25 @@ from collections.abc import Callable, Generator, Iterable
 from types import FrameType
 from typing import Any
 
-__all__ = ["heeding"]
+__all__ = ["heard", "heeding"]
 
+_LEFT_ALONE = frozenset({signal.SIGHUP, signal.SIGINT})
 _found: list[dict[signal.Signals, Any]] = []  # what was there before us, outermost first
 _masks = threading.local()  # of the thread that forks
 
 
+def heard(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+    """Those of the signals that a worker or a supervisor takes.
+
+    A HUP or INT that is ignored already stays ignored: ``nohup`` asks for the first, a shell that
+    starts a job in the background of a script for the second. All others are taken.
+    """
+    return [n for n in numbers if n not in _LEFT_ALONE or signal.getsignal(n) != signal.SIG_IGN]
+
+
 @contextlib.contextmanager
 def heeding(numbers: Iterable[signal.Signals], call: Callable[[int], None]) -> Generator[None]:
-    """Call ``call`` on these signals for the body; afterwards put back what was there.
+    """Call ``call`` on those that are heard, for the body; afterwards put back what was there.
 
     Not by the event loop's own handlers: a forked process shares the descriptor that wakes the
     loop, and a signal to it, as a process pool sends to end one, would reach the loop of its
@@ -31,7 +41,7 @@ def heeding(numbers: Iterable[signal.Signals], call: Callable[[int], None]) -> G
     before: dict[signal.Signals, Any] = {}
     _found.append(before)
     try:
-        for number in numbers:
+        for number in heard(numbers):
             before[number] = signal.getsignal(number)
             signal.signal(number, on_signal)
         yield

@@ -32,6 +32,7 @@ from pgqueue.config import WorkerSettings, check_int
 from pgqueue.worker.channel import Message
 from pgqueue.worker.handback import Handback
 from pgqueue.worker.process import Process
+from pgqueue.worker.signals import heard
 
 __all__ = ["Supervisor"]
 
@@ -129,18 +130,15 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Generator[socket.socket]:
-        """Turn signals into bytes on a socket for the body; HUP that is ignored stays so."""
+        """Turn the signals that are heard into bytes on a socket for the body."""
         woken, waker = socket.socketpair()
         with woken, waker:
             woken.setblocking(False)
             waker.setblocking(False)
-            heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
-            if signal.SIGCHLD not in heard:
-                heard.append(signal.SIGCHLD)
-            before = {number: signal.getsignal(number) for number in heard}
+            before = {number: signal.getsignal(number) for number in heard(_SIGNALS)}
             before_fd = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
             try:
-                for number in heard:
+                for number in before:
                     signal.signal(number, _heed)
                 yield woken
             finally:
