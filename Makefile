@@ -1,5 +1,6 @@
 # make demo    try it: a virtual environment, an embedded PostgreSQL, a live demonstration
-# make test    every test; TESTS=tests/unit for some of them, ARGS="-x -k name" for pytest
+# make test    every test but the long ones; TESTS=tests/unit for some, ARGS="-x -k name" for pytest
+# make test-all  the long ones as well: every pair, every cell of the matrices; an hour
 # make bench   measure pgqueue and its peers; the tables are in docs/benchmarks; half an hour
 # make chaos   half an hour of faults against a million jobs, and a verdict; MINUTES=5 SEED=17
 # make check   all that CI checks besides the tests: lint types imports
@@ -9,6 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= auto
+LOG ?= .venvs/logs/test
 ARGS ?=
 MINUTES ?= 30
 SEED ?=
@@ -18,14 +20,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: demo test bench chaos check lint types imports format lock clean
+.PHONY: demo test test-all bench chaos check lint types imports format lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
 	@$(BIN)/pgqueue demo $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+	@mkdir -p .venvs && echo '*' > .venvs/.gitignore
+	@$(BIN)/python -m tests.harness.suite --workers $(WORKERS) --log $(LOG) $(LONG) -- $(TESTS) $(ARGS)
+
+test-all: LONG = --long
+test-all: test
 
 # A virtual environment of its own: what is measured is what `pip install` gives.
 bench: .venvs/bench/pgqueue/.bench

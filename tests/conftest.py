@@ -21,9 +21,12 @@ from tests.harness.proxy import Proxy
 from tests.harness.servers import Server
 from tests.harness.waiting import remaining
 
+pytest_plugins = ("tests.harness.suite.selection", "tests.harness.suite.notes")
+
 SCHEMA = "pgqueue"
 _LEAK_SECONDS = 5.0
-_LONG = {"chaos", "corpus", "kill", "model", "past", "security"}
+_LAYERS_ON_ONE = {"chaos", "corpus", "kill", "model", "past", "security"}
+_ALONE = {"chaos", "e2e", "embedded", "fault", "kill"}  # real processes, signals, faults
 _AROUND = {"drivers", "e2e"}  # CI takes the older versions for its other Pythons
 
 # How fast examples are says something of the machine, not of what is tested.
@@ -43,7 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "alone: real processes, signals or faults: runs after the others, one at a time",
     )
+    config.addinivalue_line("markers", "long: runs with --long only, as make test-all does")
     servers.sweep()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if _ALONE.intersection(item.path.parts):
+        item.add_marker("alone")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -59,7 +68,7 @@ def _majors(metafunc: pytest.Metafunc) -> list[int | None]:
     ours = sorted(major for major in majors if major is not None)
     marked = metafunc.definition.get_closest_marker("one_pg") is not None
     layers = set(metafunc.definition.path.parts)
-    if marked or layers & (_LONG | _AROUND):
+    if marked or layers & (_LAYERS_ON_ONE | _AROUND):
         return [*ours[-1:]] or majors
     return majors
 
