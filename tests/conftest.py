@@ -25,9 +25,9 @@ pytest_plugins = ("tests.harness.suite.selection", "tests.harness.suite.notes")
 
 SCHEMA = "pgqueue"
 _LEAK_SECONDS = 5.0
-_LAYERS_ON_ONE = {"chaos", "corpus", "kill", "model", "past", "security"}
-_ALONE = {"chaos", "e2e", "embedded", "fault", "kill"}  # real processes, signals, faults
-_AROUND = {"drivers", "e2e"}  # CI takes the older versions for its other Pythons
+_LAYERS_ON_ONE = {"chaos", "corpus", "fault", "kill", "model", "past", "security"}
+_ALONE = {"e2e", "kill"}  # by directory; more are marked where they are
+_AROUND = {"drivers", "e2e", "property", "worker"}  # CI: older versions on its other Pythons
 
 # How fast examples are says something of the machine, not of what is tested.
 settings.register_profile(
@@ -46,12 +46,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "alone: real processes, signals or faults: runs after the others, one at a time",
     )
+    config.addinivalue_line(
+        "markers", "together: beside others, though its directory is alone: it mostly waits"
+    )
     config.addinivalue_line("markers", "long: runs with --long only, as make test-all does")
     servers.sweep()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if _ALONE.intersection(item.path.parts):
+    if _ALONE.intersection(item.path.parts) and not item.get_closest_marker("together"):
         item.add_marker("alone")
 
 

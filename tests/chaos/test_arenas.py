@@ -19,6 +19,9 @@ from tests.harness.servers import missing
 
 from chaos.faults import ALL
 
+pytestmark = pytest.mark.alone
+long = pytest.mark.long
+
 
 @asynccontextmanager
 async def in_arena(name: str, home: Path) -> AsyncGenerator[tuple[SmallArena, Ground], None]:
@@ -39,7 +42,14 @@ async def in_arena(name: str, home: Path) -> AsyncGenerator[tuple[SmallArena, Gr
         await arena.is_well()
 
 
-@pytest.mark.parametrize("name", ["standby-sync", "standby-async", "multi-host"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("standby-sync", marks=long),
+        "standby-async",
+        pytest.param("multi-host", marks=long),
+    ],
+)
 async def test_F17_F18_F19_failover(name: str, tmp_path: Path) -> None:
     """The writer is another server afterwards, and has a standby again."""
     async with in_arena(name, tmp_path) as (arena, ground):
@@ -67,6 +77,7 @@ async def test_F34_pgbouncer(tmp_path: Path) -> None:
         await arena.watch(ground.faults["restart-pgbouncer"](), ended)
 
 
+@long
 async def test_F22_F23_F41_hostile(tmp_path: Path) -> None:
     async with in_arena("hostile", tmp_path) as (arena, ground):
         async with arena.visitor() as visitor:
@@ -84,6 +95,7 @@ async def test_F22_F23_F41_hostile(tmp_path: Path) -> None:
             await arena.watch(ground.faults["full-notify-queue"](), full)
 
 
+@long
 async def test_F27_server_clock(tmp_path: Path) -> None:
     offset = "select abs(extract(epoch from clock_timestamp()) - $1) > 2"
     async with in_arena("clocks", tmp_path) as (arena, ground):
@@ -95,6 +107,7 @@ async def test_F27_server_clock(tmp_path: Path) -> None:
         assert not await jumped()
 
 
+@long
 async def test_F21_full_disk(tmp_path: Path) -> None:
     async with in_arena("small-disk", tmp_path) as (arena, ground):
 

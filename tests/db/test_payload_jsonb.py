@@ -28,6 +28,7 @@ def stored(empty_dsn: str) -> Iterator[Callable[[str], str]]:
         runner.run(connection.close())
 
 
+@pytest.mark.one_pg
 def test_typed_values_return(stored: Callable[[str], str]) -> None:
     for annotation, values in CASES:
 
@@ -39,6 +40,7 @@ def test_typed_values_return(stored: Callable[[str], str]) -> None:
         check()
 
 
+@pytest.mark.one_pg
 @settings(every_fixture, max_examples=500, deadline=None)
 @given(json_values)
 @example(1e16)

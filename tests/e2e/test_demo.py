@@ -6,11 +6,9 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -33,6 +31,7 @@ from pgqueue.demo.verdict import Sample, Verdict, check_run, compare_sample
 from pgqueue.embedded import find
 from pgqueue.errors import EmbeddedError, PgQueueError
 from tests.harness import hostile
+from tests.harness.places import open_place
 from tests.harness.servers import missing
 from tests.harness.waiting import eventually, remaining
 
@@ -104,13 +103,8 @@ class Ground:
 
 @pytest.fixture
 def ground() -> Iterator[Ground]:
-    # Not below tmp_path: the server of root's demo is another user's, and could not enter it.
-    home = Path(tempfile.mkdtemp(prefix="pgqueue-test-"))
-    home.chmod(0o755)
-    try:
+    with open_place("demo-") as home:
         yield Ground(home)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture

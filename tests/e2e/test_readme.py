@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 import pgqueue
 from pgqueue.config import WorkerSettings
+from tests.harness.places import open_place
 from tests.harness.waiting import wait_until
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -60,19 +62,19 @@ def test_public_names_that_it_uses_exist():
     assert used <= set(pgqueue.__all__)
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with open_place("readme-") as place:
+        yield place
+
+
 @pytest.mark.one_pg
-def test_the_first_job(tmp_path: Path):
+def test_the_first_job(place: Path):
     (first,) = [b for b in blocks("python") if b.startswith("# jobs.py")]
-    (tmp_path / "jobs.py").write_text(first)
-    place = tmp_path
-    if os.geteuid() == 0:
-        # The server runs as an unprivileged user, who must be able to enter.
-        for parent in (tmp_path, *tmp_path.parents):
-            if parent != Path("/") and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
+    (place / "jobs.py").write_text(first)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PGQUEUE_")}
     subprocess.run([sys.executable, "jobs.py"], cwd=place, env=environment, check=True, timeout=120)
-    output = tmp_path / "output"
+    output = place / "output"
     with output.open("wb") as out:
         worker = subprocess.Popen(
             [sys.executable, "-m", "pgqueue", "worker", "jobs:app"],

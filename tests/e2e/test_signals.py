@@ -89,6 +89,7 @@ def test_a_second_signal_forces(queue: Queue, processes: str) -> None:
     assert queue.workers() == []
 
 
+@pytest.mark.together
 @both
 def test_a_job_that_ignores_its_cancellation_is_given_back(queue: Queue, processes: str) -> None:
     job = queue.enqueue("stubborn")

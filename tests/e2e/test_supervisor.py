@@ -130,6 +130,7 @@ def test_when_the_supervisor_is_killed_its_processes_stop(queue: Queue) -> None:
     assert queue.states() == {"pending": 6}
 
 
+@pytest.mark.together
 def test_a_process_that_does_not_stop_is_killed_and_its_jobs_given_back(queue: Queue) -> None:
     jobs = [queue.enqueue("gated") for _ in range(4)]
     slow = ("--lease", "60", "--heartbeat", "20")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from tests.harness.places import open_place
 from tests.harness.servers import missing
 
 from pgqueue.embedded import find, leave, locks, postmaster
@@ -69,14 +68,12 @@ def _wheel() -> None:
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A place for a server; whatever still runs there at the end is killed."""
-    home = Path(tempfile.mkdtemp(prefix="pgqueue-embedded-")).resolve()
-    home.chmod(0o755)
-    target = home / "pg"
-    yield target
-    leave(target)
-    kill_keepers(target)
-    postmaster.stop(target / "data", "immediate")
-    shutil.rmtree(home)
+    with open_place("embedded-") as home:
+        target = home / "pg"
+        yield target
+        leave(target)
+        kill_keepers(target)
+        postmaster.stop(target / "data", "immediate")
 
 
 @pytest.fixture

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 
 from pgqueue import App
-from pgqueue.embedded import Cluster
-from pgqueue.embedded.binaries import find
+from tests.harness.servers import own_server
 from tests.harness.waiting import eventually
 from tests.worker.support import eyes_on, working
 
 
 @pytest.fixture
-def small_queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def small_queue() -> Iterator[str]:
     """A server whose queue of notifications has 64 pages; 17 was the first that can."""
-    home: Path = tmp_path_factory.mktemp("small")
-    for place in (home, *home.parents[:3]):
-        place.chmod(place.stat().st_mode | 0o055)
-    cluster = Cluster(home / "data", find(18), settings={"max_notify_queue_pages": "64"})
-    cluster.initdb()
-    cluster.start()
-    try:
-        yield cluster.dsn
-    finally:
-        cluster.stop("immediate")
+    with own_server(18, settings={"max_notify_queue_pages": "64"}) as server:
+        yield server.dsn
 
 
 async def fill(connection: asyncpg.Connection) -> None:

@@ -24,7 +24,11 @@ def orders(first: str, second: str, level: str) -> list[str]:
     return [order.replace("A", "AA", begun).replace("B", "BB", begun) for order in kept]
 
 
-@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.replace(" ", "-"))
+# What goes wrong at the middle level goes wrong at the highest, which has more errors to raise.
+SHOWN = [LEVELS[0], pytest.param(LEVELS[1], marks=pytest.mark.long), LEVELS[2]]
+
+
+@pytest.mark.parametrize("level", SHOWN, ids=lambda level: level.replace(" ", "-"))
 @pytest.mark.parametrize("pair", PAIRS, ids="-".join)
 def test_pair(arena: Arena, pair: tuple[str, str], level: str) -> None:
     check_pair(arena, pair, level)
