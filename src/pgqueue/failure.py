@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, cast
 
+from pgqueue.errors import Retry, Snooze
+from pgqueue.groups import leaves
+
 __all__ = ["Failure", "clean", "describe"]
 
 _MESSAGE = 2_000
@@ -73,9 +76,16 @@ class Failure:
 
 
 def describe(error: BaseException) -> Failure:
-    """Describe an error, whatever its ``__str__``, causes or groups are like."""
-    kind, message = _type(error), _message(error)
-    return Failure(kind, message, _traceback(error, f"{kind}: {message}"))
+    """Describe an error, whatever its ``__str__``, causes or groups are like.
+
+    Of a group, the first error in it is described that is no wish to be run again.
+    """
+    found = leaves(error)
+    first = next((one for one in found if not issubclass(type(one), (Retry, Snooze))), found[0])
+    kind, message = _type(first), _message(first)
+    if len(found) > 1:
+        message = f"{message} (and {len(found) - 1} more in its group)"
+    return Failure(kind, message, _traceback(error, first))
 
 
 def _type(error: BaseException) -> str:
@@ -165,8 +175,11 @@ def _frames(trace: TracebackType | None) -> str:
     )
 
 
-def _traceback(error: BaseException, headline: str) -> str:
-    """Format by hand: the standard formatter follows chains and groups without bound."""
+def _traceback(error: BaseException, first: BaseException) -> str:
+    """Format by hand: the standard formatter follows chains and groups without bound.
+
+    ``first`` is the error itself, or of a group the one in it whose own traceback is shown.
+    """
     parts: list[str] = []
     seen: set[int] = set()
     current: BaseException | None = error
@@ -174,12 +187,16 @@ def _traceback(error: BaseException, headline: str) -> str:
     try:
         while current is not None and id(current) not in seen and len(seen) < _CAUSES:
             seen.add(id(current))
-            says = headline if current is error else f"{_type(current)}: {_message(current)}"
-            parts.append(f"{_frames(current.__traceback__)}{says}\n")
-            if isinstance(current, BaseExceptionGroup):
-                for inner in current.exceptions[:_CAUSES]:  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-                    parts[-1] += f"  in the group: {_type(inner)}: {_message(inner)}\n"  # pyright: ignore[reportUnknownArgumentType]
-            if current.__cause__ is not None:
+            parts.append(f"{_frames(current.__traceback__)}{_headline(current)}\n")
+            if issubclass(type(current), BaseExceptionGroup):
+                found = leaves(current)
+                for inner in found[:_CAUSES]:
+                    parts[-1] += f"  in the group: {_headline(inner)}\n"
+                if len(found) > _CAUSES:
+                    parts[-1] += f"  in the group: {len(found) - _CAUSES} more\n"
+            if current is error is not first:
+                current, link = first, "\nwhich was in a group:\n\n"
+            elif current.__cause__ is not None:
                 current, link = current.__cause__, "\nwhich was the direct cause of:\n\n"
             elif not current.__suppress_context__:
                 current, link = current.__context__, "\nduring which there came:\n\n"
@@ -190,3 +207,7 @@ def _traceback(error: BaseException, headline: str) -> str:
         return clean("".join(reversed(parts)), _TRACEBACK)
     except BaseException as odd:
         return f"(its traceback could not be had: {type(odd).__name__})"
+
+
+def _headline(error: BaseException) -> str:
+    return f"{_type(error)}: {_message(error)}"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from pgqueue.config import LONGEST_DELAY
 from pgqueue.errors import Discard, Retry, Snooze
-from pgqueue.failure import Failure
+from pgqueue.failure import Failure, describe
+from pgqueue.groups import leaves
 from pgqueue.retry import RetryPolicy, delay_of
 
 __all__ = [
@@ -77,27 +78,48 @@ def decide(
     max_attempts: int,
     policy: RetryPolicy,
 ) -> RetryAt | Snoozed | Dead:
-    """Say what a failed attempt comes to. Crashes do not count against ``max_attempts``."""
+    """Say what a failed attempt comes to. Crashes do not count against ``max_attempts``.
+
+    Of several errors in a group, the one that says most counts: a Discard before an error that the
+    policy gives up on, that before a Retry with a delay, that before other errors, and a Snooze
+    last, as it costs no attempt. Of several delays the longest counts.
+    """
     tried = attempt - crash_count
-    match error:
-        case Snooze() if (delay := _span(error.delay)) is not None:
-            return Snoozed(delay)
-        case Discard():
-            return Dead(f"discarded: {failure.message}", failure)
-        case Retry() if tried < max_attempts and (delay := _span(error.delay)) is not None:
-            return RetryAt(delay, failure)
-        case _:
-            pass
+    snoozes: list[float] = []
+    retries: list[float] = []
+    others: list[BaseException] = []
+    for part in leaves(error):
+        kind = type(part)
+        if issubclass(kind, Discard):
+            said = failure if part is error else describe(part)
+            return Dead(f"discarded: {said.message}", failure)
+        delay = _span(part) if issubclass(kind, (Snooze, Retry)) else None
+        if delay is None:
+            others.append(part)
+        elif issubclass(kind, Snooze):
+            snoozes.append(delay)
+        else:
+            retries.append(delay)
+    if snoozes and not retries and not others:
+        return Snoozed(max(snoozes))
     if tried >= max_attempts:
         return Dead(f"failed {tried} times, the last with {failure.type}", failure)
-    delay = delay_of(policy, max(tried, 1), error)
-    if delay is None:
-        return Dead(f"{failure.type} is not tried again", failure)
-    return RetryAt(delay, failure)
+    delays: list[float] = []
+    for part in others:
+        delay = delay_of(policy, max(tried, 1), part)
+        if delay is None:
+            said = failure if part is error else describe(part)
+            return Dead(f"{said.type} is not tried again", failure)
+        delays.append(delay)
+    return RetryAt(max(retries or delays), failure)
 
 
-def _span(delay: object) -> float | None:
-    """Return the delay, cut to the longest; None where user code has set what is no span."""
-    if isinstance(delay, (int, float)) and delay >= 0:  # not a number is not
-        return min(delay, LONGEST_DELAY)
+def _span(error: BaseException) -> float | None:
+    """Return its delay, cut to the longest; None where user code has set what is no span."""
+    try:
+        delay: object = error.delay  # type: ignore[attr-defined]
+        if isinstance(delay, (int, float)) and delay >= 0:  # not a number is not
+            return min(delay, LONGEST_DELAY)
+    except BaseException:  # it may be a property of the user's
+        return None
     return None

@@ -1,4 +1,8 @@
-"""Backoff policies: (attempt, error) -> seconds to wait, or None to give up."""
+"""Backoff policies: (attempt, error) -> seconds to wait, or None to give up.
+
+A policy is asked about single errors: of an exception group about each in it. One None gives up,
+else the longest wait counts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,8 @@ class Backoff:
 
     Each delay is spread evenly over ``1 - jitter`` to ``1 + jitter`` times that, and stays within
     0 and ``cap`` for any attempt number. Errors of the types in ``give_up_on`` are not tried again;
-    with ``only_on``, all others are not.
+    with ``only_on``, all others are not. Of an ``ExceptionGroup``, as a ``TaskGroup`` raises it,
+    each error in it is asked about.
     """
 
     base: float = 1.0
@@ -73,6 +78,11 @@ def _exception_types(kinds: object, name: str) -> tuple[type[BaseException], ...
     for kind in cast("Iterable[object]", kinds):
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise ConfigError(f"{name} must hold exception types, got {kind!r}")
+        if issubclass(kind, BaseExceptionGroup):
+            raise ConfigError(
+                f"{name} holds {kind.__name__}, and a policy is asked about each error in a group; "
+                "name their types"
+            )
         checked.append(kind)
     return tuple(checked)
 
