@@ -94,7 +94,7 @@ class Payload:
             name = None
             encoded = _encode(values)
             if plan.runs_code:
-                plan.decode(encoded)
+                plan.check_return(encoded, values)
         except Refused as refused:
             if name is not None:
                 refused.under(key_step(name))

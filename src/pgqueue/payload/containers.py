@@ -9,6 +9,7 @@ import msgspec
 
 from pgqueue.payload.plain import MAX_DEPTH, too_deep
 from pgqueue.payload.refused import Check, Refused, key_step, mismatch, said
+from pgqueue.payload.same import strays
 
 __all__ = ["check_fields", "check_items", "check_mapping", "check_tuple", "check_typed_dict"]
 
@@ -99,9 +100,17 @@ def check_typed_dict(
     return check
 
 
-def check_fields(kind: type, field_checks: Mapping[str, Check]) -> Check:
-    """A dataclass, NamedTuple, attrs class or msgspec Struct."""
+def check_fields(
+    kind: type, field_checks: Mapping[str, Check], unset: Collection[str], *, makes_more: bool
+) -> Check:
+    """A dataclass, NamedTuple, attrs class or msgspec Struct.
+
+    ``unset``: fields that may be UNSET. ``makes_more``: its own code may make attributes that are
+    no fields, so that only what comes back shows whether they are lost.
+    """
     fields = tuple(field_checks.items())
+    names = frozenset(field_checks)
+    bare = makes_more or not kind.__dictoffset__
 
     def check(value: object, depth: int) -> None:
         if type(value) is not kind:
@@ -114,9 +123,14 @@ def check_fields(kind: type, field_checks: Mapping[str, Check]) -> Check:
                 item = _read(value, name)
                 if item is not msgspec.UNSET:
                     field_check(item, depth + 1)
+                elif name not in unset:
+                    raise Refused("is UNSET, and would come back as its default, or not at all")
             except Refused as refused:
                 refused.under(key_step(name))
                 raise
+        if not bare:
+            for name in strays(value, names):
+                raise Refused(f"is no field of {kind.__name__}, and would be lost", key_step(name))
 
     return check
 

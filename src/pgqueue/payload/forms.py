@@ -93,8 +93,12 @@ class Forms:
                 required = [field.name for field in info.fields if field.required]
                 return check_typed_dict(_class(info), self._fields(info.fields), required)
             case m.DataclassType() | m.NamedTupleType() | m.StructType():
-                self.runs_code |= any(hasattr(info.cls, hook) for hook in _HOOKS)
-                return check_fields(_class(info), self._fields(info.fields))
+                runs_code = any(hasattr(info.cls, hook) for hook in _HOOKS)
+                self.runs_code |= runs_code
+                unset = [field.name for field in info.fields if _is_unset(field)]
+                return check_fields(
+                    _class(info), self._fields(info.fields), unset, makes_more=runs_code
+                )
             case m.CustomType(cls):
                 return _custom(cls)
             case _:
@@ -146,6 +150,12 @@ def _later(made: dict[int, Check | None], key: int) -> Check:
         real(value, depth)
 
     return check
+
+
+def _is_unset(field: m.Field) -> bool:
+    """Whether a field that is left out comes back as UNSET."""
+    has_none = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
+    return not field.required and (has_none or field.default is msgspec.UNSET)
 
 
 def _custom(kind: type) -> Check:

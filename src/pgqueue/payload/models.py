@@ -12,7 +12,7 @@ import msgspec
 
 from pgqueue.errors import PayloadError
 from pgqueue.payload.plain import check_json
-from pgqueue.payload.refused import Check, Refused, key_step, mismatch, said
+from pgqueue.payload.refused import Check, Refused, key_step, mismatch, said, short
 
 __all__ = ["Adapted", "adapt", "check_model", "dump", "is_model", "load", "mentions_model"]
 
@@ -80,11 +80,26 @@ def check_model(kind: type) -> Check:
 
     def same(back: Any, value: Any) -> bool:
         names: typing.Iterable[str] = model.model_fields
+        _check_private(back, value)
         return back.model_extra == value.model_extra and all(
             getattr(back, name) == getattr(value, name) for name in names
         )
 
     return _check_return(model, dump, same)
+
+
+def _check_private(back: Any, value: Any) -> None:
+    """Private attributes are no part of a model's JSON: they must be what a new one has."""
+    ours: dict[str, Any] = getattr(value, "__pydantic_private__", None) or {}
+    theirs: dict[str, Any] = getattr(back, "__pydantic_private__", None) or {}
+    for name in sorted(ours.keys() | theirs.keys()):
+        one, other = (short(held[name]) if name in held else "not there" for held in (ours, theirs))
+        if name not in ours or name not in theirs or ours[name] != theirs[name]:
+            raise Refused(
+                f"is a private attribute, and would come back as {other}, not as {one}; "
+                "make it a field, or leave it as a new model has it",
+                key_step(name),
+            )
 
 
 def _check_return(

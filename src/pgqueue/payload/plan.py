@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,8 @@ from msgspec.structs import astuple
 from pgqueue.errors import ConfigError, PayloadError
 from pgqueue.payload.forms import Forms
 from pgqueue.payload.models import Adapted, adapt, load, mentions_model
-from pgqueue.payload.refused import Check, joined, key_step, said
+from pgqueue.payload.refused import Check, Refused, joined, key_step, said
+from pgqueue.payload.same import check_same
 from pgqueue.payload.signature import Signature, resolve
 
 __all__ = ["Plan"]
@@ -42,9 +43,9 @@ class Plan:
         self.checks: dict[str, Check] = {}
         self.replaced: list[tuple[str, Callable[[Any], object]]] = []
         self.simple = not (signature.keyword or signature.rest or signature.extra)
-        names = [*signature.positional, *signature.keyword]
-        names += [name for name in (signature.rest, signature.extra) if name]
-        self.decode = self._decoder(names)
+        self._names = [*signature.positional, *signature.keyword]
+        self._names += [name for name in (signature.rest, signature.extra) if name]
+        self.decode = self._decoder(self._names)
         self.runs_code = self._forms.runs_code
 
     def call(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -62,6 +63,17 @@ class Plan:
                     raise PayloadError("is a parameter of its own by now", path=f"${step}")
                 kwargs[name] = value
         return args, kwargs
+
+    def check_return(self, encoded: bytes, values: Mapping[str, Any]) -> None:
+        """Decode, and raise Refused if what comes back is not as it was given."""
+        replaced = {name for name, _ in self.replaced}  # these were compared by their check
+        for name, back in zip(self._names, self.decode(encoded), strict=True):
+            if name in values and name not in replaced:
+                try:
+                    check_same(values[name], back)
+                except Refused as refused:
+                    refused.under(key_step(name))
+                    raise
 
     def explain(self, error: Exception) -> tuple[str, str]:
         """What an error says, and the path of what it is about."""
