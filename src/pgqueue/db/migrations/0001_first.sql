@@ -86,7 +86,9 @@ create unique index job_unique_key on :"schema".job (unique_key) where unique_ke
 create index job_cancel on :"schema".job (id) where cancel_requested;
 
 -- Completed and cancelled jobs, in a partition for each day (UTC) of finished_at. Retention drops
--- whole partitions: no deletes, nothing to vacuum.
+-- whole partitions: no deletes, nothing to vacuum. A row is deleted only when a cancelled job is
+-- tried again; in a database with a publication of all tables that needs a replica identity. The
+-- whole row is one that inserts pay nothing for.
 create table :"schema".history (
     id              bigint not null,
     finished_at     timestamptz not null,
@@ -112,6 +114,7 @@ create table :"schema".history (
     constraint history_state check (state in ('completed', 'cancelled'))
 ) partition by range (finished_at);
 
+alter table :"schema".history replica identity full;
 create index history_id on :"schema".history (id);
 
 -- Jobs that will not be tried again until somebody redrives them. Never dropped by retention.
@@ -538,6 +541,7 @@ begin
         partition := home || '.history_' || pg_catalog.to_char(today + day, 'YYYYMMDD');
         continue when pg_catalog.to_regclass(partition) is not null;
         execute pg_catalog.format('create table %s (like %s.history including all)', partition, home);
+        execute pg_catalog.format('alter table %s replica identity full', partition);
         execute pg_catalog.format(
             'alter table %s.history attach partition %s for values from (%L) to (%L)',
             home, partition, (today + day)::timestamptz, (today + day + 1)::timestamptz);
