@@ -8,6 +8,7 @@ from pgqueue import admin
 from pgqueue.admin.info import SchemaStatus
 from pgqueue.cli.options import connection_options, given_connection, json_option, open_client
 from pgqueue.cli.output import Failed, print_json
+from pgqueue.cli.streams import print_exactly
 from pgqueue.config import dsn_from_environment, schema_from_environment
 from pgqueue.db import migrate as migrations
 from pgqueue.db.statements import check_schema_name
@@ -30,7 +31,7 @@ def migrate(sql: bool, check: bool, as_json: bool) -> None:
     if sql and (check or as_json):
         raise click.UsageError("give --sql by itself")
     if sql:
-        click.echo(_plan())
+        print_exactly(f"{_plan()}\n")
     elif check:
         _check(as_json)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pgqueue.cli.options import connection_options, given_connection
+from pgqueue.cli.streams import print_exactly
 from pgqueue.config import schema_from_environment
 from pgqueue.db.roles import roles_sql
 
@@ -21,4 +22,4 @@ def roles(prefix: str | None) -> None:
     migration. Then give the roles to those who log in: grant pgqueue_worker to shop.
     """
     _, schema = given_connection()
-    click.echo(roles_sql(schema or schema_from_environment(), prefix), nl=False)
+    print_exactly(roles_sql(schema or schema_from_environment(), prefix))

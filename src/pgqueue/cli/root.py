@@ -13,6 +13,7 @@ import click
 
 from pgqueue.cli.group import LazyGroup
 from pgqueue.cli.options import connection_options
+from pgqueue.cli.streams import settle
 from pgqueue.config import redact
 from pgqueue.errors import ConfigError, PayloadError, PgQueueError, nearest
 from pgqueue.observe.plain import plain
@@ -64,6 +65,7 @@ class Root(LazyGroup):
         **extra: Any,
     ) -> NoReturn:
         """Run, and exit."""
+        settle()
         extra["standalone_mode"] = False
         try:
             code = super().main(args, "pgqueue", **extra)
