@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
 import click
@@ -12,7 +13,9 @@ from pgqueue.cli.options import connection_options, json_option, open_client
 from pgqueue.cli.output import ago, print_json, print_table
 from pgqueue.observe.plain import plain
 
-__all__ = ["print_queues", "queues"]
+__all__ = ["fullest", "print_queues", "queues"]
+
+_MOST = 50
 
 
 @click.group(cls=Group)
@@ -35,14 +38,26 @@ def list_(as_json: bool) -> None:
 
 
 def print_queues(found: Sequence[QueueInfo]) -> None:
-    """Print a table of queues."""
+    """Print a table of queues; of very many, those that hold the most."""
+    shown = fullest(found, _MOST)
     print_table(
         ("queue", "ready", "running", "scheduled", "oldest ready", "paused since"),
         [
             (q.name, q.ready, q.running, q.scheduled, ago(q.oldest_ready_seconds), q.paused_at)
-            for q in found
+            for q in shown
         ],
         empty="no queues",
+    )
+    if len(shown) < len(found):
+        click.echo(f"and {len(found) - len(shown):,} more queues, none fuller; --json has all")
+
+
+def fullest(found: Sequence[QueueInfo], most: int) -> Sequence[QueueInfo]:
+    """Return all in their order if they are few, else the fullest, the fullest first."""
+    if len(found) <= most:
+        return found
+    return heapq.nsmallest(
+        most, found, key=lambda q: (-q.ready - q.running, -q.scheduled, q.paused_at is None, q.name)
     )
 
 

@@ -2,16 +2,49 @@
 -- $1 how many to look at of each queue and priority, and of all scheduled jobs.
 -- Answers for each queue: ready and running, cut (there may be more), age of the oldest ready one in
 -- seconds, scheduled, and cut_scheduled.
--- needs: job_ready (a probe for each queue, then one for each of its priorities), job_scheduled
+-- needs: job_ready (two probes for each queue and priority that holds jobs), job_scheduled
 -- locks: nothing
-with recursive name (queue) as (
-    (select queue from :"schema".job where position is not null order by queue limit 1)
+with recursive front (queue, priority) as (
+    (select queue::text, priority::smallint
+     from :"schema".job
+     where position is not null
+     order by queue, priority
+     limit 1)
     union all
-    select (select job.queue from :"schema".job
-            where job.position is not null and job.queue > name.queue
-            order by job.queue limit 1)
-    from name
-    where name.queue is not null
+    select next.queue, next.priority
+    from front
+         cross join lateral (
+             select job.queue::text, job.priority::smallint
+             from :"schema".job
+             where job.position is not null
+               and (job.queue, job.priority) > (front.queue, front.priority)
+             order by job.queue, job.priority
+             limit 1
+         ) as next
+),
+head as (
+    select front.queue,
+           sum(part.ready)::bigint as ready,
+           sum(part.running)::bigint as running,
+           bool_or(part.seen > $1::bigint) as cut,
+           min(part.oldest) as oldest
+    from front
+         cross join lateral (
+             select count(*) as seen,
+                    count(*) filter (where first.worker_id is null) as ready,
+                    count(first.worker_id) as running,
+                    min(first.run_at) filter (where first.worker_id is null) as oldest
+             from (
+                 select job.worker_id, job.run_at
+                 from :"schema".job
+                 where job.queue = front.queue
+                   and job.priority = front.priority
+                   and job.position is not null
+                 order by job.position
+                 limit $1::bigint + 1
+             ) as first
+         ) as part
+    group by front.queue
 ),
 soonest as materialized (
     select queue
@@ -24,14 +57,15 @@ scheduled as (
     select queue, count(*) as jobs from soonest group by queue
 ),
 known as (
-    select queue from name where queue is not null
+    select queue from head
     union
     select name from :"schema".queue
     union
     select queue from scheduled
 )
-select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting, head.ready,
-       head.running, head.cut,
+select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting,
+       coalesce(head.ready, 0) as ready, coalesce(head.running, 0) as running,
+       coalesce(head.cut, false) as cut,
        case when head.oldest is not null
             then greatest(extract(epoch from clock_timestamp() - :"schema".readable(head.oldest)), 0)::float8
        end as oldest_seconds,
@@ -39,27 +73,6 @@ select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting, he
        (select count(*) > $1::bigint from soonest) as cut_scheduled
 from known
      left join :"schema".queue as lane on lane.name = known.queue
+     left join head on head.queue = known.queue
      left join scheduled on scheduled.queue = known.queue
-     cross join lateral (
-         select sum(part.ready)::bigint as ready,
-                sum(part.running)::bigint as running,
-                bool_or(part.seen > $1::bigint) as cut,
-                min(part.oldest) as oldest
-         from generate_series(0, 9) as p (number)
-              cross join lateral (
-                  select count(*) as seen,
-                         count(*) filter (where first.worker_id is null) as ready,
-                         count(first.worker_id) as running,
-                         min(first.run_at) filter (where first.worker_id is null) as oldest
-                  from (
-                      select job.worker_id, job.run_at
-                      from :"schema".job
-                      where job.queue = known.queue
-                        and job.priority = p.number
-                        and job.position is not null
-                      order by job.position
-                      limit $1::bigint + 1
-                  ) as first
-              ) as part
-     ) as head
 order by known.queue
