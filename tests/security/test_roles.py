@@ -263,8 +263,21 @@ async def test_S8_an_operator_repairs(logins: Logins, eyes: Eyes) -> None:
         dsn,
         "update pgqueue.job set args = '{}'", "select pgqueue.drop_history('0')",
         "insert into pgqueue.worker (id) values (1)", "delete from pgqueue.worker",
-        "insert into pgqueue.dead (id) values (1)", *NOBODY_MAY,
+        "insert into pgqueue.dead (id) values (1)",
+        "insert into pgqueue.job (task, worker_id) values ('t', 1)",
+        "insert into pgqueue.job (task, attempt) values ('t', 9)",
+        "update pgqueue.job set worker_id = 1",
+        """select * from pgqueue.enqueue('{"task": "t"}')""", *NOBODY_MAY,
     )  # fmt: skip
+
+
+def test_S8_an_operator_can_put_a_job_in_as_the_document_says(logins: Logins) -> None:
+    """Retry and redrive do: docs/security.md, "What an operator can do by hand"."""
+    allowed(
+        logins.dsn_of("operator"),
+        "insert into pgqueue.job (task, args, position)"
+        " values ('t', '{}', nextval('pgqueue.position_seq')) returning id",
+    )
 
 
 def test_S8_a_viewer_sees_jobs_without_what_users_put_into_them(logins: Logins) -> None:

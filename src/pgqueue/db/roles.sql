@@ -99,8 +99,11 @@ grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer) to :"worker";
 
--- The operator looks at everything, cancels, retries, redrives, purges, and pauses queues.
-grant select, insert, delete, update (position, run_at, cancel_requested)
+-- The operator looks at everything, cancels, retries, redrives, purges, and pauses queues. Retry and
+-- redrive put a job back under its id: so an operator can put in any job, as one that waits.
+grant select, delete, update (position, run_at, cancel_requested),
+      insert (id, position, run_at, enqueued_at, max_attempts, timeout_seconds, priority, queue, task,
+              args, unique_key, tags, metadata, errors)
     on :"schema".job to :"operator";
 grant select, insert, delete, update (state) on :"schema".history to :"operator";
 grant select, delete, update (reason) on :"schema".dead to :"operator";
