@@ -89,17 +89,18 @@ async def test_every_statement_probes_indexes(hands: Hands, state: str) -> None:
         assert len(scans) >= len(probes)
 
 
+@pytest.mark.parametrize("more", [1, 9], ids=["one by one", "many at once"])
 async def test_a_producers_plan_made_while_the_table_was_empty(
-    hands: Hands, producer: Hands
+    hands: Hands, producer: Hands, more: int
 ) -> None:
     """Its session keeps the plan of the function; nothing of ours is set in it."""
     await hands.sql("alter table @.job set (autovacuum_enabled = off)")
     for n in range(12):
-        await producer.enqueue({"task": "t", "unique_key": f"k{n}"}, {"task": "t"})
+        await producer.enqueue({"task": "t", "unique_key": f"k{n}"}, *[{"task": "t"}] * more)
     await hands.fill(20_000)
     before = await rows_read(hands, producer)
     for n in range(8, 16):
-        await producer.enqueue({"task": "t", "unique_key": f"k{n}"}, {"task": "t"})
+        await producer.enqueue({"task": "t", "unique_key": f"k{n}"}, *[{"task": "t"}] * more)
     assert await rows_read(hands, producer) - before < 100
 
 

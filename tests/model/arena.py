@@ -175,7 +175,7 @@ class Arena:
 
 
 @contextmanager
-def opened(server: Server, players: int = 3) -> Generator[Arena]:
+def opened(server: Server, players: int = 5) -> Generator[Arena]:
     """An arena in a database of its own."""
     name = server.create(server.template("migrated", lambda target: migrate(target, "pgqueue")))
     dsn = server.dsn_for(name)

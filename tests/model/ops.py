@@ -29,6 +29,7 @@ class Hand:
     worker: int  # the one that holds jobs with the token T
     token: int  # T
     other: bool  # goes past the lock of a claim; enqueues against the order of the keys
+    at_least: int = 1  # documents that an enqueue has: few and many are enqueued in two ways
     answers: dict[Any, Any] = field(
         default_factory=dict[Any, Any]
     )  # by id; id and unit; unit; or "W"
@@ -124,10 +125,14 @@ class Hand:
     async def enqueue(self) -> None:
         units = self.units[::-1] if self.other else self.units
         jobs = [{"task": "t", "queue": unit, "unique_key": unit} for unit in units]
-        for unit, row in zip(units, await self.hands.enqueue(*jobs), strict=True):
+        jobs *= -(-self.at_least // len(jobs))
+        rows = await self.hands.enqueue(*jobs)
+        for unit, row in zip(units, rows, strict=False):
             self.answers[row["id"], unit] = (row["duplicate"], row["state"])
             if not row["duplicate"]:
                 self.made[row["id"]] = unit
+        first = [row["id"] for row in rows[: len(units)]]
+        assert [row["id"] for row in rows] == first * (len(jobs) // len(units))
 
     async def make_history(self) -> None:
         if await self.run("take_duty", "history", 3600.0):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,10 @@ from tests.model.arena import IDS, TOKEN, UNITS, WORKER, Arena
 from tests.model.model import Transaction, World, permitted
 from tests.model.ops import OPERATORS, SCRIPTS, Hand
 
-__all__ = ["LEVELS", "Wrong", "merges", "play", "steps"]
+__all__ = ["LETTERS", "LEVELS", "Wrong", "merges", "play", "steps"]
 
 LEVELS = ("read committed", "repeatable read", "serializable")
+LETTERS = "ABCDE"
 _PROBE_SECONDS = 0.003
 _STUCK_SECONDS = 30.0
 # What is tried again: a transaction that could not be put in order, a lock not had in time.
@@ -50,7 +51,7 @@ def merges(*lengths: int) -> Iterator[str]:
     for n, length in enumerate(lengths):
         if length:
             rest = (*lengths[:n], length - 1, *lengths[n + 1 :])
-            yield from ("ABC"[n] + order for order in merges(*rest))
+            yield from (LETTERS[n] + order for order in merges(*rest))
 
 
 @dataclass
@@ -193,19 +194,26 @@ class Play:
 
 
 async def play(
-    arena: Arena, ops: Sequence[str], order: str, level: str, only: Sequence[str] = ()
+    arena: Arena,
+    ops: Sequence[str],
+    order: str,
+    level: str,
+    only: Mapping[str, Sequence[str]] | None = None,
+    at_least: int = 1,
 ) -> list[Player]:
     """Play this order from the start; Wrong, if the result is not permitted.
 
-    ``only``: the units that A names; like the others, it names all of them by default.
+    ``only``: the units that A, B... name; by default each names all of them. ``at_least``: how
+    many documents an enqueue has; it repeats the first ones.
     """
     before = await arena.reset(old_day="retention" in ops, next_day="history" in ops)
     players: list[Player] = []
     for n, op in enumerate(ops):
-        units = sorted(only if only and n == 0 else before)
+        me = LETTERS[n]
+        units = sorted((only or {}).get(me) or before)
         ids = sorted(IDS[unit] for unit in units if unit in IDS)
-        hand = Hand(arena.players[n], ids, units, WORKER, TOKEN, other=n % 2 == 1)
-        players.append(Player("ABC"[n], op, arena.players[n], arena.pids[n], level, hand))
+        hand = Hand(arena.players[n], ids, units, WORKER, TOKEN, n % 2 == 1, at_least)
+        players.append(Player(me, op, arena.players[n], arena.pids[n], level, hand))
     try:
         await Play(arena, players).run(order)
         await _check(arena, before, players)

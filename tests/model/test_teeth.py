@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -13,9 +15,10 @@ from tests.model.arena import Arena
 from tests.model.machine import Machine
 from tests.model.place import Place
 from tests.model.play import LEVELS, Wrong, play
-from tests.model.test_gates import GATES, gate
+from tests.model.test_gates import GATES, check_few_keys, gate
 from tests.model.test_machine import PROFILE
 from tests.model.test_pairs import orders
+from tests.model.test_rounds import CASE, MANY
 
 from pgqueue.db import store
 from pgqueue.db.statements import statement
@@ -36,8 +39,8 @@ def breaking(name: str, right: str, wrong: str) -> Callable[[str, str], str]:
 
 def caught(arena: Arena, pair: tuple[str, str]) -> str:
     """What the schedules of this pair say first; empty, if they find nothing."""
-    tries = [(pair, order, ()) for order in orders(*pair, LEVELS[0])]
-    tries += [((holder, *pair), gate(*pair), (unit,)) for holder, unit in GATES]
+    tries: list[Any] = [(pair, order, None) for order in orders(*pair, LEVELS[0])]
+    tries += [((holder, *pair), gate(*pair), {"A": (unit,)}) for holder, unit in GATES]
     for ops, order, only in tries:
         try:
             arena.runner.run(play(arena, ops, order, LEVELS[0], only))
@@ -90,21 +93,41 @@ def test_a_broken_statement_is_found(
     assert sign in caught(arena, pair)
 
 
-@pytest.fixture
-def unsorted_keys(arena: Arena) -> Iterator[None]:
-    """Enqueue takes unique keys in the order in which they were given."""
+@contextmanager
+def broken_function(arena: Arena, name: str, right: str, wrong: str) -> Iterator[None]:
     run, admin = arena.runner.run, arena.admin
-    found = "select pg_get_functiondef('@.enqueue_keyed'::regproc)"
-    right = run(admin.value(found))
-    wrong = right.replace('doc.unique_key collate "C" nulls first, ', "")
-    assert wrong != right
-    run(admin.connection.execute(wrong))
-    yield
-    run(admin.connection.execute(right))
+    text = run(admin.value(f"select pg_get_functiondef('@.{name}'::regproc)"))
+    assert text.count(right) == 1
+    run(admin.connection.execute(text.replace(right, wrong)))
+    try:
+        yield
+    finally:
+        run(admin.connection.execute(text))
 
 
-def test_an_enqueue_that_does_not_sort_its_keys_is_found(arena: Arena, unsorted_keys: None) -> None:
-    assert "40P01" in caught(arena, ("enqueue", "enqueue"))
+def test_an_enqueue_that_does_not_sort_its_keys_is_found(arena: Arena) -> None:
+    sort = 'doc.unique_key collate "C" nulls first, '
+    with broken_function(arena, "enqueue_keyed", sort, ""):
+        assert "40P01" in caught(arena, ("enqueue", "enqueue"))
+
+
+def test_an_enqueue_of_few_that_does_not_sort_its_keys_is_found(arena: Arena) -> None:
+    sort = 'job.unique_key collate "C" nulls first, '
+    with (
+        broken_function(arena, "enqueue_each", sort, ""),
+        pytest.raises(Wrong, match="40P01"),
+    ):
+        check_few_keys(arena)
+
+
+def test_a_second_round_that_holds_on_to_the_keys_of_the_first_is_found(arena: Arena) -> None:
+    undo = "raise exception 'pgqueue: a unique key changed hands' using errcode = 'PQ001';"
+    ops, order, only = next(iter(CASE.values()))
+    with (
+        broken_function(arena, "enqueue_keyed", undo, ""),
+        pytest.raises(Wrong, match="40P01"),
+    ):
+        arena.runner.run(play(arena, ops, order, LEVELS[0], only, MANY))
 
 
 BROKEN_FOR_GOOD = {

@@ -170,7 +170,8 @@ async def test_S8_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eye
         "update pgqueue.job set worker_id = 1, claim_token = 1", "truncate pgqueue.job",
         "do $$ begin lock table pgqueue.job in access share mode; end $$",
         "select pgqueue.ensure_history(1)", "select pgqueue.drop_history('0')",
-        "select pgqueue.enqueue_keyed('[]', now())", "select pgqueue.wake('{default}')",
+        "select pgqueue.enqueue_keyed('[]', now())", "select pgqueue.enqueue_each('[]', now())",
+        "select pgqueue.wake('{default}')",
         "select last_value from pgqueue.position_seq", "select setval('pgqueue.position_seq', 1)",
         *NOBODY_MAY,
     )  # fmt: skip

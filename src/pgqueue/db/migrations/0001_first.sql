@@ -247,10 +247,79 @@ begin atomic
     where waiting and name = any (queues);
 end;
 
--- Ready and scheduled rows for jobs without a unique key, or the first live row of each key.
--- Keys are inserted in their order, so that two bulk calls cannot wait for each other; a key whose
--- owner finishes between insert and look-up is inserted anew. The caller's session keeps the plan:
--- one made while job was empty must still probe its indexes when it is full.
+-- Enqueues jobs with unique keys one by one, in the order of the keys. A key whose job ends between the
+-- insert and the look-up is inserted again before the next key is taken. So no call waits for a key
+-- while it holds a higher one, and no two calls can deadlock. The caller's session keeps the plans:
+-- those made while job was empty must still probe its indexes when it is full.
+create function :"schema".enqueue_each(jobs jsonb, this_moment timestamptz)
+returns table (id bigint, duplicate boolean, state text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+declare
+    doc record;
+    one record;
+    ids bigint[];
+    duplicates boolean[];
+    states text[];
+begin
+    for doc in
+        select job.*, coalesce(job.run_at, this_moment + pg_catalog.make_interval(secs => job.delay),
+                               this_moment):::"schema".moment as due
+        from rows from (pg_catalog.jsonb_to_recordset(jobs)
+                        as (task text, args jsonb, queue text, priority smallint,
+                            run_at timestamptz, delay float8, max_attempts integer, timeout real,
+                            unique_key text, tags text[], metadata jsonb))
+             with ordinality
+             as job(task, args, queue, priority, run_at, delay, max_attempts, timeout, unique_key,
+                    tags, metadata, n)
+        order by job.unique_key collate "C" nulls first, job.n
+    loop
+        for round in 1..101 loop
+            if round > 100 then
+                raise exception 'pgqueue: a unique key changed hands 100 times while its job was enqueued'
+                    using errcode = 'serialization_failure';
+            end if;
+            insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts,
+                                            timeout_seconds, priority, queue, task, args,
+                                            unique_key, tags, metadata)
+            values (
+                case when doc.due <= this_moment
+                     then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
+                doc.due, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
+                coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
+                coalesce(doc.args, '{}'), doc.unique_key, doc.tags, doc.metadata)
+            on conflict (unique_key) where unique_key is not null do nothing
+            returning j.id, j.position, j.worker_id, false as duplicate into one;
+            exit when found;
+            -- The newest: above READ COMMITTED, one that ended meanwhile is seen beside one of ours.
+            with live as materialized (
+                select j.id, j.position, j.worker_id
+                from :"schema".job as j
+                where j.unique_key = doc.unique_key
+            )
+            select live.id, live.position, live.worker_id, true as duplicate into one
+            from live
+            order by live.id desc
+            limit 1;
+            exit when found;
+        end loop;
+        ids[doc.n] := one.id;
+        duplicates[doc.n] := one.duplicate;
+        states[doc.n] := case when one.worker_id is not null then 'running'
+                              when one.position is not null then 'pending'
+                              else 'scheduled' end;
+    end loop;
+    return query select * from unnest(ids, duplicates, states);
+end;
+$body$;
+
+-- Enqueues many jobs, some with unique keys: what enqueue_each does, in two statements for all of them.
+-- Keys are inserted in their order, so two calls cannot deadlock. Where the job of a key ended between
+-- the insert and the look-up, that key would have to be inserted while higher ones are held. Then all
+-- is undone, which lets go of these, and the jobs are enqueued one by one.
 create function :"schema".enqueue_keyed(jobs jsonb, this_moment timestamptz)
 returns table (id bigint, duplicate boolean, state text)
 language plpgsql volatile
@@ -261,13 +330,13 @@ as $body$
 declare
     size constant integer := pg_catalog.jsonb_array_length(jobs);
     new_ids constant bigint[] := array(
-        select pg_catalog.nextval(pg_catalog.pg_get_serial_sequence(':"schema".job', 'id')::pg_catalog.regclass)
+        select pg_catalog.nextval(':"schema".job_id_seq'::pg_catalog.regclass)
         from pg_catalog.generate_series(1, size));
     ids bigint[];
     duplicates boolean[];
     states text[];
 begin
-    for round in 1..100 loop
+    begin
         insert into :"schema".job as j (id, position, run_at, enqueued_at, max_attempts,
                                         timeout_seconds, priority, queue, task, args, unique_key,
                                         tags, metadata)
@@ -289,7 +358,6 @@ begin
                                  this_moment + pg_catalog.make_interval(secs => doc.delay),
                                  this_moment):::"schema".moment as run_at
              ) as due
-        where round = 1 or ids[doc.n] is null
         order by doc.unique_key collate "C" nulls first, doc.n
         on conflict (unique_key) where unique_key is not null do nothing;
 
@@ -314,9 +382,13 @@ begin
             return query select * from unnest(ids, duplicates, states);
             return;
         end if;
-    end loop;
-    raise exception 'pgqueue: unique keys changed hands 100 times while these jobs were enqueued'
-        using errcode = 'serialization_failure';
+        raise exception 'pgqueue: a unique key changed hands' using errcode = 'PQ001';
+    exception when sqlstate 'PQ001' then
+        null;
+    end;
+    return query
+    select one.id, one.duplicate, one.state
+    from :"schema".enqueue_each(jobs, this_moment) as one;
 end;
 $body$;
 
@@ -335,9 +407,16 @@ begin
     perform pg_catalog.pg_current_xact_id();
 
     if jobs @? '$[*].unique_key ? (@ != null)' then
-        return query
-        select keyed.id, keyed.duplicate, keyed.state
-        from :"schema".enqueue_keyed(jobs, this_moment) as keyed;
+        -- For a few, one by one is the faster way.
+        if pg_catalog.jsonb_array_length(jobs) < 6 then
+            return query
+            select one.id, one.duplicate, one.state
+            from :"schema".enqueue_each(jobs, this_moment) as one;
+        else
+            return query
+            select keyed.id, keyed.duplicate, keyed.state
+            from :"schema".enqueue_keyed(jobs, this_moment) as keyed;
+        end if;
     else
         return query
         insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts,

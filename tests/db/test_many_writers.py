@@ -1,0 +1,107 @@
+"""Many writers on few keys, with workers and an operator beside them: nobody deadlocks.
+
+Run it by itself, and longer: ``WRITER_CALLS=1000 make test TESTS=tests/db/test_many_writers.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from tests.db.conftest import Connect
+from tests.db.hands import Hands
+from tests.model.ops import EVER
+
+from pgqueue import admin
+
+WRITERS = 20
+KEYS = [f"key {n:02}" for n in range(60)]
+CALLS = int(os.environ.get("WRITER_CALLS", "25"))
+LEVELS = ("read_committed", "repeatable_read", "serializable")
+
+
+class Tally:
+    """How often what happened. A serialization failure is the rule of the higher levels."""
+
+    def __init__(self) -> None:
+        self.calls = self.refused = 0
+        self.deadlocks: list[str] = []
+
+    def note(self, error: asyncpg.PostgresError, who: str) -> None:
+        if error.sqlstate == "40P01":
+            self.deadlocks.append(f"{who}: {error}")
+        elif error.sqlstate == "40001":
+            self.refused += 1
+        else:
+            raise error
+
+
+async def write(hands: Hands, n: int, tally: Tally, level: str) -> None:
+    """Half of the calls are alone in a transaction of the user's, which stays open for a moment."""
+    chance = random.Random(n)
+    for _ in range(CALLS):
+        keys = chance.sample(KEYS, chance.choice((2, 4, 12, 30)))
+        jobs = [{"task": "t", "unique_key": key} for key in keys]
+        try:
+            if chance.random() < 0.5:
+                await hands.enqueue(*jobs)
+            else:
+                async with hands.connection.transaction(isolation=level):  # type: ignore[arg-type]
+                    await hands.enqueue(*jobs)
+                    await asyncio.sleep(0)
+            tally.calls += 1
+        except asyncpg.PostgresError as exc:
+            tally.note(exc, f"writer {n}")
+
+
+async def work(hands: Hands, n: int, tally: Tally, go_on: Callable[[], bool]) -> None:
+    """Claim, and end or give back what was claimed, in one statement of each kind."""
+    chance = random.Random(-n)
+    while go_on():
+        ids = sorted(row["id"] for row in await hands.claim(limit=20))
+        ends = {job_id: chance.choice(("finish", "bury", "retry")) for job_id in ids}
+        try:
+            await hands.finish(*[i for i in ids if ends[i] == "finish"])
+            await hands.bury(*[i for i in ids if ends[i] == "bury"])
+            await hands.give_back(*[i for i in ids if ends[i] == "retry"], delay=0.0)
+            await hands.run("promote_jobs", 100, EVER)
+        except asyncpg.PostgresError as exc:
+            tally.note(exc, f"worker {n}")
+        await asyncio.sleep(0)
+
+
+async def operate(hands: Hands, tally: Tally, go_on: Callable[[], bool]) -> None:
+    while go_on():
+        rows = await hands.sql("select id from @.jobs order by random() limit 40")
+        ids = sorted(row["id"] for row in rows)
+        try:
+            await admin.retry(hands.connection, "pgqueue", ids)
+            await admin.cancel(hands.connection, "pgqueue", ids[:10])
+        except asyncpg.PostgresError as exc:
+            tally.note(exc, "operator")
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_many_writers_of_few_keys_do_not_deadlock(
+    hands: Hands, more_hands: Connect, level: str
+) -> None:
+    tally = Tally()
+    writers = [await more_hands(worker=False) for _ in range(WRITERS)]
+    writing = [asyncio.create_task(write(each, n, tally, level)) for n, each in enumerate(writers)]
+    done = asyncio.gather(*writing)
+    beside = [
+        asyncio.create_task(work(hands, 1, tally, lambda: not done.done())),
+        asyncio.create_task(work(await more_hands(), 2, tally, lambda: not done.done())),
+        asyncio.create_task(
+            operate(await more_hands(worker=False), tally, lambda: not done.done())
+        ),
+    ]
+    await done
+    await asyncio.gather(*beside)
+    assert not tally.deadlocks, f"{len(tally.deadlocks)}: {tally.deadlocks[:3]}"
+    assert tally.calls + tally.refused == WRITERS * CALLS
