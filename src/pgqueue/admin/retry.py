@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue.admin.info import RetryResult
-from pgqueue.admin.session import writing
+from pgqueue.admin.session import repeated, writing
 from pgqueue.admin.states import find_states
 from pgqueue.db.statements import statement
 
@@ -38,6 +38,7 @@ async def _make_ready(
 
     A transaction for each kind. Each statement takes unique keys in their order, but two of them
     in one transaction do not, and a bulk enqueue of the same keys could deadlock with that.
+    Each is repeated by itself: if all were, what the first ones moved would count as not moved.
     """
     done: dict[int, RetryResult] = {}
     for _ in range(_ROUNDS):
@@ -67,17 +68,24 @@ def _left(job_id: int, state: str, holder: int | None) -> RetryResult:
 async def _look(
     connection: Connection, schema: str, ids: Iterable[int], what: str
 ) -> dict[int, tuple[str, int | None]]:
-    async with writing(connection, schema, what=what):
-        return await find_states(connection, schema, ids)
+    async def look() -> dict[int, tuple[str, int | None]]:
+        async with writing(connection, schema, what=what):
+            return await find_states(connection, schema, ids)
+
+    return await repeated(look, what)
 
 
 async def _move(
     connection: Connection, schema: str, name: str, ids: Sequence[int], what: str
 ) -> list[int]:
     """Make jobs of one kind ready, and wake their queues; return the ids."""
-    async with writing(connection, schema, what=what):
-        rows = await connection.fetch(statement(name, schema), ids)
-        if rows:
-            queues = sorted({row["queue"] for row in rows})
-            await connection.execute(statement("wake_queues", schema), queues)
-    return [row["id"] for row in rows]
+
+    async def move() -> list[int]:
+        async with writing(connection, schema, what=what):
+            rows = await connection.fetch(statement(name, schema), ids)
+            if rows:
+                queues = sorted({row["queue"] for row in rows})
+                await connection.execute(statement("wake_queues", schema), queues)
+        return [row["id"] for row in rows]
+
+    return await repeated(move, what)

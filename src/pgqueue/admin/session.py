@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from pgqueue.db.again import again, gave_way
 from pgqueue.db.statements import statement
 from pgqueue.errors import DatabaseError
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["READ_SECONDS", "WRITE_SECONDS", "reading", "writing"]
+__all__ = ["READ_SECONDS", "WRITE_SECONDS", "reading", "repeated", "writing"]
 
+T = TypeVar("T")
 READ_SECONDS = 5.0
 WRITE_SECONDS = 20.0
 
@@ -49,6 +52,18 @@ async def writing(connection: Connection, schema: str, *, what: str) -> AsyncGen
             f"{what} took more than {WRITE_SECONDS:g} s and was undone; another transaction may "
             "hold these rows, or they are too many at once"
         ) from exc
+
+
+async def repeated(work: Callable[[], Awaitable[T]], what: str) -> T:
+    """Run one of several transactions of an operation, again while it has to give way."""
+    try:
+        return await again(work, time.monotonic() + WRITE_SECONDS)
+    except Exception as exc:
+        if gave_way(exc):  # as an error of ours: the operation as a whole is not repeated
+            raise DatabaseError(
+                f"{what} had to give way to other transactions for {WRITE_SECONDS:g} s: {exc}"
+            ) from exc
+        raise
 
 
 async def _limit(connection: Connection, schema: str, seconds: float, *, scan: bool) -> None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pgqueue import failpoints
 from pgqueue.config import check_dsn, check_dsn_parts, check_int, dsn_from_environment, redact
 from pgqueue.db import migrate
+from pgqueue.db.again import again
 from pgqueue.db.doubt import ASK_SECONDS, Doubt
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.link import KEEPALIVES, Patience
@@ -316,11 +317,11 @@ class Pool:
         executed: int | None = None  # before the work began
         try:
             if checked and not self._checked:
-                await self._check(connection)
+                await again(lambda: self._check(connection), until)
             executed = protocol.queries_count
             if failpoints.armed is not None:
                 failpoints.armed.reach("client.before", lambda: failpoints.shut(fd_of(connection)))
-            answer = await work(connection)
+            answer = await again(lambda: work(connection), until)
             if failpoints.armed is not None:
                 failpoints.armed.reach("client.after", _lose)
             return answer
