@@ -32,12 +32,14 @@ async def again(
 
     ``until``: no try begins later than this, in monotonic seconds.
     """
-    waits = patience or Patience(0.005, 1.0)
     while True:
         try:
             return await work()
         except Exception as exc:
-            wait = waits.delay()
-            if not gave_way(exc) or time.monotonic() + wait >= until:
+            if not gave_way(exc):
+                raise
+            patience = patience or Patience(0.005, 1.0)
+            wait = patience.delay()
+            if time.monotonic() + wait >= until:
                 raise
         await asyncio.sleep(wait)
