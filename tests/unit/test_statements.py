@@ -7,7 +7,14 @@ from importlib import resources
 
 import pytest
 
-from pgqueue.db.statements import check_schema_name, quote_identifier, render, statement
+from pgqueue.db import statements
+from pgqueue.db.statements import (
+    check_schema_name,
+    quote_identifier,
+    read_all,
+    render,
+    statement,
+)
 from pgqueue.errors import ConfigError
 
 FILES = sorted(
@@ -54,6 +61,18 @@ def test_every_statement_says_what_it_needs_and_locks(name: str) -> None:
     assert re.search(r"^-- locks: \S", head, re.MULTILINE)
     assert raw.startswith("-- ")
     assert ";" not in raw.split("\n-- locks:")[1].split("\n", 1)[1], "one statement a file"
+
+
+def test_no_file_is_needed_once_all_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    statements._source.cache_clear()
+    read_all()
+
+    def gone(*_: object) -> bytes:
+        raise FileNotFoundError("the package was removed")
+
+    monkeypatch.setattr("pkgutil.get_data", gone)
+    for name in FILES:
+        assert statement(name, "read before")
 
 
 @pytest.mark.parametrize("name", ["pgqueue", "Jobs", "ä" * 31, "x" * 63, WEIRD, "select", " "])

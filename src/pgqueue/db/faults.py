@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import resource
 
 from pgqueue.config import redact
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
@@ -64,13 +65,29 @@ def _forget_detail(error: Exception) -> None:
             error.detail = None  # type: ignore[attr-defined]
 
 
+def _said(error: Exception) -> str:
+    """Return what an error says; that there are no descriptors left, with the limit that it met."""
+    text = str(error) or type(error).__name__
+    match getattr(error, "errno", None):
+        case errno.EMFILE:
+            limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            return (
+                f"this process has no file descriptor left: all {limit} are in use. Something "
+                f"leaks them, or the limit is too low (ulimit -n, LimitNOFILE=): {text}"
+            )
+        case errno.ENFILE:
+            return f"this machine has no file descriptor left (sysctl fs.file-max): {text}"
+        case _:
+            return text
+
+
 def as_ours(error: Exception, dsn: str, *, connecting: bool = False) -> Exception:
     """Return the error of ours that says the same; raise it ``from`` the original."""
     import asyncpg
 
     _forget_detail(error)
     state = getattr(error, "sqlstate", None)
-    text = str(error) or type(error).__name__
+    text = _said(error)
     if isinstance(error, PgQueueError):
         return error
     if connecting:

@@ -1,4 +1,7 @@
-"""SQL files, loaded once, with the name of the schema put in, quoted.
+"""SQL files, each read once, with the name of the schema put in, quoted.
+
+A client reads a file when it first needs it. A worker reads all of them at its start: the package
+may be replaced or removed while it runs, and it may run out of descriptors.
 
 Two spellings are replaced in every file: ``:"schema"`` by the quoted identifier (as psql does), and
 ``':"schema".table'`` by a string literal of the same, for ``regclass`` casts.
@@ -12,7 +15,14 @@ import re
 
 from pgqueue.errors import ConfigError
 
-__all__ = ["check_schema_name", "quote_identifier", "quote_literal", "render", "statement"]
+__all__ = [
+    "check_schema_name",
+    "quote_identifier",
+    "quote_literal",
+    "read_all",
+    "render",
+    "statement",
+]
 
 _LITERAL = re.compile(r"""':"schema"\.(\w+)'""")
 _IDENTIFIER = ':"schema"'
@@ -64,6 +74,15 @@ def _source(name: str) -> str:
     text = pkgutil.get_data("pgqueue.db", f"sql/{name}.sql")
     assert text is not None
     return text.decode()
+
+
+def read_all() -> None:
+    """Read every file now, so that none is needed later."""
+    from importlib import resources
+
+    for file in resources.files("pgqueue.db").joinpath("sql").iterdir():
+        if file.name.endswith(".sql"):
+            _source(file.name.removesuffix(".sql"))
 
 
 @functools.lru_cache(maxsize=512)

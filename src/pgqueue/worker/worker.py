@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
-from pgqueue.db.statements import statement
+from pgqueue.db.statements import read_all, statement
 from pgqueue.db.store import Store
 from pgqueue.errors import ConfigError, PgQueueError, nearest
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
@@ -209,6 +209,7 @@ class Worker:
 
     async def _connect(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
         settings, app = self.settings, self.app
+        read_all()
         loop = asyncio.get_running_loop()
         if not settings.listen and not app.pool.pooled:
             await app.pool.aclose()  # those made before have statements prepared by name
