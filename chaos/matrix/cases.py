@@ -42,6 +42,7 @@ _WORK = {
     "claim_jobs.before": Plan(most=3),
     "drop_history.after": Plan(),
     "ensure_history.after": Plan(),
+    "find_held.after": Plan(first="claim_jobs.after:cut"),
     # The first is an empty one, by which the statement is prepared.
     "finish_jobs.after": Plan(least=2, most=4),
     "finish_jobs.before": Plan(least=2, most=4),
@@ -53,7 +54,6 @@ _WORK = {
     "raise_flags.after": Plan(),
     "register_worker.after": Plan(),
     "register_worker.before": Plan(),
-    "release_claim.after": Plan(first="claim_jobs.after:cut"),
     "renew_lease.after": Plan(most=3),
     "renew_lease.before": Plan(most=3),
     "return_jobs.after": Plan(),

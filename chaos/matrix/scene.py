@@ -37,7 +37,7 @@ _SETTINGS = {
 _HIT_SECONDS = 90.0
 _READY_SECONDS = 90.0  # several start at a time, on a machine that may be busy
 _AFTER = 6.0
-_LOST_CLAIM = ("claim_jobs.before", "claim_jobs.after", "claim.received", "release_claim.after")
+_LOST_CLAIM = ("claim_jobs.before", "claim_jobs.after", "claim.received", "find_held.after")
 
 
 @dataclass(slots=True)

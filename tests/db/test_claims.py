@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 from tests.db.conftest import Connect
@@ -173,13 +174,47 @@ async def test_promoters_share_what_is_due(hands: Hands, more_hands: Connect) ->
     assert await hands.value("select count(distinct position) from @.job") == 2000
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_back(hands: Hands) -> None:
-    await hands.enqueue(*[{"task": "t"}] * 3)
-    rows = await hands.claim(limit=2)
-    released = await hands.run("release_claim", hands.id, hands.token)
-    assert sorted(row["position"] for row in released) == [row["position"] for row in rows]
-    assert await hands.value("select max(attempt) from @.job") == 0
-    assert len(await hands.claim()) == 3
+async def held(hands: Hands, *workers: int, cursor: int = 0, floor: int = 0) -> list[Any]:
+    server = await hands.value("select pg_postmaster_start_time()")
+    return await hands.run(
+        "find_held", list(workers), ["default"], [cursor] * 10, ["t"], floor, server
+    )
+
+
+async def test_what_a_worker_holds_is_found_by_position(hands: Hands) -> None:
+    """Among what others hold, with the receipt; and no further than the next ready job."""
+    await hands.enqueue(*[{"task": "t"}] * 6)
+    own = await hands.claim(limit=2)
+    token, other = hands.token, hands.id + 1
+    await hands.sql("update @.job set worker_id = $1 where id = $2", other, own[0]["id"])
+    rows = await held(hands, hands.id)
+    assert [(row["id"], row["claim_token"]) for row in rows] == [(own[1]["id"], token)]
+    assert {row["id"] for row in await held(hands, hands.id, other)} == {row["id"] for row in own}
+    # Behind a ready job: it is found when the cursor has passed that, or the job is gone.
+    await hands.sql("update @.job set worker_id = 7, claim_token = 7 where position = 5")
+    assert await held(hands, 7) == []
+    assert len(await held(hands, 7, cursor=4)) == 1
+    assert await held(hands, 7, cursor=4, floor=5) == []
+    other_server = await hands.run("find_held", [7], ["default"], [4] * 10, ["t"], 5, None)
+    assert len(other_server) == 1, "a floor of another server is none"
+
+
+async def test_a_look_at_what_a_worker_holds_reads_no_backlog(hands: Hands) -> None:
+    await hands.fill(20_000)
+    await hands.sql("vacuum analyze @.job")
+    await hands.claim(limit=10)
+    before = await rows_fetched(hands)
+    assert len(await held(hands, hands.id)) == 10
+    assert await rows_fetched(hands) - before < 100
+
+
+async def rows_fetched(hands: Hands) -> int:
+    await hands.sql("select pg_stat_force_next_flush()")
+    await hands.sql("select 1")
+    return await hands.value(
+        "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables"
+        " where relid = '@.job'::regclass"
+    )
 
 
 async def test_past_bug_31_attempts_beyond_the_last_are_no_error_of_the_claim(hands: Hands) -> None:

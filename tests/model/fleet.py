@@ -12,8 +12,8 @@ from tests.model.ops import EVER
 
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
-from pgqueue.outcome import Outcome
-from pgqueue.worker.completer import Completer, Entry
+from pgqueue.outcome import RELEASED, Outcome
+from pgqueue.worker.completer import Completer, Entry, entry_of
 from pgqueue.worker.rescue import rescue_worker
 
 __all__ = ["TASK", "Fleet"]
@@ -75,7 +75,10 @@ class Fleet:
 
     def give_up_claim(self, worker: int, token: int) -> int:
         """Give back what a claim took whose answer was lost; return how many jobs."""
-        return len(self._run(self._store.release_claim(worker, token)))
+        cursors = [0] * 10 * len(self.queues)
+        rows = self._run(self._store.held([worker], self.queues, cursors, [TASK], 0, None))
+        taken = [entry_of(row, token, RELEASED) for row in rows if row["claim_token"] == token]
+        return sum(self._run(self._write(entry)) for entry in taken)
 
     def renew(self, worker: int) -> tuple[bool, set[int]]:
         """Return whether it is registered, and what it is asked to cancel."""

@@ -32,8 +32,7 @@ async def test_a_lost_claim_is_looked_for_until_the_database_answers(
     async def note(n: int) -> None:
         seen.append(n)
 
-    claim, release = Store.claim, Store.release_claim
-    monkeypatch.setattr("pgqueue.worker.salvage._RECOVER_AFTER", (0.05, 0.05))
+    claim, held = Store.claim, Store.held
 
     async def lost(self: Store, *args: Any, **options: Any) -> Any:
         rows, busy = await claim(self, *args, **options)
@@ -45,10 +44,10 @@ async def test_a_lost_claim_is_looked_for_until_the_database_answers(
         looks.append(1)
         if len(looks) < 5:
             raise Unreachable("the database is away")
-        return await release(self, *args)
+        return await held(self, *args)
 
     monkeypatch.setattr(Store, "claim", lost)
-    monkeypatch.setattr(Store, "release_claim", away)
+    monkeypatch.setattr(Store, "held", away)
     async with working(app):
         await note.aenqueue(1)
         await eyes.settled(completed=1)
@@ -121,8 +120,14 @@ async def test_one_row_that_cannot_be_read_does_not_stop_the_others(app: App, ey
     ids = [e.id for e in await app.aenqueue_many([note.job(n) for n in range(6)])]
     await eyes.sql("update pgqueue.job set enqueued_at = '20000-01-01' where id = $1", ids[2])
     async with working(app):
-        await eyes.settled(completed=5, running=1)
+        await eyes.settled(completed=5, dead=1, timeout_s=30)
     assert sorted(runs.seen) == [0, 1, 3, 4, 5]
+    (row,) = await eyes.sql("select id, attempt, reason from pgqueue.dead")
+    assert (row["id"], row["attempt"]) == (ids[2], 1)
+    assert row["reason"].startswith("its row cannot be read: OverflowError: ")
+    shown = await app.aget_job(ids[2])
+    assert shown is not None
+    assert shown.state == "dead"
 
 
 async def test_one_row_that_the_server_cannot_move_does_not_stop_the_others(

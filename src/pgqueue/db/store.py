@@ -260,19 +260,17 @@ class Store:
         """Say that a duty is done, and due again in so many seconds."""
         await self._rows("end_duty", name, every)
 
-    async def release_claim(self, worker: int, token: int) -> list[Record]:
-        """Give back what a claim took whose answer was lost; return queue and position of each."""
-        return await self._read_all("release_claim", worker, token)
-
-    async def held(self, worker: int) -> set[tuple[int, int]]:
-        """Return ids and tokens of what this worker holds, as the server knows it."""
-        rows = await self._read_all("find_held", worker)
-        return {(row["id"], row["claim_token"]) for row in rows}
-
-    async def release_strays(self, worker: int, receipts: set[tuple[int, int]]) -> list[Record]:
-        """Give back what this worker holds and does not know; return queue and position of each."""
-        ids, tokens = zip(*sorted(receipts), strict=True)
-        return await self._rows("release_strays", worker, ids, tokens)
+    async def held(
+        self,
+        workers: Sequence[int],
+        queues: Sequence[str],
+        cursors: Sequence[int],
+        tasks: Sequence[str],
+        floor: int,
+        server: object,
+    ) -> list[Record]:
+        """Return what these workers hold, as the server knows it; see find_held.sql."""
+        return await self._rows("find_held", workers, queues, cursors, tasks, floor, server)
 
     async def find_passed(
         self, queues: Sequence[str], cursors: Sequence[int], tasks: Sequence[str], floor: int

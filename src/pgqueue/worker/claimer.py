@@ -15,20 +15,26 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings
 from pgqueue.db.faults import Contended
 from pgqueue.db.link import Patience
-from pgqueue.db.store import Store
-from pgqueue.errors import OutcomeUnknown, PgQueueError
+from pgqueue.db.store import READ_ALL_SECONDS, Store
+from pgqueue.errors import PgQueueError
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.cursor import Cursors
+from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lane import Lane
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.pace import Pace
 from pgqueue.worker.runner import Runner
+from pgqueue.worker.unread import is_unread, took_nothing, verdict
+
+if TYPE_CHECKING:
+    from asyncpg import Record
 
 __all__ = ["Claimer"]
 
@@ -48,6 +54,7 @@ _TAKE_BACK_AFTER = 1.0
 _AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 _REPORT_EVERY = 60.0
 _SINGLY_SECONDS = 10.0
+_GIVEN_UP_AFTER = 1.25
 
 
 class Claimer:
@@ -64,9 +71,10 @@ class Claimer:
         lease: Lease,
         runner: Runner,
         completer: Completer,
+        holdings: Holdings,
         worker_id: Callable[[], int | None],
         on_limit: Callable[[], None],
-        on_unknown: Callable[[int, int], None],
+        on_unknown: Callable[[], None],
         on_flags: Callable[..., None],
     ) -> None:
         self._store = store
@@ -78,6 +86,7 @@ class Claimer:
         self._lease = lease
         self._runner = runner
         self._completer = completer
+        self._holdings = holdings
         self._worker_id = worker_id
         self._on_limit = on_limit
         self._on_unknown = on_unknown
@@ -162,8 +171,12 @@ class Claimer:
             except Exception as exc:
                 if not self._away:
                     self._away = True
-                    ours = isinstance(exc, PgQueueError)
-                    log.warning("claiming waits for the database: %s", exc, exc_info=not ours)
+                    if is_unread(exc):
+                        what = "the answer to a claim could not be read"
+                    else:
+                        what = "claiming waits for the database"
+                    ours = isinstance(exc, PgQueueError) or is_unread(exc)
+                    log.warning("%s: %s", what, str(exc) or repr(exc), exc_info=not ours)
                 await asyncio.sleep(patience.delay())
                 for lane in self._lanes.values():
                     lane.hot = True  # what the failed turn was to look at is not to wait for a poll
@@ -422,10 +435,11 @@ class Claimer:
             await asyncio.sleep(0.05)  # between a lost lease and the new registration
             return counts, 1, set()
         push = await self._is_stuck(names)
-        began = time.monotonic()
         quota = max(1, -(-room // len(names)))
         token = secrets.randbits(63)
+        self._holdings.begin(token)
         try:
+            began = time.monotonic()
             async with self._lock:
                 records, waiting = await self._store.claim(
                     names,
@@ -438,31 +452,40 @@ class Claimer:
                     push=push,
                     patient=self._patient,
                 )
-        except Contended:
-            # There is more to walk over than its time allows: the same again would never end.
-            self._patient = True
+            busy = set(waiting)
+            self._met(names, busy, began)
+            if push:
+                busy.clear()  # they were claimed from all the same
+            if records:
+                self._keep(records, names, counts, worker, token)
+        except BaseException as exc:
+            self._lose(worker, token, room, exc)
             raise
-        except (OutcomeUnknown, asyncio.CancelledError):
-            self._on_unknown(worker, token)
-            raise
-        except Exception as exc:
-            if _is_of_a_row(exc):
-                self._single_out(worker, token, room, exc)
-            raise
+        finally:
+            self._holdings.end(token, took=bool(counts))
+        return counts, quota, busy
+
+    def _met(self, names: list[str], busy: set[str], began: float) -> None:
+        """Note how long a claim took, and which queues were busy."""
         self.claims += 1
-        busy = set(waiting)
         now = time.monotonic()
         # Until the cursors are past it: the next one walks over the same.
         self._patient = now - began > self._settings.deadline / 2
         for name in names:
             self._lanes[name].met(busy=name in busy, now=now)
-        if push:
-            busy.clear()  # they were claimed from all the same
-        if not records:
-            return counts, quota, busy
+
+    def _keep(
+        self,
+        records: list[Record],
+        names: list[str],
+        counts: Counter[str],
+        worker: int,
+        token: int,
+    ) -> None:
+        """Take the cursors past what was claimed, and hand it on."""
         if not self.claimed:
             # It walked over all that lies dead in the queue: a look back at once would do so again.
-            self._lag_at = now
+            self._lag_at = time.monotonic()
         advance = self._cursors.advance
         if len(names) == 1:
             counts[names[0]] = len(records)
@@ -484,7 +507,26 @@ class Claimer:
         else:
             self.claimed += len(records)
             self._runner.add(records, token)
-        return counts, quota, busy
+
+    def _lose(self, worker: int, token: int, room: int, why: BaseException) -> None:
+        """A claim failed that may have been carried out: what it took is given back.
+
+        If its answer could not be read, jobs are claimed one by one for a while: the one at fault
+        is then alone.
+        """
+        if isinstance(why, Contended):
+            # There is more to walk over than its time allows: the same again would never end.
+            self._patient = True
+        if took_nothing(why):
+            return
+        outcome = RELEASED
+        if is_unread(why):
+            self._singly_until = time.monotonic() + _SINGLY_SECONDS
+            if room == 1:
+                outcome = verdict(why)
+        longest = READ_ALL_SECONDS if self._patient else self._settings.deadline
+        self._holdings.lose(token, worker, _GIVEN_UP_AFTER * longest, outcome)
+        self._on_unknown()
 
     async def _is_stuck(self, names: list[str]) -> bool:
         """True if a claim that must hang is in the way: then its lock is passed by."""
@@ -500,17 +542,6 @@ class Claimer:
                         lane.name,
                     )
         return any(lane.stuck for lane in lanes)
-
-    def _single_out(self, worker: int, token: int, room: int, why: Exception) -> None:
-        """One row of a claim cannot be read, and so none was: claim one by one for a while.
-
-        The others are given back. A single one stays claimed, out of the way.
-        """
-        self._singly_until = time.monotonic() + _SINGLY_SECONDS
-        if room > 1:
-            self._on_unknown(worker, token)
-        else:
-            log.error("a job cannot be read, and stays claimed: %s", why, exc_info=why)
 
     def _turned(self, names: list[str]) -> list[str]:
         """Return the names with another one first each time, so that none is always last."""
@@ -532,9 +563,3 @@ class Claimer:
                     "(%d among those next in line); they stay there for one that does",
                     queue, task, jobs,
                 )  # fmt: skip
-
-
-def _is_of_a_row(error: Exception) -> bool:
-    """True if the driver could not make sense of what the server answered."""
-    origin = error.__cause__ if isinstance(error, PgQueueError) else error
-    return isinstance(origin, (ValueError, OverflowError)) and not hasattr(origin, "sqlstate")

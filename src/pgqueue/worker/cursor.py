@@ -104,7 +104,7 @@ class Floor:
         self.position = 0
         self._noted: int | None = None
         self._horizon: tuple[int, int] | None = None
-        self._server: object = None
+        self.server: object = None
 
     def learn(
         self,
@@ -122,10 +122,10 @@ class Floor:
         after that snapshot was taken. Another server, or positions that went back, mean a failover:
         numbers that were noted here are handed out again, and all that was learnt is forgotten.
         """
-        if server != self._server or (self._noted is not None and newest < self._noted):
+        if server != self.server or (self._noted is not None and newest < self._noted):
             self.position = 0
             self._noted = self._horizon = None
-            self._server = server
+            self.server = server
         if self._horizon is not None and oldest >= self._horizon[1]:
             safe = self._horizon[0]
             if lowest_live is not None:

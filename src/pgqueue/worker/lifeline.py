@@ -2,7 +2,8 @@
 
 It has an event loop and connections of its own: a handler that blocks the worker's loop for a
 minute keeps its jobs. It renews the lease and learns what is to be cancelled, and beside that looks
-for lost workers and does the duties of the fleet that are due. The watchdog runs on it.
+for lost workers, for what this one holds without knowing it, and does the duties of the fleet that
+are due. The watchdog runs on it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
+from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.passed import PassedJobs
+from pgqueue.worker.reconcile import Reconciler
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
-from pgqueue.worker.strays import Receipts
 from pgqueue.worker.watchdog import Watchdog
 
 __all__ = ["Lifeline", "Reports"]
@@ -53,7 +55,6 @@ class Reports:
     on_ready_again: Callable[[dict[str, int]], None]
     on_next_due: Callable[[float], None]
     on_silent: Callable[[], None]
-    receipts: Callable[[], Receipts]
     on_failed: Callable[[BaseException], None]
 
 
@@ -70,6 +71,7 @@ class Lifeline:
         tasks: Sequence[str],
         watch: Watch,
         lease: Lease,
+        holdings: Holdings,
         reports: Reports,
         running: Callable[[], int],
         cursors: Callable[[], list[int]],
@@ -80,6 +82,7 @@ class Lifeline:
         self._queues = list(queues)
         self._reports = reports
         self._lease = lease
+        self._holdings = holdings
         self._running = running
         self._due_since = due_since
         self._supervisor = supervisor
@@ -97,9 +100,7 @@ class Lifeline:
             duty,
             lock,
             crash_cap=settings.crash_cap,
-            deadline=settings.deadline,
             ready_again=self._ready_again,
-            receipts=self._receipts,
         )
         self._passed = PassedJobs(
             duty,
@@ -110,6 +111,19 @@ class Lifeline:
             cursors=cursors,
             connects=self._connects,
             ready_again=self._ready_again,
+        )
+        self._reconciler = Reconciler(
+            duty,
+            lock,
+            holdings=holdings,
+            queues=queues,
+            tasks=tasks,
+            every=settings.heartbeat,
+            lease=settings.lease,
+            cursors=cursors,
+            floor=self._passed.floor,
+            worker_id=lambda: self.worker_id,
+            ask=self._ask,
         )
         self._duties = Duties(
             duty,
@@ -159,10 +173,10 @@ class Lifeline:
         self._stopping = True
         self.hurry()
 
-    def recover(self, worker: int, token: int) -> None:
-        """Give back what a claim took whose answer was lost."""
+    def reconcile(self) -> None:
+        """Look now for what this worker holds without knowing it."""
         if self._loop is not None:
-            self._call(self._loop, lambda: self._spawn(self._salvage.recover(worker, token)))
+            self._call(self._loop, self._reconciler.hurry)
 
     async def stop(self, *, sign_off: bool = True) -> None:
         """Take the worker off the list and end the thread; the last thing to stop.
@@ -228,7 +242,7 @@ class Lifeline:
             self._tell(lambda: started.done() or started.set_exception(failure))
             return
         self._tell(lambda: started.done() or started.set_result(None))
-        for forever in (self._passed.search, self._duties.do):
+        for forever in (self._passed.search, self._reconciler.look, self._duties.do):
             self._spawn(self._keep_up(forever))
         try:
             await self._beat()
@@ -345,8 +359,8 @@ class Lifeline:
             self._tell(self._reports.on_lease)
         if check:
             self._workers = row["workers"]
-        if self._server not in (None, row["server"]) and self.worker_id is not None:
-            self._spawn(self._salvage.give_back_strays(self.worker_id))
+        if self._server not in (None, row["server"]):
+            self._reconciler.hurry()  # it may not know how jobs ended that are over here
         self._server = row["server"]
         if row["cancelled"]:
             cancelled: list[int] = row["cancelled"]
@@ -379,7 +393,7 @@ class Lifeline:
         self._tell(self._reports.on_registered)
 
     async def _sign_off(self) -> None:
-        if not self._signs_off or self._salvage.recovering:
+        if not self._signs_off or self._holdings.unsettled:
             return
         try:
             if self.worker_id is not None:
@@ -398,17 +412,19 @@ class Lifeline:
     def _ready_again(self, lowest: dict[str, int]) -> None:
         self._tell(lambda: self._reports.on_ready_again(lowest))
 
-    async def _receipts(self) -> Receipts:
-        """Ask the worker's loop which jobs it knows of."""
+    async def _ask(self, call: Callable[[], object]) -> None:
+        """Have a call made on the worker's loop, and wait until it was."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Receipts] = loop.create_future()
+        answer: asyncio.Future[None] = loop.create_future()
 
         def ask() -> None:
-            receipts = self._reports.receipts()
-            self._call(loop, lambda: answer.done() or answer.set_result(receipts))
+            try:
+                call()
+            finally:
+                self._call(loop, lambda: answer.done() or answer.set_result(None))
 
         self._tell(ask)
-        return await answer
+        await answer
 
     def _connects(self) -> tuple[int, ...] | None:
         """Return what changes when the server may be another one, with old positions to come."""

@@ -47,7 +47,7 @@ class PassedJobs:
         self._cursors = cursors
         self._connects = connects
         self._ready_again = ready_again
-        self._floor = Floor()
+        self.floor = Floor()
 
     async def search(self) -> None:
         """Look, for ever."""
@@ -59,7 +59,7 @@ class PassedJobs:
             # Nothing can be behind a cursor that has not passed the floor, on the same server; a
             # pooler does not tell when that is another one.
             same = looked_on is not None and looked_on == self._connects()
-            if same and max(self._cursors()) <= self._floor.position:
+            if same and max(self._cursors()) <= self.floor.position:
                 continue
             began = time.monotonic()
             try:
@@ -80,10 +80,10 @@ class PassedJobs:
     async def _look(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for row in await self._store.find_passed(
-            self._queues, self._cursors(), self._tasks, self._floor.position
+            self._queues, self._cursors(), self._tasks, self.floor.position
         ):
             if row["queue"] is None:
-                self._floor.learn(
+                self.floor.learn(
                     lowest_live=row["position"],
                     newest=row["newest"],
                     oldest=row["oldest"],

@@ -28,6 +28,7 @@ from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.completer import Completer, Entry, entry_of
+from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.lifeline import Lifeline, Reports
 from pgqueue.worker.promoter import Promoter
@@ -251,6 +252,10 @@ class Worker:
             on_room=self._on_room,
             loop=loop,
         )
+        holdings = Holdings(
+            receipts=(self._runner.receipts, self._completer.receipts),
+            give_back=self._completer.add,
+        )
         self._promoter = Promoter(claims, lock=lock, on_ready=self._on_promoted, settings=settings)
         self._claimer = Claimer(
             claims,
@@ -261,6 +266,7 @@ class Worker:
             lease=lease,
             runner=self._runner,
             completer=self._completer,
+            holdings=holdings,
             worker_id=lambda: self._lifeline.worker_id,
             on_limit=self._on_limit,
             on_unknown=self._on_unknown,
@@ -275,6 +281,7 @@ class Worker:
             tasks=list(tasks),
             watch=watch,
             lease=lease,
+            holdings=holdings,
             reports=Reports(
                 on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
                 on_fenced=functools.partial(self._on_fenced, self._runner, lease),
@@ -283,7 +290,6 @@ class Worker:
                 on_ready_again=self._on_ready_again,
                 on_next_due=self._promoter.due_in,
                 on_silent=app.pool.distrust,
-                receipts=lambda: self._runner.receipts() | self._completer.receipts(),
                 on_failed=self._on_failed,
             ),
             running=lambda: self._runner.running,
@@ -446,8 +452,8 @@ class Worker:
     def _on_room(self) -> None:
         self._claimer.on_room()
 
-    def _on_unknown(self, worker: int, token: int) -> None:
-        self._lifeline.recover(worker, token)
+    def _on_unknown(self) -> None:
+        self._lifeline.reconcile()
 
     def _on_deaf(self) -> None:
         self._claimer.look_everywhere()

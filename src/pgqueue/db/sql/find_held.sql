@@ -1,4 +1,37 @@
--- What a worker holds, as far as the server knows. $1 worker id.
--- needs: nothing: it reads job as a whole, after the server became another one
+-- What a worker holds in its queues, as far as the server knows. Reads only.
+-- $1 worker ids, $2 queues, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
+-- $5 floor: below it nothing can be, $6 on the server that began then; on another one there is none.
+-- What lies behind the first ready job above a cursor is left out: it would not have had its turn yet.
+-- needs: job_ready (two probes a queue and priority)
 -- locks: nothing
-select id, claim_token from :"schema".job where worker_id = $1::bigint
+with lane as (
+    select want.queue, p.priority::smallint as priority,
+           ($3::bigint[])[(want.n - 1) * 10 + p.priority + 1] as cursor
+    from unnest($2::text[]) with ordinality as want (queue, n)
+         cross join generate_series(0, 9) as p (priority)
+),
+reach as (
+    select lane.queue, lane.priority, coalesce(first.position, 9223372036854775807) as position
+    from lane
+         left join lateral (
+             select job.position
+             from :"schema".job
+             where job.queue = lane.queue and job.priority = lane.priority
+               and job.position > lane.cursor
+               and job.worker_id is null and job.task = any ($4::text[])
+             order by job.position
+             limit 1
+         ) as first on true
+)
+select held.id, held.claim_token, held.queue, held.position, held.task, held.attempt
+from reach
+     cross join lateral (
+         select job.id, job.claim_token, job.queue, job.position, job.task, job.attempt
+         from :"schema".job
+         where job.queue = reach.queue and job.priority = reach.priority
+           and job.position > case when pg_postmaster_start_time() = $6::timestamptz
+                                   then $5::bigint else 0 end
+           and job.position <= reach.position
+           and job.worker_id = any ($1::bigint[])
+         offset 0  -- or the planner may read the index from the floor on once for all queues
+     ) as held
