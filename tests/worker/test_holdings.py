@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App
+from pgqueue import App, DatabaseError, Worker
 from pgqueue.db.store import Store
 from pgqueue.outcome import Snoozed
 from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, Runs, nth, working
+from tests.worker.support import Eyes, Runs, nth, quick, working
 
 OFTEN: dict[str, Any] = {"heartbeat": 0.1, "poll_interval": 30.0}
 UNKNOWN = "this worker holds"
@@ -171,3 +171,37 @@ async def test_an_idle_worker_does_not_look(app: App, eyes: Eyes) -> None:
         looks, pulses = reconciler.looks, worker._lifeline.pulses
         await eventually(lambda: worker._lifeline.pulses > pulses + 5)
         assert reconciler.looks == looks
+
+
+async def test_a_worker_that_can_write_nothing_gives_itself_up(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heartbeats are answered, so nobody else would ever take its jobs over."""
+    runs = Runs()
+    broken = True
+
+    @app.task
+    async def note(n: int) -> None:
+        with runs.of(n):
+            pass
+
+    finish = Store.finish
+
+    async def no_file(self: Store, ids: Any, *args: Any) -> Any:
+        if ids and broken:
+            raise FileNotFoundError("finish_jobs.sql")
+        return await finish(self, ids, *args)
+
+    monkeypatch.setattr(Store, "finish", no_file)
+    monkeypatch.setattr("pgqueue.worker.completer.Patience.delay", lambda self: 0.1)
+    await note.aenqueue(1)
+    worker = Worker(app, **quick(**OFTEN))
+    with pytest.raises(
+        DatabaseError, match=r"could write none of its 1 outcomes for .* finish_jobs"
+    ):
+        await worker.run()
+    assert len(await eyes.worker_ids()) == 1, "it has not signed off: it is to be rescued"
+    broken = False
+    async with working(app):
+        await eyes.settled(completed=1, timeout_s=60)
+    assert runs.seen == [1, 1]

@@ -33,6 +33,7 @@ from pgqueue.outcome import (
     RetryAt,
     Snoozed,
 )
+from pgqueue.worker.fruitless import Fruitless
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -84,6 +85,7 @@ class Completer:
         worker_name: str,
         on_lost: Callable[[int], None],
         on_written: Callable[[Sequence[Entry]], None],
+        fruitless: Fruitless | None = None,
         batch: int = _BATCH,
         full: int = _FULL,
     ) -> None:
@@ -91,6 +93,7 @@ class Completer:
         self._worker_name = worker_name
         self._on_lost = on_lost
         self._on_written = on_written
+        self._fruitless = fruitless
         self._batch = batch
         self._full = full
         self._done: list[tuple[int, int]] = []
@@ -353,6 +356,8 @@ class Completer:
                 return None
 
     async def _pause(self, patience: Patience, why: Exception) -> None:
+        if self._fruitless is not None:
+            self._fruitless.failed(why, self.backlog)
         if not self._away:
             self._away = True
             log.warning(
@@ -362,6 +367,8 @@ class Completer:
         await asyncio.sleep(patience.delay())
 
     def _back(self) -> None:
+        if self._fruitless is not None:
+            self._fruitless.wrote()
         if self._away:
             self._away = False
             log.info("outcomes are being written again (%d kept)", self.backlog)

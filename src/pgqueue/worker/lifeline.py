@@ -143,7 +143,7 @@ class Lifeline:
         self._living: asyncio.Task[Any] | None = None
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
-        self._renewing_since = time.monotonic()
+        self.renewing_since = time.monotonic()
         self._workers = 1
         self._background: set[asyncio.Task[None]] = set()
         self._former: int | None = None
@@ -320,7 +320,7 @@ class Lifeline:
                     log.info("the lease is being renewed again")
                     self._tell(self._reports.on_registered)
             except PgQueueError as exc:
-                self._renewing_since = time.monotonic()
+                self.renewing_since = time.monotonic()
                 if not self._pulse_link.connected:
                     self._cut_lease()
                 if not away:
@@ -342,11 +342,11 @@ class Lifeline:
         ):
             self._session = await self._pulse.own_session()
             self._session_connects = self._pulse_link.connects
-            self._renewing_since = began
+            self.renewing_since = began
         check = random.random() < _MANY_WORKERS / max(self._workers, 1)
         row = await self._pulse.renew(
             self.worker_id, self._running(), self._stopping, *self._session, check,
-            began - self._renewing_since, self._due_since(),
+            began - self.renewing_since, self._due_since(),
         )  # fmt: skip
         self.pulses += 1
         if not row["alive"]:
@@ -371,7 +371,7 @@ class Lifeline:
         if row["age"] > 2 * self._settings.heartbeat + _LATE:
             # It was held up, though nothing failed: so may all have been, and who is first to go on
             # must not take the others for dead.
-            self._renewing_since = began
+            self.renewing_since = began
             return
         for lost in row["expired"]:
             self._spawn(self._salvage.rescue(lost))

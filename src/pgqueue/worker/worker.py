@@ -28,6 +28,7 @@ from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.completer import Completer, Entry, entry_of
+from pgqueue.worker.fruitless import Fruitless
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.lifeline import Lifeline, Reports
@@ -239,6 +240,11 @@ class Worker:
             worker_name=f"{os.uname().nodename}:{os.getpid()}",
             on_lost=self._on_lost,
             on_written=self._on_written,
+            fruitless=Fruitless(
+                settings.lease,
+                renewing_since=lambda: self._lifeline.renewing_since,
+                give_up=self._give_up,
+            ),
         )
         lease = Lease()
         self._runner = Runner(
@@ -516,6 +522,12 @@ class Worker:
     def _enter(self, phase: Phase) -> None:
         if self._on_phase is not None:
             self._on_phase(phase)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Nothing can be written: stop, without signing off, so that others rescue the jobs."""
+        if self._failure is None:
+            log.error("giving up, so that others take over what this worker holds: %s", error)
+            self._on_failed(error)
 
     def _on_failed(self, error: BaseException) -> None:
         """The heartbeat thread is gone: a worker without one must not go on, nor its jobs."""
