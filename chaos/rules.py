@@ -245,14 +245,25 @@ class Judge:
 
     def _poison(self, story: Story, passage: Passage) -> None:
         """I15: a job that ends its worker each time is dead after a few runs. Beside another of its
-        kind it may have to end more workers than its cap, since that one is blamed."""
+        kind it may have to end more workers than its cap, since that one is blamed. The end of a
+        worker that was told to stop counts against nobody."""
         if story.kind != "exit":
             self._innocent(story, passage)
             return
-        if len(story.runs) > _MOST_EXITS:
-            self._wrong("I15", story.job, f"it ended {len(story.runs)} workers")
+        ends = sum(not self._in_a_stop(run, passage) for run in story.runs)
+        if ends > _MOST_EXITS:
+            self._wrong("I15", story.job, f"it ended {ends} workers")
         if passage.final is not None and passage.final.op != "x":
             self._wrong("I15", story.job, f"a job that ends its worker is {passage.final.state}")
+
+    def _in_a_stop(self, run: Run, passage: Passage) -> bool:
+        """True if its process was struck while it ran, and the job was given back uncounted."""
+        claim = passage.claims.get(run.token)
+        return (
+            claim is not None
+            and claim.how == "released"
+            and self.world.excuses(run.process, run.t0, run.t0)
+        )
 
     def _innocent(self, story: Story, passage: Passage) -> None:
         """I15 (F35): a job that was running whenever its worker died may be buried for that, if

@@ -227,7 +227,7 @@ class WorkerSettings:
         },
     )
     grace: float = field(
-        default=30.0, metadata={"about": "seconds that running jobs get to finish at stop"}
+        default=20.0, metadata={"about": "seconds that running jobs get to finish at stop"}
     )
     deadline: float = field(
         default=8.0, metadata={"about": "seconds a statement may take before its connection is cut"}

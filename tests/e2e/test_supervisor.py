@@ -56,6 +56,22 @@ def test_jobs_of_a_killed_process_run_elsewhere_at_once(queue: Queue) -> None:
         end(service)
 
 
+def test_a_process_that_is_killed_in_its_stop_has_not_crashed(queue: Queue) -> None:
+    jobs = [queue.enqueue("gated") for _ in range(4)]
+    before = queue.positions()
+    with Service(queue, *TWO, "--grace", "600") as service:
+        queue.until_begun(*jobs)
+        service.until_started()
+        service.send(SIGTERM)
+        service.until_logged("stopping when running jobs are done")
+        for process in service.children():
+            process.kill()
+        assert service.wait(60) == 1
+    assert queue.positions() == before
+    assert {queue.job(job)["crash_count"] for job in jobs} == {0}
+    assert queue.workers() == []
+
+
 def test_F35_nothing_is_blamed_that_had_not_begun(queue: Queue) -> None:
     before = queue.enqueue_many("quick", 1000)  # so that claims are of many when it comes
     killer = queue.enqueue("die", code=3)

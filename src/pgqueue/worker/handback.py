@@ -34,6 +34,7 @@ class _Crash:
     dsn: str
     schema: str
     begun: Sequence[tuple[int, int]] | None
+    told_to_stop: bool
 
 
 class Handback:
@@ -48,15 +49,21 @@ class Handback:
         self._give_up_at = float("inf")
 
     def note(
-        self, pid: int, dsn: str, schema: str, begun: Sequence[tuple[int, int]] | None
+        self,
+        pid: int,
+        dsn: str,
+        schema: str,
+        begun: Sequence[tuple[int, int]] | None,
+        *,
+        told_to_stop: bool,
     ) -> None:
         """Give back what this process held, as soon as the database lets us.
 
         ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
-        None if nobody knows.
+        None if nobody knows. ``told_to_stop``: no crash is counted.
         """
         with self._lock:
-            self._crashes.append(_Crash(pid, dsn, schema, begun))
+            self._crashes.append(_Crash(pid, dsn, schema, begun, told_to_stop))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._main, name="pgqueue-handback", daemon=True
@@ -120,6 +127,7 @@ class Handback:
                     crash.pid,
                     crash_cap=self._settings.crash_cap,
                     begun=crash.begun,
+                    told_to_stop=crash.told_to_stop,
                 )
                 return
             except PgQueueError as exc:

@@ -34,6 +34,7 @@ class Process:
         self.number = number
         self.since = time.monotonic()
         self.started = False
+        self.told_to_stop = False
         self.stopped = False
         self.why: str | None = None
         self.kill_at: float | None = None
@@ -75,6 +76,7 @@ class Process:
 
     def stop(self, *, patience: float, force: bool = False) -> None:
         """Ask it to stop; it is to be killed if it still runs after so many seconds."""
+        self.told_to_stop = True
         self.channel.tell(do="force" if force else "stop")
         self.kill_at = time.monotonic() + patience
 

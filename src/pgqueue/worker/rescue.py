@@ -35,7 +35,7 @@ async def rescue_worker(
         if orphaned:
             if await store.is_registered(connection, worker):
                 return []
-            return [{"id": worker, "host": "?", "pid": 0}]  # type: ignore[list-item]
+            return [{"id": worker, "host": "?", "pid": 0, "stopping": False}]  # type: ignore[list-item]
         return await store.lock_lost(connection, worker, vanished=vanished)
 
     why = (
@@ -52,11 +52,12 @@ async def rescue_children(
     *,
     crash_cap: int,
     begun: Sequence[tuple[int, int]] | None,
+    told_to_stop: bool = False,
 ) -> dict[str, int]:
     """Give back what a supervisor's child held that was seen to end.
 
     ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
-    None if nobody knows.
+    None if nobody knows. ``told_to_stop``: no crash is counted, whatever its row says.
     The server may still be at work on a claim that the child sent last, so there is a second look.
     """
     found: list[int] = []
@@ -70,8 +71,9 @@ async def rescue_children(
     for wait in (0.0, SECOND_LOOK_AFTER, 2 * SECOND_LOOK_AFTER):
         await asyncio.sleep(wait)
         lowest = await _rescue(
-            store, take, crash_cap=crash_cap, why="its process ended", begun=begun
-        )
+            store, take, crash_cap=crash_cap, why="its process ended", begun=begun,
+            told_to_stop=told_to_stop,
+        )  # fmt: skip
         if found or not begun:
             break
         # It had registered, so the server is at work on its last pulse, or another was faster.
@@ -91,6 +93,7 @@ async def _rescue(
     crash_cap: int,
     why: str,
     begun: Sequence[tuple[int, int]] | None,
+    told_to_stop: bool = False,
 ) -> dict[str, int]:
     labels: dict[int, str] = {}
 
@@ -105,8 +108,8 @@ async def _rescue(
                 "traceback": "",
             }
             held = await store.rescue(
-                connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error), begun=begun,
-                move=move,
+                connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error),
+                begun=_to_blame(begun, stopping=told_to_stop or lost["stopping"]), move=move,
             )  # fmt: skip
             if held or lost["pid"]:
                 log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
@@ -127,6 +130,18 @@ async def _rescue(
             extra={"job_id": row["id"], "task": row["task"], "queue": row["queue"]},
         )  # fmt: skip
     return await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))
+
+
+def _to_blame(
+    begun: Sequence[tuple[int, int]] | None, *, stopping: bool
+) -> Sequence[tuple[int, int]] | None:
+    """Return the jobs that may have caused the end of a worker; None if any may have.
+
+    A worker that is stopping is expected to end, and others end it if it takes too long: no job is
+    blamed. A job that does kill its worker during a stop is not blamed either; it will be the next
+    time.
+    """
+    return () if stopping else begun
 
 
 async def announce(store: Store, places: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -338,7 +338,9 @@ class Supervisor:
         if failpoints.armed is not None:
             failpoints.armed.reach("supervisor.child_ended")
         if self._database is not None:
-            self._handback.note(process.pid, *self._database, process.begun())
+            self._handback.note(
+                process.pid, *self._database, process.begun(), told_to_stop=process.told_to_stop
+            )
 
 
 def _heed(number: int, frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 -- $1 worker id, $2 true: its session must still be gone; false: its lease must have run out.
 -- needs: the primary key of worker
 -- locks: the worker's row; skips one that is taken
-select id, host, pid, heartbeat_at
+select id, host, pid, stopping
 from :"schema".worker
 where id = $1::bigint
   and case when $2::boolean

@@ -1,0 +1,81 @@
+"""A deployment is no crash: a worker that said that it is stopping may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+import pytest
+
+from pgqueue.config import WorkerSettings
+from tests.harness.waiting import eventually
+from tests.worker.child import EFFECT, app_of, child
+from tests.worker.support import Eyes, working
+
+pytestmark = pytest.mark.alone
+
+WAYS: dict[str, dict[str, Any]] = {
+    "session-vanished": {"lease": 60.0, "heartbeat": 0.3, "grace": 600.0},
+    "lease-over": {"listen": False, "grace": 600.0},
+}
+
+
+@pytest.fixture(autouse=True)
+async def effects(eyes: Eyes) -> None:
+    await eyes.sql(EFFECT)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_killed_while_it_stops_is_no_crash(dsn: str, eyes: Eyes, way: str) -> None:
+    app = app_of(dsn)
+    nap = app.tasks.get("nap")
+    ids = [e.id for e in await app.aenqueue_many([nap.job(600)] * 3)]
+    for _ in range(3):  # with three crashes they would be dead
+        with child(dsn, **WAYS[way]) as victim:
+            await eventually(
+                lambda pid=victim.pid: eyes.value(
+                    "select count(*) = 3 from effect where what = 'began' and pid = $1", pid
+                ),
+                timeout_s=60,
+            )
+            victim.send(signal.SIGTERM)
+            await eventually(
+                lambda: eyes.value("select bool_and(stopping) from pgqueue.worker"), timeout_s=60
+            )
+            victim.kill()
+        async with working(app, **(WAYS[way] | {"queues": ["none"]})):
+            await eventually(
+                lambda: eyes.value("select bool_and(worker_id is null) from pgqueue.job"),
+                timeout_s=60,
+            )
+        rows = await eyes.sql("select id, attempt, crash_count, errors from pgqueue.job order by 1")
+        assert [tuple(row) for row in rows] == [(job_id, 0, 0, None) for job_id in ids]
+    await app.aclose()
+
+
+async def test_the_pulse_that_says_so_goes_first(dsn: str, eyes: Eyes) -> None:
+    """Not after what the stop waits for: here for a claim that does not return, and for the jobs."""
+    app = app_of(dsn)
+    async with working(app, heartbeat=0.3, lease=60.0) as worker:
+        at_it, go_on = asyncio.Event(), asyncio.Event()
+        real = worker._claimer._store.claim
+
+        async def claim(*args: Any, **options: Any) -> Any:
+            at_it.set()
+            await go_on.wait()
+            return await real(*args, **options)
+
+        worker._claimer._store.claim = claim  # type: ignore[method-assign]
+        worker._claimer.look_everywhere()
+        await asyncio.wait_for(at_it.wait(), 60)
+        worker.request_stop()
+        await eventually(
+            lambda: eyes.value("select bool_and(stopping) from pgqueue.worker"), timeout_s=60
+        )
+        go_on.set()
+    await app.aclose()
+
+
+def test_a_deployment_by_kubernetes_waits_for_longer_than_a_stop_takes() -> None:
+    assert WorkerSettings().grace == 20.0
