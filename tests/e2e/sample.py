@@ -1,6 +1,7 @@
 """The app that the processes run: copied to a directory of the test's own as ``jobs.py``."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -128,3 +129,21 @@ async def linger(*, job: pgqueue.RunningJob) -> None:
     """Leave a thread behind that the interpreter waits for at its end."""
     note("begin", job)
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+
+
+@app.task
+async def spin(*, job: pgqueue.RunningJob) -> None:
+    """Keep the event loop, where signals are heard between two instructions."""
+    note("begin", job)
+    while True:
+        pass
+
+
+@app.task
+async def hang_in_a_call(*, job: pgqueue.RunningJob) -> None:
+    """Keep the event loop inside a call that no signal interrupts."""
+    note("begin", job)
+    lock = ctypes.create_string_buffer(64)
+    libc = ctypes.CDLL(None)
+    libc.pthread_mutex_lock(lock)
+    libc.pthread_mutex_lock(lock)

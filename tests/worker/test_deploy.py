@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pgqueue.config import WorkerSettings
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, working
@@ -75,7 +74,3 @@ async def test_the_pulse_that_says_so_goes_first(dsn: str, eyes: Eyes) -> None:
         )
         go_on.set()
     await app.aclose()
-
-
-def test_a_deployment_by_kubernetes_waits_for_longer_than_a_stop_takes() -> None:
-    assert WorkerSettings().grace == 20.0

@@ -69,6 +69,9 @@ def worker(
 
     MODULE:APP is where the app is: "shop.jobs:app". The current directory is looked in first,
     unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
+
+    Exit codes: 0 when it stopped as told, also with jobs given back; 1 when it failed, or when a
+    job blocked its event loop so that the process had to be ended; 2 when something is set wrong.
     """
     options = {name: value for name, value in settings.items() if value is not None}
     if queues:
@@ -145,10 +148,13 @@ def _run_here(
     settings: dict[str, Any],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
 ) -> None:
+    from pgqueue.worker.guard import Guard
     from pgqueue.worker.host import host
     from pgqueue.worker.worker import Worker
 
-    host(Worker(app, **settings).run(signals=True), loop_factory=loop_factory)
+    guard = Guard()
+    work = Worker(app, **settings).run(signals=True, guard=guard)
+    host(work, guard=guard, loop_factory=loop_factory)
 
 
 def _supervise(target: str, settings: dict[str, Any], **options: Any) -> int:

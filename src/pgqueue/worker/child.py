@@ -8,7 +8,6 @@ supervisor is gone we stop as if told to; no child outlives it for long.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -23,7 +22,8 @@ from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.logs import configure
 from pgqueue.worker.board import Board
 from pgqueue.worker.channel import Channel, Message
-from pgqueue.worker.host import LoopFactory, host, limit_exit
+from pgqueue.worker.guard import Guard
+from pgqueue.worker.host import LoopFactory, host
 from pgqueue.worker.load import load_app
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.worker import Phase, Worker
@@ -65,7 +65,7 @@ def main() -> int:
         log.exception("the worker failed")
     else:
         return 0
-    limit_exit(code)
+    child.guard.ended(code)
     return code
 
 
@@ -85,23 +85,26 @@ class _Child:
         self._channel = channel
         self._options = options
         self._board = board
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: Worker | None = None
         self._asked = 0
+        self.guard = Guard()
 
     def run(self) -> None:
         """Import the app and run its worker."""
         app = load_app(self._options["target"])
         worker = Worker(app, **self._options["settings"])
         host(
-            worker.run(on_phase=lambda phase: self._tell(phase, app), board=self._board),
+            worker.run(
+                on_phase=lambda phase: self._tell(phase, app), board=self._board, guard=self.guard
+            ),
+            guard=self.guard,
             loop_factory=self._loop_factory(),
-            on_loop=lambda loop: self._adopt(worker, loop),
+            on_loop=lambda _: self._adopt(worker),
             on_end=lambda: self._channel.tell(event="stopped"),
         )
 
-    def _adopt(self, worker: Worker, loop: asyncio.AbstractEventLoop) -> None:
-        self._worker, self._loop = worker, loop
+    def _adopt(self, worker: Worker) -> None:
+        self._worker = worker
 
     def _loop_factory(self) -> LoopFactory | None:
         if self._options["uvloop"] is False:
@@ -127,8 +130,6 @@ class _Child:
         if not self._asked:
             log.warning("the supervisor is gone; stopping")
         self.stop()
-        threading.Event().wait(self._options["patience"])
-        os._exit(1)
 
     def stop(self) -> None:
         """Stop in order; asked again, nothing more."""
@@ -144,15 +145,11 @@ class _Child:
             self._ask()
 
     def _ask(self) -> None:
-        worker, loop = self._worker, self._loop
-        if worker is None or loop is None:
+        if self._worker is None:
             # The app is being imported: nothing has begun, and its import may take long.
             self._channel.tell(event="stopped")
             os._exit(0)
-        try:
-            loop.call_soon_threadsafe(worker.request_stop)
-        except RuntimeError:
-            log.debug("asked to stop when all was over")
+        self._worker.request_stop()
 
 
 if __name__ == "__main__":

@@ -128,6 +128,10 @@ class Completer:
         others = chain(self._entries, entries, self._aside.values())
         return {*self._done, *done, *((entry.id, entry.token) for entry in others)}
 
+    def successes(self) -> set[tuple[int, int]]:
+        """Return ids and tokens of the jobs that succeeded and are not written yet."""
+        return {*self._done, *self._flushing[0]}
+
     def done(self, job_id: int, token: int) -> None:
         """Note a success."""
         self._done.append((job_id, token))

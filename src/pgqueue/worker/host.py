@@ -1,34 +1,32 @@
-"""Runs one worker as the business of its process, and keeps jobs from deciding over its end."""
+"""Runs one worker as the business of its process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-__all__ = ["LoopFactory", "host", "limit_exit"]
+from pgqueue.worker.guard import Guard
+
+__all__ = ["LoopFactory", "host"]
 
 log = logging.getLogger("pgqueue.worker")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
-_EXIT_SECONDS = 5.0
-
 
 def host(
     work: Coroutine[Any, Any, None],
     *,
+    guard: Guard,
     loop_factory: LoopFactory | None = None,
     on_loop: Callable[[asyncio.AbstractEventLoop], None] | None = None,
     on_end: Callable[[], None] | None = None,
 ) -> None:
-    """Run ``worker.run(...)`` in an event loop of its own, in the main thread.
+    """Run ``worker.run(guard=guard, ...)`` in an event loop of its own, in the main thread.
 
     ``on_loop`` is told the loop before it runs; ``on_end`` is called after an end without error.
-    What jobs leave behind in threads and tasks gets five seconds, then the process ends.
     """
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         loop = runner.get_loop()
@@ -47,18 +45,7 @@ def host(
             except Exception:
                 if not task.done():
                     raise
+        guard.ended(1 if task.cancelled() or task.exception() is not None else 0)
         task.result()
-        limit_exit(0)
         if on_end is not None:
             on_end()
-
-
-def limit_exit(code: int) -> None:
-    """End soon: closing the loop, and then the interpreter, waits for what may never end."""
-
-    def end() -> None:
-        threading.Event().wait(_EXIT_SECONDS)
-        log.warning("what jobs left behind does not end; leaving it")
-        os._exit(code)
-
-    threading.Thread(target=end, name="pgqueue-exit", daemon=True).start()

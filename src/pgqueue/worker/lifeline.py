@@ -28,10 +28,11 @@ from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
-from pgqueue.worker.holdings import Holdings
+from pgqueue.worker.holdings import Holdings, Receipts
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
+from pgqueue.worker.rescue import release_worker
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
 from pgqueue.worker.watchdog import Watchdog
 
@@ -55,6 +56,7 @@ class Reports:
     on_ready_again: Callable[[dict[str, int]], None]
     on_next_due: Callable[[float], None]
     on_silent: Callable[[], None]
+    successes: Callable[[], Receipts]
     on_failed: Callable[[BaseException], None]
 
 
@@ -140,6 +142,7 @@ class Lifeline:
         self._halt = False
         self._stopping = False
         self._signs_off = True
+        self._gives_up = False
         self._living: asyncio.Task[Any] | None = None
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
@@ -198,6 +201,16 @@ class Lifeline:
                 log.error("the heartbeat thread does not end; leaving it behind")
                 return
             self._thread.join(1.0)
+
+    def give_up(self, seconds: float) -> None:
+        """Give back what the worker holds, sign off and end, within so many seconds.
+
+        For when the worker's loop is blocked or closed. From any thread but the lifeline's.
+        """
+        self._gives_up = self._halt = True
+        self.mark_stopping()
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     # -- in the thread
 
@@ -397,6 +410,12 @@ class Lifeline:
             return
         try:
             if self.worker_id is not None:
+                if self._gives_up:
+                    await release_worker(
+                        self._pulse, self.worker_id, done=self._reports.successes(),
+                        crash_cap=self._settings.crash_cap,
+                    )  # fmt: skip
+                    return
                 began = time.monotonic()
                 try:
                     await self._pulse.remove_worker(self.worker_id)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pgqueue.db.faults import Rejected
 from pgqueue.db.store import READ_ALL_SECONDS, Store
+from pgqueue.errors import PgQueueError
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["SECOND_LOOK_AFTER", "announce", "rescue_children", "rescue_worker"]
+__all__ = ["SECOND_LOOK_AFTER", "announce", "release_worker", "rescue_children", "rescue_worker"]
 
 log = logging.getLogger("pgqueue.rescue")
 
@@ -84,6 +88,25 @@ async def rescue_children(
         for queue, position in late.items():
             lowest[queue] = min(position, lowest.get(queue, position))
     return lowest
+
+
+async def release_worker(
+    store: Store, worker: int, *, done: Iterable[tuple[int, int]], crash_cap: int
+) -> None:
+    """Give back what this process holds and take it off the list; no crash is counted.
+
+    ``done``: ids and claim tokens of what has succeeded, to be written before.
+    """
+
+    async def take(_: Connection) -> list[Record]:
+        own = {"id": worker, "host": socket.gethostname(), "pid": os.getpid(), "stopping": True}
+        return [own]  # type: ignore[list-item]
+
+    receipts = sorted(done)
+    if receipts:
+        with contextlib.suppress(PgQueueError):
+            await store.finish([i for i, _ in receipts], [t for _, t in receipts], "completed")
+    await _rescue(store, take, crash_cap=crash_cap, why="it cannot stop in order", begun=())
 
 
 async def _rescue(

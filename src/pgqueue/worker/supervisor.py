@@ -33,6 +33,7 @@ from pgqueue.worker.channel import Message
 from pgqueue.worker.handback import Handback
 from pgqueue.worker.process import Process
 from pgqueue.worker.signals import heard
+from pgqueue.worker.stopping import patience
 
 __all__ = ["Supervisor"]
 
@@ -43,7 +44,6 @@ _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
 _STEADY_AFTER = 30.0
 _TRIES = 5
-_MARGIN = 15.0
 _HANDBACK_SECONDS = 5.0
 _WRONG = 2
 
@@ -86,15 +86,13 @@ class Supervisor:
             given["max_jobs"] = max_jobs_per_process
         checked = WorkerSettings.of(given)
         self._slots = [_Slot(n + 1) for n in range(check_int(processes, "processes", 1, 1000))]
-        # A database that is silent holds a stop up by a deadline here and there.
-        self._margin = _MARGIN + 3 * checked.deadline
-        self._patience = checked.grace + self._margin
+        self._patience = patience(checked)
+        self._forced_patience = patience(checked, forced=True)
         self._concurrency = checked.concurrency
         self._id = secrets.randbits(63)
         self._options = {
             "target": target,
             "settings": {name: getattr(checked, name) for name in given},
-            "patience": self._patience,
             "log_level": log_level,
             "log_format": log_format,
             "uvloop": uvloop,
@@ -208,7 +206,7 @@ class Supervisor:
         else:
             log.info("%s: stopping now", name)
             for process in self._processes:
-                process.stop(patience=self._margin, force=True)
+                process.stop(patience=self._forced_patience, force=True)
 
     def _on_message(self, process: Process, message: Message) -> None:
         slot = self._slots[process.number - 1]

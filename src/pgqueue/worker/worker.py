@@ -1,9 +1,4 @@
-"""A worker: builds the machines, orders their start and the two stops.
-
-Stop, in order: claim no more; give back what was claimed and not begun; let running jobs finish
-until the grace is over; cancel them; give those back with their attempt; write what is left; end
-the heartbeat last. A second signal skips the grace.
-"""
+"""A worker: builds the machines, and orders their start and their end."""
 
 from __future__ import annotations
 
@@ -27,8 +22,9 @@ from pgqueue.errors import ConfigError, PgQueueError, nearest
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.completer import Completer, Entry, entry_of
+from pgqueue.worker.completer import Completer, Entry
 from pgqueue.worker.fruitless import Fruitless
+from pgqueue.worker.guard import Guard
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.lifeline import Lifeline, Reports
@@ -36,8 +32,8 @@ from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescue import announce
 from pgqueue.worker.runner import Runner
 from pgqueue.worker.signals import heeding
+from pgqueue.worker.stopping import wind_down
 from pgqueue.worker.transaction import JobTransactions
-from pgqueue.worker.waiting import Claimed
 
 if TYPE_CHECKING:
     from pgqueue.app import App
@@ -47,7 +43,6 @@ __all__ = ["Phase", "Statistics", "Worker"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_CANCEL_SECONDS = 5.0
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -112,6 +107,7 @@ class Worker:
         self._retirement: asyncio.Task[None] | None = None
         self._on_phase: Callable[[Phase], None] | None = None
         self._board: Board | None = None
+        self._guard: Guard | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
@@ -125,17 +121,26 @@ class Worker:
         signals: bool = False,
         on_phase: Callable[[Phase], None] | None = None,
         board: Board | None = None,
+        guard: Guard | None = None,
     ) -> None:
         """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
 
         ``on_phase`` is told "registered" before the first claim, "started", and "retiring" once the
         last of ``max_jobs`` has begun.
-        ``board``: where to note which jobs run, for who watches the process.
+        ``board``: where to note which jobs run, for who watches the process. ``guard``: what ends
+        the process if a stop does not end in time.
         """
         self._loop = asyncio.get_running_loop()
         self._board = board
+        self._guard = guard
+        if guard is not None:
+            guard.watch(
+                self.settings, self._loop,
+                say_stopping=self._say_stopping, give_back=self._give_all_back,
+            )  # fmt: skip
         self._on_phase = on_phase
-        with heeding(_SIGNALS if signals else (), self._on_signal):
+        hearing = guard.hearing() if guard is not None and signals else contextlib.nullcontext()
+        with heeding(_SIGNALS if signals else (), self._on_signal), hearing:
             stop_wanted = self._stop_wanted
             try:
                 if stop_wanted.is_set():
@@ -296,6 +301,7 @@ class Worker:
                 on_ready_again=self._on_ready_again,
                 on_next_due=self._promoter.due_in,
                 on_silent=app.pool.distrust,
+                successes=self._completer.successes,
                 on_failed=self._on_failed,
             ),
             running=lambda: self._runner.running,
@@ -311,11 +317,27 @@ class Worker:
 
     def request_stop(self) -> None:
         """Ask for a stop; a second time, for one without grace. From any thread."""
+        self._ask_guard()
         if self._loop is None:
             self._stop_wanted.set()
             return
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._note_stop)
+
+    def _ask_guard(self) -> None:
+        """Whatever the event loop is doing."""
+        self._say_stopping()
+        if self._guard is not None:
+            self._guard.ask()
+
+    def _say_stopping(self) -> None:
+        if self._running:
+            self._lifeline.mark_stopping()
+
+    def _give_all_back(self, seconds: float) -> None:
+        """Give all back within so many seconds, without the loop, which is blocked."""
+        if self._running:
+            self._lifeline.give_up(seconds)
 
     def _note_stop(self) -> None:
         if self._stop_wanted.is_set() and not self._force_wanted.is_set():
@@ -323,6 +345,7 @@ class Worker:
         self._stop_wanted.set()
         if self._starting is not None:
             self._starting.cancel()
+        self._begin_to_end()
 
     async def stop(self) -> None:
         """Stop in order, within ``grace`` and a few seconds; safe to call at any time.
@@ -364,7 +387,11 @@ class Worker:
         self._lifeline.mark_stopping()
         unwritten = 1  # until we know better: then the worker stays on the list, to be rescued
         try:
-            unwritten = await self._wind_down(began)
+            unwritten = await wind_down(
+                self._claimer, self._promoter, self._runner, self._completer,
+                grace=self.settings.grace, forced=self._force_wanted,
+                on_jobs_over=self._on_jobs_over, announcements=self._announcements,
+            )  # fmt: skip
         finally:
             await self._runner.stop()
             await self._lifeline.stop(sign_off=not unwritten)
@@ -373,41 +400,6 @@ class Worker:
             await self.app.pool.aclose()
         log.info("worker stopped after %.1f s%s", time.monotonic() - began,
                  f", {unwritten} outcomes unwritten" if unwritten else "")  # fmt: skip
-
-    async def _wind_down(self, began: float) -> int:
-        """End what runs and write what it came to; return how many outcomes were not written."""
-        await self._claimer.stop()
-        await self._promoter.stop()
-        back = self._runner.empty_buffer()
-        self._release(back)
-        if not await self._finish_in_grace():
-            self._runner.cancel_all("stop")
-            if not await self._runner.wait_quiet(
-                1.0 if self._force_wanted.is_set() else _CANCEL_SECONDS
-            ):
-                stuck = self._runner.abandon()
-                log.error("%d jobs did not end when told to; they are given back", len(stuck))
-                self._release(stuck)
-        spent = time.monotonic() - began
-        rest = 0.0 if self._force_wanted.is_set() else self.settings.grace - spent
-        unwritten = await self._completer.stop(max(5.0, rest))
-        if self._announcements:
-            await asyncio.wait(self._announcements, timeout=2.0)
-        return unwritten
-
-    async def _finish_in_grace(self) -> bool:
-        quiet = asyncio.ensure_future(self._runner.wait_quiet(self.settings.grace))
-        force = asyncio.ensure_future(self._force_wanted.wait())
-        await asyncio.wait([quiet, force], return_when=asyncio.FIRST_COMPLETED)
-        done = quiet.done() and quiet.result()
-        for waiter in (quiet, force):
-            waiter.cancel()
-        await asyncio.wait([quiet, force])
-        return done
-
-    def _release(self, claimed: list[Claimed]) -> None:
-        for record, token in claimed:
-            self._completer.add(entry_of(record, token, RELEASED))
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -422,6 +414,7 @@ class Worker:
         await self.stop()
 
     def _on_signal(self, number: int) -> None:
+        self._ask_guard()
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._heed, number)
@@ -505,6 +498,10 @@ class Worker:
         runner.empty_buffer()
         lease.forget()
 
+    def _on_jobs_over(self) -> None:
+        if self._guard is not None:
+            self._guard.jobs_over()
+
     def _on_registered(self) -> None:
         self._claimer.look_everywhere()
         self._claimer.on_room()
@@ -534,7 +531,6 @@ class Worker:
         self._failure = error
         self._force_wanted.set()
         self._note_stop()
-        self._begin_to_end()  # where nobody waits for the wish to stop
 
     async def _expose(self, job_id: int, token: int) -> bool | None:
         """Mark a job that crashed workers before; False if it is not ours now, None if unknown."""

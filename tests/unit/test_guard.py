@@ -1,0 +1,50 @@
+"""When a stop that does not end is ended; and that it is over before Kubernetes kills."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from pgqueue.config import WorkerSettings
+from pgqueue.worker import stopping
+from pgqueue.worker.guard import Request
+
+SETTINGS = WorkerSettings.of({"grace": 10.0, "deadline": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("asked", "heard", "at"),
+    [
+        ([], [], (inf, inf)),
+        ([100.0], [], (100.0, inf)),
+        ([], [100.0], (100.0, inf)),
+        ([100.1], [100.0], (100.0, inf)),  # a signal, and then its handler
+        ([100.0, 103.0], [], (100.0, 103.0)),
+        ([150.0], [100.0, 103.0], (100.0, 103.0)),  # no handler ran meanwhile
+        ([100.1, 103.1, 109.0], [100.0, 103.0], (100.0, 103.0)),
+    ],
+)
+def test_a_signal_counts_once(asked: list[float], heard: list[float], at: object) -> None:
+    request = Request.of(asked, heard)
+    assert (request.asked_at, request.forced_at) == at
+
+
+@pytest.mark.parametrize(
+    ("request_", "jobs", "everything"),
+    [
+        (Request(), inf, inf),
+        (Request(100.0), 115.0, 133.0),  # grace, cancel; and a margin, three deadlines
+        (Request(100.0, 103.0), 103.0, 126.0),
+        (Request(100.0, 132.0), 115.0, 133.0),
+    ],
+)
+def test_how_long_is_waited(request_: Request, jobs: float, everything: float) -> None:
+    assert request_.jobs_end_at(SETTINGS) == jobs
+    assert request_.all_ends_at(SETTINGS) == everything
+
+
+def test_a_stop_is_over_before_kubernetes_kills() -> None:
+    asked = Request(0.0)
+    blocked = asked.jobs_end_at(WorkerSettings())
+    assert blocked + stopping.PROBE_SECONDS + stopping.GIVE_BACK_SECONDS < 30.0
