@@ -32,6 +32,7 @@ from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.stubborn import Stubborn
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.waiting import Claimed, Waiting, is_suspect
 
@@ -89,6 +90,7 @@ class Runner:
         self._on_room = on_room
         self._loop = loop
         self._threads = Threads(concurrency, loop)
+        self._stubborn = Stubborn(loop)
         self._waiting = Waiting(
             lease=lease,
             loop=loop,
@@ -128,6 +130,11 @@ class Runner:
         """Slots without a job, not counting those that waiting jobs will take."""
         # Of suspects one runs at a time; the others are put off before they could take any.
         return self._concurrency - self.running - len(self._buffer) - bool(self._waiting.suspects)
+
+    @property
+    def stuck(self) -> int:
+        """Slots whose job was told to end seconds ago and goes on."""
+        return self._stubborn.count
 
     @property
     def passed_on(self) -> int:
@@ -417,6 +424,17 @@ class Runner:
         if slot.job is not None:
             slot.job.mark_cancelled()
         slot.task.cancel()
+        if slot.record is not None and why != "stop":  # which has a bound of its own
+            give_up = functools.partial(self._give_up, slot)
+            self._stubborn.told(slot.task, slot.record, why, give_up)
+
+    def _give_up(self, slot: Slot) -> None:
+        """Its job was told to end and goes on: write what the attempt comes to without it."""
+        record, job = slot.record, slot.job
+        if record is not None and slot.why != "abandoned" and not (job and job.is_completed):
+            told = asyncio.CancelledError()
+            self._failed(slot, record, self._tasks[record["task"]], job, told)
+            slot.why = "abandoned"
 
     def _time_out(self, slot: Slot) -> None:
         slot.timer = None

@@ -10,7 +10,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -32,6 +31,7 @@ from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescue import announce
 from pgqueue.worker.runner import Runner
 from pgqueue.worker.signals import heeding
+from pgqueue.worker.statistics import Statistics, summarise
 from pgqueue.worker.stopping import wind_down
 from pgqueue.worker.transaction import JobTransactions
 
@@ -51,24 +51,6 @@ Phase = Literal["registered", "started", "retiring"]
 
 class _StoppedEarly(PgQueueError):
     """Stopped before it had started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Counts since this worker started."""
-
-    claimed: int
-    started: int
-    running: int
-    completed: int
-    retried: int
-    dead: int
-    released: int
-    cancelled: int
-    promoted: int
-    unwritten: int
-    claims: int
-    flushes: int
 
 
 class Worker:
@@ -211,7 +193,9 @@ class Worker:
         self._enter("registered")
         self._promoter.start()
         self._claimer.start()
-        self._summary = asyncio.create_task(self._summarise(), name="pgqueue summary")
+        self._summary = asyncio.create_task(
+            summarise(self.statistics, self.settings.summary_interval), name="pgqueue summary"
+        )
         self._running = True
 
     async def _connect(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
@@ -555,6 +539,7 @@ class Worker:
             claimed=self._claimer.claimed,
             started=runner.started,
             running=runner.running,
+            stuck=runner.stuck,
             completed=completer.completed,
             retried=runner.retried,
             dead=runner.dead,
@@ -565,26 +550,3 @@ class Worker:
             claims=self._claimer.claims,
             flushes=completer.flushes,
         )
-
-    async def _summarise(self) -> None:
-        """One line now and then, if anything happened."""
-        every = self.settings.summary_interval
-        last = self.statistics()
-        while every:
-            await asyncio.sleep(every)
-            now = self.statistics()
-            change = {
-                f.name: getattr(now, f.name) - getattr(last, f.name)
-                for f in fields(Statistics)
-                if f.name not in ("running", "unwritten")
-            }
-            # An idle worker claims as well, in vain.
-            happened = any(n for name, n in change.items() if name != "claims")
-            if happened or now.running or now.unwritten:
-                log.info(
-                    "in %.0f s: %d completed, %d retried, %d dead, %d cancelled; "
-                    "%d running, %d to be written",
-                    every, change["completed"], change["retried"], change["dead"],
-                    change["cancelled"], now.running, now.unwritten, extra=change,
-                )  # fmt: skip
-            last = now
