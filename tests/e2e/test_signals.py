@@ -13,6 +13,7 @@ import pytest
 import pgqueue
 from pgqueue import App, Unreachable, Worker
 from tests.e2e.service import Queue, Service
+from tests.harness.servers import with_database
 from tests.harness.waiting import eventually, wait_until
 
 both = pytest.mark.parametrize("processes", ["1", "2"], ids=["alone", "supervised"])
@@ -236,7 +237,7 @@ async def test_54_stop_from_another_thread_and_after_the_loop_closed(queue: Queu
 
 
 async def test_55_a_start_that_failed_does_not_spoil_the_next(queue: Queue) -> None:
-    app = app_of("postgresql://postgres@127.0.0.1:1/nowhere")
+    app = app_of(with_database(queue.dsn, "no_such"))
     worker = Worker(app, grace=1.0)
     for _ in range(3):
         with pytest.raises(Unreachable):

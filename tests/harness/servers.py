@@ -20,7 +20,7 @@ from psycopg import sql
 
 from pgqueue.embedded import Cluster, installed, locks, postmaster
 
-__all__ = ["Server", "chosen", "missing", "own_server", "sweep", "theirs"]
+__all__ = ["Server", "chosen", "missing", "own_server", "sweep", "theirs", "with_database"]
 
 # Nothing here survives a power loss, and nothing has to.
 SETTINGS = {
@@ -69,7 +69,7 @@ class Server:
         return psycopg.connect(self.dsn_for(database) if database else self.dsn, autocommit=True)
 
     def dsn_for(self, database: str) -> str:
-        return urlunsplit(urlsplit(self.dsn)._replace(path=f"/{database}"))
+        return with_database(self.dsn, database)
 
     def create(self, template: str = "template0") -> str:
         """Make a database and return its name."""
@@ -109,6 +109,11 @@ class Server:
     def close(self) -> None:
         for name in self._templates.values():
             self.drop(name)
+
+
+def with_database(dsn: str, database: str) -> str:
+    """Return this dsn with another database in it."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
 
 
 def chosen() -> list[int | None]:

@@ -23,8 +23,7 @@ from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.watchdog import Watchdog
 from tests.harness import servers
-from tests.harness.proxy import Proxy
-from tests.harness.servers import own_server
+from tests.harness.servers import own_server, with_database
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, eyes_on, nth, quick, working
@@ -81,14 +80,13 @@ async def test_past_bug_56_signal_handlers_are_put_back(
 
 
 async def test_past_bug_56_after_a_start_that_failed(
-    proxy: Proxy, handlers: Callable[[], list[Any]]
+    dsn: str, handlers: Callable[[], list[Any]]
 ) -> None:
-    app = App(proxy.dsn)
+    app = App(with_database(dsn, "no_such"))
 
     @app.task
     async def nothing() -> None: ...
 
-    proxy.refuse()
     with pytest.raises(Unreachable):
         await Worker(app, **quick()).run(signals=True)
     assert handlers() == [mine, mine]

@@ -10,6 +10,7 @@ Each slot holds one process; a new one is started before an old one is told to l
 TERM and INT stop all in order; a second one forces. HUP replaces the processes one by one, and
 keeps the old where a new one does not start; with a terminal, whose closing it tells, it stops. A
 process that cannot start because something is set wrong ends all: the next would fare no better.
+While the server is away, the processes wait for it themselves.
 """
 
 from __future__ import annotations
@@ -260,8 +261,8 @@ class Supervisor:
         """Plan the next process of a slot, or give up."""
         if not process.started and not in_order:
             slot.failures += 1
-            if code == _WRONG:
-                self._stop(_WRONG)
+            if code == _WRONG or (process.why is not None and self._database is None):
+                self._stop(code)
                 return
             if self._database is None and all(s.failures >= _TRIES for s in self._slots):
                 log.error("no process could start in %d tries; giving up", _TRIES)

@@ -19,6 +19,7 @@ from pgqueue.db.statements import read_all, statement
 from pgqueue.db.store import Store
 from pgqueue.errors import ConfigError, PgQueueError, nearest
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
+from pgqueue.worker.arrival import when_there
 from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.completer import Completer, Entry
@@ -60,7 +61,8 @@ class Worker:
     jobs run at a time. The other settings are those of WorkerSettings, by name. Either
     ``await worker.run()``, until ``stop`` or a signal, or ``async with Worker(app):``.
 
-    Raises ConfigError for a wrong setting, at once; Unreachable or SchemaError at start.
+    Raises ConfigError for a wrong setting, at once. At start: SchemaError, or Unreachable where a
+    connection is refused for good (password, database). A server that is away is waited for.
     """
 
     def __init__(
@@ -143,7 +145,10 @@ class Worker:
             raise self._failure
 
     async def start(self) -> None:
-        """Connect, register, and begin to claim. Raises PgQueueError when stopped meanwhile."""
+        """Connect, register, and begin to claim; wait for a server that is away.
+
+        Raises PgQueueError when stopped meanwhile.
+        """
         if self._running or self._starting is not None:
             raise ConfigError("this worker runs already")
         tasks = self._tasks()
@@ -184,11 +189,7 @@ class Worker:
         return tasks
 
     async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
-        try:
-            await self._connect(tasks, queues)
-        except BaseException:
-            await self.app.pool.aclose()
-            raise
+        await when_there(functools.partial(self._connect, tasks, queues))
         self._completer.start()
         self._enter("registered")
         self._promoter.start()
@@ -199,6 +200,13 @@ class Worker:
         self._running = True
 
     async def _connect(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
+        try:
+            await self._make_machines(tasks, queues)
+        except BaseException:
+            await self.app.pool.aclose()
+            raise
+
+    async def _make_machines(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
         settings, app = self.settings, self.app
         read_all()
         loop = asyncio.get_running_loop()
