@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
+from pgqueue.db.forks import note_session
 from pgqueue.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ class Link:
             if isinstance(exc, TimeoutError):
                 self._watch.note_unanswered(began)
             raise as_ours(exc, self._dsn, connecting=True) from exc
+        note_session(connection)
         self._connection = connection
         self.heard_at = time.monotonic()
         self.connects += 1
@@ -294,6 +296,7 @@ class Link:
         if own is None:
             return
         self._socket = socket.socket(fileno=os.dup(own.fileno()))
+        note_session(self._socket)
         if self._socket.family in (socket.AF_INET, socket.AF_INET6):
             for option, value in (
                 ("TCP_KEEPIDLE", 10),

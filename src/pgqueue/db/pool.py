@@ -25,6 +25,7 @@ from pgqueue.db import migrate
 from pgqueue.db.again import again
 from pgqueue.db.doubt import ASK_SECONDS, Doubt
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
+from pgqueue.db.forks import note_session
 from pgqueue.db.link import KEEPALIVES, Patience
 from pgqueue.db.statements import statement
 from pgqueue.errors import PgQueueError, PoolTimeout, SyncInAsync, Unreachable
@@ -369,7 +370,7 @@ class Pool:
 
         dsn = self.dsn
         try:
-            return await asyncpg.connect(
+            connection: Connection = await asyncpg.connect(
                 dsn,
                 timeout=min(seconds, self.deadline),
                 statement_cache_size=0 if self.pooled else 100,
@@ -381,6 +382,8 @@ class Pool:
             )
         except Exception as exc:
             raise as_ours(exc, dsn, connecting=True) from exc
+        note_session(connection)
+        return connection
 
     async def _check(self, connection: Connection) -> None:
         async with connection.transaction():

@@ -220,6 +220,11 @@ class Runner:
                 slot.why = "abandoned"
         return left
 
+    def disown(self) -> None:
+        """Run nothing more in this process, which was forked by a job."""
+        self._waiting.clear()
+        self._threads.disown()
+
     async def wait_quiet(self, seconds: float | None) -> bool:
         """Return True once nothing runs or waits, False after so many seconds, if any."""
         if self._quiet.is_set():

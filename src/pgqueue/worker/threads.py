@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from pgqueue.worker.forked import came_back
+
 __all__ = ["Threads"]
 
 
@@ -34,6 +36,7 @@ class Threads:
         self._announced = False
         self._lock = threading.Lock()
         self._threads = 0
+        self._disowned = False
         self._busy = 0
 
     def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
@@ -53,6 +56,10 @@ class Threads:
         for _ in range(self._threads):
             self._calls.put(None)
 
+    def disown(self) -> None:
+        """Do nothing more in this process, which was forked by a job."""
+        self._disowned = True
+
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
             function, context, answer = call
@@ -62,6 +69,8 @@ class Threads:
                 result = context.run(function)
             except BaseException as exc:
                 error = exc
+            if self._disowned:
+                came_back()
             self._answers.append((answer, result, error))
             with self._lock:
                 announce = not self._announced

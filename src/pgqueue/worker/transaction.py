@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
 from pgqueue.db.faults import as_ours, is_connection_loss
+from pgqueue.db.forks import note_session
 from pgqueue.db.link import KEEPALIVES
 from pgqueue.db.pool import Pool, fd_of, is_readable
 from pgqueue.db.statements import statement
@@ -39,6 +40,7 @@ class JobTransactions:
     """Begins and ends them on the app's connections: asyncpg on the loop, psycopg in threads."""
 
     def __init__(self, pool: Pool, *, deadline: float) -> None:
+        self._pid = os.getpid()
         self._pool = pool
         self._deadline = deadline
         self._finish = statement("finish_jobs", pool.schema)
@@ -52,10 +54,18 @@ class JobTransactions:
         self._room = asyncio.Semaphore(pool.size)
         self._free = threading.BoundedSemaphore(pool.size)
 
+    def _refuse_in_forks(self) -> None:
+        if os.getpid() != self._pid:
+            raise ConfigError(
+                f"this process was forked from the worker, process {self._pid}: job.transaction() "
+                "belongs there, where the job is completed"
+            )
+
     # -- on the loop
 
     async def abegin(self) -> tuple[Any, Connection]:
         """Borrow a connection and begin."""
+        self._refuse_in_forks()
         lent = self._pool.connection(self._room)
         connection = await lent.__aenter__()
         transaction = connection.transaction()
@@ -72,6 +82,10 @@ class JobTransactions:
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
         """Complete the job and commit; or roll back, if there was an error."""
+        if error is None:
+            self._refuse_in_forks()
+        elif os.getpid() != self._pid:
+            return
         lent: AbstractAsyncContextManager[Connection]
         connection: Connection
         transaction: Transaction
@@ -179,6 +193,7 @@ class JobTransactions:
 
     def begin(self) -> tuple[Any, SyncConnection[Any]]:
         """Borrow a psycopg connection; its first statement begins."""
+        self._refuse_in_forks()
         try:
             import psycopg
         except ImportError as exc:
@@ -204,6 +219,7 @@ class JobTransactions:
                 prepare_threshold=None,
                 **self._options(),
             )
+            note_session(fresh)
             self._open_on(fresh)
         except psycopg.Error as exc:
             self._free.release()
@@ -234,6 +250,10 @@ class JobTransactions:
         """Complete the job and commit; or roll back, if there was an error."""
         import psycopg
 
+        if error is None:
+            self._refuse_in_forks()
+        elif os.getpid() != self._pid:
+            return
         connection: SyncConnection[Any] = handle
         timer = _hang_up_after(self._deadline, connection)
         try:

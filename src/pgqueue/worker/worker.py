@@ -23,6 +23,7 @@ from pgqueue.worker.arrival import when_there
 from pgqueue.worker.board import Board
 from pgqueue.worker.claimer import Claimer
 from pgqueue.worker.completer import Completer, Entry
+from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.fruitless import Fruitless
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.holdings import Holdings
@@ -93,9 +94,26 @@ class Worker:
         self._board: Board | None = None
         self._guard: Guard | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._owner: int | None = None  # the process that it runs in, if that forked this one
+        disown_in_forks(self)
 
     def __repr__(self) -> str:
         return f"<Worker {', '.join(self.settings.queues) or 'all queues'}>"
+
+    def disown(self) -> None:
+        """Do nothing more in this process, which was forked while this worker ran."""
+        if self._loop is not None:
+            self._owner = os.getppid()
+            if self._running:
+                self._runner.disown()
+            end_when_it_comes_back(self._loop)
+
+    def _refuse_in_forks(self) -> None:
+        if self._owner is not None:
+            raise ConfigError(
+                f"this worker runs in process {self._owner}, which forked this one; "
+                "make a Worker of your own here"
+            )
 
     # -- life
 
@@ -114,6 +132,7 @@ class Worker:
         ``board``: where to note which jobs run, for who watches the process. ``guard``: what ends
         the process if a stop does not end in time.
         """
+        self._refuse_in_forks()
         self._loop = asyncio.get_running_loop()
         self._board = board
         self._guard = guard
@@ -149,6 +168,7 @@ class Worker:
 
         Raises PgQueueError when stopped meanwhile.
         """
+        self._refuse_in_forks()
         if self._running or self._starting is not None:
             raise ConfigError("this worker runs already")
         tasks = self._tasks()
@@ -309,6 +329,7 @@ class Worker:
 
     def request_stop(self) -> None:
         """Ask for a stop; a second time, for one without grace. From any thread."""
+        self._refuse_in_forks()
         self._ask_guard()
         if self._loop is None:
             self._stop_wanted.set()
@@ -344,6 +365,7 @@ class Worker:
 
         Whoever calls it while it stops waits for the same stop. Afterwards it can be started again.
         """
+        self._refuse_in_forks()
         self._stop_wanted.set()
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
@@ -540,6 +562,7 @@ class Worker:
 
     def statistics(self) -> Statistics:
         """Return what this worker has done since it started; ConfigError before that."""
+        self._refuse_in_forks()
         if not hasattr(self, "_runner"):
             raise ConfigError("this worker was not started yet")
         runner, completer = self._runner, self._completer
