@@ -13,7 +13,7 @@ import click
 from pgqueue.cli.options import SECONDS, Names, connection_options, given_connection
 from pgqueue.config import WorkerSettings, check_dsn, check_int, redact
 from pgqueue.errors import ConfigError
-from pgqueue.observe.logs import FORMATS, LEVELS, configure
+from pgqueue.observe.logs import FORMATS, LEVELS, configure, defer, stay_heard
 from pgqueue.worker.load import load_app
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def worker(
     dsn, schema = given_connection()
     _announce(dsn, schema)
     app = load_app(target)
+    stay_heard()
+    defer()
     _check_connection(app, dsn, schema)
     if app.pool.pooled:
         # The supervisor, which has connections of its own, does not see the app.
@@ -159,6 +161,9 @@ def _run_here(
 
 def _supervise(target: str, settings: dict[str, Any], **options: Any) -> int:
     """Run several processes; return the exit code. The dsn and schema are in the environment."""
+    from pgqueue.worker.guard import Guard
     from pgqueue.worker.supervisor import Supervisor
 
-    return Supervisor(target, settings=settings, **options).run()
+    code = Supervisor(target, settings=settings, **options).run()
+    Guard().ended(code)  # the app was imported here, too
+    return code

@@ -1,79 +1,25 @@
-"""Logging for the command line: lines of text, or JSON, on stderr.
+"""Logging for the process entries; the library itself only logs, to ``pgqueue.*``.
 
-The library itself only logs, to ``pgqueue.*``; a program that embeds it configures its own logging.
+A program that embeds a worker configures its own logging.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from datetime import UTC, datetime
 
 from pgqueue.config import check_text
 from pgqueue.errors import ConfigError, nearest
-from pgqueue.observe.plain import plain
+from pgqueue.observe import aside
+from pgqueue.observe.lines import JsonFormatter, TextFormatter
+from pgqueue.observe.stderr import StderrHandler
 
-__all__ = ["FORMATS", "LEVELS", "JsonFormatter", "TextFormatter", "configure"]
+__all__ = [
+    "FORMATS", "LEVELS", "JsonFormatter", "TextFormatter", "configure", "defer", "stay_heard",
+]  # fmt: skip
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-
-
-def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        return record.getMessage()
-    except Exception:
-        return f"{record.msg} {record.args}"
-
-
-class TextFormatter(logging.Formatter):
-    """One line a record, then its traceback, indented; no value can begin a line of its own."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        parts = [_time(record), record.levelname.lower(), record.name, plain(_message(record))]
-        parts += [f"{plain(name)}={_value(value)}" for name, value in _extra(record).items()]
-        lines = [" ".join(parts)]
-        if record.exc_info:
-            trace = self.formatException(record.exc_info)
-            lines += [f"    {plain(line)}" for line in trace.split("\n")]
-        return "\n".join(lines)
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the fields of ``extra``, error."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        body: dict[str, object] = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message(record),
-        }
-        for name, value in _extra(record).items():
-            body.setdefault(name, value)
-        if record.exc_info:
-            body.setdefault("error", self.formatException(record.exc_info))
-        try:
-            return json.dumps(body, default=str, skipkeys=True, allow_nan=False)
-        except (ValueError, TypeError, RecursionError):
-            return json.dumps({name: str(value) for name, value in body.items()})
-
-
-def _value(value: object) -> str:
-    text = plain(value)
-    return json.dumps(text, ensure_ascii=False) if not text or " " in text else text
 
 
 def configure(level: str = "info", format: str = "text") -> None:  # noqa: A002
@@ -87,8 +33,34 @@ def configure(level: str = "info", format: str = "text") -> None:  # noqa: A002
         raise ConfigError(
             f"log format must be text or json, got {format!r}{nearest(format, FORMATS)}"
         )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StderrHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def defer() -> None:
+    """Let a thread write what is logged from now on: a process that works must not wait for it."""
+    aside.begin()
+
+
+def stay_heard() -> None:
+    """After the app was loaded: be heard, once, whatever it has done to logging.
+
+    Where it has a handler of its own on the root logger that writes to the terminal or the
+    service's log, ours is taken away.
+    """
+    aside.revive()
+    root = logging.getLogger()
+    ours = [handler for handler in root.handlers if isinstance(handler, StderrHandler)]
+    theirs = [handler for handler in root.handlers if handler not in ours]
+    if any(_shows(handler) for handler in theirs):
+        root.handlers[:] = theirs
+
+
+def _shows(handler: logging.Handler) -> bool:
+    stream = getattr(handler, "stream", None)
+    return stream is not None and stream in (
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+    )  # fmt: skip

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from pgqueue import failpoints
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
-from pgqueue.observe.logs import configure
+from pgqueue.observe.aside import leave
+from pgqueue.observe.logs import configure, defer, stay_heard
 from pgqueue.worker.board import Board
 from pgqueue.worker.channel import Channel, Message
 from pgqueue.worker.guard import Guard
@@ -48,6 +49,7 @@ def main() -> int:
         return 1
     board = Board.adopt(options["board"])
     configure(options["log_level"], options["log_format"])
+    defer()
     failpoints.arm_from_environment()
     child = _Child(channel, options, board)
     threading.Thread(
@@ -92,6 +94,7 @@ class _Child:
     def run(self) -> None:
         """Import the app and run its worker."""
         app = load_app(self._options["target"])
+        stay_heard()
         worker = Worker(app, **self._options["settings"])
         host(
             worker.run(
@@ -148,7 +151,7 @@ class _Child:
         if self._worker is None:
             # The app is being imported: nothing has begun, and its import may take long.
             self._channel.tell(event="stopped")
-            os._exit(0)
+            leave(0)
         self._worker.request_stop()
 
 

@@ -14,11 +14,13 @@ own. A second ``ask`` is for a stop at once.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import math
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from pgqueue.config import WorkerSettings
+from pgqueue.observe.aside import leave
 from pgqueue.worker.stopping import CANCEL_SECONDS, GIVE_BACK_SECONDS, PROBE_SECONDS, patience
 
 __all__ = ["Guard", "Request"]
@@ -34,7 +37,7 @@ __all__ = ["Guard", "Request"]
 log = logging.getLogger("pgqueue.worker")
 
 _CLOSE_SECONDS = 5.0
-_LOG_SECONDS = 1.0
+_PRINT_SECONDS = 2.0
 _FAILED = 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -71,7 +74,7 @@ class Request:
 class Guard:
     """The thread. Its methods may be called from any thread and from signal handlers."""
 
-    def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
+    def __init__(self, leave: Callable[[int], object] = leave) -> None:
         self._leave = leave
         self._asked: list[float] = []
         self._heard: list[float] = []
@@ -128,6 +131,7 @@ class Guard:
         left behind: for five seconds, then the process ends with this code."""
         self._closing = time.monotonic() + _CLOSE_SECONDS, code
         self._ring()
+        atexit.register(_leave_what_nobody_reads, code)
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: it is awake
@@ -185,16 +189,27 @@ class Guard:
         return answer.wait(PROBE_SECONDS)
 
     def _end(self, code: int, level: int, why: str) -> NoReturn:
-        def say() -> None:
-            log.log(level, why)
-            logging.shutdown()
-
-        # A log that takes nothing must not keep the process.
-        words = threading.Thread(target=say, name="pgqueue-last-words", daemon=True)
-        words.start()
-        words.join(_LOG_SECONDS)
+        log.log(level, why)
         self._leave(code)
         raise SystemExit
+
+
+def _leave_what_nobody_reads(code: int) -> None:
+    """End at once if stdout or stderr takes nothing: the interpreter would wait for ever.
+
+    It writes what was printed when no other thread runs any more.
+    """
+    printed = threading.Thread(target=_write_printed, daemon=True)
+    printed.start()
+    printed.join(_PRINT_SECONDS)
+    if printed.is_alive():
+        os._exit(code)
+
+
+def _write_printed() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
 
 
 def _stop_hearing() -> None:

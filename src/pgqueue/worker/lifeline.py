@@ -26,6 +26,7 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Patience, Watch
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
+from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
 from pgqueue.worker.holdings import Holdings, Receipts
@@ -220,6 +221,10 @@ class Lifeline:
             living.cancel()
 
     def _main(self, started: asyncio.Future[None]) -> None:
+        with aside():  # no heartbeat waits for who reads the log
+            self._run(started)
+
+    def _run(self, started: asyncio.Future[None]) -> None:
         try:
             asyncio.run(self._live(started))
         except BaseException as exc:

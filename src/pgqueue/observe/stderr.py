@@ -1,0 +1,63 @@
+"""The command line's handler: writes lines to stderr, in the writer's thread if there is one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from typing import TextIO
+
+from pgqueue.observe.aside import flush, writer
+
+__all__ = ["StderrHandler"]
+
+
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Like a StreamHandler, but that it never waits: not for who reads, nor for its own lock.
+
+    It writes to the descriptor itself. The buffer of a stream has a lock, which a thread that waits
+    there would keep from the end of the process, and from forked ones.
+    """
+
+    def createLock(self) -> None:  # noqa: N802
+        """Make none: the writer's thread is the only one that writes, or each line is one write."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, or have it written."""
+        here = writer()
+        if here is None:
+            self.write(record)
+        else:
+            here.put(self.write, record)
+
+    def write(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        try:
+            line = self.format(record) + self.terminator
+            number = self._descriptor()
+            if number is None:
+                self.stream.write(line)
+                self.stream.flush()
+            else:
+                _write_all(number, line.encode(self.stream.encoding or "utf-8", "backslashreplace"))
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until what was logged is written, for a moment at most."""
+        flush()
+
+    def _descriptor(self) -> int | None:
+        try:
+            return self.stream.fileno()
+        except (AttributeError, OSError, ValueError):
+            return None
+
+
+def _write_all(number: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(number, data) :]
+        except BlockingIOError:  # somebody who shares it made it so
+            select.select([], [number], [])

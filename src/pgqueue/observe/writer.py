@@ -1,0 +1,123 @@
+"""Writes what is logged in a thread of its own: who logs never waits for who reads the log."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from queue import SimpleQueue
+
+__all__ = ["Writer"]
+
+_LIMIT = 4000
+_ERRORS_KEPT = 20
+_YIELD = 0.005
+_YIELDS = 4
+_LONGEST_FLUSH = 5.0
+
+_Write = Callable[[logging.LogRecord], object]
+
+
+class Writer:
+    """A bounded queue of records, and the thread that writes them in their order.
+
+    When the queue is full, records are dropped until half of it is written. Then the log says how
+    many were dropped, where they would have stood.
+    """
+
+    def __init__(self, limit: int = _LIMIT) -> None:
+        self._limit = limit
+        # One that signal handlers may enter again.
+        self._lock = threading.RLock()
+        self._queue: SimpleQueue[tuple[_Write, logging.LogRecord] | threading.Event | None]
+        self._queue = SimpleQueue()
+        self._dropped = 0
+        self._written = 0
+        self._thread = threading.Thread(target=self._run, name="pgqueue-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_here(self) -> bool:
+        """True in the thread that writes."""
+        return threading.current_thread() is self._thread
+
+    @property
+    def is_short(self) -> bool:
+        """True if only a few records wait: they may hold on to the frames of their errors."""
+        return self._queue.qsize() < _ERRORS_KEPT
+
+    def put(self, write: _Write, record: logging.LogRecord) -> None:
+        """Have a record written, or dropped. Waits for the thread alone, while that gets on."""
+        if self._queue.qsize() >= self._limit and not self._dropped:
+            self._let_write()
+        with self._lock:
+            if self._dropped or self._queue.qsize() >= self._limit:
+                self._dropped += 1
+            else:
+                self._queue.put((write, record))
+
+    def _let_write(self) -> None:
+        """Give way to the thread: it had no time to write all, though somebody reads."""
+        written, vain = self._written, 0
+        while vain < _YIELDS and self._queue.qsize() >= self._limit:
+            time.sleep(_YIELD)
+            vain = vain + 1 if self._written == written else 0
+            written = self._written
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until all is written, while something is in each ``seconds``; True if all was."""
+        if self.is_here:
+            return False
+        passed = threading.Event()
+        self._queue.put(passed)
+        end = time.monotonic() + _LONGEST_FLUSH
+        written = self._written
+        while not passed.wait(seconds):
+            if self._written == written or time.monotonic() > end:
+                return False
+            written = self._written
+        return True
+
+    def close(self, seconds: float) -> bool:
+        """End the thread when all is written; leave it behind if nobody reads."""
+        flushed = self.flush(seconds)
+        self._queue.put(None)
+        if flushed:
+            self._thread.join(seconds)
+        return flushed
+
+    # -- in the thread
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, threading.Event):
+                if self._say_dropped():
+                    self._queue.put(item)  # to wait for that as well
+                else:
+                    item.set()
+                continue
+            self._write(*item)
+            if self._dropped and self._queue.qsize() <= self._limit // 2:
+                self._say_dropped()
+
+    def _say_dropped(self) -> bool:
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                logger = logging.getLogger("pgqueue.log")
+                note = logger.makeRecord(
+                    logger.name, logging.WARNING, __file__, 0,
+                    "%d lines of the log were dropped here: nobody read it", (dropped,), None,
+                )  # fmt: skip
+                self._queue.put((logger.callHandlers, note))
+        return dropped > 0
+
+    def _write(self, write: _Write, record: logging.LogRecord) -> None:
+        try:
+            write(record)
+        except Exception:
+            if logging.raiseExceptions:
+                traceback.print_exc()
+        self._written += 1
