@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue.client import Client
 from pgqueue.config import (
@@ -47,7 +47,7 @@ class App(Client):
         schema: str | None = None,
         pool_size: int = 5,
         max_args_bytes: int = 1_048_576,
-        pgbouncer: bool = False,
+        pgbouncer: bool | Literal["session"] = False,
     ) -> None:
         super().__init__(
             dsn,

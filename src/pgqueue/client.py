@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 from pgqueue import calls, failpoints
 from pgqueue.calls import answers, new, plain
@@ -18,6 +18,7 @@ from pgqueue.config import (
     check_task_name,
     schema_from_environment,
 )
+from pgqueue.db.connect import pooler_of
 from pgqueue.db.pool import Ended, Pool
 from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
@@ -50,8 +51,9 @@ class Client(Operations):
     ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first
     needed. ``schema``: by default PGQUEUE_SCHEMA or ``pgqueue``. ``pool_size``: connections that
     threads share, and as many for each event loop, opened when first needed. ``max_args_bytes``:
-    how large the arguments of one job may be as JSON. ``pgbouncer``: the dsn leads through
-    PgBouncer in transaction mode, where nothing may outlive a transaction.
+    how large the arguments of one job may be as JSON. ``pgbouncer``: True where the dsn leads
+    through PgBouncer in transaction mode, in which nothing may outlive a transaction; "session"
+    for its session mode, in which workers listen.
     """
 
     def __init__(
@@ -61,13 +63,18 @@ class Client(Operations):
         schema: str | None = None,
         pool_size: int = 5,
         max_args_bytes: int = 1_048_576,
-        pgbouncer: bool = False,
+        pgbouncer: bool | Literal["session"] = False,
     ) -> None:
         self.schema = check_schema_name(schema_from_environment() if schema is None else schema)
         self.max_args_bytes = check_int(max_args_bytes, "max_args_bytes", 2, 100_000_000)
-        if not isinstance(pgbouncer, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(f"pgbouncer must be True or False, got {pgbouncer!r}")
-        self.pool = Pool(dsn, schema=self.schema, size=pool_size, pooled=pgbouncer)
+        if not isinstance(pgbouncer, bool) and pgbouncer != "session":  # pyright: ignore[reportUnnecessaryComparison]
+            raise ConfigError(f'pgbouncer must be True, False or "session", got {pgbouncer!r}')
+        self.pool = Pool(
+            dsn,
+            schema=self.schema,
+            size=pool_size,
+            pooler=pooler_of(pooled=pgbouncer is True, by_session=pgbouncer == "session"),
+        )
         self._calls = calls.Calls(self.schema)
         self._lookout = calls.Lookout()
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
 
 from pgqueue.errors import ConfigError, nearest, shown
 
@@ -18,8 +16,6 @@ __all__ = [
     "DEFAULT_QUEUE",
     "LONGEST_DELAY",
     "WorkerSettings",
-    "check_dsn",
-    "check_dsn_parts",
     "check_int",
     "check_max_attempts",
     "check_moment",
@@ -28,8 +24,6 @@ __all__ = [
     "check_seconds",
     "check_task_name",
     "check_text",
-    "dsn_from_environment",
-    "redact",
     "schema_from_environment",
 ]
 
@@ -37,8 +31,6 @@ DEFAULT_QUEUE = "default"
 DEFAULT_PRIORITY = 5
 DEFAULT_MAX_ATTEMPTS = 25
 LONGEST_DELAY = 100 * 365.25 * 86400.0
-
-_SCHEMES = ("postgresql", "postgres")
 
 
 def _valid_text(value: str) -> bool:
@@ -131,67 +123,6 @@ def check_moment(value: object, what: str) -> datetime:
             f"{what} {shown(value)} is not within the years 1 to 9999 of UTC"
         ) from None
     return value
-
-
-def check_dsn(value: object) -> str:
-    """Return a usable dsn: postgresql://..., or embedded:DIR."""
-    if value is not None and not isinstance(value, str):
-        raise ConfigError(
-            "dsn must be a string, postgresql://user@host/database or embedded:DIR; "
-            f"got {shown(value)}"
-        )
-    if value is None or not value.strip():
-        raise ConfigError(
-            "no dsn: pass one (postgresql://user@host/database or embedded:DIR) or set PGQUEUE_DSN"
-        )
-    dsn = value.strip()
-    if dsn.startswith("embedded:"):
-        return dsn
-    scheme, separator, rest = dsn.partition("://")
-    plain = scheme.partition("+")[0]
-    if not separator or plain not in _SCHEMES:
-        raise ConfigError(
-            f"dsn {redact(dsn)!r} is not understood; "
-            "give postgresql://user@host:port/database, or embedded:DIR"
-        )
-    return f"{plain}://{rest}"
-
-
-def check_dsn_parts(dsn: str) -> str:
-    """Return the dsn if it can be taken apart: the driver's own error would quote the password."""
-    if not _is_parsed(dsn):
-        raise ConfigError(
-            f"cannot connect to {redact(dsn)}: it cannot be taken apart; in a password or a name, "
-            "write : / ? # @ [ and ] as %3A %2F %3F %23 %40 %5B and %5D"
-        )
-    return dsn
-
-
-def _is_parsed(dsn: str) -> bool:
-    try:
-        parts = urlsplit(dsn)
-        if parts.query:
-            parse_qs(parts.query, strict_parsing=True)
-    except ValueError:
-        return False
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    return all(re.fullmatch(r"(\[[^]]*\]|[^:\[\]]*)(:\d*)?", host) for host in hosts)
-
-
-def redact(dsn: str) -> str:
-    """Return the dsn without its password, however badly that is escaped."""
-    dsn = re.sub(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^&\s]+)", r"\1***", dsn)
-    scheme, separator, rest = dsn.partition("://")
-    if not separator or "@" not in rest:
-        return dsn
-    account, _, host = rest.rpartition("@")
-    user, colon, _ = account.partition(":")
-    return f"{scheme}://{user}{':***' if colon else ''}@{host}"
-
-
-def dsn_from_environment() -> str | None:
-    """Return PGQUEUE_DSN, if it is set; asked for when first needed, never at import."""
-    return os.environ.get("PGQUEUE_DSN") or None
 
 
 def schema_from_environment() -> str:

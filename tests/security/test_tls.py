@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from pgqueue import App, Client, PgQueueError, Worker
+from pgqueue import App, Client, ConfigError, PgQueueError, Worker
 from pgqueue.worker.transaction import JobTransactions
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -155,5 +155,11 @@ def test_S17_nothing_is_said_to_who_has_the_wrong_certificate(
 
 def test_S17_the_dsn_is_handed_on_as_it_was_given() -> None:
     for mode in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"):
-        dsn = f"postgresql://me@db.example/x?sslmode={mode}&channel_binding=require"
+        dsn = f"postgresql://me@db.example/x?sslmode={mode}&channel_binding=prefer"
         assert Client(dsn).pool.dsn == dsn
+
+
+@pytest.mark.parametrize("more", ["channel_binding=require", "require_auth=scram-sha-256"])
+def test_S17_what_the_driver_cannot_demand_is_refused(more: str) -> None:
+    with pytest.raises(ConfigError, match=more.partition("=")[0]):
+        Client(f"postgresql://me@db.example/x?{more}")

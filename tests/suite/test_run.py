@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = "-p tests.harness.suite.selection -p tests.harness.suite.notes -p no:cacheprovider -p no:hypothesispytest -p no:asyncio"
+PLUGINS = (
+    "-p tests.harness.suite.selection -p tests.harness.suite.notes "
+    "-p no:cacheprovider -p no:hypothesispytest -p no:asyncio"
+)
 TESTS = """
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A worker's settings, dsns, and what is kept out of messages."""
+"""A worker's settings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from pgqueue.config import (
     WorkerSettings,
-    check_dsn,
-    dsn_from_environment,
-    redact,
     schema_from_environment,
 )
+from pgqueue.dsn import dsn_from_environment
 from pgqueue.errors import ConfigError
 
 
@@ -72,60 +70,6 @@ def test_defaults_and_what_follows_from_others() -> None:
     assert WorkerSettings.of({"listen": False, "poll_interval": 4}).poll_interval == 4.0
     assert WorkerSettings.of({"lease": timedelta(seconds=6)}).heartbeat == 1.5
     assert WorkerSettings.of({"lease": 60, "listen": False}).heartbeat == 1.0
-
-
-@pytest.mark.parametrize(
-    ("given_dsn", "used"),
-    [
-        ("postgresql://h/d", "postgresql://h/d"),
-        (" postgres://h/d\n", "postgres://h/d"),
-        ("postgresql+asyncpg://u@h/d", "postgresql://u@h/d"),
-        ("embedded:./data", "embedded:./data"),
-    ],
-)
-def test_dsns_that_are_understood(given_dsn: str, used: str) -> None:
-    assert check_dsn(given_dsn) == used
-
-
-@pytest.mark.parametrize(
-    "dsn", [None, "", "  ", 5, "mysql://u:secret@h/d", "host=h password=secret", "sqlite:///x"]
-)
-def test_dsns_that_are_not(dsn: object) -> None:
-    with pytest.raises(ConfigError, match="postgresql://") as caught:
-        check_dsn(dsn)
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "dsn",
-    [
-        "postgresql://u:secret@h/d",
-        "postgresql://u:secret@h:5432/d?sslmode=require",
-        "postgresql://u:se%23cret@h/d",
-        "postgresql://u:x#secret@h/d",
-        "postgresql://u:x/secret@h/d",
-        "postgresql://u:x?secret@h/d",
-        "postgresql://u:x@secret@h/d",
-        "postgresql://u:[secret@h/d",
-        "postgresql://:secret@h/d",
-        "postgresql://u:secret@[::1]:5432/d",
-        "postgresql://h/d?user=u&password=secret",
-        "postgresql://h/d?password=secret&application_name=x",
-        "host=h password=secret user=u",
-        "host=h password = secret user=u",
-        "host=h password='a secret' user=u",
-        r"host=h password='a \' secret' user=u",
-    ],
-)
-def test_a_password_is_never_shown(dsn: str) -> None:
-    shown = redact(dsn)
-    assert "secret" not in shown
-    assert "***" in shown
-
-
-@pytest.mark.parametrize("dsn", ["postgresql://h/d", "postgresql://u@h/d", "embedded:x", ""])
-def test_a_dsn_without_a_password_is_shown_as_it_is(dsn: str) -> None:
-    assert redact(dsn) == dsn
 
 
 def test_past_bug_130_an_empty_variable_is_one_that_is_not_set(

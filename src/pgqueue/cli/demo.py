@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pgqueue.cli.options import SECONDS, given_connection, json_option
-from pgqueue.config import check_dsn
+from pgqueue.dsn import check_dsn
 
 __all__ = ["demo"]
 

@@ -9,9 +9,10 @@ from pgqueue.admin.info import SchemaStatus
 from pgqueue.cli.options import connection_options, given_connection, json_option, open_client
 from pgqueue.cli.output import Failed, print_json
 from pgqueue.cli.streams import print_exactly
-from pgqueue.config import dsn_from_environment, schema_from_environment
+from pgqueue.config import schema_from_environment
 from pgqueue.db import migrate as migrations
 from pgqueue.db.statements import check_schema_name
+from pgqueue.dsn import dsn_from_environment
 
 __all__ = ["migrate"]
 

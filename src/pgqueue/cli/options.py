@@ -130,8 +130,8 @@ limit_option = click.option(
 
 def given_connection() -> tuple[str | None, str | None]:
     """Return the dsn and the schema that were given as options, checked."""
-    from pgqueue.config import check_dsn
     from pgqueue.db.statements import check_schema_name
+    from pgqueue.dsn import check_dsn
 
     meta = click.get_current_context().meta
     dsn, schema = meta.get(f"{_KEY}dsn"), meta.get(f"{_KEY}schema")

@@ -14,7 +14,7 @@ import click
 from pgqueue.cli.group import LazyGroup
 from pgqueue.cli.options import connection_options
 from pgqueue.cli.streams import settle
-from pgqueue.config import redact
+from pgqueue.dsn import redact
 from pgqueue.errors import ConfigError, PayloadError, PgQueueError, nearest
 from pgqueue.observe.plain import plain
 from pgqueue.version import __version__

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgqueue.cli.options import SECONDS, Names, connection_options, given_connection
-from pgqueue.config import WorkerSettings, check_dsn, check_int, redact
+from pgqueue.config import WorkerSettings, check_int
+from pgqueue.dsn import check_dsn, redact
 from pgqueue.errors import ConfigError
 from pgqueue.observe.logs import FORMATS, LEVELS, configure, defer, stay_heard
 from pgqueue.worker.load import load_app

@@ -1,12 +1,15 @@
 """Whether the server is still at work on a statement, or its connection has fallen silent.
 
 A statement may rightly take long: it waits for a unique key, or for a disk. So none is given up for
-its length alone before its deadline. After some seconds another session is asked what the first one
+its length alone before its deadline; and then one that waits for a lock is cancelled, which the
+server answers. After some seconds another session is asked what the first one
 is doing; if the server has done with it, or nobody answers there either, the connection is ended.
 
 The server is idle, too, while a statement is on its way to it, and while a large answer is on its
 way back. So it must have been idle for longer than a slow line takes for what is sent, and only
 about statements with small answers is anybody asked.
+
+Nor is it silent if it has answered and nobody has read that, because other code held up the loop.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from pgqueue.db.connect import fd_of, is_readable
+from pgqueue.db.statements import statement
 from pgqueue.errors import Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["ASK_SECONDS", "Doubt"]
+__all__ = ["ASK_SECONDS", "Doubt", "Questions"]
 
 log = logging.getLogger("pgqueue.db")
 
@@ -32,20 +37,35 @@ ASK_SECONDS = 4.0
 _AFTER = 5.0
 _BYTES_PER_SECOND = 100_000
 _IDLE_SECONDS = 2.0
+# A loop that is so late was held up by other code, and has not read what came meanwhile.
+_LATE_SECONDS = 1.0
+_READ_SECONDS = 0.1
+# Where nobody answers, a server may be slow to let a session in: it is asked once more.
+_ASK_TIMES = 2
+
+
+class Questions:
+    """What another session is asked in this schema."""
+
+    def __init__(self, schema: str) -> None:
+        self.is_silent = statement("is_silent", schema)
+        self.cancel = statement("cancel_waiting", schema)
 
 
 class Doubt:
     """Watches over what is under way on a connection until ``end``; from the loop it belongs to.
 
     ``until``: when it is given up in any case, in monotonic seconds. ``size``: how many bytes are
-    sent at most; None: nobody is asked. ``sql``: the statement that tells. ``connect``: opens
+    sent at most; None: nobody is asked. ``sql``: the statements that tell. ``connect``: opens
     another session. ``on_silent`` is called once the connection was found silent and ended.
     """
 
     __slots__ = (
         "_ask",
+        "_cancelled",
         "_connect",
         "_connection",
+        "_expected",
         "_idle",
         "_loop",
         "_on_silent",
@@ -59,7 +79,7 @@ class Doubt:
         connection: Connection,
         until: float,
         size: int | None,
-        sql: str,
+        sql: Questions,
         connect: Callable[[], Awaitable[Connection]],
         on_silent: Callable[[], object],
     ) -> None:
@@ -71,24 +91,43 @@ class Doubt:
         self._on_silent = on_silent
         self._loop = asyncio.get_running_loop()
         self._ask: asyncio.Task[None] | None = None
-        self._timer = self._loop.call_later(self._wait(), self._wonder)
+        self._cancelled = False
+        self._expected = 0.0
+        self._arm(time.monotonic())
 
     def end(self) -> asyncio.Task[None] | None:
         """Stop watching; return what is about to end, if somebody was being asked."""
         self._timer.cancel()
         if self._ask is not None:
             self._ask.cancel()
+        if self._cancelled:
+            self._connection.terminate()  # the cancel may come late, and hit the next statement
         return self._ask
 
-    def _wait(self) -> float:
-        left = max(0.0, self._until - time.monotonic())
-        return left if self._idle is None else min(_AFTER, left)
+    def _arm(self, now: float) -> None:
+        left = max(0.0, self._until - now)
+        seconds = left if self._idle is None else min(_AFTER, left)
+        self._expected = now + seconds
+        self._timer = self._loop.call_later(seconds, self._wonder)
 
     def _wonder(self) -> None:
-        if self._idle is None or time.monotonic() >= self._until:
+        now = time.monotonic()
+        late = now - self._expected
+        if late > _LATE_SECONDS:
+            self._until += late  # nobody could read an answer meanwhile
+        if late > _LATE_SECONDS or self._is_heard():
+            self._expected = now + _READ_SECONDS
+            self._timer = self._loop.call_later(_READ_SECONDS, self._wonder)
+        elif self._idle is None:
             self._connection.terminate()
+        elif now >= self._until:
+            self._ask = self._loop.create_task(self._give_up())
         else:
             self._ask = self._loop.create_task(self._find_out(self._idle))
+
+    def _is_heard(self) -> bool:
+        """True if something has come that the loop has not read yet."""
+        return not self._connection.is_closed() and is_readable(fd_of(self._connection))
 
     async def _find_out(self, idle: float) -> None:
         if await self._is_silent(idle):
@@ -96,20 +135,41 @@ class Doubt:
             self._connection.terminate()
             self._on_silent()
         else:
-            self._timer = self._loop.call_later(self._wait(), self._wonder)
+            self._arm(time.monotonic())
+
+    async def _give_up(self) -> None:
+        """Cancel a wait for a lock, so that it is told as what it was; end anything else."""
+        self._cancelled = True
+        if await self._ask_once(self._sql.cancel, self._connection.get_server_pid()):
+            self._timer = self._loop.call_later(ASK_SECONDS, self._connection.terminate)
+        else:
+            self._connection.terminate()
 
     async def _is_silent(self, idle: float) -> bool:
+        for _ in range(_ASK_TIMES):
+            began = time.monotonic()
+            answer = await self._ask_once(
+                self._sql.is_silent, self._connection.get_server_pid(), idle
+            )
+            if self._is_heard() or time.monotonic() - began > ASK_SECONDS * 2 + _LATE_SECONDS:
+                return False  # or the loop was held up, and an answer lay there unread
+            if answer is not None:
+                return answer
+        return True
+
+    async def _ask_once(self, sql: str, *args: object) -> bool | None:
+        """Return what another session says; None if nobody answers."""
         try:
             other = await self._connect()
         except Exception as exc:
             # A refusal is an answer.
-            return isinstance(exc, Unreachable) and isinstance(exc.__cause__, TimeoutError)
+            unanswered = isinstance(exc, Unreachable) and isinstance(exc.__cause__, TimeoutError)
+            return None if unanswered else False
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                pid = self._connection.get_server_pid()
-                return bool(await other.fetchval(self._sql, pid, idle))
+                return bool(await other.fetchval(sql, *args))
         except TimeoutError:
-            return True
+            return None
         except Exception as exc:
             log.debug("nobody tells what a session does: %s", exc)
             return False

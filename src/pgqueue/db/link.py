@@ -16,9 +16,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pgqueue.db.connect import Pooler, open_connection, pooler_of, set_options, socket_of
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
-from pgqueue.errors import OutcomeUnknown
+from pgqueue.errors import OutcomeUnknown, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -54,6 +55,7 @@ KEEPALIVES = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
+_TCP = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 _LIVENESS = {**KEEPALIVES, "idle_in_transaction_session_timeout": "60000"}
 
 
@@ -137,6 +139,7 @@ class Link:
         watch: Watch,
         deadline: float,
         pooled: bool,
+        pooled_by_session: bool = False,
         on_notify: Callable[[str], None] | None = None,
         channel_sql: str | None = None,
         on_lost: Callable[[], None] | None = None,
@@ -149,6 +152,7 @@ class Link:
         self._watch = watch
         self._deadline = deadline
         self._pooled = pooled
+        self._pooler: Pooler = pooler_of(pooled=pooled, by_session=pooled_by_session)
         self._settings = session_settings(role, deadline)
         self._on_notify = on_notify
         self._on_lost = on_lost
@@ -235,26 +239,21 @@ class Link:
             self._on_lost()
 
     async def _connect(self) -> Connection:
-        import asyncpg
-
         self.abort()
         began = time.monotonic()
-        settings = {"application_name": f"pgqueue {self.role}"}
-        if not self._pooled:
-            settings |= self._settings | _LIVENESS
         try:
-            connection: Connection = await asyncpg.connect(
+            connection = await open_connection(
                 self._dsn,
-                timeout=self._deadline,
-                statement_cache_size=0 if self._pooled else 100,
-                max_cached_statement_lifetime=0,
-                server_settings=settings,
+                name=f"pgqueue {self.role}",
+                seconds=self._deadline,
+                settings=self._settings | _LIVENESS,
+                pooler=self._pooler,
+                statement_lifetime=0,
             )
-        except Exception as exc:
-            if isinstance(exc, TimeoutError):
+        except Unreachable as exc:
+            if isinstance(exc.__cause__, TimeoutError):
                 self._watch.note_unanswered(began)
-            raise as_ours(exc, self._dsn, connecting=True) from exc
-        note_session(connection)
+            raise
         self._connection = connection
         self.heard_at = time.monotonic()
         self.connects += 1
@@ -291,25 +290,12 @@ class Link:
 
     def _adopt_socket(self, connection: Connection) -> None:
         """Keep a handle of our own on the socket, which the watchdog can shut from its thread."""
-        transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
-        own = transport.get_extra_info("socket")
+        own = socket_of(connection)
         if own is None:
             return
         self._socket = socket.socket(fileno=os.dup(own.fileno()))
         note_session(self._socket)
-        if self._socket.family in (socket.AF_INET, socket.AF_INET6):
-            for option, value in (
-                ("TCP_KEEPIDLE", 10),
-                ("TCP_KEEPINTVL", 3),
-                ("TCP_KEEPCNT", 3),
-                ("TCP_USER_TIMEOUT", 10_000),
-            ):
-                number = getattr(socket, option, None)
-                if number is not None:
-                    with contextlib.suppress(OSError):
-                        self._socket.setsockopt(socket.IPPROTO_TCP, number, value)
-            with contextlib.suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        set_options(self._socket, _TCP)
         self._watch.add(self)
 
     def _ended(self, connection: object) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgqueue import failpoints
+from pgqueue.db.connect import open_connection
 from pgqueue.db.statements import check_schema_name, quote_identifier, render, statement
 from pgqueue.errors import SchemaError
 
@@ -170,9 +171,7 @@ async def apply(connection: Connection, schema: str) -> list[Migration]:
 
 async def migrate(dsn: str, schema: str = "pgqueue") -> list[Migration]:
     """Connect, apply what is missing, disconnect; return what was applied."""
-    import asyncpg
-
-    connection = await asyncpg.connect(dsn, server_settings={"application_name": "pgqueue migrate"})
+    connection = await open_connection(dsn, name="pgqueue migrate", seconds=60.0, settings={})
     try:
         return await apply(connection, schema)
     finally:

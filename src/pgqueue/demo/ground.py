@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from pgqueue.db import migrate
+from pgqueue.db.connect import open_connection
 from pgqueue.db.faults import as_ours
 from pgqueue.demo.names import QUEUE_SCHEMA
 from pgqueue.demo.statements import sql
@@ -25,12 +26,9 @@ _CONNECT_SECONDS = 10.0
 @asynccontextmanager
 async def connect(dsn: str) -> AsyncGenerator[Connection, None]:
     """Lend a connection; what PostgreSQL refuses on it is raised as one of our errors."""
-    try:
-        connection = await asyncpg.connect(
-            dsn, timeout=_CONNECT_SECONDS, server_settings={"application_name": "pgqueue demo"}
-        )
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError) as exc:
-        raise as_ours(exc, dsn, connecting=True) from exc
+    connection = await open_connection(
+        dsn, name="pgqueue demo", seconds=_CONNECT_SECONDS, settings={}
+    )
     try:
         yield connection
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:

@@ -107,7 +107,7 @@ class Handback:
             role="rescue",
             watch=watch,
             deadline=settings.deadline,
-            pooled=not settings.listen,
+            pooled=True,  # this works through any pooler, and without one
         )
         watcher = asyncio.create_task(self._watch_over(watch))
         try:

@@ -72,6 +72,7 @@ class Lifeline:
         settings: WorkerSettings,
         queues: Sequence[str],
         tasks: Sequence[str],
+        pooled_by_session: bool = False,
         watch: Watch,
         lease: Lease,
         holdings: Holdings,
@@ -89,11 +90,15 @@ class Lifeline:
         self._running = running
         self._due_since = due_since
         self._supervisor = supervisor
-        pooled = not settings.listen
         # A blocked loop of the worker is no excuse for these two, which are not read there.
         own_watch = Watch()
         self._watchdog = Watchdog(watch, own_watch, tell=self._tell, on_silent=reports.on_silent)
-        make = {"watch": own_watch, "deadline": settings.deadline, "pooled": pooled}
+        make = {
+            "watch": own_watch,
+            "deadline": settings.deadline,
+            "pooled": not settings.listen,
+            "pooled_by_session": pooled_by_session,
+        }
         # Without its session this worker looks dead to the others, so it is had back at once.
         self._pulse_link = Link(dsn, role="heartbeat", on_lost=self._on_lost, **make)  # type: ignore[arg-type]
         self._duty_link = Link(dsn, role="duties", **make)  # type: ignore[arg-type]

@@ -16,10 +16,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
+from pgqueue.db.connect import fd_of, is_readable
 from pgqueue.db.faults import as_ours, is_connection_loss
 from pgqueue.db.forks import note_session
 from pgqueue.db.link import KEEPALIVES
-from pgqueue.db.pool import Pool, fd_of, is_readable
+from pgqueue.db.pool import Pool
 from pgqueue.db.statements import statement
 from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown, Unreachable
 from pgqueue.running import RunningJob

@@ -232,19 +232,21 @@ class Worker:
         loop = asyncio.get_running_loop()
         if not settings.listen and not app.pool.pooled:
             await app.pool.aclose()  # those made before have statements prepared by name
-            app.pool.pooled = True
+            app.pool.pooler = "transaction"
         await app.pool.acheck()
         dsn = app.pool.dsn
         watch = Watch()
-        pooled = not settings.listen
+        pooled, by_session = not settings.listen, app.pool.pooler == "session"
         self._claim_link = Link(
             dsn, role="claim", watch=watch, deadline=settings.deadline, pooled=pooled,
+            pooled_by_session=by_session,
             on_notify=self._on_notify, channel_sql=statement("read_channel", app.schema),
             on_lost=self._on_deaf,
         )  # fmt: skip
         self._finish_link = Link(
-            dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled
-        )
+            dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled,
+            pooled_by_session=by_session,
+        )  # fmt: skip
         claims, finishes = Store(self._claim_link, app.schema), Store(self._finish_link, app.schema)
         lock = asyncio.Lock()
         # Statements besides claims, few as they are, take turns with them on their connection.
@@ -302,6 +304,7 @@ class Worker:
             settings=settings,
             queues=queues,
             tasks=list(tasks),
+            pooled_by_session=by_session,
             watch=watch,
             lease=lease,
             holdings=holdings,

@@ -1,0 +1,173 @@
+"""Lanes: what a blocking call runs on, a private event loop with one connection.
+
+A lane is used by one thread at a time, so that no driver but asyncpg is needed and nothing runs in
+the background. One that was interrupted is given up, with its loop and its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pgqueue.db.connect import is_readable
+from pgqueue.db.interrupts import Deferred
+from pgqueue.errors import PoolTimeout
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["Lane", "Lanes"]
+
+T = TypeVar("T")
+
+_END_SECONDS = 2.0
+# What an exception left in the middle of a step: kept, since to collect it would run its code.
+_wrecks: list[object] = []
+
+
+class Lane:
+    """A private loop and its connection; whoever holds the lane may run on it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.connection: Connection | None = None
+        self.fd = -1
+        self.used_at = 0.0
+
+    def usable(self) -> bool:
+        """False if the connection is gone; a readable idle socket means that the server hung up."""
+        connection = self.connection
+        return connection is not None and not connection.is_closed() and not is_readable(self.fd)
+
+    def run(self, work: Coroutine[Any, Any, T], deferred: Deferred) -> T:
+        """Run ``work`` to its end; the handlers of signals run between two steps of the loop."""
+        loop = self.loop
+        task = loop.create_task(work)
+        task.add_done_callback(self._stop)
+        deferred.wake = self._wake
+        try:
+            while not task.done():
+                try:
+                    loop.run_forever()
+                except BaseException:
+                    self._abandon(task)
+                    raise
+                try:
+                    deferred.deliver()
+                except BaseException:
+                    self._end(task)
+                    raise
+        finally:
+            deferred.wake = None
+        return task.result()
+
+    def _stop(self, _: object) -> None:
+        self.loop.stop()
+
+    def _wake(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        """Give up, between two steps: the loop is sound, and ends what is under way."""
+        loop = self.loop
+        loop.set_exception_handler(_say_nothing)
+        if self.connection is not None:
+            self.connection.terminate()
+        until = time.monotonic() + _END_SECONDS
+        guard = loop.call_later(_END_SECONDS, loop.stop)
+        while (left := asyncio.all_tasks(loop)) and time.monotonic() < until:
+            for one in left:
+                one.add_done_callback(self._stop)
+                one.cancel()
+            loop.run_forever()
+        guard.cancel()
+        if not task.done():
+            self._abandon(task)
+            return
+        if not task.cancelled():
+            task.exception()
+        self.close()
+
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        """Give up in the middle of a step: neither the loop nor the driver can be trusted."""
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore
+        _wrecks.append((self.loop, self.connection, task))
+        self.connection = None
+        with contextlib.suppress(OSError):
+            own = socket.socket(fileno=os.dup(self.fd))
+            with own:
+                own.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(Exception):
+            self.loop.close()
+
+    def discard(self) -> None:
+        """End the connection without a word."""
+        connection, self.connection = self.connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def close(self) -> None:
+        """Say goodbye to the server, and end the loop."""
+        connection = self.connection
+        with contextlib.suppress(Exception):
+            if connection is not None and not connection.is_closed():
+                self.loop.run_until_complete(asyncio.wait_for(connection.close(), 2.0))
+        self.discard()
+        self.loop.close()
+
+
+def _say_nothing(_loop: object, _context: object) -> None:
+    """Nobody is to hear what the driver says of a connection that was given up."""
+
+
+class Lanes:
+    """At most ``size`` lanes for all threads of a process."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.spare: list[Lane] = []
+        self._free = threading.BoundedSemaphore(size)
+
+    def borrow(self, seconds: float, deferred: Deferred) -> Lane:
+        """Return a lane, with a connection that seems open or with none."""
+        free = self._free
+        if not free.acquire(blocking=False) and not deferred.wait(
+            lambda span: free.acquire(timeout=span), seconds
+        ):
+            raise PoolTimeout(
+                f"all {self.size} connections of this process were in use for {seconds:g} s; "
+                "nothing was sent; raise pool_size"
+            )
+        try:
+            return self._next()
+        except BaseException:
+            free.release()
+            raise
+
+    def _next(self) -> Lane:
+        try:
+            lane = self.spare.pop()
+        except IndexError:
+            return Lane()
+        if not lane.usable():
+            lane.discard()
+        return lane
+
+    def give_back(self, lane: Lane) -> None:
+        """Take a lane back; one that was given up is gone."""
+        if not lane.loop.is_closed():
+            self.spare.append(lane)
+        self._free.release()
+
+    def close(self) -> None:
+        """Close the lanes that nobody uses."""
+        with Deferred():
+            while self.spare:
+                self.spare.pop().close()

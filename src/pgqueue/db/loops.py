@@ -1,0 +1,100 @@
+"""What belongs to one running event loop: idle connections, and a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+from pgqueue.db.connect import fd_of, is_readable, socket_of
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["LoopState", "answers"]
+
+_ANSWER_SECONDS = 3.0
+
+
+class LoopState:
+    """Used by its loop alone, but for ``hang_up`` when that loop is closed."""
+
+    def __init__(self, size: int) -> None:
+        self.idle: list[Connection] = []
+        self.free = asyncio.Semaphore(size)
+        self._size = size
+        self._closed = False
+        self._proving: dict[asyncio.Task[None], Connection] = {}
+
+    def take(self) -> Connection | None:
+        """Return an idle connection that seems open."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.is_closed() and is_readable(fd_of(connection)):
+                connection.terminate()  # the server hung up
+            if not connection.is_closed():
+                return connection
+        return None
+
+    def put(self, connection: Connection) -> None:
+        """Keep a connection for the next call."""
+        if not connection.is_closed():
+            # When the pool was closed meanwhile, nobody would find it any more.
+            if self._closed:
+                connection.terminate()
+            else:
+                self.idle.append(connection)
+
+    def distrust(self) -> None:
+        """Lend none of the idle connections again before it has answered."""
+        idle, self.idle = self.idle, []
+        for connection in idle:
+            task = asyncio.get_running_loop().create_task(self._prove(connection))
+            self._proving[task] = connection
+            task.add_done_callback(self._proving.pop)
+
+    async def _prove(self, connection: Connection) -> None:
+        kept = False
+        try:
+            kept = await answers(connection) and len(self.idle) < self._size
+        finally:
+            if kept:
+                self.put(connection)
+            else:
+                connection.terminate()
+
+    async def close(self) -> None:
+        """Close the idle connections."""
+        self._closed = True
+        for connection in self._proving.values():
+            connection.terminate()  # a cancelled statement may wait for its peer
+        if self._proving:
+            await asyncio.wait(tuple(self._proving))
+        while self.idle:
+            connection = self.idle.pop()
+            closing = asyncio.ensure_future(connection.close())
+            closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+            await asyncio.wait([closing], timeout=2.0)
+            closing.cancel()
+            connection.terminate()
+
+    def hang_up(self) -> None:
+        """End the sessions of a loop that was closed without ``close``; from any thread."""
+        for connection in self.idle:
+            own = socket_of(connection)
+            if own is not None:
+                with contextlib.suppress(OSError):
+                    own.shutdown(socket.SHUT_RDWR)
+
+
+async def answers(connection: Connection) -> bool:
+    """Ask an idle connection for a word; end it if none comes within a few seconds."""
+    timer = asyncio.get_running_loop().call_later(_ANSWER_SECONDS, connection.terminate)
+    try:
+        await connection.execute("select 1")
+    except Exception:
+        connection.terminate()
+    finally:
+        timer.cancel()
+    return not connection.is_closed()
