@@ -29,7 +29,7 @@ async def test_a_running_job_is_asked_and_workers_are_told(
     assert await other.claim() == [job]
     (result,) = await client.acancel(job)
     assert (result.state, result.changed) == ("requested", True)
-    assert await asyncio.wait_for(heard.get(), 5) == "c"
+    assert await asyncio.wait_for(heard.get(), 60) == "c"
     assert (await other.live(job))["cancel_requested"]
     (again,) = await client.acancel(job)
     assert (again.state, again.changed) == ("requested", False)

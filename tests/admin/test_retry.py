@@ -19,7 +19,7 @@ async def test_a_scheduled_job_is_ready_now_and_workers_are_woken(
     await other.run("raise_flags", ["mail"])
     (result,) = await client.aretry(job)
     assert (result.state, result.changed) == ("pending", True)
-    assert await asyncio.wait_for(heard.get(), 5) == "q:mail"
+    assert await asyncio.wait_for(heard.get(), 60) == "q:mail"
     assert await other.claim("mail") == [job]
     await third.connection.reset()
 

@@ -143,14 +143,14 @@ class SmallArena(Arena):
             )
             return set(await self.answers(query) or ()) == self.pids()
 
-        await eventually(there, timeout_s=20, what="all workers renew their leases")
+        await eventually(there, what="all workers renew their leases")
         job = await self.value(
             'select id from pgqueue.enqueue(\'[{"task": "noop", "queue": "main",'
             ' "args": {"k": 0}}]\'::jsonb)'
         )
         done = "select state = 'completed' from pgqueue.jobs where id = $1"
         try:
-            await eventually(lambda: self.value(done, job), timeout_s=20, what="a new job is run")
+            await eventually(lambda: self.value(done, job), what="a new job is run")
         except AssertionError as exc:
             raise AssertionError(f"{exc}; {await self._scene(job)}") from None
 

@@ -54,14 +54,14 @@ def test_it_cancels_what_comes_after_the_stop_and_leaves_when_all_is_over(
 
         # It comes with a session for each look: the second says that it stays after the first.
         before = sessions()
-        wait_until(lambda: sessions() >= before + 2 or canceller.poll() is not None, timeout_s=30)
+        wait_until(lambda: sessions() >= before + 2 or canceller.poll() is not None)
         (done,) = client.enqueue_many([tasks.doomed.using(delay=120.0).job(0, 0.0)])
 
         def is_cancelled() -> bool:
             found = client.get_job(done.id)
             return found is not None and found.state == "cancelled"
 
-        wait_until(lambda: is_cancelled() or canceller.poll() is not None, timeout_s=30)
+        wait_until(lambda: is_cancelled() or canceller.poll() is not None)
         assert is_cancelled()
         assert canceller.poll() is None
     control.say(Word(stop=True, over=True))

@@ -44,7 +44,7 @@ def stop(process: subprocess.Popen[str]) -> list[str]:
     """Send TERM, and return the messages that were logged, once it has ended well."""
     try:
         process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
@@ -59,7 +59,7 @@ def test_it_runs_jobs_and_stops_on_term(
     job = client.enqueue("t", {"n": 1}).id
     process = start(tmp_path, "--dsn", dsn, "--concurrency", "3", uvloop)
     try:
-        wait_until(lambda: client.list_jobs(state="completed"), timeout_s=20)
+        wait_until(lambda: client.list_jobs(state="completed"))
         (worker,) = client.workers()
         assert (worker.pid, worker.concurrency, worker.state) == (process.pid, 3, "alive")
     finally:
@@ -72,7 +72,7 @@ def test_it_runs_jobs_and_stops_on_term(
 def test_several_processes_under_a_supervisor(tmp_path: Path, dsn: str, client: Client) -> None:
     process = start(tmp_path, "--dsn", dsn, "--processes", "2", "--queue", "default")
     try:
-        wait_until(lambda: len(client.workers()) == 2, timeout_s=20)
+        wait_until(lambda: len(client.workers()) == 2)
         assert process.pid not in {worker.pid for worker in client.workers()}
     finally:
         stop(process)

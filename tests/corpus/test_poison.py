@@ -16,8 +16,8 @@ from tests.worker.support import eyes_on, working
 pytestmark = pytest.mark.one_pg
 
 BATCH = 40
-MOST_SECONDS = 2.0
-"""From the end of the task to the row that says what it came to: the promise."""
+MOST_SECONDS = 60.0
+"""From the end of the task to the row. The promise is 2 s, and `chaos.figures` measures it."""
 
 
 def test_the_corpus_is_large() -> None:
@@ -116,7 +116,7 @@ def span(ended: float, written: float, held: list[tuple[float, float]]) -> float
 
 async def unfinished(eyes: Any, ids: list[int]) -> set[int]:
     """Wait until these are finished; return those that are not after a long while."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + MOST_SECONDS
     while True:
         rows = await eyes.sql("select id from pgqueue.job where id = any ($1)", ids)
         if not rows or time.monotonic() > deadline:

@@ -27,7 +27,7 @@ async def test_a_rescue_passes_what_somebody_has_locked(hands: Hands, more_hands
     transaction = zombie.connection.transaction()
     await transaction.start()
     await zombie.finish(ids[0], token=hands.token)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         fates = await hands.rescue(hands.id)
     assert fates == {ids[1]: "rescued", ids[2]: "rescued"}
     await transaction.rollback()
@@ -70,7 +70,7 @@ async def test_flags_pass_rows_that_somebody_has_locked(hands: Hands, more_hands
     operator = await more_hands()
     async with operator.connection.transaction():
         await operator.run("pause_queue", "a")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert [row["name"] for row in await hands.run("raise_flags", ["a", "b"])] == ["b"]
             await hands.run("lower_flags", ["a", "b"])
     assert [row["name"] for row in await hands.run("raise_flags", ["a"])] == ["a"]

@@ -17,12 +17,11 @@ import psutil
 import psycopg
 
 import pgqueue
-from tests.harness.waiting import wait_until
+from tests.harness.waiting import PATIENCE, wait_until
 
 __all__ = ["Queue", "Service"]
 
 SAMPLE = Path(__file__).with_name("sample.py")
-START_SECONDS = 20.0
 
 
 class Queue:
@@ -81,7 +80,7 @@ class Queue:
         """Let the gated jobs end."""
         (self.home / gate).touch()
 
-    def until_state(self, state: str, *jobs: int, timeout_s: float = 15.0) -> None:
+    def until_state(self, state: str, *jobs: int, timeout_s: float = PATIENCE) -> None:
         wait_until(
             lambda: all(self.job(job)["state"] == state for job in jobs),
             timeout_s=timeout_s,
@@ -172,7 +171,6 @@ class Service:
         wanted = self.processes if count is None else count
         wait_until(
             lambda: len(self.queue.workers()) == wanted or self._popen.poll() is not None,
-            timeout_s=START_SECONDS,
             what=f"{wanted} workers are registered",
         )
         assert self._popen.poll() is None, self.log()
@@ -186,9 +184,9 @@ class Service:
         """To it and its children, as a terminal that is closed does."""
         os.killpg(self.pid, number)
 
-    def wait(self, timeout_s: float = 15.0) -> int:
+    def wait(self, timeout_s: float = PATIENCE) -> int:
         """Wait for its end; return its exit code."""
         return self._popen.wait(timeout_s)
 
-    def until_logged(self, text: str, *, timeout_s: float = 15.0) -> None:
+    def until_logged(self, text: str, *, timeout_s: float = PATIENCE) -> None:
         wait_until(lambda: text in self.log(), timeout_s=timeout_s, what=f"{text!r} is logged")

@@ -49,7 +49,7 @@ class User:
         return self.read()
 
     def quit(self) -> None:
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
         assert self.process.returncode == 0
 
     def kill(self) -> None:

@@ -74,11 +74,11 @@ async def test_past_bug_35_48_after_a_long_outage_all_is_as_before(
         for _ in range(100):
             with pytest.raises(Unreachable):
                 await count.aenqueue(-1)
-        await eventually(lambda: len(at_cap) >= 3, timeout_s=40, what="waits at their bounds")
+        await eventually(lambda: len(at_cap) >= 3, what="waits at their bounds")
         assert worker.statistics().unwritten == 5
         proxy.heal()
         await burst(30)
-        await eyes.settled(completed=65, timeout_s=10)
+        await eyes.settled(completed=65)
         await eventually(as_ever)
         assert proxy.connections == sum(ALL_SESSIONS.values())
     finally:

@@ -92,7 +92,7 @@ async def test_past_bug_47_F34_many_jobs_on_two_workers(
     second.task(note)
     await pooled.aenqueue_many([task.job(n) for n in range(2000)])
     async with working(pooled, **POLL), working(second, **POLL):
-        await eyes.settled(completed=2000, timeout_s=30)
+        await eyes.settled(completed=2000)
     assert not runs.twice()
     servers = await eyes.value(
         "select count(*) from pg_stat_activity where datname = current_database()"
@@ -125,18 +125,23 @@ async def test_F34_the_lease_is_kept_and_a_lost_one_is_found(
     pooled: App, narrow: str, eyes: Eyes
 ) -> None:
     runs: list[int] = []
+    ended = asyncio.Event()
 
     @pooled.task
     async def long(*, job: RunningJob) -> None:
         runs.append(job.attempt)
-        await asyncio.sleep(3.0)
+        await ended.wait()
 
     second = App(narrow, pgbouncer=True)
     second.task(long.function)
     job_id = (await long.aenqueue()).id
-    async with working(pooled, **POLL):
+    short = POLL | {"lease": 4.0, "heartbeat": 0.2}
+    async with working(pooled, **short) as worker:
         await eventually(nth(runs, 1))
-        async with working(second, **POLL):
+        async with working(second, **short):
+            pulses = worker._lifeline.pulses
+            await eventually(lambda: worker._lifeline.pulses > pulses + 25)
+            ended.set()
             row = await eyes.reaches(job_id, "completed")
             assert (row["attempt"], runs) == (1, [1])
             lost = (await long.aenqueue()).id
@@ -160,7 +165,7 @@ async def test_past_bug_51_cancelled_in_mid_transaction(pooled: App, eyes: Eyes)
 
     await pooled.aenqueue_many([slow.job() for _ in range(10)])
     async with working(pooled, **POLL):
-        await eyes.settled(dead=10, timeout_s=30)
+        await eyes.settled(dead=10)
         # Every connection of the pool is of use again.
         await eventually(lambda: free(eyes))
 

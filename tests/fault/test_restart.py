@@ -113,7 +113,7 @@ async def test_F17_what_the_server_forgot_the_end_of_runs_again(own: Server) -> 
         await asyncio.to_thread(own.cluster.start)
         async with eyes_on(dsn) as eyes:
             for job_id, state in zip(ids, ("completed", "completed", "cancelled"), strict=True):
-                await eyes.reaches(job_id, state, timeout_s=20)
+                await eyes.reaches(job_id, state)
             row = await eyes.live(own_job)
             assert (row["worker_id"], row["attempt"]) == (worker._lifeline.worker_id, 1)
             gate.set()
@@ -146,5 +146,5 @@ async def test_F7_a_worker_that_died_in_the_outage_is_found_afterwards(own: Serv
     app.tasks.get("nap").function = nap
     await app.aclose()
     async with eyes_on(dsn) as eyes, working(app, lease=3.0, heartbeat=0.5):
-        await eyes.reaches(job_id, "completed", timeout_s=20)
+        await eyes.reaches(job_id, "completed")
     assert done == [1]

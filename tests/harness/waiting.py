@@ -1,4 +1,4 @@
-"""Wait for a condition with a deadline."""
+"""Wait for a condition with a deadline, which guards against a hang and measures nothing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-__all__ = ["eventually", "remaining", "wait_until"]
+__all__ = ["PATIENCE", "eventually", "remaining", "wait_until"]
+
+PATIENCE = 60.0
 
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.01
 
 
-def wait_until(condition: Callable[[], T], *, timeout_s: float = 10.0, what: str = "") -> T:
+def wait_until(condition: Callable[[], T], *, timeout_s: float = PATIENCE, what: str = "") -> T:
     """Poll until ``condition()`` is true and return its value; fail after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -34,7 +36,7 @@ def remaining(things: Callable[[], list[str]], *, timeout_s: float) -> list[str]
 
 
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], *, timeout_s: float = 10.0, what: str = ""
+    condition: Callable[[], T | Awaitable[T]], *, timeout_s: float = PATIENCE, what: str = ""
 ) -> T:
     """wait_until for a running event loop; the condition may be async."""
     deadline = time.monotonic() + timeout_s

@@ -74,11 +74,11 @@ def test_past_bug_129_the_command_line_sees_the_tasks_of_the_app_it_is_given(
                 [*command, target], cwd=tmp_path, env=env, stderr=subprocess.DEVNULL
             )
             try:
-                wait_until(lambda task=task: state(task) == "completed", timeout_s=20)
+                wait_until(lambda task=task: state(task) == "completed")
                 assert task == "two" or state("two") == "pending"
             finally:
                 process.terminate()
-                process.wait(20)
+                process.wait(60)
 
 
 WHERE = {
@@ -245,7 +245,7 @@ async def main():
             await asyncio.sleep(0.01)
     await app.aclose()
 
-asyncio.run(asyncio.wait_for(main(), 20))
+asyncio.run(asyncio.wait_for(main(), 60))
 """
 
 

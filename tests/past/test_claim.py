@@ -52,7 +52,7 @@ async def test_past_bug_3_a_rescuer_killed_in_mid_rescue(app: App, dsn: str, eye
     async with holder.transaction():
         await holder.execute("lock table pgqueue.dead in access exclusive mode")
         with child(dsn) as rescuer:
-            await eventually(lambda: eyes.value(waits), timeout_s=20, what="the rescue waits")
+            await eventually(lambda: eyes.value(waits), what="the rescue waits")
             rescuer.kill()
     await holder.close()
     async with working(app):
@@ -91,7 +91,7 @@ async def test_past_bug_5_a_draining_worker_takes_nothing_back(dsn: str, eyes: E
             await old.aenqueue_many([task.job(n) for n in range(1, 51)])
             await eventually(nth(seen, 52))
             gate.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await stopping
             await eyes.settled(completed=51)
     assert sorted(seen) == sorted(["old 0", *[f"new {n}" for n in range(51)]])
@@ -171,7 +171,7 @@ async def test_past_bug_26_a_batch_never_runs_above_the_concurrency(
     await apps[0].aenqueue_many([tasks[0].job(n) for n in range(1_500)])
     async with contextlib.AsyncExitStack() as stack:
         workers = [await stack.enter_async_context(working(a, concurrency=3)) for a in apps]
-        await eyes.settled(completed=1_500, timeout_s=30)
+        await eyes.settled(completed=1_500)
         batches = [w.statistics().claimed / w.statistics().claims for w in workers]
     assert max(batches) > 3, "no batch was larger than the concurrency"
     assert max(gauge.most for gauge in gauges) == 3
@@ -192,7 +192,7 @@ async def test_past_bug_25_a_retry_that_lands_last_is_processed_by_whoever_serve
             raise Retry(delay=0.0)
 
     await app.aenqueue_many([work.job()] * 3)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await Worker(app, **quick(max_jobs=3)).run()
     assert sum((await eyes.states()).values()) == 3
     assert not await eyes.value("select count(*) from pgqueue.job where worker_id is not null")

@@ -54,7 +54,7 @@ async def test_past_bug_125_old_workers_on_a_newer_schema(dsn: str, eyes: Eyes) 
             await eventually(lambda t=total: len(runs.seen) >= t)
             total += 10
         dead = len(STEPS) * 10
-        await eyes.settled(completed=len(STEPS) * 101 - dead, dead=dead, timeout_s=30)
+        await eyes.settled(completed=len(STEPS) * 101 - dead, dead=dead)
     assert not runs.twice()
     # New processes look at the version first, and find that they can work with it.
     async with App(dsn) as late:
@@ -120,5 +120,5 @@ async def test_past_bug_125_a_breaking_migration_under_a_running_worker(
             await eyes.sql(step)
         await eyes.sql("delete from pgqueue.migration where version = $1", newer)
         await app.aenqueue("work", {"n": 3})
-        await eyes.settled(completed=3, dead=1, timeout_s=30)
+        await eyes.settled(completed=3, dead=1)
     assert sorted(runs.seen) == [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1)]

@@ -36,7 +36,7 @@ def test_S20_no_command_but_the_worker_imports_from_the_current_directory(
     done = subprocess.run(
         [sys.executable, str(script), *command.split()],
         cwd=tmp_path, env={**os.environ, "PGQUEUE_DSN": dsn}, capture_output=True, text=True,
-        timeout=30, check=False,
+        timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()
@@ -50,7 +50,7 @@ def test_S20_a_safe_path_keeps_the_current_directory_out_of_the_worker(
         done = subprocess.run(
             [sys.executable, *options, "-c", RUN, "worker", "jobs:app"],
             cwd=tmp_path, env={**os.environ, "PGQUEUE_DSN": dsn, **env}, capture_output=True,
-            text=True, timeout=30, check=False,
+            text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 2
         assert 'no module "jobs"' in done.stderr
@@ -84,12 +84,10 @@ def test_S20_child_processes_have_the_safe_path_of_their_supervisor(
     )
     try:
         with Client(dsn, schema=QUEUE_SCHEMA if flags == ["-I"] else None) as client:
-            wait_until(
-                lambda: len(client.workers()) == 2 or (tmp_path / "canary").exists(), timeout_s=20
-            )
+            wait_until(lambda: len(client.workers()) == 2 or (tmp_path / "canary").exists())
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
     assert not (tmp_path / "canary").exists()
 
 

@@ -182,7 +182,7 @@ def test_S11_nothing_of_a_row_reaches_a_terminal_as_it_is(
                 break
             shown += chunk
         os.close(ours)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         text = shown.decode().replace("\r\n", "\n")
         text = re.sub(r"\x1b\[[0-9;]*m", "", text)  # colours, which are ours
         assert strays(text) == [], command

@@ -99,7 +99,7 @@ async def test_S8_a_worker_that_owns_nothing_does_all_that_workers_do(
             await producer.aenqueue(task.name)
         long = await producer.aenqueue(forever.name)
         async with working(app), Client(logins.dsn_of("operator")) as operator:
-            await asyncio.wait_for(begun.wait(), 15)
+            await asyncio.wait_for(begun.wait(), 60)
             (result,) = await operator.acancel(long.id)
             assert (result.state, result.changed) == ("requested", True)
             await eyes.settled(completed=10, dead=1, cancelled=1)

@@ -93,7 +93,7 @@ async def test_S6_a_worker_s_day(dsn: str, clear: Eyes, caught: Caught) -> None:
     await app.aenqueue_many([enqueues.job(), flaky.job(), gives_up.job()])
     async with working(app):
         long = (await forever.aenqueue()).id
-        await asyncio.wait_for(begun.wait(), 15)
+        await asyncio.wait_for(begun.wait(), 60)
         await app.acancel(long)
         await clear.settled(completed=5, dead=1, cancelled=1)
         assert (await clear.job(orphan))["crash_count"] == 1

@@ -54,7 +54,7 @@ async def test_S14_a_role_that_may_only_connect_can_forge_nothing(
             await stranger.fetch("select pgqueue.channel()")
         async with working(app, queues=["default", "paused"]) as worker:
             job = (await app.aenqueue("waits", {"n": 0})).id
-            await asyncio.wait_for(begun.wait(), 15)
+            await asyncio.wait_for(begun.wait(), 60)
             # The name of the channel is no secret: it can be guessed.
             channel = await eyes.value("select pgqueue.channel()")
             before = await eyes.worker_ids()
@@ -181,7 +181,7 @@ async def test_S15_two_schemas_side_by_side(dsn: str, eyes: Eyes) -> None:
             async def all_done() -> bool:
                 return await left("other") == (0, 0, 20)
 
-            await eventually(all_done, timeout_s=15)
+            await eventually(all_done)
             assert await left("pgqueue") == (0, 0, 20)
     for app in apps.values():
         await app.aclose()
@@ -200,13 +200,13 @@ async def test_S15_no_lock_of_one_schema_holds_up_the_other(dsn: str, eyes: Eyes
             await holder.execute(LOCK, schema)
         await eyes.sql("set lock_timeout = '5s'")
         assert await eyes.value("select other.ensure_history()") == 0
-        await asyncio.wait_for(migrate(dsn, "third"), 15)
+        await asyncio.wait_for(migrate(dsn, "third"), 60)
         # It is the right lock: a migration of its schema waits for it.
         same = asyncio.ensure_future(migrate(dsn, "fourth"))
         waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
         await eventually(lambda: eyes.value(waiting))
         assert not same.done()
         await transaction.rollback()
-        await asyncio.wait_for(same, 15)
+        await asyncio.wait_for(same, 60)
     finally:
         await holder.close()

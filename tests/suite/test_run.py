@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLUGINS = (
-    "-p tests.harness.suite.selection -p tests.harness.suite.notes "
-    "-p no:cacheprovider -p no:hypothesispytest -p no:asyncio"
-)
+NAMES = ("tests.harness.suite.selection", "tests.harness.suite.notes")
+NAMES += ("no:cacheprovider", "no:hypothesispytest", "no:asyncio")
+PLUGINS = " ".join(f"-p {name}" for name in NAMES)
 TESTS = """
 import os
 from pathlib import Path

@@ -13,17 +13,19 @@ from typing import Any
 import asyncpg
 
 from pgqueue import App, Worker
-from tests.harness.waiting import eventually
+from tests.harness.waiting import PATIENCE, eventually
 
 __all__ = ["QUICK", "ROLES", "Eyes", "at_rest", "eyes_on", "no_tasks_left", "quick", "working"]
 
+# Intervals are short. What ends something (lease, grace, deadline) is long, so that a busy machine
+# ends nothing; a test that waits for such an end has a short one of its own.
 QUICK: dict[str, Any] = {
     "concurrency": 10,
-    "lease": 1.5,
+    "lease": 15.0,
     "heartbeat": 0.3,
     "poll_interval": 0.5,
-    "grace": 5.0,
-    "deadline": 3.0,
+    "grace": 20.0,
+    "deadline": 8.0,
     "summary_interval": 0,
 }
 ROLES = ("claim", "finish", "heartbeat", "duties")
@@ -103,7 +105,7 @@ class Eyes:
         rows = await self.sql("select state, count(*) as n from pgqueue.jobs group by state")
         return Counter({row["state"]: row["n"] for row in rows})
 
-    async def settled(self, *, timeout_s: float = 15.0, **want: int) -> None:
+    async def settled(self, *, timeout_s: float = PATIENCE, **want: int) -> None:
         """Wait until the jobs of the database stand exactly so."""
 
         async def stand() -> bool:
@@ -114,7 +116,7 @@ class Eyes:
         except AssertionError:
             raise AssertionError(f"wanted {want}, got {dict(await self.states())}") from None
 
-    async def reaches(self, job_id: int, state: str, *, timeout_s: float = 15.0) -> Any:
+    async def reaches(self, job_id: int, state: str, *, timeout_s: float = PATIENCE) -> Any:
         """Wait until the job is in that state; return its row."""
 
         async def there() -> Any:

@@ -38,7 +38,6 @@ async def began(eyes: Eyes, count: int, pid: int | None = None) -> None:
             "select count(*) >= $1 from effect where what = 'began' and pid = coalesce($2, pid)",
             count, pid,
         ),
-        timeout_s=20,
     )  # fmt: skip
 
 
@@ -50,7 +49,7 @@ async def watching(eyes: Eyes, worker: Worker, seconds: float) -> None:
 
 async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
-    usual = {"lease": 15.0, "heartbeat": 2.0, "poll_interval": 5.0}
+    usual = {"lease": 600.0, "heartbeat": 2.0, "poll_interval": 5.0}
     with child(dsn, **usual) as victim:
         await victim.ready(eyes)
         ids = [e.id for e in await app.aenqueue_many([app.tasks.get("nap").job(30)] * 5)]
@@ -60,7 +59,7 @@ async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes:
         async with working(app, **usual) as worker:
             await watching(eyes, worker, 3.5)
             victim.kill()
-            await eyes.settled(completed=5, timeout_s=7)  # the lease is 15 s
+            await eyes.settled(completed=5)  # the lease is minutes
     for job_id in ids:
         row = await eyes.job(job_id)
         assert (row["crash_count"], row["attempt"]) == (1, 2)
@@ -96,7 +95,7 @@ async def test_F35_a_job_that_kills_its_worker_is_buried_and_neighbours_live(
     async with working(app_of(dsn), queues=["none"]):
         while (await eyes.job(poison))["state"] != "dead" and deaths < 6:
             with child(dsn) as victim:
-                await eventually(lambda v=victim: v.process.poll() is not None, timeout_s=20)
+                await eventually(lambda v=victim: v.process.poll() is not None)
                 deaths += 1
             before = (await eyes.job(poison))["crash_count"]
             await eventually(
@@ -157,7 +156,7 @@ async def test_past_bug_16_F30_a_zombie_changes_nothing(dsn: str, eyes: Eyes, en
             row = await eyes.reaches(job_id, "completed")
             assert row["worker_id"] == worker._lifeline.worker_id
             # The zombie works again.
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await worker.stop()
             await app.tasks.get("nap").aenqueue(0.0)
             await eyes.settled(completed=2)
@@ -200,7 +199,7 @@ async def test_F30_a_zombie_does_not_begin_what_it_had_claimed(
         app.tasks.get("write").function = lambda job, path: None
         app.tasks.get("write").is_async = False
         async with working(app):
-            await eyes.settled(completed=3000, timeout_s=30)
+            await eyes.settled(completed=3000)
         zombie.send(signal.SIGCONT)
         await eventually(
             lambda: eyes.value(
@@ -209,7 +208,7 @@ async def test_F30_a_zombie_does_not_begin_what_it_had_claimed(
             )
         )  # fmt: skip
         zombie.send(signal.SIGTERM)
-        zombie.process.wait(20)
+        zombie.process.wait(60)
     assert path.read_text().split()[len(begun) + 1 :] == []  # one may have been on its way
     await app.aclose()
 
@@ -248,7 +247,7 @@ async def test_a_lease_that_is_lost_and_had_anew_behind_a_blocked_loop(
 
     ids = [one.id for one in await app.aenqueue_many([note.job(n) for n in range(2000)])]
     async with working(app, concurrency=1) as worker:
-        await eyes.settled(completed=2000, timeout_s=30)
+        await eyes.settled(completed=2000)
     assert begun
     again = {ids[n] for n, times in Counter(ran).items() if times > 1}
     assert again <= {ids[n] for n in begun} & set(unwritten)
@@ -339,7 +338,7 @@ async def test_past_bug_10_F5_a_blocked_loop_keeps_its_jobs(
         await app.tasks.get("nap").aenqueue(1.0)
         await eyes.settled(completed=2)
         blocked.send(signal.SIGTERM)
-        blocked.process.wait(20)
+        blocked.process.wait(60)
         text = blocked.log()
     assert "the event loop has been blocked for" in text
     assert "time.sleep(seconds)" in text
@@ -347,20 +346,26 @@ async def test_past_bug_10_F5_a_blocked_loop_keeps_its_jobs(
     await app.aclose()
 
 
-async def test_past_bug_10_no_timeout_and_five_leases(app: App, dsn: str, eyes: Eyes) -> None:
+async def test_past_bug_10_no_timeout_and_longer_than_a_lease(
+    app: App, dsn: str, eyes: Eyes
+) -> None:
     runs: list[int] = []
+    ended = asyncio.Event()
 
     @app.task
     async def long(*, job: RunningJob) -> None:
         runs.append(job.attempt)
-        await asyncio.sleep(5 * 0.6)
+        await ended.wait()
 
     second = App(dsn)
     second.task(long.function)
     job_id = (await long.aenqueue()).id
-    async with working(app, lease=0.6, heartbeat=0.15):
+    async with working(app, lease=4.0, heartbeat=0.2) as worker:
         await eventually(nth(runs, 1))
-        async with working(second, lease=0.6, heartbeat=0.15):
+        async with working(second, lease=4.0, heartbeat=0.2):
+            pulses = worker._lifeline.pulses
+            await eventually(lambda: worker._lifeline.pulses > pulses + 25)
+            ended.set()
             row = await eyes.reaches(job_id, "completed")
     assert runs == [1]
     assert row["crash_count"] == 0
@@ -379,7 +384,7 @@ async def test_past_bug_11_12_heartbeats_come_in_time(app: App, eyes: Eyes) -> N
         "create trigger beat before insert or update on pgqueue.worker"
         " for each row execute function public.beat()"
     )
-    async with working(app, lease=0.9, heartbeat=0.3) as worker:
+    async with working(app, lease=60.0, heartbeat=0.3) as worker:
         await eventually(lambda: worker._lifeline.pulses > 8)
     gaps = [
         row[0]
@@ -389,7 +394,7 @@ async def test_past_bug_11_12_heartbeats_come_in_time(app: App, eyes: Eyes) -> N
         if row[0] is not None
     ]
     assert len(gaps) >= 8
-    assert sum(gap > 0.9 / 2 for gap in gaps) <= 1, gaps
+    assert max(gaps) < 60.0 / 2, "they come by the heartbeat, not when the lease is half over"
 
 
 async def test_past_bug_12_the_first_renewal_and_the_last(app: App, eyes: Eyes) -> None:
@@ -437,20 +442,25 @@ async def test_past_bug_12_the_first_renewal_and_the_last(app: App, eyes: Eyes) 
 
 async def test_past_bug_14_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
     runs: list[int] = []
+    ended = asyncio.Event()
 
     @app.task
     async def long(*, job: RunningJob) -> None:
         runs.append(job.attempt)
-        await asyncio.sleep(2.5)
+        await ended.wait()
 
     second = App(dsn)
     second.task(long.function)
     job_id = (await long.aenqueue()).id
-    worker = Worker(app, **quick(lease=0.6, heartbeat=0.15))
+    worker = Worker(app, **quick(lease=4.0, heartbeat=0.2, grace=600.0))
     await worker.start()
     await eventually(nth(runs, 1))
-    async with working(second, lease=0.6, heartbeat=0.15):
-        await worker.stop()
+    async with working(second, lease=4.0, heartbeat=0.2):
+        stopping = asyncio.ensure_future(worker.stop())
+        pulses = worker._lifeline.pulses
+        await eventually(lambda: worker._lifeline.pulses > pulses + 25)
+        ended.set()
+        await stopping
         row = await eyes.reaches(job_id, "completed")
     assert runs == [1]
     assert (row["attempt"], row["crash_count"]) == (1, 0)

@@ -18,7 +18,7 @@ from pgqueue.worker.rescue import rescue_children
 from pgqueue.worker.transaction import JobTransactions
 from tests.harness.waiting import eventually
 from tests.past.test_claim import lose
-from tests.worker.support import Eyes, Runs, no_tasks_left, nth, quick, working
+from tests.worker.support import Eyes, Runs, at_rest, no_tasks_left, nth, quick, working
 
 
 async def test_a_lost_claim_is_looked_for_until_the_database_answers(
@@ -99,13 +99,13 @@ async def test_a_claim_that_failed_is_repeated_before_the_next_poll(
 
     armed = False
     monkeypatch.setattr(Store, "claim", fails_once)
-    async with working(app, poll_interval=30.0):
+    async with working(app, poll_interval=600.0) as worker:
         await note.aenqueue(1)
         await eyes.settled(completed=1)
-        await asyncio.sleep(1.5)  # it looks often for a second; then only when told
+        await at_rest(worker)  # it looks often for a second; then only when told
         armed = True
         await note.aenqueue(2)
-        await eyes.settled(completed=2, timeout_s=5)
+        await eyes.settled(completed=2)
     assert failed
 
 
@@ -237,7 +237,7 @@ async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
         await eventually(lambda: ran.count("quick") == 20)
         assert ran.count("long in one") == 1
         async with working(two, concurrency=4):
-            await eventually(lambda: "long in two" in ran, timeout_s=20)
+            await eventually(lambda: "long in two" in ran)
             assert ran.count("long in one") == ran.count("long in two") == 1
             gate.set()
             await eyes.settled(completed=60, timeout_s=60)
@@ -314,7 +314,7 @@ async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
     await eventually(lambda: worker._runner.passed_on == 1)
     gate.set()
     await quick_one.aenqueue()
-    await asyncio.wait_for(run, 20)
+    await asyncio.wait_for(run, 60)
     assert ran == ["long", "quick"]
 
 
@@ -378,7 +378,7 @@ async def test_a_worker_whose_heartbeat_failed_ends_by_itself_and_keeps_no_job(
     await worker.start()
     await eventually(nth(began, 1))
     monkeypatch.setattr(Store, "renew", fails)
-    await eventually(lambda: not worker._running, timeout_s=20)
+    await eventually(lambda: not worker._running)
     row = await eyes.job(job_id)
     assert (row["state"], row["attempt"], row["crash_count"]) == ("pending", 0, 0)
     await worker.stop()
@@ -459,7 +459,7 @@ async def test_a_dead_child_whose_last_pulse_is_still_being_written_is_looked_fo
     rescue = asyncio.ensure_future(
         rescue_children(Store(link, "pgqueue"), 5, 77, crash_cap=3, begun=[(ids[0], 1)])
     )
-    await asyncio.wait_for(looked.wait(), 10)
+    await asyncio.wait_for(looked.wait(), 60)
     await transaction.rollback()
     await rescue
     await link.close()
@@ -507,7 +507,7 @@ async def test_a_claim_that_runs_out_of_time_is_given_more(
         cursors = worker._claimer._cursors
         await eventually(lambda: cursors.now(["default"])[5] >= last, timeout_s=60)
         await note.aenqueue(2)
-        await eventually(lambda: 2 in ran, timeout_s=20)
+        await eventually(lambda: 2 in ran)
         assert ran == ([1, 2] if ours else [2])
         assert len(late) <= 2
 
