@@ -187,7 +187,7 @@ def app_of(dsn: str) -> App:
 
 
 def quick_worker(dsn: str) -> Worker:
-    return Worker(app_of(dsn), concurrency=4, grace=1.0, heartbeat=0.3, lease=2.0)
+    return Worker(app_of(dsn), concurrency=4, grace=1.0, heartbeat=0.3)
 
 
 async def test_54_start_and_stop_in_any_order(queue: Queue) -> None:

@@ -503,7 +503,7 @@ async def test_a_claim_that_runs_out_of_time_is_given_more(
     monkeypatch.setattr(Store, "claim", long)
     if ours:
         await note.aenqueue(1)
-    async with working(app) as worker:
+    async with working(app, deadline=3.0) as worker:
         cursors = worker._claimer._cursors
         await eventually(lambda: cursors.now(["default"])[5] >= last, timeout_s=60)
         await note.aenqueue(2)
