@@ -1,6 +1,6 @@
 # make demo    try it: a virtual environment, an embedded PostgreSQL, a live demonstration
 # make test    every test but the long ones; TESTS=tests/unit for some, ARGS="-x -k name" for pytest
-# make test-all  the long ones as well: every pair, every cell of the matrices; an hour
+# make test-all  the long ones as well: every pair, every cell of the matrices
 # make bench   measure pgqueue and its peers; the tables are in docs/benchmarks; half an hour
 # make chaos   half an hour of faults against a million jobs, and a verdict; MINUTES=5 SEED=17
 # make check   all that CI checks besides the tests: lint types imports
