@@ -11,7 +11,7 @@ from tests.harness.suite.report import Run, as_text, last_line
 from tests.harness.suite.results import Result, read
 from tests.harness.suite.selection import wanted
 from tests.harness.suite.total import total
-from tests.harness.suite.verdict import Verdict, judge, remember
+from tests.harness.suite.verdict import Verdict, anywhere, judge, remember
 
 GOOD, BAD, SKIPPED = Result("passed"), Result("failed", log="why"), Result("skipped")
 
@@ -61,6 +61,13 @@ def test_what_is_remembered() -> None:
     first = {"a": BAD, "b": GOOD, "c": BAD}
     verdict = judge(first, [{"a": GOOD, "c": BAD}] * 2)
     assert remember({"b", "z"}, first, verdict) == {"a", "z"}, "z was not run, b was steady"
+
+
+def test_a_test_is_the_same_one_on_another_postgresql() -> None:
+    first, again = {"t[pg18-a]": BAD}, [{"t[pg18-a]": GOOD}] * 2
+    assert remember({"t[pg-b]"}, first, judge(first, again)) == {"t[pg-a]", "t[pg-b]"}
+    assert judge({"t[pg15-a]": BAD}, [{"t[pg15-a]": GOOD}] * 2, record={"t[pg-a]"}).again
+    assert anywhere("tests/x.py::y[z]") == "tests/x.py::y[z]"
 
 
 def test_what_breaks_fails() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.harness.suite.results import Result
 
-__all__ = ["TOO_MANY", "WORTH_A_TRY", "Verdict", "failures", "judge", "remember", "too_many"]
+__all__ = ["WORTH_A_TRY", "Verdict", "anywhere", "failures", "judge", "remember", "too_many"]
 
 TOO_MANY = 3  # unsteady tests
 WORTH_A_TRY = 20  # failures; where there are more, running them again teaches nothing
@@ -42,6 +43,11 @@ def too_many(unsteady: Sequence[str]) -> bool:
     return len(unsteady) >= TOO_MANY
 
 
+def anywhere(test: str) -> str:
+    """The id of a test without its version of PostgreSQL: it is the same one on the next."""
+    return re.sub(r"\bpg\d+\b", "pg", test)
+
+
 def failures(results: Mapping[str, Result]) -> list[str]:
     """The tests that failed."""
     return [test for test, result in results.items() if result.outcome == "failed"]
@@ -68,7 +74,7 @@ def judge(
         skipped=outcomes.count("skipped"),
         failed=tuple(failed),
         unsteady=tuple(unsteady),
-        again=tuple(test for test in unsteady if test in record),
+        again=tuple(test for test in unsteady if anywhere(test) in record),
         broken=tuple(broken),
     )
 
@@ -77,4 +83,5 @@ def remember(
     record: Collection[str], first: Mapping[str, Result], verdict: Verdict
 ) -> frozenset[str]:
     """The new record: a test that was run and was steady is forgotten; one not run is kept."""
-    return frozenset(record) - first.keys() | set(verdict.unsteady)
+    ran = {anywhere(test) for test in first}
+    return frozenset(record) - ran | {anywhere(test) for test in verdict.unsteady}
