@@ -24,7 +24,7 @@ def test_all_workloads(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1800,  # against a hang
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows: list[dict[str, Any]] = json.loads(figures.read_text())
@@ -53,7 +53,7 @@ def test_profile() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1800,  # against a hang
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "worker CPU per job: the sum" in done.stdout

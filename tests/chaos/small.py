@@ -88,7 +88,7 @@ class SmallArena(Arena):
     async def visitor(self, name: str = "visitor") -> AsyncGenerator[Any, None]:
         """A session of our own through the proxy."""
         connection = await asyncpg.connect(
-            self.worker_dsn, timeout=10.0, server_settings={"application_name": name}
+            self.worker_dsn, timeout=60.0, server_settings={"application_name": name}
         )
         try:
             yield connection

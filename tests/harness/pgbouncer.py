@@ -79,7 +79,7 @@ def bouncer(dsn: str, *, pool_mode: str = "transaction") -> Iterator[str]:
         yield f"postgresql://{target['user']}@/{database}?host={home}&port={_PORT}"
     finally:
         process.kill()  # at once, with its connections; SIGQUIT it may have been told to ignore
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         shutil.rmtree(home, ignore_errors=True)
 
 

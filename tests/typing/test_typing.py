@@ -28,7 +28,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[int, str]]
     (project / "pyrightconfig.json").write_text(json.dumps(settings))
     done = subprocess.run(
         [pyright, "--outputjson", "--pythonpath", sys.executable, "-p", str(project)],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     answer = json.loads(done.stdout)
     assert answer["summary"]["filesAnalyzed"] >= 2, done.stdout + done.stderr

@@ -189,7 +189,7 @@ async def test_a_thread_sees_that_it_should_end(app: App, eyes: Eyes) -> None:
     @app.task
     def look(*, job: RunningJob) -> None:
         started.append(1)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not job.is_cancelled and time.monotonic() < deadline:
             time.sleep(0.01)
         if job.is_cancelled:
