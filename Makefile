@@ -28,9 +28,9 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@mkdir -p .venvs && echo '*' > .venvs/.gitignore
-	@$(BIN)/python -m tests.harness.suite --workers $(WORKERS) --log $(LOG) $(LONG) -- $(TESTS) $(ARGS)
+	@$(BIN)/python -m tests.harness.suite --workers $(WORKERS) --log $(LOG) $(SUITE_ARGS) -- $(TESTS) $(ARGS)
 
-test-all: LONG = --long
+test-all: SUITE_ARGS = --long
 test-all: test
 
 # A virtual environment of its own: what is measured is what `pip install` gives.
