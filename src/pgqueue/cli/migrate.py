@@ -70,7 +70,7 @@ def _list_missing(found: SchemaStatus) -> None:
 
 
 def _apply(as_json: bool) -> None:
-    with open_client() as client:
+    with open_client(creates=True) as client:
         applied = client.migrate()
         found = client.schema_status()
     if as_json:

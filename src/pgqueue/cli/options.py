@@ -142,15 +142,17 @@ def given_connection() -> tuple[str | None, str | None]:
 
 
 @contextmanager
-def open_client() -> Generator[Client, None, None]:
+def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
     """Lend a client for the options of this command line.
 
     It works through PgBouncer as well as without, so that nobody has to say which it is.
+    ``creates``: where embedded:DIR has no data of a server yet, make them.
     """
     from pgqueue.client import Client
 
     dsn, schema = given_connection()
     client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
+    client.pool.creates = creates
     try:
         yield client
     finally:

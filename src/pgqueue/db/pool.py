@@ -74,6 +74,7 @@ class Pool:
         self.pooler: Pooler = pooler
         self._given = None if dsn is None else check_dsn(dsn)
         self._dsn: str | None = None
+        self.creates = True  # of embedded:DIR, the data of the server where there are none
         self._checked = False
         self._silent_at = 0.0
         self._questions = Questions(schema)
@@ -98,7 +99,7 @@ class Pool:
             if dsn.startswith("embedded:"):
                 from pgqueue.embedded import resolve
 
-                dsn = resolve(dsn)
+                dsn = resolve(dsn, create=self.creates)
             self._dsn = dsn
         return self._dsn
 

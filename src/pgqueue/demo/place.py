@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pgqueue import embedded
 from pgqueue.embedded import locks
+from pgqueue.embedded.faults import as_ours
 from pgqueue.embedded.home import Home
 
 __all__ = ["Place", "lend_place"]
@@ -34,7 +35,8 @@ def lend_place(dsn: str | None, *, keep: bool) -> Generator[Place, None, None]:
 
     Afterwards the directory is removed, unless it is to be kept for the data in it.
     """
-    directory = Path(tempfile.mkdtemp(prefix="pgqueue-demo-"))
+    with as_ours("cannot make a directory for the demo"):
+        directory = Path(tempfile.mkdtemp(prefix="pgqueue-demo-"))
     name = dsn or f"embedded:{directory / 'server'}"
     try:
         if os.name == "posix" and os.geteuid() == 0:
@@ -57,7 +59,7 @@ def lend_place(dsn: str | None, *, keep: bool) -> Generator[Place, None, None]:
 def _make_sure(home: Home) -> None:
     """Stop a server whose start was interrupted, before its files are removed."""
     if home.directory.exists():
-        with locks.held(home.start_lock):
+        with as_ours(f"cannot stop the server in {home.directory}"), locks.held(home.start_lock):
             home.stop_if_unused()
 
 

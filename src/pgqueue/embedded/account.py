@@ -43,6 +43,27 @@ class Account:
         if self.switch:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
+    def check_name(self) -> None:
+        """Raise EmbeddedError where initdb would refuse: it looks for the name of its user."""
+        try:
+            pwd.getpwuid(self.uid)
+        except KeyError:
+            raise EmbeddedError(
+                f"the uid {self.uid} has no entry in /etc/passwd, and PostgreSQL's initdb refuses "
+                "to run without one; run as a user that has one, or give the dsn of a server"
+            ) from None
+
+    def check_owner(self, directory: Path) -> None:
+        """Raise EmbeddedError for a directory of somebody else, who may run a server there."""
+        owner = directory.stat().st_uid
+        if directory.is_symlink() and (put_by := directory.lstat().st_uid) != os.geteuid():
+            owner = put_by
+        if owner != self.uid:
+            raise EmbeddedError(
+                f"{directory} belongs to uid {owner}, and the server would run as uid {self.uid}; "
+                "run as its owner, or choose another directory"
+            )
+
     def check_entry(self, directory: Path) -> None:
         """Raise EmbeddedError naming the first directory on the way that keeps the account out."""
         if not self.switch:

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from pgqueue.embedded import account as accounts
 from pgqueue.embedded import postmaster
 from pgqueue.embedded.binaries import Binaries
+from pgqueue.embedded.faults import as_ours, open_own
 from pgqueue.embedded.relocate import reachable
 from pgqueue.errors import EmbeddedError
 
@@ -87,8 +88,7 @@ class Cluster:
         server = postmaster.read(self.data_dir)
         if server is not None and server.socket_dir is not None and server.is_running:
             return server.socket_dir
-        # Clients take a comma in a host for the start of another host.
-        if len(os.fsencode(self.data_dir)) <= _MAX_SOCKET_DIR and "," not in str(self.data_dir):
+        if _fits_a_dsn(self.data_dir):
             return self.data_dir
         name = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
         directory = Path(tempfile.gettempdir(), f"pgqueue-{name}")
@@ -107,6 +107,11 @@ class Cluster:
 
     def initdb(self, *, sync: bool = True) -> None:
         """Make the data directory; without ``sync`` a power loss right after may spoil it."""
+        with as_ours(f"cannot make a data directory in {self.data_dir.parent}"):
+            self._initdb(sync)
+
+    def _initdb(self, sync: bool) -> None:
+        self._account.check_name()
         self._account.check_entry(self.data_dir.parent)
         # A crash here leaves a draft and never a half-made data directory.
         draft = self.data_dir.with_name(self.data_dir.name + ".draft")
@@ -126,6 +131,10 @@ class Cluster:
 
         Does nothing but wait when it is already up. Raises EmbeddedError with the end of the log.
         """
+        with as_ours(f"cannot start PostgreSQL on {self.data_dir}"):
+            self._start(timeout_s)
+
+    def _start(self, timeout_s: float) -> None:
         self._account.check_entry(self.data_dir)
         deadline = time.monotonic() + timeout_s
         while not self._wait_until_settled(deadline):
@@ -134,9 +143,10 @@ class Cluster:
             self._make_socket_dir()
             with self._open_log() as log:
                 done = self._run("pg_ctl", ["start", *self._start_options(timeout_s)], output=log)
-            if done.returncode == 0:
-                return
-            tail = self.log_file.read_bytes()[logged:].decode(errors="replace")
+                if done.returncode == 0:
+                    return
+                os.lseek(log, logged, os.SEEK_SET)
+                tail = os.read(log, _MAX_LOG).decode(errors="replace")
             # Backends of a server that was killed need a moment to notice and to go.
             if "pre-existing shared memory block" in tail and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
@@ -149,7 +159,8 @@ class Cluster:
 
     def stop(self, mode: postmaster.StopMode = "fast", *, timeout_s: float = 60.0) -> None:
         """Stop the server and wait for its end; see postmaster.stop."""
-        postmaster.stop(self.data_dir, mode, timeout_s=timeout_s)
+        with as_ours(f"cannot stop PostgreSQL on {self.data_dir}"):
+            postmaster.stop(self.data_dir, mode, timeout_s=timeout_s)
 
     def restart(self, mode: postmaster.StopMode = "fast") -> None:
         self.stop(mode)
@@ -193,7 +204,8 @@ class Cluster:
                 "TZ": "UTC",
                 "PGDATA": str(self.data_dir),
             },
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             user=self._account.user,
             group=self._account.group,
@@ -202,17 +214,18 @@ class Cluster:
 
     def _rotate_log(self) -> int:
         """Put a large log aside; return the size of what is there."""
-        if not self.log_file.exists():
+        try:
+            size = self.log_file.lstat().st_size
+        except FileNotFoundError:
             return 0
-        if (size := self.log_file.stat().st_size) < _MAX_LOG:
+        if size < _MAX_LOG:
             return size
         self.log_file.replace(self.log_file.with_suffix(".log.old"))
         return 0
 
     @contextlib.contextmanager
     def _open_log(self) -> Generator[int]:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        log = os.open(self.log_file, flags, 0o600)
+        log = open_own(self.log_file, os.O_RDWR | os.O_APPEND)
         try:
             yield log
         finally:
@@ -235,3 +248,14 @@ class Cluster:
                 ) from None
         else:
             self._account.own(directory)
+
+
+def _fits_a_dsn(directory: Path) -> bool:
+    """Whether a socket can be there and named in a dsn.
+
+    Clients take a comma in a host for the start of another host, and a dsn for UTF-8.
+    """
+    name = os.fsencode(directory)
+    with contextlib.suppress(UnicodeDecodeError):
+        return len(name) <= _MAX_SOCKET_DIR and "," not in name.decode("utf-8")
+    return False

@@ -11,13 +11,15 @@ Whoever waits for more than one of them takes start.lock first and the others af
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 from pgqueue.embedded import locks, postmaster
+from pgqueue.embedded.account import current
 from pgqueue.embedded.binaries import find
 from pgqueue.embedded.cluster import Cluster
-from pgqueue.errors import EmbeddedError
+from pgqueue.errors import EmbeddedError, nearest
 
 __all__ = ["Home"]
 
@@ -49,9 +51,27 @@ class Home:
             )
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            os.close(locks.open_lock(self.start_lock))
-        except OSError as exc:
-            raise EmbeddedError(f"cannot use {self.directory} for a server: {exc}") from exc
+        except FileExistsError as exc:
+            raise NotADirectoryError(exc.errno, "it is no directory", str(self.directory)) from None
+        os.close(locks.open_lock(self.start_lock))
+        if self.data_dir.exists():
+            current().check_owner(self.data_dir)
+
+    @property
+    def has_cluster(self) -> bool:
+        """Whether a server's data are there."""
+        return (self.data_dir / "PG_VERSION").exists()
+
+    def refuse_to_make(self) -> EmbeddedError:
+        """Return the error for who only wants what is there already."""
+        parent = self.directory.parent
+        with contextlib.suppress(OSError):
+            others = [one.name for one in parent.iterdir() if Home(one).has_cluster]
+            if guess := nearest(self.directory.name, others):
+                return EmbeddedError(f"there is no PostgreSQL in {self.directory}{guess}")
+        return EmbeddedError(
+            f"there is no PostgreSQL in {self.directory}; pgqueue migrate makes one there"
+        )
 
     def cluster(self, hold: int) -> Cluster:
         """The cluster, run by the PostgreSQL version that made it. Call it with start.lock held.
@@ -59,10 +79,16 @@ class Home:
         ``hold`` is start.lock's file descriptor: initdb and pg_ctl keep it when we are killed, so
         that nobody else begins before they are through.
         """
-        version_file = self.data_dir / "PG_VERSION"
-        major = int(version_file.read_text()) if version_file.exists() else None
+        major = self._major() if self.has_cluster else None
         log_file = self.directory / "server.log"
         return Cluster(self.data_dir, find(major), settings=_SETTINGS, log_file=log_file, hold=hold)
+
+    def _major(self) -> int:
+        file = self.data_dir / "PG_VERSION"
+        text = file.read_text(errors="replace").strip()
+        if not text.isdecimal():
+            raise EmbeddedError(f"{file} should hold a version, such as 18, and holds {text!r:.80}")
+        return int(text)
 
     def stop_if_unused(self) -> None:
         """Stop the server unless somebody uses it. Call it with start.lock held."""

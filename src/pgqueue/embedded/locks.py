@@ -12,6 +12,8 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+from pgqueue.embedded.faults import open_own
+
 if sys.platform != "win32":
     import fcntl
 
@@ -19,7 +21,8 @@ __all__ = ["exclusive", "held", "open_lock", "share", "try_exclusive"]
 
 
 def open_lock(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Open a lock file, made if it is not there. Raises OSError for a link, or somebody else's."""
+    return open_own(path, os.O_RDWR)
 
 
 def share(fd: int) -> None:

@@ -63,7 +63,7 @@ class Postmaster:
 def read(data_dir: Path) -> Postmaster | None:
     """Read postmaster.pid; None when there is none, or when it is still being written."""
     try:
-        lines = (data_dir / "postmaster.pid").read_text().splitlines()
+        lines = os.fsdecode((data_dir / "postmaster.pid").read_bytes()).splitlines()
     except OSError:
         return None
     lines += [""] * (8 - len(lines))
@@ -137,9 +137,7 @@ def _exists(pid: int) -> bool:
 def _arguments(pid: int) -> str:
     """The command line of a process, blank for none and for a zombie."""
     with contextlib.suppress(OSError):
-        return (
-            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        )
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" "))
     if Path("/proc/self").exists():
         return ""
     answer = subprocess.run(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgqueue.embedded import account, locks
+from pgqueue.embedded.faults import as_ours
 from pgqueue.embedded.home import Home
 from pgqueue.errors import ConfigError, EmbeddedError
 
@@ -48,10 +49,10 @@ def is_embedded(dsn: str) -> bool:
     return dsn.startswith(_PREFIX)
 
 
-def resolve(dsn: str) -> str:
+def resolve(dsn: str, *, create: bool = True) -> str:
     """Turn ``embedded:DIR`` into the dsn of DIR's server, joining it; return others unchanged.
 
-    Blocks for a second or so where the server must be started.
+    Blocks for a second or so where the server must be started. See ``join`` for ``create``.
     """
     if not is_embedded(dsn):
         return dsn
@@ -61,18 +62,21 @@ def resolve(dsn: str) -> str:
             'the dsn "embedded:" names no directory; write embedded:DIR, '
             "where DIR is to hold the server's data, such as embedded:.pgqueue"
         )
-    return join(directory)
+    return join(directory, create=create)
 
 
-def join(directory: Path | str) -> str:
+def join(directory: Path | str, *, create: bool = True) -> str:
     """Start the server whose data lives in ``directory``, or join it, and return its dsn.
 
     The server is there until this process has called leave() as often as join(), or has ended.
-    Raises EmbeddedError when it cannot be found, made or started.
+    Raises EmbeddedError when it cannot be found, made or started; without ``create`` also where
+    there are no data yet, and then nothing is made.
     """
     account.current()
     home = Home(_normal(directory))
-    with _guard:
+    with _guard, as_ours(f"cannot use {home.directory} for a server"):
+        if not create and not home.has_cluster:
+            raise home.refuse_to_make()
         home.make()
         with locks.held(home.start_lock) as hold:
             use = _uses.get(home.directory) or _Use(_share(home))
@@ -94,7 +98,7 @@ def join(directory: Path | str) -> str:
 def leave(directory: Path | str) -> None:
     """Take one join() back; the last user's last leave stops the server before it returns."""
     home = Home(_normal(directory))
-    with _guard:
+    with _guard, as_ours(f"cannot leave the server of {home.directory}"):
         use = _uses.get(home.directory)
         if use is None:
             return
@@ -136,7 +140,8 @@ def _ensure_keeper(home: Home) -> None:
             stdin=keeping,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             cwd="/",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
@@ -149,7 +154,10 @@ def _ensure_keeper(home: Home) -> None:
 
 
 def _normal(directory: Path | str) -> Path:
-    return Path(directory).expanduser().resolve()
+    try:
+        return Path(directory).expanduser().resolve()
+    except (OSError, ValueError, RuntimeError) as exc:  # no home, no current directory, a loop
+        raise EmbeddedError(f"cannot find the directory {str(directory)!r}: {exc}") from exc
 
 
 @atexit.register
