@@ -27,7 +27,7 @@ def check_same(given: Any, back: Any) -> None:
     if is_model(kind):
         return
     if kind in (list, tuple, dict):
-        if len(given) != len(back):
+        if type(back) is not kind or len(given) != len(back):
             raise _changed(given, back)
         items = given.items() if kind is dict else enumerate(given)
         for key, item in items:
