@@ -16,6 +16,7 @@ from pgqueue.payload.refused import Refused, key_step, short
 __all__ = ["check_same", "field_names", "strays"]
 
 _MISSING = object()
+_CONTAINERS: tuple[Any, ...] = (list, tuple, dict)
 
 
 def check_same(given: Any, back: Any) -> None:
@@ -26,11 +27,10 @@ def check_same(given: Any, back: Any) -> None:
     kind = cast("Any", type(given))
     if is_model(kind):
         return
-    if kind in (list, tuple, dict):
-        if type(back) is not kind or len(given) != len(back):
+    if any(kind is one for one in _CONTAINERS):
+        if cast("Any", type(back)) is not kind or len(given) != len(back):
             raise _changed(given, back)
-        items = given.items() if kind is dict else enumerate(given)
-        for key, item in items:
+        for key, item in given.items() if kind is dict else enumerate(given):
             other = back.get(key, _MISSING) if kind is dict else back[key]
             _go_on(item, other, key_step(key) if kind is dict else f"[{key}]")
         return
