@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import typing
 from dataclasses import dataclass, field
 from datetime import datetime, time
@@ -202,6 +203,46 @@ def test_what_a_new_one_has_as_well_is_kept(index: int) -> None:
     annotation, value = KEPT[index]
     task = payload(annotation)
     assert task.decode(task.encode((value,), {})) == ((value,), {})
+
+
+class Numbers(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    real: float = 0.0
+    either: int | float = 0
+    anything: Any = None
+    words: list[str] = []
+
+
+@pytest.mark.parametrize("large", [1e16, -1e300])
+@pytest.mark.parametrize("name", ["either", "anything", "more"])
+def test_a_float_that_jsonb_gives_back_as_an_int_is_refused(name: str, large: float) -> None:
+    inside = {"a": [large]} if name != "either" else large
+    for kind in (Numbers, Numbers | Computed):
+        for value in (large, inside):
+            with pytest.raises(PayloadError, match="comes back the same"):
+                payload(kind).encode((Numbers(**{name: value}),), {})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Numbers(real=1e16, words=["1e16"]),
+        Numbers(real=-1.7976931348623157e308, either=10**300, anything=10**20),
+        Numbers(either=9999999999999998.0, anything=[5e-324]),
+    ],
+)
+def test_numbers_that_come_back_as_they_were_are_kept(given: Numbers) -> None:
+    for kind in (Numbers, Numbers | Computed):
+        task = payload(kind)
+        stored = task.encode((given,), {})
+        if "e16" in stored or "e308" in stored:  # what jsonb makes of it
+            number = format(Decimal(repr(given.real)), "f")
+            stored = stored.replace(json.loads(stored, parse_float=str)["x"]["real"], number, 1)
+        ((back,), _) = task.decode(stored)
+        assert back == given
+        assert [type(value) for value in vars(back).values()] == [
+            type(value) for value in vars(given).values()
+        ]
 
 
 def test_the_refusal_of_a_private_attribute_says_what_to_do() -> None:

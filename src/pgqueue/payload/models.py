@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import typing
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import takewhile
 from typing import Any
 
 import msgspec
 
 from pgqueue.errors import PayloadError
-from pgqueue.payload.plain import check_json
+from pgqueue.payload.plain import PRINTED_AS_INT, check_json
 from pgqueue.payload.refused import Check, Refused, key_step, mismatch, said, short
 
 __all__ = ["Adapted", "adapt", "check_model", "dump", "is_model", "load", "mentions_model"]
 
+_LARGE = re.compile(rb"\de\d")  # 1e16 and above, as msgspec writes a float; or text like it
 _DUMP: dict[str, Any] = {"mode": "json", "by_alias": True, "round_trip": True, "warnings": False}
 
 
@@ -62,7 +65,10 @@ def dump(value: Any) -> Any:
 
 def load(kind: Any, raw: object) -> object:
     """JSON values as a model. Raises PayloadError with the path from here."""
-    text = msgspec.json.encode(raw)
+    return _load(kind, msgspec.json.encode(raw))
+
+
+def _load(kind: Any, text: bytes) -> object:
     try:
         if issubclass(kind, Adapted):
             return kind.adapter.validate_json(text)
@@ -112,7 +118,10 @@ def _check_return(
         try:
             raw = dumped(value)
             check_json(raw, depth)
-            back = load(kind, raw)
+            text = msgspec.json.encode(raw)
+            if large := _LARGE.search(text) is not None:
+                text = msgspec.json.encode(_as_jsonb_prints(raw))
+            back = _load(kind, text)
         except Refused:
             raise
         except PayloadError as exc:
@@ -122,10 +131,38 @@ def _check_return(
             raise Refused(f"could not be dumped: {why}", path.removeprefix("$")) from exc
         except Exception as exc:
             raise Refused(f"could not be dumped: {said(exc)}") from exc
-        if type(back) is not type(value) or not same(back, value):
+        if (
+            type(back) is not type(value)
+            or not same(back, value)
+            or (large and not _same_numbers(raw, dumped(back)))
+        ):
             raise mismatch("a value that comes back the same", value, "its JSON does not")
 
     return check
+
+
+def _as_jsonb_prints(value: Any) -> Any:
+    """JSON values as they come out of a jsonb column: large floats as integers."""
+    match value:
+        case float():
+            return value if -PRINTED_AS_INT < value < PRINTED_AS_INT else int(Decimal(repr(value)))
+        case dict():
+            return {key: _as_jsonb_prints(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        case list():
+            return [_as_jsonb_prints(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        case _:
+            return value
+
+
+def _same_numbers(one: Any, other: Any) -> bool:
+    """Whether JSON values are the same, and ints and floats stand in the same places."""
+    match one, other:
+        case dict(), dict():
+            return one.keys() == other.keys() and all(_same_numbers(one[k], other[k]) for k in one)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType, reportUnknownArgumentType]
+        case list(), list():
+            return len(one) == len(other) and all(map(_same_numbers, one, other))  # pyright: ignore[reportUnknownArgumentType]
+        case _:
+            return type(one) is type(other) and one == other
 
 
 def _complaint(error: Any, kind: type) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pgqueue.payload.refused import Check, Refused, key_step, mismatch
 
 __all__ = [
     "MAX_DEPTH",
+    "PRINTED_AS_INT",
     "check_any",
     "check_float",
     "check_float_among_ints",
@@ -22,7 +23,7 @@ __all__ = [
 
 MAX_DEPTH = 100
 _INT_LIMIT = 10**4300  # msgspec decodes 4,300 digits and no more
-_PRINTED_AS_INT = 1e16  # from here on JSON writes a float without a point, once jsonb has had it
+PRINTED_AS_INT = 1e16  # from here on JSON writes a float without a point, once jsonb has had it
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _BY_ISOFORMAT = {"datetime", "date", "time"}
 _BY_STR = {"UUID", "Decimal", "Path", "PosixPath"}
@@ -72,7 +73,7 @@ def check_float_among_ints(value: object, _depth: int = 0) -> None:
         raise mismatch("float", value)
     if not isfinite(value):
         raise Refused(f"is {value}, which JSON cannot hold")
-    if not -_PRINTED_AS_INT < value < _PRINTED_AS_INT:
+    if not -PRINTED_AS_INT < value < PRINTED_AS_INT:
         raise Refused(
             f"is the float {value}, which jsonb would give back as an int: annotate float"
         )
