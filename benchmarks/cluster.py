@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.procs import tree_cpu
+from pgqueue.client import Client
 from pgqueue.embedded import Cluster
 from pgqueue.embedded.binaries import find
 
@@ -145,6 +146,7 @@ class Server:
         name = f"run_{self._made}"
         Database(self, self._templates[key]).wait_until_left()
         self._create(name, self._templates[key])
+        self._adopt(name)
         # The pages copied from the template are written in full at their first change after a
         # checkpoint: all runs start behind one of their own.
         if settled:
@@ -165,6 +167,15 @@ class Server:
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
+
+    def _adopt(self, name: str) -> None:
+        """Tell a schema of pgqueue that it belongs here: on a copy no worker of it starts."""
+        dsn = self.cluster.dsn_for(name)
+        with psycopg.connect(dsn) as connection:
+            row = connection.execute("select to_regclass('pgqueue.home') is not null").fetchone()
+        if row == (True,):
+            with Client(dsn) as client:
+                client.adopt()
 
     def _drop(self, name: str) -> None:
         self._connection.execute(

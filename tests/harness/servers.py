@@ -37,6 +37,19 @@ SETTINGS = {
 }
 
 
+# A copy of a database is one on which no worker starts, unless it is adopted.
+ADOPT = """
+do $$
+begin
+    if to_regclass('pgqueue.home') is not null then
+        delete from pgqueue.home;
+        insert into pgqueue.home (system_id, database_oid) select * from pgqueue.here();
+    end if;
+end
+$$
+"""
+
+
 def _root() -> Path:
     """In memory where there is room: a new database is some 300 new files, slow on many disks."""
     memory = Path("/dev/shm")
@@ -80,6 +93,9 @@ class Server:
                     sql.Identifier(name), sql.Identifier(template)
                 )
             )
+        if template != "template0":
+            with self.connect(name) as connection:
+                connection.execute(ADOPT)
         return name
 
     def drop(self, database: str) -> None:

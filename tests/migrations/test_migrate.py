@@ -18,6 +18,7 @@ from tests.migrations.catalogue import catalogue
 from pgqueue.client import Client
 from pgqueue.db import migrate
 from pgqueue.db.migrate import Migration
+from pgqueue.db.statements import render
 from pgqueue.embedded import installed
 from pgqueue.errors import SchemaError
 
@@ -215,10 +216,32 @@ async def test_an_empty_schema_counts_as_missing(
 async def test_a_ledger_without_a_row_counts_as_missing(
     connection: asyncpg.Connection[Any], empty_dsn: str
 ) -> None:
-    await migrate.apply(connection, "pgqueue")
-    await connection.execute("delete from pgqueue.migration")
+    """As after a migrator that died before its first migration."""
+    await connection.execute("create schema pgqueue")
+    await connection.execute(render(migrate._LEDGER, "pgqueue"))
     with pytest.raises(SchemaError, match="has no pgqueue tables"):
         await use(empty_dsn)
+
+
+async def test_a_ledger_whose_rows_a_dump_left_out_is_read_from_its_comment(
+    connection: asyncpg.Connection[Any], empty_dsn: str
+) -> None:
+    await migrate.apply(connection, "pgqueue")
+    await connection.execute("truncate pgqueue.migration")
+    assert await migrate.apply(connection, "pgqueue") == []
+    await use(empty_dsn)
+
+
+@pytest.mark.parametrize("comment", [None, "", "mine", "pgqueue version", "pgqueue version x"])
+def test_a_comment_that_is_not_ours_tells_nothing(comment: str | None) -> None:
+    assert migrate.noted(comment) == {}
+
+
+def test_a_version_noted_by_a_newer_pgqueue_is_refused() -> None:
+    newest = migrate.known()[-1].version
+    assert list(migrate.noted(f"pgqueue version {newest}")) == list(range(1, newest + 1))
+    with pytest.raises(SchemaError, match=f"is at version {newest + 1}, which"):
+        migrate.check(migrate.noted(f"pgqueue version {newest + 1}"), "pgqueue")
 
 
 async def test_a_schema_that_is_too_old(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from tests.worker.support import Eyes, working
 BUILT = {
     "quote_identifier(schema)", "render(_LEDGER, schema)", "render(migration.sql, schema)",
     "_record(migration, schema)", "migration.version", "migration.name",
-    "str(migration.breaking).lower()", "_PATH",
+    "str(migration.breaking).lower()", "_PATH", "_COMMENT",
 }  # fmt: skip
 
 

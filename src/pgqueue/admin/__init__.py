@@ -10,6 +10,7 @@ from pgqueue.admin.cancel import cancel
 from pgqueue.admin.dead import count_dead, list_dead, purge_dead, redrive_dead
 from pgqueue.admin.filters import DeadFilter, JobFilter, check_ids, check_page
 from pgqueue.admin.fleet import pause, queues, resume, workers
+from pgqueue.admin.home import adopt, check_home
 from pgqueue.admin.jobs import get_job, list_jobs, match_jobs
 from pgqueue.admin.retry import redrive, retry
 from pgqueue.admin.schema import apply_migrations, plan_migrations, schema_status
@@ -18,8 +19,10 @@ from pgqueue.admin.status import status
 __all__ = [
     "DeadFilter",
     "JobFilter",
+    "adopt",
     "apply_migrations",
     "cancel",
+    "check_home",
     "check_ids",
     "check_page",
     "count_dead",

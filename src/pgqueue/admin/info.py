@@ -208,13 +208,17 @@ class WorkerInfo(msgspec.Struct, frozen=True):
 
 
 class SchemaStatus(msgspec.Struct, frozen=True):
-    """How the schema and this version fit. ``version`` is None where nothing is installed."""
+    """How the schema and this version fit. ``version`` is None where nothing is installed.
+
+    ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
+    """
 
     schema: str
     version: int | None
     newest: int
     missing: tuple[str, ...]
     problem: str | None
+    damage: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -223,7 +227,11 @@ class SchemaStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates."""
+    """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates.
+
+    ``copy_of``: what tells that this is a copy of another database, on which no worker starts.
+    ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
+    """
 
     schema: str
     schema_version: int
@@ -232,3 +240,5 @@ class Status(msgspec.Struct, frozen=True):
     workers: tuple[WorkerInfo, ...]
     oldest_ready_seconds: float | None
     next_due_seconds: float | None
+    copy_of: str | None = None
+    damage: tuple[str, ...] = ()

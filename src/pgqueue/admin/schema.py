@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from pgqueue.admin.info import SchemaStatus
+from pgqueue.admin.repair import find_damage, repair
+from pgqueue.admin.session import reading
 from pgqueue.db import migrate
 from pgqueue.errors import SchemaError
 
@@ -13,10 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["apply_migrations", "plan_migrations", "schema_status"]
 
+log = logging.getLogger("pgqueue.admin")
+
 
 async def apply_migrations(connection: Connection, schema: str) -> list[str]:
-    """Apply what is missing; return the names of what was applied, oldest first."""
-    return [_name(migration) for migration in await migrate.apply(connection, schema)]
+    """Apply what is missing, and repair; return the names of what was applied, oldest first."""
+    applied = [_name(migration) for migration in await migrate.apply(connection, schema)]
+    for what in await repair(connection, schema):
+        log.info("repaired: %s", what)
+    return applied
 
 
 async def plan_migrations(connection: Connection, schema: str) -> str:
@@ -28,9 +36,12 @@ async def plan_migrations(connection: Connection, schema: str) -> str:
 async def schema_status(connection: Connection, schema: str) -> SchemaStatus:
     """Say what is installed, what is missing, and whether this version can work with it."""
     done = await migrate.applied(connection, schema)
+    damage: tuple[str, ...] = ()
     try:
         migrate.check(done, schema)
         problem = None
+        async with reading(connection, schema, what="the look for damage", advice="try again"):
+            damage = await find_damage(connection, schema)
     except SchemaError as exc:
         problem = str(exc)
     return SchemaStatus(
@@ -39,6 +50,7 @@ async def schema_status(connection: Connection, schema: str) -> SchemaStatus:
         newest=migrate.known()[-1].version,
         missing=tuple(_name(migration) for migration in migrate.missing(done)),
         problem=problem,
+        damage=damage,
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.admin.fleet import read_queues, read_workers
+from pgqueue.admin.home import find_copy
 from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, Status
+from pgqueue.admin.repair import find_damage
 from pgqueue.admin.session import reading
 from pgqueue.db.statements import statement
 
@@ -23,15 +25,19 @@ async def status(connection: Connection, schema: str) -> Status:
         assert counted is not None
         lanes = await read_queues(connection, schema)
         fleet = await read_workers(connection, schema)
+        copy_of = await find_copy(connection, schema)
+        damage = await find_damage(connection, schema)
     ages = [lane.oldest_ready_seconds for lane in lanes if lane.oldest_ready_seconds is not None]
     return Status(
         schema=schema,
-        schema_version=counted["version"],
+        schema_version=counted["version"] or 0,
         jobs=_jobs(dict(counted.items()), lanes),
         queues=tuple(lanes),
         workers=tuple(fleet),
         oldest_ready_seconds=max(ages, default=None),
         next_due_seconds=counted["next_due"],
+        copy_of=copy_of,
+        damage=damage,
     )
 
 

@@ -13,6 +13,7 @@ from pgqueue.config import schema_from_environment
 from pgqueue.db import migrate as migrations
 from pgqueue.db.statements import check_schema_name
 from pgqueue.dsn import dsn_from_environment
+from pgqueue.observe.plain import plain
 
 __all__ = ["migrate"]
 
@@ -27,6 +28,7 @@ _MISSING = 3
 def migrate(sql: bool, check: bool, as_json: bool) -> None:
     """Install or upgrade the schema. Safe to run many times, and by many at once.
 
+    It also repairs what a restore or TRUNCATE has left out, such as the rows of duties.
     --sql prints what is missing in the database, or everything where no dsn is set.
     """
     if sql and (check or as_json):
@@ -56,26 +58,35 @@ def _check(as_json: bool) -> None:
         print_json(found)
     elif found.ok:
         click.echo(f'schema "{found.schema}" is at version {found.version}')
-    else:
-        _list_missing(found)
-    if found.missing:
+    if not as_json:
+        _list_what_is_to_do(found)
+    if found.missing or found.damage:
         click.get_current_context().exit(_MISSING)
     if found.problem:
         raise Failed(found.problem)
 
 
-def _list_missing(found: SchemaStatus) -> None:
+def _list_what_is_to_do(found: SchemaStatus) -> None:
     for name in found.missing:
         click.echo(f"missing: {name}")
+    for what in found.damage:
+        click.echo(plain(f"damage: {what}"))
 
 
 def _apply(as_json: bool) -> None:
     with open_client(creates=True) as client:
+        repaired = client.schema_status().damage
         applied = client.migrate()
         found = client.schema_status()
+    repaired = tuple(what for what in repaired if what not in found.damage)
     if as_json:
-        print_json({"schema": found.schema, "version": found.version, "applied": applied})
+        print_json({
+            "schema": found.schema, "version": found.version, "applied": applied,
+            "repaired": repaired,
+        })  # fmt: skip
         return
     for name in applied:
         click.echo(f"applied: {name}")
+    for what in repaired:
+        click.echo(plain(f"repaired: {what}"))
     click.echo(f'schema "{found.schema}" is at version {found.version}')

@@ -36,12 +36,13 @@ Exit codes:
   0  done
   1  it failed: database unreachable, schema missing, job not found
   2  wrong input: an unknown command or option, a value that cannot be
-  3  migrate --check: migrations are missing
+  3  migrate --check: there is something to migrate or to repair
 """
 
 _COMMANDS = {
     "worker": ("pgqueue.cli.worker:worker", "Run the jobs of an app."),
     "migrate": ("pgqueue.cli.migrate:migrate", "Install or upgrade the schema."),
+    "adopt": ("pgqueue.cli.adopt:adopt", "Let workers run on a copy of a database."),
     "roles": ("pgqueue.cli.roles:roles", "Print SQL that gives each part its own role."),
     "status": ("pgqueue.cli.status:status", "Show jobs, queues and workers at this moment."),
     "jobs": ("pgqueue.cli.jobs:jobs", "List, show, retry, cancel jobs."),

@@ -8,6 +8,7 @@ from pgqueue.cli.options import connection_options, json_option, open_client
 from pgqueue.cli.output import ago, print_json, print_table
 from pgqueue.cli.queues import print_queues
 from pgqueue.cli.workers import print_workers
+from pgqueue.observe.plain import plain
 
 __all__ = ["status"]
 
@@ -35,3 +36,11 @@ def status(as_json: bool) -> None:
         overdue = due < 0
         click.echo()
         click.echo(f"next scheduled job: {'overdue by' if overdue else 'in'} {ago(abs(due))}")
+    if found.copy_of is not None:
+        click.echo()
+        click.echo(f"{plain(found.copy_of)}: no worker starts here; see: pgqueue adopt --help")
+    if found.damage:
+        click.echo()
+        click.echo("damage, which pgqueue migrate repairs:")
+        for what in found.damage:
+            click.echo(plain(f"  {what}"))

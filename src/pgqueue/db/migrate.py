@@ -22,7 +22,19 @@ from pgqueue.errors import SchemaError
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["LOCK", "Migration", "applied", "apply", "check", "known", "migrate", "missing", "plan"]
+__all__ = [
+    "LOCK",
+    "Migration",
+    "applied",
+    "apply",
+    "check",
+    "known",
+    "migrate",
+    "missing",
+    "noted",
+    "plan",
+    "restore_ledger",
+]
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 _LEDGER = """\
@@ -32,6 +44,7 @@ create table if not exists :"schema".migration (
     breaking   boolean not null,
     applied_at timestamptz not null default statement_timestamp()
 )"""
+_COMMENT = "pgqueue version "
 _PATH = "set local search_path = ''"
 LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 7585774586302733))"
 
@@ -83,10 +96,13 @@ def plan(schema: str, done: Iterable[int] = ()) -> str:
 
 
 def _record(migration: Migration, schema: str) -> str:
+    """The row, and the same as a comment, which is there where a dump left the rows out."""
     return (
         # A quoted identifier and constants of ours.
         f"insert into {quote_identifier(schema)}.migration (version, name, breaking) "  # noqa: S608
-        f"values ({migration.version}, '{migration.name}', {str(migration.breaking).lower()})"
+        f"values ({migration.version}, '{migration.name}', {str(migration.breaking).lower()});\n"
+        f"comment on table {quote_identifier(schema)}.migration "
+        f"is '{_COMMENT}{migration.version}'"
     )
 
 
@@ -97,7 +113,31 @@ async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, b
         if await connection.fetchval("select pg_catalog.to_regclass($1)", table) is None:
             return {}
         rows = await connection.fetch(statement("schema_versions", schema))
+        if not rows:
+            sql = "select pg_catalog.obj_description(pg_catalog.to_regclass($1), 'pg_class')"
+            return noted(await connection.fetchval(sql, table))
     return {row["version"]: (row["name"], row["breaking"]) for row in rows}
+
+
+def noted(comment: str | None) -> dict[int, tuple[str, bool]]:
+    """Return what is applied, as the comment of a table without rows tells.
+
+    A version that is not known here counts as one that breaks.
+    """
+    match = re.fullmatch(rf"{_COMMENT}(\d+)", comment or "")
+    if match is None:
+        return {}
+    version = int(match.group(1))
+    found = {m.version: (m.name, m.breaking) for m in known() if m.version <= version}
+    return found if version in found else {**found, version: ("unknown", True)}
+
+
+async def restore_ledger(connection: Connection, schema: str) -> None:
+    """Record again what is applied, where the rows are lost; within a transaction."""
+    done = await applied(connection, schema)
+    for migration in known():
+        if migration.version in done:
+            await connection.execute(_record(migration, schema))
 
 
 def missing(done: Iterable[int]) -> list[Migration]:

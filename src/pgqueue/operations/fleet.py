@@ -16,7 +16,10 @@ class FleetOperations(Base):
     """Install the schema; look at queues and workers; pause and resume."""
 
     def migrate(self) -> list[str]:
-        """Install or upgrade the schema; return the names of the migrations applied now."""
+        """Install or upgrade the schema, and repair what a restore has left out of it.
+
+        Returns the names of the migrations applied now.
+        """
         applied = self.pool.run(
             lambda c: admin.apply_migrations(c, self.schema),
             what="migrate",
@@ -27,7 +30,7 @@ class FleetOperations(Base):
         return applied
 
     async def amigrate(self) -> list[str]:
-        """Install or upgrade the schema; return the names of the migrations applied now."""
+        """Install or upgrade the schema; see ``migrate``."""
         applied = await self.pool.arun(
             lambda c: admin.apply_migrations(c, self.schema),
             checked=False,
@@ -35,6 +38,17 @@ class FleetOperations(Base):
         )
         self.pool.recheck()
         return applied
+
+    def adopt(self) -> bool:
+        """Make this database the one that the schema was made for; True if it was another.
+
+        On a copy of a database no worker starts before that: it would run the original's jobs.
+        """
+        return self.pool.run(lambda c: admin.adopt(c, self.schema), what="adopt")
+
+    async def aadopt(self) -> bool:
+        """Make this database the one that the schema was made for; see ``adopt``."""
+        return await self.pool.arun(lambda c: admin.adopt(c, self.schema))
 
     def schema_status(self) -> SchemaStatus:
         """Say what is installed, and whether this version can work with it."""

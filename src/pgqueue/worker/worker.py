@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from pgqueue.admin.home import check_home
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.statements import read_all, statement
@@ -234,6 +235,7 @@ class Worker:
             await app.pool.aclose()  # those made before have statements prepared by name
             app.pool.pooler = "transaction"
         await app.pool.acheck()
+        await app.pool.arun(lambda c: check_home(c, app.schema))
         dsn = app.pool.dsn
         watch = Watch()
         pooled, by_session = not settings.listen, app.pool.pooler == "session"

@@ -181,6 +181,33 @@ create table :"schema".duty (
 insert into :"schema".duty (name, due_at)
 values ('history', now()), ('retention', now()), ('orphans', now());
 
+-- The database that this schema was made for. A dump takes the row along: where it does not match here(),
+-- or a second one stands beside ours, this is a copy, and a worker would run the jobs of the original.
+create table :"schema".home (
+    system_id    bigint not null,
+    database_oid bigint not null,
+    since        timestamptz not null default statement_timestamp(),
+    primary key (system_id, database_oid)
+);
+
+-- The database at hand: the identifier of its server's data, and its own. No row where that may not be
+-- read.
+create function :"schema".here() returns table (system_id bigint, database_oid bigint)
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $body$
+begin
+    return query
+    select control.system_identifier, pg_database.oid::bigint
+    from pg_catalog.pg_control_system() as control, pg_catalog.pg_database
+    where datname = pg_catalog.current_database();
+exception when insufficient_privilege or undefined_function or feature_not_supported then
+    return;
+end;
+$body$;
+
+insert into :"schema".home (system_id, database_oid)
+select system_id, database_oid from :"schema".here();
+
 create view :"schema".jobs as
 select id,
        case

@@ -1,0 +1,7 @@
+-- Enters the duties of the fleet that are missing, due now.
+-- needs: the primary key of duty
+-- locks: nothing but the new rows
+insert into :"schema".duty (name, due_at)
+select name, statement_timestamp()
+from unnest(array['history', 'orphans', 'retention']) as needed (name)
+on conflict do nothing
