@@ -188,6 +188,41 @@ async def test_S15_two_schemas_side_by_side(dsn: str, eyes: Eyes) -> None:
     assert ran == Counter({(schema, n): 1 for schema in apps for n in range(20)})
 
 
+async def test_f04_what_a_role_that_may_only_connect_can_lock_stops_no_queue(
+    dsn: str, eyes: Eyes, root: psycopg.Connection
+) -> None:
+    """Anybody can hold advisory locks; these were once those of a queue and of history."""
+    name = f"{root.info.dbname}_stranger"
+    root.execute(sql.SQL("create role {} login").format(sql.Identifier(name)))
+    app = App(dsn)
+
+    @app.task
+    async def noop() -> None: ...
+
+    await eyes.sql("select pgqueue.drop_history('-9 days'::interval)")
+    base = 7085774586302733312
+    job, history = await eyes.sql(
+        "select unnest(array['pgqueue.job', 'pgqueue.history'])::regclass::oid::int8"
+    )
+    stranger = await asyncpg.connect(dsn_as(dsn, name))
+    try:
+        await stranger.fetch(
+            "select pg_advisory_lock(hashtextextended('default', $1)), pg_advisory_lock($2)",
+            base | job[0], base | history[0],
+        )  # fmt: skip
+        async with working(app):
+            await app.aenqueue_many([noop.job() for _ in range(100)])
+            await eyes.settled(completed=100, timeout_s=60)
+        for table in ("job", "turn", "queue", "duty", "worker", "history"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await stranger.execute(f"begin; lock table pgqueue.{table} in access share mode")
+            await stranger.execute("rollback")
+    finally:
+        await stranger.close()
+        await app.aclose()
+        root.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
+
+
 async def test_S15_no_lock_of_one_schema_holds_up_the_other(dsn: str, eyes: Eyes) -> None:
     """Migrating and making partitions take locks of the whole database, by keys of the schema's."""
     await migrate(dsn, "other")

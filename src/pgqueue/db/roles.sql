@@ -100,6 +100,7 @@ grant insert, select (id, claim_token, queue, task)
     on :"schema".history, :"schema".dead to :"worker";
 grant select, insert, update, delete on :"schema".worker to :"worker";
 grant select, insert (name), update (waiting) on :"schema".queue to :"worker";
+grant select, insert, update on :"schema".turn to :"worker";
 grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".wake(text[]),

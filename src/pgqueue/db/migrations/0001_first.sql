@@ -171,6 +171,13 @@ create table :"schema".queue (
     waiting   boolean not null default false
 ) with (fillfactor = 50);
 
+-- One row for each queue that was served, which whoever claims from the queue locks meanwhile. It is
+-- no lock by a number, since anybody who may connect can hold those; nor the row in queue, which flags and
+-- pauses change. Nobody updates a row here.
+create table :"schema".turn (
+    queue text primary key
+);
+
 -- Fleet-wide duties: whoever is first after due_at takes it for the length of a lease, does it, and then
 -- moves due_at on. No leader.
 create table :"schema".duty (
@@ -641,10 +648,11 @@ declare
     made integer := 0;
     partition text;
 begin
-    perform pg_catalog.pg_advisory_xact_lock(
-        7085774586302733312 | ':"schema".history'::pg_catalog.regclass::oid::bigint);
     for day in -1 .. days loop
         partition := home || '.history_' || pg_catalog.to_char(today + day, 'YYYYMMDD');
+        continue when pg_catalog.to_regclass(partition) is not null;
+        -- One at a time: who waited finds those there that the other made. Attaching takes this lock.
+        lock table :"schema".history in share update exclusive mode;
         continue when pg_catalog.to_regclass(partition) is not null;
         execute pg_catalog.format('create table %s (like %s.history including all)', partition, home);
         execute pg_catalog.format('alter table %s replica identity full', partition);
@@ -670,9 +678,6 @@ declare
     dropped integer := 0;
     partition text;
 begin
-    -- One at a time: who waited finds those gone that the other dropped.
-    perform pg_catalog.pg_advisory_xact_lock(
-        7085774586302733312 | ':"schema".history'::pg_catalog.regclass::oid::bigint);
     for partition in
         select home || '.' || relname
         from pg_catalog.pg_inherits
@@ -684,6 +689,8 @@ begin
         order by relname
     loop
         exit when dropped >= most;
+        -- One at a time: who waited finds those gone that the other dropped.
+        lock table :"schema".history in share update exclusive mode;
         continue when pg_catalog.to_regclass(partition) is null;
         execute pg_catalog.format('drop table %s', partition);
         dropped := dropped + 1;

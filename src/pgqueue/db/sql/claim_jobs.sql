@@ -1,19 +1,30 @@
 -- Takes ready jobs for one worker: for each queue up to its quota, priorities in order, oldest first.
 -- In the order of position, past what others hold. One claim of a queue at a time: many at once
--- would stumble over the rows that each other has locked. Who finds a queue busy is told so, last, in
--- rows without an id. The lock is a matter of speed alone, ends with the transaction, and $8 goes
--- past it.
+-- would stumble over the rows that each other has locked. So a claim locks the queue's row of turn,
+-- which only workers can; a queue without one is claimed from all the same. Who finds a queue busy
+-- is told so, last, in rows without an id. The lock is a matter of speed alone, ends with the
+-- transaction, and $8 goes past it.
 -- $1 queues, $2 their quotas, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
 -- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too.
--- needs: job_ready (one probe a queue and priority), job by ctid
--- locks: an advisory lock of each queue, never waited for; the rows it takes, and no others
-with gate as materialized (
-    select want.queue, want.quota, want.n,
-           pg_try_advisory_xact_lock(hashtextextended(
-               want.queue, 7085774586302733312 | ':"schema".job'::regclass::oid::bigint)) as ours
+-- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
+-- locks: each queue's row of turn, never waited for; the rows it takes, and no others
+with want as materialized (
+    select want.queue, want.quota, want.n
     from unnest($1::text[], $2::integer[]) with ordinality as want (queue, quota, n)
          left join :"schema".queue as lane on lane.name = want.queue and lane.paused_at is not null
     where lane.name is null
+),
+turned as materialized (
+    select queue
+    from :"schema".turn
+    where queue = any (array(select queue from want))
+    for no key update skip locked
+),
+gate as materialized (
+    select want.queue, want.quota, want.n,
+           turned.queue is not null
+           or not exists (select from :"schema".turn where turn.queue = want.queue) as ours
+    from want left join turned on turned.queue = want.queue
 ),
 picked as (
     select ready.row_id

@@ -2,12 +2,17 @@
 -- $1 id, $2 lease in seconds, $3 pid, $4 host, $5 version, $6 queues, $7 concurrency, $8 supervisor or
 -- null, $9 pid and $10 start of the session that lives as long as the worker is connected; null
 -- through a pooler.
--- needs: the primary keys of worker and queue
--- locks: rows of queue in the order of name
+-- needs: the primary keys of worker, queue and turn
+-- locks: rows of queue and turn in the order of name
 with queues as (
     insert into :"schema".queue (name)
     select name from unnest($6::text[]) as name order by name
     on conflict (name) do nothing
+),
+turns as (
+    insert into :"schema".turn (queue)
+    select name from unnest($6::text[]) as name order by name
+    on conflict (queue) do nothing
 )
 insert into :"schema".worker
     (id, heartbeat_at, started_at, server_start, lease_seconds, pid, host, version, queues,
