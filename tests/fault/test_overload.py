@@ -1,0 +1,199 @@
+"""Far more calls than connections, on a server that is slow and healthy: nobody is left in doubt.
+
+What cannot be done in time ends in "nothing was sent". Outcomes are counted, and rows beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import pytest
+from chaos.faults.cutting import CuttingProxy
+
+from pgqueue import App
+from pgqueue.db import doubt
+from pgqueue.db.call import Call, Ended
+from pgqueue.db.faults import Contended
+from pgqueue.errors import OutcomeUnknown, PoolTimeout, Unreachable
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes
+
+pytestmark = pytest.mark.alone
+
+SLOW = """
+create function public.slow() returns trigger language plpgsql as
+$$ begin perform pg_sleep(0.01 + random() * 0.02); return new; end $$;
+create trigger slow before insert on pgqueue.job for each row execute function public.slow();
+"""
+CALLS = 2000
+
+
+@pytest.fixture
+async def busy(dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> App:
+    """An app whose calls wait for less than it takes, and that doubts its server all the time."""
+    await eyes.connection.execute(SLOW)
+    monkeypatch.setattr(doubt, "_AFTER", 0.05)
+    monkeypatch.setattr(doubt, "_IDLE_SECONDS", 0.05)
+    app = App(dsn)
+    app.pool.wait = 5.0
+    return app
+
+
+def hold_up(seconds: float) -> None:
+    """Keep the loop from all else, as a handler that computes does."""
+    time.sleep(seconds)
+
+
+def judge(outcomes: Counter[type[BaseException] | None], rows: int) -> None:
+    assert set(outcomes) <= {None, PoolTimeout}
+    assert sum(outcomes.values()) == CALLS
+    assert outcomes[None] == rows
+    assert outcomes[PoolTimeout]
+
+
+async def test_many_calls_at_once_on_a_loop_that_is_held_up(busy: App, eyes: Eyes) -> None:
+    outcomes: Counter[type[BaseException] | None] = Counter()
+
+    async def one(n: int) -> None:
+        try:
+            await busy.aenqueue("t", {"n": n})
+            outcomes[None] += 1
+        except Exception as exc:
+            outcomes[type(exc)] += 1
+        if outcomes.total() % 100 == 0:
+            hold_up(0.3)
+
+    await asyncio.gather(*(one(n) for n in range(CALLS)))
+    await busy.aclose()
+    judge(outcomes, await eyes.value("select count(*) from pgqueue.job"))
+
+
+async def test_many_calls_at_once_in_threads(busy: App, eyes: Eyes) -> None:
+    outcomes: Counter[type[BaseException] | None] = Counter()
+    lock = threading.Lock()
+
+    def one(n: int) -> None:
+        end: type[BaseException] | None = None
+        try:
+            busy.enqueue("t", {"n": n})
+        except Exception as exc:
+            end = type(exc)
+        with lock:
+            outcomes[end] += 1
+
+    def all_of_them() -> None:
+        with ThreadPoolExecutor(400) as threads:
+            list(threads.map(one, range(CALLS)))
+
+    busy.pool.wait = 1.0
+    await asyncio.to_thread(all_of_them)
+    await asyncio.to_thread(busy.close)
+    judge(outcomes, await eyes.value("select count(*) from pgqueue.job"))
+
+
+async def test_an_answer_that_a_held_up_loop_has_not_read_is_read(app: App, eyes: Eyes) -> None:
+    await app.aenqueue("t")
+    app.pool.deadline = 1.0
+    await eyes.connection.execute(SLOW)
+    call = asyncio.ensure_future(app.aenqueue("t"))
+    await eventually(
+        lambda: eyes.value(
+            "select count(*) from pg_stat_activity where state = 'active'"
+            " and query like '%new_job%' and pid <> pg_backend_pid()"
+        )
+    )
+    hold_up(3.0)
+    assert (await call).id
+
+
+async def test_a_connection_that_was_ended_under_its_caller_is_replaced(app: App) -> None:
+    """As by a neighbour that was found silent: asyncpg stumbles over its own missing parts."""
+    await app.aenqueue("t")
+    for _ in range(3):
+        tried = 0
+
+        async def work(connection: asyncpg.Connection) -> int:
+            nonlocal tried
+            tried += 1
+            if tried == 1:
+                connection.terminate()
+            return await connection.fetchval("select 1")
+
+        assert await app.pool.arun(work) == 1
+        assert tried == 2
+    await app.aclose()
+
+
+@pytest.mark.usefixtures("app")
+async def test_the_neighbours_of_a_silent_connection_live_on(
+    cutting: CuttingProxy, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doubt, "_AFTER", 0.2)
+    monkeypatch.setattr(doubt, "_IDLE_SECONDS", 0.2)
+    app = App(cutting.dsn)
+    for _ in range(3):
+        await asyncio.gather(*(app.aenqueue("t") for _ in range(5)))
+    before = await client_pids(eyes)
+    assert len(before) == 5
+    silent: list[object] = []
+
+    def first(link: object) -> bool:
+        if not silent:
+            silent.append(link)
+        return link is silent[0] and link.role == "client"  # type: ignore[attr-defined]
+
+    assert cutting.silence(first) == 1
+    results = await asyncio.gather(*(app.aenqueue("t") for _ in range(5)), return_exceptions=True)
+    # One that was not executed there yet is done elsewhere.
+    failed = [type(r) for r in results if isinstance(r, BaseException)]
+    assert failed in ([], [OutcomeUnknown])
+    await asyncio.gather(*(app.aenqueue("t") for _ in range(5)))
+    assert len(before & await client_pids(eyes)) >= 4
+    await app.aclose()
+
+
+async def client_pids(eyes: Eyes) -> set[int]:
+    rows = await eyes.sql(
+        "select pid from pg_stat_activity where application_name = 'pgqueue client'"
+        " and datname = current_database()"
+    )
+    return {row["pid"] for row in rows}
+
+
+async def test_a_wait_for_a_lock_ends_as_one(app: App, dsn: str) -> None:
+    await app.aenqueue("t")
+    app.pool.deadline = 1.0
+    other = await asyncpg.connect(dsn)
+    transaction = other.transaction()
+    await transaction.start()
+    await app.aenqueue("t", unique_key="k", connection=other)
+    with pytest.raises(Contended, match=r"a lock that another transaction holds.*nothing was done"):
+        await app.aenqueue("t", unique_key="k")
+    await transaction.rollback()
+    await other.close()
+    assert (await app.aenqueue("t", unique_key="k")).duplicate is False
+
+
+def test_no_statement_is_sent_with_too_little_time_left() -> None:
+    call = Call(30.0, checked=True, size=0)
+    assert call.begin(100.0) == 130.0
+    assert call.begin(126.0) == 130.0
+    with pytest.raises(Unreachable, match="nothing was sent"):
+        call.begin(127.5)
+
+
+def test_a_lost_session_is_told_in_other_words_when_there_is_no_time_left() -> None:
+    call = Call(0.5, checked=True, size=0)
+    call.begin(time.monotonic())
+    cause = ConnectionResetError("gone")
+    ended = Ended("the session had ended")
+    ended.__cause__ = cause
+    with pytest.raises(Unreachable, match="nothing was sent") as caught:
+        [call.again(ended) for _ in range(100)]  # ever longer, until there is no time
+    assert type(caught.value) is Unreachable
+    assert caught.value.__cause__ is cause
