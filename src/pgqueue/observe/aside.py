@@ -22,7 +22,14 @@ from pgqueue.observe.writer import Writer
 __all__ = ["LOGGERS", "aside", "begin", "flush", "leave", "revive", "writer"]
 
 # All of ours, and the one that event loops log to.
-LOGGERS = ("pgqueue.worker", "pgqueue.supervisor", "pgqueue.rescue", "pgqueue.db", "asyncio")
+LOGGERS = (
+    "pgqueue.worker",
+    "pgqueue.supervisor",
+    "pgqueue.rescue",
+    "pgqueue.admin",
+    "pgqueue.db",
+    "asyncio",
+)
 _FLUSH = 1.0
 _BRIEF_FLUSH = 0.5
 
