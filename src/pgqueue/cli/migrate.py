@@ -6,9 +6,9 @@ import click
 
 from pgqueue import admin
 from pgqueue.admin.info import SchemaStatus
+from pgqueue.cli.exactly import print_exactly
 from pgqueue.cli.options import connection_options, given_connection, json_option, open_client
 from pgqueue.cli.output import Failed, print_json
-from pgqueue.cli.streams import print_exactly
 from pgqueue.config import schema_from_environment
 from pgqueue.db import migrate as migrations
 from pgqueue.db.statements import check_schema_name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from pgqueue.cli.exactly import print_exactly
 from pgqueue.cli.options import connection_options, given_connection
-from pgqueue.cli.streams import print_exactly
 from pgqueue.config import schema_from_environment
 from pgqueue.db.roles import roles_sql
 

@@ -13,10 +13,10 @@ import click
 
 from pgqueue.cli.group import LazyGroup
 from pgqueue.cli.options import connection_options
-from pgqueue.cli.streams import settle
 from pgqueue.dsn import redact
 from pgqueue.errors import ConfigError, PayloadError, PgQueueError, nearest
 from pgqueue.observe.plain import plain
+from pgqueue.observe.streams import settle
 from pgqueue.version import __version__
 
 __all__ = ["cli"]

@@ -21,6 +21,7 @@ from pgqueue import failpoints
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.aside import leave
 from pgqueue.observe.logs import configure, defer, stay_heard
+from pgqueue.observe.streams import settle
 from pgqueue.worker.board import Board
 from pgqueue.worker.channel import Channel, Message
 from pgqueue.worker.guard import Guard
@@ -48,6 +49,7 @@ def main() -> int:
     if options is None:
         return 1
     board = Board.adopt(options["board"])
+    settle()
     configure(options["log_level"], options["log_format"])
     defer()
     failpoints.arm_from_environment()
