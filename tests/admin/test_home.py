@@ -170,3 +170,13 @@ async def test_a_running_worker_is_not_disturbed(dsn: str, db: asyncpg.Connectio
         await app.aenqueue("t", {"n": 7})
         await eventually(lambda: ran)
     assert ran == [7]
+
+
+async def test_a_worker_says_what_is_damaged_when_it_starts(
+    dsn: str, db: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await db.execute("delete from pgqueue.duty where name = 'orphans'")
+    async with Worker(app_on(dsn)):
+        pass
+    (line,) = [r.getMessage() for r in caplog.records if "pgqueue migrate" in r.getMessage()]
+    assert line == 'schema "pgqueue": duty "orphans" has no row; run: pgqueue migrate'

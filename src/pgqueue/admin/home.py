@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from pgqueue.admin.session import reading, writing
+from pgqueue.admin.repair import find_damage
+from pgqueue.admin.session import WRITE_SECONDS, reading, writing
 from pgqueue.db.statements import statement
 from pgqueue.errors import DatabaseError, SchemaError
 
@@ -27,16 +28,20 @@ async def find_copy(connection: Connection, schema: str) -> str | None:
     )
 
 
-async def check_home(connection: Connection, schema: str) -> None:
-    """Raise SchemaError on a copy: for a worker that is about to start."""
-    async with reading(connection, schema, what="the look-up", advice="try again"):
+async def check_home(connection: Connection, schema: str) -> tuple[str, ...]:
+    """Look before a worker starts: raise SchemaError on a copy; return what is damaged."""
+    async with reading(
+        connection, schema, what="the look-up", advice="try again", seconds=WRITE_SECONDS
+    ):
         copy = await find_copy(connection, schema)
+        damage = await find_damage(connection, schema)
     if copy is not None:
         option = "" if schema == "pgqueue" else f" --schema {shlex.quote(schema)}"
         raise SchemaError(
             f"{copy}, and a worker would run the jobs of the original; "
             f"if they are to run here, run: pgqueue adopt{option}"
         )
+    return damage
 
 
 async def adopt(connection: Connection, schema: str) -> bool:

@@ -23,18 +23,24 @@ WRITE_SECONDS = 20.0
 
 @asynccontextmanager
 async def reading(
-    connection: Connection, schema: str, *, what: str, advice: str, scan: bool = False
+    connection: Connection,
+    schema: str,
+    *,
+    what: str,
+    advice: str,
+    scan: bool = False,
+    seconds: float = READ_SECONDS,
 ) -> AsyncGenerator[None, None]:
     """A snapshot that changes nothing. ``scan``: a table may be read as a whole."""
     import asyncpg
 
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await _limit(connection, schema, READ_SECONDS, scan=scan)
+            await _limit(connection, schema, seconds, scan=scan)
             yield
     except asyncpg.QueryCanceledError as exc:
         raise DatabaseError(
-            f"{what} took more than {READ_SECONDS:g} s and was stopped; {advice}"
+            f"{what} took more than {seconds:g} s and was stopped; {advice}"
         ) from exc
 
 

@@ -75,11 +75,11 @@ revoke all on all sequences in schema :"schema"
 grant usage on schema :"schema" to :"producer", :"worker", :"operator", :"viewer";
 grant select on :"schema".migration to :"producer", :"worker", :"operator", :"viewer";
 
--- Which database the schema was made for, and what a restore has left out: only the owner mends it.
+-- They see which database the schema was made for, and what a restore has left out; the owner mends it.
 grant select on :"schema".home to :"worker", :"operator", :"viewer";
 grant execute on function :"schema".here() to :"worker", :"operator", :"viewer";
 grant select on :"schema".duty, :"schema".job_id_seq, :"schema".position_seq
-    to :"operator", :"viewer";
+    to :"worker", :"operator", :"viewer";
 
 -- The producer enqueues, and sees nothing of what is in the queue.
 grant execute on function :"schema".enqueue(jsonb), :"schema".enqueue_checked(jsonb),

@@ -235,7 +235,8 @@ class Worker:
             await app.pool.aclose()  # those made before have statements prepared by name
             app.pool.pooler = "transaction"
         await app.pool.acheck()
-        await app.pool.arun(lambda c: check_home(c, app.schema))
+        for what in await app.pool.arun(lambda c: check_home(c, app.schema)):
+            log.warning('schema "%s": %s; run: pgqueue migrate', app.schema, what)
         dsn = app.pool.dsn
         watch = Watch()
         pooled, by_session = not settings.listen, app.pool.pooler == "session"

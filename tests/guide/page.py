@@ -1,0 +1,85 @@
+"""The pages of docs/guide as programs: their blocks, run in order against a real server.
+
+- ``python`` with a first line ``# name.py`` is written to that file; any other is run.
+- ``sh`` is run by bash, which stops at the first command that fails.
+- ``text`` is what the block before it prints: its lines are in the output, in their order. ``...``
+  stands for anything. Where its last line is an error (``pgqueue: ...``), the block has to fail.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["PAGES", "Block", "blocks_of", "missing_lines", "run_page"]
+
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "guide").glob("*.md"))
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FILE = re.compile(r"# (\w+\.py)\n")
+_SECONDS = 120
+
+
+class Block(NamedTuple):
+    """``line``: where it begins in its page."""
+
+    line: int
+    language: str
+    text: str
+    printed: str
+
+
+def blocks_of(page: str) -> list[Block]:
+    """The blocks to run, each with what it has to print."""
+    found: list[Block] = []
+    for match in _BLOCK.finditer(page):
+        language, text = match.groups()
+        if language == "text":
+            found[-1] = found[-1]._replace(printed=text)
+        else:
+            found.append(Block(page.count("\n", 0, match.start()) + 1, language, text, ""))
+    return found
+
+
+def missing_lines(printed: str, output: str) -> list[str]:
+    """The lines that the output does not have, or not behind the ones before."""
+    missing: list[str] = []
+    at = 0
+    for line in printed.splitlines():
+        match = re.compile(re.escape(line).replace(re.escape("..."), ".*")).search(output, at)
+        if match is None:
+            missing.append(line)
+        else:
+            at = match.end()
+    return missing
+
+
+def run_page(page: Path, home: Path, environment: Mapping[str, str]) -> None:
+    """Run a page's blocks in this directory."""
+    for block in blocks_of(page.read_text()):
+        where = f"{page.name}:{block.line}"
+        if (name := _FILE.match(block.text)) and block.language == "python":
+            (home / name[1]).write_text(block.text)
+            continue
+        command = {
+            "python": [sys.executable, "-c", block.text],
+            "sh": ["bash", "-euo", "pipefail", "-c", block.text],
+        }[block.language]
+        done = subprocess.run(
+            command,
+            cwd=home,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        fails = block.printed.rpartition("\npgqueue: ")[1] or block.printed.startswith("pgqueue: ")
+        assert bool(done.returncode) == bool(fails), f"{where}: {done.returncode}\n{done.stdout}"
+        lost = missing_lines(block.printed, done.stdout)
+        assert not lost, f"{where}: not printed: {lost}\n{done.stdout}"

@@ -1,0 +1,63 @@
+"""What the pages of the guide show works as it stands there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.guide.page import PAGES, blocks_of, missing_lines, run_page
+from tests.harness.servers import Server
+
+from pgqueue.embedded.binaries import find
+
+pytestmark = pytest.mark.one_pg
+
+
+@pytest.fixture
+def environment(pg: Server) -> Iterator[dict[str, str]]:
+    """Two empty databases, $PRODUCTION and $STAGING, and the programs of PostgreSQL."""
+    names = [pg.create(), pg.create()]
+    programs = (Path(sys.executable).parent, find(pg.major).bin_dir)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    yield {
+        **kept,
+        "PATH": os.pathsep.join([*map(str, programs), kept["PATH"]]),
+        "PRODUCTION": pg.dsn_for(names[0]),
+        "STAGING": pg.dsn_for(names[1]),
+        "PGQUEUE_DSN": pg.dsn_for(names[0]),
+        "COLUMNS": "300",
+    }
+    for name in names:
+        pg.drop(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    run_page(page, tmp_path, environment)
+
+
+def test_blocks_are_found_with_what_they_print() -> None:
+    page = "# Title\n\n```sh\necho a\n```\n\nprints\n\n```text\na\n```\n\n```python\n# x.py\n```\n"
+    first, second = blocks_of(page)
+    assert first == (3, "sh", "echo a\n", "a\n")
+    assert second == (13, "python", "# x.py\n", "")
+
+
+def test_lines_are_looked_for_in_their_order() -> None:
+    assert missing_lines("a ... c\nd\n", "x a b c\nd\n") == []
+    assert missing_lines("d\na\n", "a\nd\n") == ["a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```sh\nfalse\n```\n", "```sh\ntrue\n```\n\n```text\npgqueue: no\n```\n",
+     "```sh\necho a\n```\n\n```text\nb\n```\n", "```python\nraise ValueError\n```\n"],
+)  # fmt: skip
+def test_a_page_that_is_wrong_fails(text: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(AssertionError, match=r"page\.md:1: "):
+        run_page(page, tmp_path, os.environ)
