@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.guide.page import PAGES, blocks_of, missing_lines, run_page
-from tests.harness.servers import Server
 
 from pgqueue.embedded.binaries import find
+from tests.guide.page import PAGES, blocks_of, missing_lines, run_page
+from tests.harness.servers import Server
 
 pytestmark = pytest.mark.one_pg
 
