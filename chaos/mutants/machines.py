@@ -239,8 +239,8 @@ def unknown_as_failed() -> None:
     from pgqueue.errors import DatabaseError, OutcomeUnknown
 
     def make(as_ours: Callable[..., Exception]) -> Callable[..., Exception]:
-        def certain(error: Exception, dsn: str, *, connecting: bool = False) -> Exception:
-            ours = as_ours(error, dsn, connecting=connecting)
+        def certain(error: Exception, dsn: str, **known: bool) -> Exception:
+            ours = as_ours(error, dsn, **known)
             return DatabaseError(str(ours)) if isinstance(ours, OutcomeUnknown) else ours
 
         return certain

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 from pgqueue.errors import Unreachable
 
 __all__ = ["Call", "Ended"]

@@ -20,6 +20,7 @@ __all__ = [
     "Pooler",
     "fd_of",
     "is_readable",
+    "is_standby",
     "open_connection",
     "pooler_of",
     "set_options",
@@ -139,6 +140,13 @@ def socket_of(connection: Connection) -> socket.socket | None:
     transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
     own: Any = transport.get_extra_info("socket")
     return own  # type: ignore[no-any-return]
+
+
+def is_standby(connection: Connection) -> bool:
+    """True if the server has said that it is in recovery; those before PostgreSQL 14 do not."""
+    with contextlib.suppress(Exception):
+        return getattr(connection.get_settings(), "in_hot_standby", "") == "on"
+    return False
 
 
 def fd_of(connection: Connection) -> int:

@@ -81,11 +81,17 @@ def _forget_detail(error: Exception) -> None:
 
 
 def as_ours(
-    error: Exception, dsn: str, *, connecting: bool = False, lost: bool = False
+    error: Exception,
+    dsn: str,
+    *,
+    connecting: bool = False,
+    lost: bool = False,
+    standby: bool = False,
 ) -> Exception:
     """Return the error of ours that says the same; raise it ``from`` the original.
 
-    ``lost``: the connection is known to have ended, whatever the driver says of it.
+    ``lost``: the connection is known to have ended, whatever the driver says of it. ``standby``:
+    the server is known to be one.
     """
     import asyncpg
 
@@ -107,10 +113,13 @@ def as_ours(
             f"{text} ({state}); if the dsn leads through a pooler, say so: {_POOLER}"
         )
     if state == _READ_ONLY:
-        return DatabaseError(
-            f"{text} ({state}): the server of {redact(dsn)} is a standby, or the session is "
-            "read-only by default_transaction_read_only; a queue needs the primary"
+        why = (
+            "is a standby, which takes no writes; name the primary, or several hosts, of which "
+            "the one that does is chosen"
+            if standby
+            else "is a standby, or sessions there are read-only (default_transaction_read_only)"
         )
+        return DatabaseError(f"{text} ({state}): the server of {redact(dsn)} {why}")
     if state in _MISSING:
         return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
     if isinstance(error, (asyncpg.DataError, ValueError, TypeError)) or (

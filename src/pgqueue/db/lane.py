@@ -17,18 +17,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue.db.connect import is_readable
 from pgqueue.db.interrupts import Deferred
-from pgqueue.errors import PoolTimeout
+from pgqueue.errors import PoolTimeout, SyncInAsync
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["Lane", "Lanes"]
+__all__ = ["Lane", "Lanes", "no_loop"]
 
 T = TypeVar("T")
 
 _END_SECONDS = 2.0
 # What an exception left in the middle of a step: kept, since to collect it would run its code.
 _wrecks: list[object] = []
+
+
+def no_loop(what: str) -> None:
+    """Raise SyncInAsync where an event loop runs, which a blocking call would block."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SyncInAsync(
+        f"{what} would block the running event loop; await a{what} instead"
+        if what.isidentifier()
+        else f"{what} would block the running event loop"
+    )
 
 
 class Lane:

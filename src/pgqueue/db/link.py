@@ -8,66 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
-import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pgqueue.db.connect import Pooler, open_connection, pooler_of, set_options, socket_of
+from pgqueue.db.connect import (
+    Pooler,
+    is_standby,
+    open_connection,
+    pooler_of,
+    set_options,
+    socket_of,
+)
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
-from pgqueue.errors import OutcomeUnknown, Unreachable
+from pgqueue.db.patience import Patience
+from pgqueue.db.session import KEEPALIVES, LIVENESS, session_settings
+from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
 __all__ = ["KEEPALIVES", "Link", "Patience", "Watch", "session_settings"]
 
-log = logging.getLogger("pgqueue.db")
-
-_BASE = {
-    "search_path": "",
-    "timezone": "UTC",
-    "datestyle": "ISO",
-    "default_transaction_isolation": "read committed",
-    "jit": "off",
-    "lock_timeout": "0",
-}
-# A generic plan made while a table was empty must still be right when it is full: so no statement
-# of ours may depend on statistics, and each has one plan that these leave.
-_PLANS = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_sort": "off",
-}
 _BEGIN = "begin isolation level read committed;"
-_LOCK_SECONDS = 1.0
-# With these the server lets go of a host that vanished, and of what its transactions hold.
-KEEPALIVES = {
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "3",
-    "tcp_keepalives_count": "3",
-    "tcp_user_timeout": "10000",
-}
 _TCP = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
-_LIVENESS = {**KEEPALIVES, "idle_in_transaction_session_timeout": "60000"}
-
-
-def session_settings(role: str, deadline: float) -> dict[str, str]:
-    """Return the settings of a session: ours, whatever role or database default to."""
-    settings = {**_BASE, **_PLANS, "statement_timeout": str(int(deadline * 1000))}
-    if role == "claim":
-        settings["synchronous_commit"] = "off"
-    if role == "finish":
-        # One row that somebody has locked must not hold up all other outcomes for long.
-        settings["lock_timeout"] = str(int(min(_LOCK_SECONDS, deadline / 2) * 1000))
-    return settings
 
 
 class Watch:
@@ -106,23 +73,6 @@ class Watch:
             link.heard_at += seconds
             if link.due != _NEVER:
                 link.due += seconds
-
-
-class Patience:
-    """How long to wait before the next try: doubling to a cap, spread by jitter."""
-
-    def __init__(self, first: float = 0.05, cap: float = 1.5) -> None:
-        self._first = first
-        self._cap = cap
-        self._next = first
-
-    def reset(self) -> None:
-        self._next = self._first
-
-    def delay(self) -> float:
-        now = self._next
-        self._next = min(self._next * 2, self._cap)
-        return now * random.uniform(0.5, 1.0)
 
 
 _NEVER = float("inf")
@@ -223,9 +173,14 @@ class Link:
             self._lost_under_way()
             raise
         except Exception as exc:
-            if is_connection_loss(exc) or connection.is_closed() or is_read_only(exc):
+            # A driver whose connection was cut under it stumbles in words of its own.
+            lost = is_connection_loss(exc) or (
+                connection.is_closed() and not isinstance(exc, PgQueueError)
+            )
+            ours = as_ours(exc, self._dsn, lost=lost, standby=is_standby(connection))
+            if lost or connection.is_closed() or is_read_only(exc):
                 self._lost_under_way()
-            raise as_ours(exc, self._dsn) from exc
+            raise ours from exc
         else:
             self.heard_at = time.monotonic()
             return rows
@@ -246,7 +201,7 @@ class Link:
                 self._dsn,
                 name=f"pgqueue {self.role}",
                 seconds=self._deadline,
-                settings=self._settings | _LIVENESS,
+                settings=self._settings | LIVENESS,
                 pooler=self._pooler,
                 statement_lifetime=0,
             )

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pgqueue.db.connect import fd_of, is_readable, socket_of
+from pgqueue.db.faults import is_read_only
+from pgqueue.errors import PoolTimeout
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -26,6 +30,43 @@ class LoopState:
         self._size = size
         self._closed = False
         self._proving: dict[asyncio.Task[None], Connection] = {}
+
+    @asynccontextmanager
+    async def lend(
+        self,
+        limit: asyncio.Semaphore | None,
+        wait: float,
+        connect: Callable[[], Awaitable[Connection]],
+    ) -> AsyncGenerator[Connection]:
+        """Lend a connection. ``limit``: see ``Pool.connection``; ``wait``: for how long at most."""
+        free = self.free if limit is None else limit
+        if free.locked():
+            try:
+                async with asyncio.timeout(wait):
+                    await free.acquire()
+            except TimeoutError:
+                raise PoolTimeout(
+                    f"all {self._size} connections of this event loop were in use for "
+                    f"{wait:g} s; nothing was sent; raise pool_size"
+                ) from None
+        else:
+            await free.acquire()
+        connection: Connection | None = None
+        try:
+            connection = self.take() or await connect()
+            yield connection
+        except BaseException as exc:
+            if (
+                connection is not None
+                and not connection.is_closed()
+                and (connection.is_in_transaction() or is_read_only(exc))
+            ):
+                connection.terminate()
+            raise
+        finally:
+            if connection is not None:
+                self.put(connection)
+            free.release()
 
     def take(self) -> Connection | None:
         """Return an idle connection that seems open."""

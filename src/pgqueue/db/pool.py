@@ -17,16 +17,16 @@ from pgqueue.config import check_int
 from pgqueue.db import migrate
 from pgqueue.db.again import again
 from pgqueue.db.call import Call, Ended
-from pgqueue.db.connect import Pooler, fd_of, open_connection
+from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
 from pgqueue.db.doubt import ASK_SECONDS, Doubt, Questions
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.lane import Lane, Lanes
-from pgqueue.db.link import KEEPALIVES
+from pgqueue.db.lane import Lane, Lanes, no_loop
 from pgqueue.db.loops import LoopState, answers
+from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.statements import statement
 from pgqueue.dsn import check_dsn, dsn_from_environment, redact
-from pgqueue.errors import PgQueueError, PoolTimeout, SyncInAsync
+from pgqueue.errors import PgQueueError
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -36,18 +36,6 @@ __all__ = ["Ended", "Pool"]
 T = TypeVar("T")
 _CONNECT_SECONDS = 8.0
 _WAIT_SECONDS = 30.0
-
-
-def _no_loop(what: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SyncInAsync(
-        f"{what} would block the running event loop; await a{what} instead"
-        if what.isidentifier()
-        else f"{what} would block the running event loop"
-    )
 
 
 class Pool:
@@ -120,7 +108,7 @@ class Pool:
         one. ``what`` names the call in errors. ``size``: how many bytes a statement of it sends at
         most, if its answers are small; then silence is found out before the deadline.
         """
-        _no_loop(what)
+        no_loop(what)
         if self._pid != os.getpid():
             # Kept as they are: closing them would change the epoll that the parent still waits on.
             self._inherited += [*self._lanes.spare, *self._loops.items()]
@@ -177,34 +165,8 @@ class Pool:
         if state is None:
             self._drop_closed_loops()
             state = self._loops[loop] = LoopState(self.size)
-        free = state.free if limit is None else limit
-        if free.locked():
-            try:
-                async with asyncio.timeout(self.wait):
-                    await free.acquire()
-            except TimeoutError:
-                raise PoolTimeout(
-                    f"all {self.size} connections of this event loop were in use for "
-                    f"{self.wait:g} s; nothing was sent; raise pool_size"
-                ) from None
-        else:
-            await free.acquire()
-        connection: Connection | None = None
-        try:
-            connection = state.take() or await self._connect()
+        async with state.lend(limit, self.wait, self._connect) as connection:
             yield connection
-        except BaseException as exc:
-            if (
-                connection is not None
-                and not connection.is_closed()
-                and (connection.is_in_transaction() or is_read_only(exc))
-            ):
-                connection.terminate()
-            raise
-        finally:
-            if connection is not None:
-                state.put(connection)
-            free.release()
 
     async def arun(
         self,
@@ -247,11 +209,12 @@ class Pool:
         except Exception as exc:
             # A driver whose connection was ended under it stumbles in words of its own.
             lost = is_connection_loss(exc) or (connection.is_closed() and not _from_answer(exc))
+            standby = is_standby(connection)
             if lost or is_read_only(exc) or not _from_answer(exc):
                 connection.terminate()
             if lost and executed in (None, protocol.queries_count):
                 raise Ended(f"the session with {redact(self.dsn)} had ended: {exc}") from exc
-            ours = as_ours(exc, self.dsn, lost=lost)
+            ours = as_ours(exc, self.dsn, lost=lost, standby=standby)
             if ours is exc:
                 raise
             raise ours from exc
@@ -317,7 +280,7 @@ class Pool:
         """Close the connections of threads; those in use stay open until they are given back."""
         self._drop_closed_loops()
         if self._lanes.spare:
-            _no_loop("close")
+            no_loop("close")
             if self._pid == os.getpid():
                 self._lanes.close()
 

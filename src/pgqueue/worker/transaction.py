@@ -19,9 +19,10 @@ from pgqueue import failpoints
 from pgqueue.db.connect import fd_of, is_readable
 from pgqueue.db.faults import as_ours, is_connection_loss
 from pgqueue.db.forks import note_session
-from pgqueue.db.link import KEEPALIVES
 from pgqueue.db.pool import Pool
+from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.statements import statement
+from pgqueue.db.target import session_attributes
 from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown, Unreachable
 from pgqueue.running import RunningJob
 
@@ -130,7 +131,13 @@ class JobTransactions:
     async def _complete(
         self, connection: Connection, transaction: Transaction, job: RunningJob
     ) -> None:
-        if not connection.is_closed() and not connection.is_in_transaction():
+        if connection.is_closed():
+            raise DatabaseError(
+                f"the transaction of job {job.id} was rolled back: its session ended while no "
+                "statement ran, as by idle_in_transaction_session_timeout, transaction_timeout, "
+                "pg_terminate_backend() or a restart of the server"
+            )
+        if not connection.is_in_transaction():
             raise ConfigError(
                 f"the transaction of job {job.id} was ended inside its block; "
                 "leaving the block does that"
@@ -219,6 +226,7 @@ class JobTransactions:
                 application_name="pgqueue task",
                 prepare_threshold=None,
                 **self._options(),
+                **self._attributes(),
             )
             note_session(fresh)
             self._open_on(fresh)
@@ -241,11 +249,16 @@ class JobTransactions:
         """Return what joins the options of the dsn; a pooler would refuse them."""
         from psycopg.conninfo import conninfo_to_dict
 
-        if self._pool.pooled:
+        if self._pool.pooler != "none":
             return {}
         given = conninfo_to_dict(self._pool.dsn).get("options") or os.environ.get("PGOPTIONS", "")
         ours = (f"-c {name}={value}" for name, value in KEEPALIVES.items())
         return {"options": " ".join((str(given), *ours)).strip()}
+
+    def _attributes(self) -> dict[str, Any]:
+        """Return which of several hosts will do, where the dsn does not say."""
+        attributes = session_attributes(self._pool.dsn)
+        return {} if attributes is None else {"target_session_attrs": attributes}
 
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
         """Complete the job and commit; or roll back, if there was an error."""

@@ -1,0 +1,44 @@
+"""What a session of ours is set to, whatever role and database default to."""
+
+from __future__ import annotations
+
+__all__ = ["KEEPALIVES", "LIVENESS", "session_settings"]
+
+_BASE = {
+    "search_path": "",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "default_transaction_isolation": "read committed",
+    "jit": "off",
+    "lock_timeout": "0",
+}
+# A generic plan made while a table was empty must still be right when it is full: so no statement
+# of ours may depend on statistics, and each has one plan that these leave.
+_PLANS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_sort": "off",
+}
+_LOCK_SECONDS = 1.0
+# With these the server lets go of a host that vanished, and of what its transactions hold.
+KEEPALIVES = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+LIVENESS = {**KEEPALIVES, "idle_in_transaction_session_timeout": "60000"}
+
+
+def session_settings(role: str, deadline: float) -> dict[str, str]:
+    """Return the settings of a session: ours, whatever role or database default to."""
+    settings = {**_BASE, **_PLANS, "statement_timeout": str(int(deadline * 1000))}
+    if role == "claim":
+        settings["synchronous_commit"] = "off"
+    if role == "finish":
+        # One row that somebody has locked must not hold up all other outcomes for long.
+        settings["lock_timeout"] = str(int(min(_LOCK_SECONDS, deadline / 2) * 1000))
+    return settings

@@ -1,0 +1,75 @@
+"""PgBouncer that nobody named, and PgBouncer in session mode, where workers listen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pgqueue import App, ConfigError, RunningJob, Unreachable
+from tests.harness.pgbouncer import bouncer
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, at_rest, nth, working
+
+FAR = 60.0
+
+
+@pytest.fixture
+def session_dsn(dsn: str) -> Iterator[str]:
+    with bouncer(dsn, pool_mode="session") as through:
+        yield through
+
+
+async def test_a_pooler_that_was_not_named_is_named_by_the_error(bouncer_dsn: str) -> None:
+    app = App(bouncer_dsn)
+    with pytest.raises(Unreachable, match=r"pgbouncer=True.*transaction.*pgbouncer=.session"):
+        await app.aenqueue("t")
+    await app.aclose()
+
+
+async def test_workers_listen_through_session_mode(session_dsn: str, eyes: Eyes) -> None:
+    """Polls are far apart: what starts was announced."""
+    app = App(session_dsn, pgbouncer="session")
+    ran: list[int] = []
+
+    @app.task
+    async def note(n: int) -> None:
+        ran.append(n)
+
+    @app.task
+    async def settle(*, job: RunningJob) -> None:
+        async with job.transaction() as tx:
+            await tx.execute("select 1")
+
+    @app.task
+    def settle_in_a_thread(*, job: RunningJob) -> None:
+        with job.transaction() as tx:
+            tx.execute("select 1")
+
+    async with working(app, poll_interval=FAR) as worker:
+        assert worker.settings.listen
+        for n in range(3):
+            await eventually(
+                lambda: eyes.value("select waiting from pgqueue.queue where name = 'default'")
+            )
+            await at_rest(worker)
+            await note.aenqueue(n)
+            await eventually(nth(ran, n + 1), timeout_s=FAR / 2)
+        await app.aenqueue_many([settle.job(), settle_in_a_thread.job()])
+        await eyes.settled(completed=5, timeout_s=FAR / 2)
+        plan = "select count(*) from pg_stat_activity where application_name = 'pgqueue claim'"
+        assert await eyes.value(plan) == 1
+    await app.aclose()
+
+
+async def test_sessions_behind_session_mode_have_our_settings(session_dsn: str) -> None:
+    async with App(session_dsn, pgbouncer="session") as app:
+        shown = await app.pool.arun(lambda c: c.fetchval("show tcp_keepalives_idle"), checked=False)
+        assert shown in ("0", "10")  # a unix socket has none
+        await app.aenqueue("t")
+
+
+@pytest.mark.parametrize("value", ["transaction", 1, None])
+def test_pgbouncer_is_true_false_or_session(value: object) -> None:
+    with pytest.raises(ConfigError, match='pgbouncer must be True, False or "session"'):
+        App("postgresql://h/d", pgbouncer=value)  # type: ignore[arg-type]
