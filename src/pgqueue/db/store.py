@@ -104,6 +104,13 @@ class Store:
         """Ask for notifications on these queues; return those where nobody had asked before."""
         return {row["name"] for row in await self._rows("raise_flags", queues)}
 
+    async def check_ears(
+        self, queues: Sequence[str], *, word: bool
+    ) -> tuple[bool, bool, list[str]]:
+        """Return whether we listen, whether the word to all was sent, and which flags are down."""
+        (row,) = await self._rows("check_ears", queues, word)
+        return row["listens"], row["spoken"], row["down"]
+
     async def lower_flags(self, queues: Sequence[str]) -> None:
         """Ask for none on these queues."""
         await self._rows("lower_flags", queues)

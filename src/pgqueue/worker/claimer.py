@@ -26,6 +26,7 @@ from pgqueue.errors import PgQueueError
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.cursor import Cursors
+from pgqueue.worker.flags import Flags
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lane import Lane
 from pgqueue.worker.lease import Lease
@@ -45,13 +46,11 @@ _LAG_FAR = 2.0
 _LAG_EVERY = 0.5
 _LAG_SPACING = 0.02
 _LAG_SHARE = 10
-_FLAGS_EVERY = 3
+_FLAGS_EVERY = 2
 _LONG_WALK = 0.01
 _LONG_PROBES = 0.001
 _STEP_EVERY = 1.0
-_FULL_BEFORE_LOWER = 0.2
 _TAKE_BACK_AFTER = 1.0
-_AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 _REPORT_EVERY = 60.0
 _SINGLY_SECONDS = 10.0
 _GIVEN_UP_AFTER = 1.25
@@ -90,7 +89,14 @@ class Claimer:
         self._worker_id = worker_id
         self._on_limit = on_limit
         self._on_unknown = on_unknown
-        self._on_flags = on_flags
+        self.flags = Flags(
+            store,
+            lock,
+            self._lanes,
+            listen=settings.listen,
+            on_flags=on_flags,
+            on_deaf=self.look_everywhere,
+        )
         self._cursors = Cursors(queues)
         self._pace = Pace(runner, settings.max_prefetch)
         self._bell = asyncio.Event()
@@ -136,7 +142,8 @@ class Claimer:
         """Anything may have been missed while we could not listen: look at all queues."""
         for lane in self._lanes.values():
             lane.flag = None
-        self._tell_flags()
+        self.flags.doubt()
+        self.flags.tell()
         self.on_ready(self._order)
 
     def cursors(self) -> list[int]:
@@ -297,7 +304,7 @@ class Claimer:
             lane.hot = True
             if lane.full_since is None:
                 lane.full_since = now
-        await self._lower([lane for lane in lanes if lane.full_since is not None], now)
+        await self.flags.down([lane for lane in lanes if lane.full_since is not None], now)
         if not short or self._stopping:
             return
         room = self._room_now()
@@ -325,7 +332,7 @@ class Claimer:
                 lane.hot = True
         idle = [lane for lane in lanes if not counts[lane.name] and lane.name not in busy]
         await self._step_over(idle, took)
-        await self._raise(idle)
+        await self.flags.up(idle)
 
     async def _step_over(self, lanes: list[Lane], took: float) -> None:
         """Take the cursors past what a claim walks over in vain, so that the next one need not.
@@ -357,45 +364,6 @@ class Claimer:
             elif name not in busy and self._cursors.now([name]) == before[name]:
                 self._cursors.step(name, newest[name])
 
-    async def _raise(self, lanes: list[Lane]) -> None:
-        """Raise the flags that are not up; then look again soon, and ever less often."""
-        down = [lane for lane in lanes if lane.flag is not True]
-        if not down:
-            return
-        raised = {lane.name for lane in down}
-        if self._settings.listen:
-            async with self._lock:
-                raised = await self._store.raise_flags(sorted(raised))
-        now = time.monotonic()
-        for lane in down:
-            lane.flag = True
-            if lane.name in raised:
-                lane.hot = True  # once more, now that the flag is up
-                lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
-        self._tell_flags(raised=bool(raised))
-
-    def _tell_flags(self, *, raised: bool = False) -> None:
-        up = self._settings.listen and all(lane.flag for lane in self._lanes.values())
-        self._on_flags(up=up, raised=raised)
-
-    async def _lower(self, lanes: list[Lane], now: float) -> None:
-        """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
-        busy = [
-            lane
-            for lane in lanes
-            if lane.flag is not False
-            and lane.full_since is not None
-            and lane.full_since < now - _FULL_BEFORE_LOWER
-        ]
-        if not busy:
-            return
-        if self._settings.listen:
-            async with self._lock:
-                await self._store.lower_flags(sorted(lane.name for lane in busy))
-        for lane in busy:
-            lane.flag = False
-        self._tell_flags()
-
     async def _poll(self, room: int) -> None:
         """Look at every queue, announced or not."""
         now = time.monotonic()
@@ -418,10 +386,8 @@ class Claimer:
                 quiet.append(lane)
         await self._step_over(quiet, time.monotonic() - now)
         if self._settings.listen and self._polls % _FLAGS_EVERY == 0:
-            # Another worker may have lowered one since.
-            for lane in quiet:
-                lane.flag = None
-        await self._raise(quiet)
+            self.flags.doubt()
+        await self.flags.up(quiet)
         if now >= self._report_at:
             await self._report_unknown()
 

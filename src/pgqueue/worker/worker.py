@@ -450,6 +450,7 @@ class Worker:
 
     def _on_notify(self, payload: str) -> None:
         """Take a hint; what it says is never trusted, only looked into."""
+        self._claimer.flags.heard()
         kind, _, rest = payload.partition(":")
         match kind:
             case "q":
@@ -465,6 +466,8 @@ class Worker:
                         self._promoter.due_in(seconds)
             case "c":
                 self._lifeline.hurry()
+            case "h":
+                pass  # a word that means nothing, but that it is heard
             case _:
                 log.debug("a notification that says nothing to us: %.80r", payload)
 

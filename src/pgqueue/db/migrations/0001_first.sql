@@ -259,7 +259,7 @@ begin atomic
 end;
 
 -- Notifies the workers. Payloads: `q:<queue>` ready now; `r:<position>:<queue>` ready again at an old
--- position; `s:<seconds>` due soon; `c` somebody asked to cancel. The queue of notifications is one
+-- position; `s:<seconds>` due soon; `c` somebody asked to cancel; `h` whether this is heard. The queue of notifications is one
 -- for the whole cluster; while a session that listens is stuck in a transaction it fills up, and then
 -- a transaction that notifies fails at commit. A hint is not worth that: near the end, none is sent.
 -- Nor is one sent in a transaction that is to be prepared, which PostgreSQL would refuse: its owner

@@ -1,0 +1,64 @@
+"""Whether this worker hears notifications, which it asks now and then; when to listen anew.
+
+What a session listens to may be another channel than the one that is used by now: a schema that was
+dropped and made anew has another. Or nobody sends it what it listens to: a pooler stands between.
+Any notification proves that it hears. After a minute without one it sends all workers a word that
+means nothing, so that one of them speaks for all. Who does not hear two in a row is deaf.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+from pgqueue.db.link import Patience
+
+__all__ = ["Ears"]
+
+_EVERY = 60.0
+_BOUND = 2.0
+_UNHEARD = 2
+
+
+class Ears:
+    """What is known of one session; moments are monotonic seconds."""
+
+    def __init__(self, now: float | None = None) -> None:
+        self.deaf = False
+        self._patience = Patience(1.0, _EVERY)
+        self._again_at = 0.0
+        self._unheard = 0
+        self.heard(time.monotonic() if now is None else now)
+
+    def heard(self, now: float) -> None:
+        """Note a notification, whatever it said."""
+        self.deaf = False
+        self._patience.reset()
+        self._unheard = 0
+        self._word_at = now + _EVERY * random.uniform(1.0, 1.5)
+
+    def wants_word(self, now: float) -> bool:
+        """True if a word is to be sent with the next statement: it is unheard until it is heard."""
+        if now < self._word_at:
+            return False
+        self._unheard += 1
+        self._word_at = now + _BOUND
+        return True
+
+    def judge(self, *, listens: bool, spoken: bool | None, now: float) -> bool:
+        """Take what the server said; True if it is time to listen anew, in a new session.
+
+        ``spoken``: whether the word was sent that was wanted; None if none was. Once deaf, it
+        counts as deaf until it has heard something.
+        """
+        if spoken is False:
+            self._unheard -= 1
+        if listens and self._unheard <= _UNHEARD:
+            return False
+        self.deaf = True
+        if now < self._again_at:
+            return False
+        self._again_at = now + self._patience.delay()
+        self._unheard = 0
+        self._word_at = now
+        return True

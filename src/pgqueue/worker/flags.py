@@ -1,0 +1,121 @@
+"""The waiting flags of a worker's queues: one is up while somebody waits for a notification.
+
+Now and then a worker asks whether it would hear one, and listens anew if not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from pgqueue.db.store import Store
+from pgqueue.worker.ears import Ears
+from pgqueue.worker.lane import Lane
+
+__all__ = ["Flags"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_FULL_BEFORE_LOWER = 0.2
+_AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
+
+
+class Flags:
+    """Raises and lowers the flags of ``lanes``; none is sent where nobody listens.
+
+    ``on_flags`` is told whether all are up, and whether some were just raised. ``on_deaf`` is
+    called when this worker listens anew: it may have missed anything.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lock: asyncio.Lock,
+        lanes: Mapping[str, Lane],
+        *,
+        listen: bool,
+        on_flags: Callable[..., None],
+        on_deaf: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._lock = lock
+        self._lanes = lanes
+        self._listen = listen
+        self._on_flags = on_flags
+        self._on_deaf = on_deaf
+        self._ears = Ears()
+        self._sure = True
+
+    def heard(self) -> None:
+        """Note a notification."""
+        if self._ears.deaf:
+            log.info("notifications are heard again")
+        self._ears.heard(time.monotonic())
+
+    def doubt(self) -> None:
+        """Ask whether we hear, and which flags are up, before the next one is raised."""
+        self._sure = not self._listen
+
+    def tell(self, *, raised: bool = False) -> None:
+        """Tell whether all flags are up."""
+        up = self._listen and all(lane.flag for lane in self._lanes.values())
+        self._on_flags(up=up, raised=raised)
+
+    async def up(self, lanes: list[Lane]) -> None:
+        """Raise the flags that are not up; then look again soon, and ever less often."""
+        if lanes and not self._sure and not await self._hears():
+            return
+        down = [lane for lane in lanes if lane.flag is not True]
+        if not down:
+            return
+        raised = {lane.name for lane in down}
+        if self._listen:
+            async with self._lock:
+                raised = await self._store.raise_flags(sorted(raised))
+        now = time.monotonic()
+        for lane in down:
+            lane.flag = True
+            if lane.name in raised:
+                lane.hot = True  # once more, now that the flag is up
+                lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
+        self.tell(raised=bool(raised))
+
+    async def _hears(self) -> bool:
+        """Ask whether this worker hears, and which flags are up; False if it has to listen anew."""
+        ears, was_deaf = self._ears, self._ears.deaf
+        word = ears.wants_word(time.monotonic())
+        async with self._lock:
+            listens, spoken, down = await self._store.check_ears(list(self._lanes), word=word)
+            self._sure = True
+            now = time.monotonic()
+            anew = ears.judge(listens=listens, spoken=spoken if word else None, now=now)
+            if anew:
+                self._store.link.abort()  # the next statement connects, and listens
+        for name in down:
+            if self._lanes[name].flag:
+                self._lanes[name].flag = None  # somebody lowered it, or deleted it
+        if ears.deaf and not was_deaf:
+            log.warning("this worker does not hear notifications; it listens anew")
+        if anew:
+            self._on_deaf()
+        return not anew
+
+    async def down(self, lanes: list[Lane], now: float) -> None:
+        """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
+        busy = [
+            lane
+            for lane in lanes
+            if lane.flag is not False
+            and lane.full_since is not None
+            and lane.full_since < now - _FULL_BEFORE_LOWER
+        ]
+        if not busy:
+            return
+        if self._listen:
+            async with self._lock:
+                await self._store.lower_flags(sorted(lane.name for lane in busy))
+        for lane in busy:
+            lane.flag = False
+        self.tell()

@@ -1,0 +1,165 @@
+"""f12: a worker that does not hear notifications any more notices by itself, and listens anew."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from pgqueue import App, Worker
+from pgqueue.db.migrate import migrate
+from pgqueue.db.statements import statement
+from pgqueue.worker import ears as ears_module
+from pgqueue.worker.flags import Flags
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, working
+
+ROUTES = ["direct"]
+
+NOTIFY = "select pgqueue.notify('x') from pgqueue.queue where waiting"
+
+
+async def made_anew(worker: Worker, eyes: Eyes, dsn: str) -> None:
+    await eyes.sql("drop schema pgqueue cascade")
+    await migrate(dsn, "pgqueue")
+
+
+async def unlistened(worker: Worker, eyes: Eyes, dsn: str) -> None:
+    connection: Any = worker._claim_link._connection
+    async with worker._aside_lock:
+        await connection.execute("unlisten *")
+
+
+async def rows_deleted(worker: Worker, eyes: Eyes, dsn: str) -> None:
+    await eyes.sql("delete from pgqueue.queue")
+    await eyes.sql("delete from pgqueue.turn")
+
+
+async def flag_lowered(worker: Worker, eyes: Eyes, dsn: str) -> None:
+    await eyes.sql("update pgqueue.queue set waiting = false")
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """One entry for each notification that a worker hears."""
+    heard: list[bool] = []
+    original = Flags.heard
+
+    def note(self: Flags) -> None:
+        heard.append(True)
+        original(self)
+
+    monkeypatch.setattr(Flags, "heard", note)
+    return heard
+
+
+async def hears(eyes: Eyes, heard: list[bool]) -> None:
+    """Wait until a worker hears what an enqueuer would send, if the flag is up."""
+    before = len(heard)
+
+    async def came() -> bool:
+        try:
+            await eyes.sql(NOTIFY)
+        except asyncpg.PostgresError:
+            return False  # the schema is just being made
+        return len(heard) > before
+
+    await eventually(came, timeout_s=60, what="a worker hears a notification")
+
+
+@pytest.mark.parametrize("fault", [made_anew, unlistened, rows_deleted, flag_lowered])
+async def test_f12_it_hears_again(
+    app: App,
+    eyes: Eyes,
+    dsn: str,
+    heard: list[bool],
+    fault: Callable[[Worker, Eyes, str], Awaitable[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    @app.task
+    async def noop() -> None: ...
+
+    async with working(app) as worker:
+        await hears(eyes, heard)
+        await fault(worker, eyes, dsn)
+        await hears(eyes, heard)
+        await app.aenqueue(noop.name)
+        await eyes.settled(completed=1)
+        rows = await eyes.sql(
+            "select queue from pgqueue.turn union all select name from pgqueue.queue"
+        )
+        assert [row[0] for row in rows] == ["default"] * 2
+    said = caplog.text.count("does not hear notifications")
+    assert said == (fault in (made_anew, unlistened))
+
+
+async def test_f12_words_that_nobody_brings_are_missed(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The session listens to the right channel, and hears nothing: as behind a pooler."""
+
+    @app.task
+    async def noop() -> None: ...
+
+    caplog.set_level(logging.INFO, "pgqueue.worker")
+    monkeypatch.setattr(ears_module, "_EVERY", 0.1)
+    monkeypatch.setattr(ears_module, "_BOUND", 0.1)
+    deaf = True
+    original = Worker._on_notify
+    monkeypatch.setattr(
+        Worker, "_on_notify", lambda self, word: None if deaf else original(self, word)
+    )
+    async with working(app, poll_interval=0.1) as worker:
+        before = worker._claim_link.connects
+        await eventually(lambda: worker._claim_link.connects > before + 1, timeout_s=60)
+        assert caplog.text.count("does not hear notifications") == 1
+        deaf = False
+        await eventually(lambda: "notifications are heard again" in caplog.text, timeout_s=60)
+        await app.aenqueue(noop.name)
+        await eyes.settled(completed=1)
+
+
+async def test_one_word_is_heard_by_all(
+    app: App, eyes: Eyes, heard: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So one of a fleet speaks for all."""
+
+    @app.task
+    async def noop() -> None: ...
+
+    async with working(app) as first, working(app) as second:
+        monkeypatch.setattr(ears_module, "_EVERY", 3600.0)
+        ears = [worker._claimer.flags._ears for worker in (first, second)]
+        for each in ears:
+            each.heard(time.monotonic())
+        before = len(heard)
+        ears[0]._word_at = 0.0
+        await eventually(lambda: len(heard) >= before + 2, timeout_s=60)
+        assert all(each._word_at > time.monotonic() + 1800 for each in ears)
+
+
+async def test_the_statement_says_what_it_sees(app: App, dsn: str) -> None:
+    """Rows are entered, and the word comes to who listens."""
+    sql = statement("check_ears", "pgqueue")
+    connection = await asyncpg.connect(dsn)
+    words: asyncio.Queue[str] = asyncio.Queue()
+    try:
+        (row,) = await connection.fetch(sql, ["a", "b"], False)
+        assert tuple(row) == (False, False, ["a", "b"])
+        channel = await connection.fetchval("select pgqueue.channel()")
+        await connection.add_listener(channel, lambda *args: words.put_nowait(args[-1]))
+        await connection.fetch(statement("raise_flags", "pgqueue"), ["a"])
+        (row,) = await connection.fetch(sql, ["a", "b"], True)
+        assert tuple(row) == (True, True, ["b"])
+        assert await asyncio.wait_for(words.get(), 30) == "h"
+        await connection.execute("set pgqueue.notify = off")
+        (row,) = await connection.fetch(sql, ["a", "b"], True)
+        assert tuple(row) == (True, False, ["b"])
+        await connection.execute("unlisten *")
+    finally:
+        await connection.close()
