@@ -122,6 +122,11 @@ class Completer:
         """True while so many outcomes wait that no more jobs should be claimed."""
         return self.backlog >= self._full
 
+    @property
+    def is_torn_down(self) -> bool:
+        """True once somebody else cancelled what writes: all tasks of the loop are cancelled."""
+        return self._task is not None and self._task.cancelling() > 0
+
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs whose outcomes are not written yet."""
         done, entries = self._flushing
@@ -159,6 +164,10 @@ class Completer:
         """Write what is left, for at most ``deadline`` seconds; return how many were not."""
         if self._task is None:
             return self.backlog
+        if self.is_torn_down:
+            await asyncio.wait([self._task])
+            self._unflush()
+            self.start()
         try:
             async with asyncio.timeout(deadline):
                 await self._empty.wait()
@@ -216,6 +225,13 @@ class Completer:
                 self._room.set()
             if not self._wake.is_set() and not self._aside:
                 self._empty.set()
+
+    def _unflush(self) -> None:
+        """Take back what was on its way when writing was broken off, to write it once more."""
+        done, entries = self._flushing
+        self._done[:0], self._entries[:0] = done, entries
+        self._flushing = [], []
+        self._wake.set()
 
     def _set_aside(self, entry: Entry, seconds: float, why: Exception) -> None:
         """Try this one again in a while, and let the others pass."""

@@ -9,8 +9,10 @@ are due. The watchdog runs on it.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import logging
+import math
 import os
 import random
 import secrets
@@ -35,6 +37,7 @@ from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
 from pgqueue.worker.rescue import release_worker
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
+from pgqueue.worker.stopping import GIVE_BACK_SECONDS
 from pgqueue.worker.watchdog import Watchdog
 
 __all__ = ["Lifeline", "Reports"]
@@ -141,6 +144,8 @@ class Lifeline:
             rescue_orphans=self._salvage.rescue_orphans,
         )
         self._owner = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._watch = watch
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._hurry: asyncio.Event | None = None
@@ -169,6 +174,7 @@ class Lifeline:
             target=self._main, args=(started,), name="pgqueue-lifeline", daemon=True
         )
         self._thread.start()
+        atexit.register(self._exit)
         await started
 
     def hurry(self) -> None:
@@ -211,11 +217,12 @@ class Lifeline:
     def give_up(self, seconds: float) -> None:
         """Give back what the worker holds, sign off and end, within so many seconds.
 
-        For when the worker's loop is blocked or closed. From any thread but the lifeline's.
+        For when the worker's loop is blocked or closed, or the interpreter ends. From any thread.
         """
         self._gives_up = self._halt = True
+        self._lease.lose()  # nothing more is claimed or begins, should the loop go on
         self.mark_stopping()
-        if self._thread is not None:
+        if self._thread is not None and seconds > 0:
             self._thread.join(seconds)
 
     # -- in the thread
@@ -238,17 +245,32 @@ class Lifeline:
             self._tell(lambda: self._reports.on_failed(failure))
             log.exception("the heartbeat thread failed")
         finally:
+            atexit.unregister(self._exit)
             self._tell(self._ended.set)
 
+    def _exit(self) -> None:
+        """The program ends, and this worker was not stopped: that is no crash."""
+        if self._pid == os.getpid():
+            self.give_up(GIVE_BACK_SECONDS)
+
     def _tell(self, call: Callable[[], object]) -> None:
-        self._call(self._owner, call)
+        if not self._call(self._owner, call) and not self._halt:
+            log.warning(
+                "the event loop of this worker was closed before the worker was stopped; its jobs "
+                "are given back"
+            )
+            self.give_up(0.0)
+            for link in self._watch.unheard_since(math.inf):
+                link.cut()  # nobody else will
 
     @staticmethod
-    def _call(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    def _call(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
         try:
             loop.call_soon_threadsafe(call)
         except RuntimeError:
             log.debug("a loop was closed before it could be told")
+            return False
+        return True
 
     async def _live(self, started: asyncio.Future[None]) -> None:
         self._loop = asyncio.get_running_loop()

@@ -458,7 +458,7 @@ class Runner:
     ) -> None:
         """Say what an attempt that raised comes to."""
         why = slot.why
-        if why == "abandoned":
+        if why == "abandoned" or self._loop.is_closed():
             return
         if job is not None and job.is_completed:
             log.warning(
@@ -473,7 +473,7 @@ class Runner:
             return
         # By its type: __class__ may be a property of the user's, and raise.
         stopped = issubclass(type(error), asyncio.CancelledError)
-        if why == "stop" and stopped:
+        if stopped and (why == "stop" or (why is None and self._completer.is_torn_down)):
             self._hand_on(slot, RELEASED)
             return
         if why == "timeout" and stopped:

@@ -134,12 +134,12 @@ class Worker:
         the process if a stop does not end in time.
         """
         self._refuse_in_forks()
-        self._loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._board = board
         self._guard = guard
         if guard is not None:
             guard.watch(
-                self.settings, self._loop,
+                self.settings, loop,
                 say_stopping=self._say_stopping, give_back=self._give_all_back,
             )  # fmt: skip
         self._on_phase = on_phase
@@ -160,7 +160,8 @@ class Worker:
                 self._enter("started")
                 await stop_wanted.wait()
             finally:
-                await self.stop()
+                if not loop.is_closed():  # else nobody awaited this, and it is being collected
+                    await self._see_stop_through()
         if self._failure is not None:
             raise self._failure
 
@@ -382,8 +383,25 @@ class Worker:
         else:
             self._forget_stop()
 
+    async def _see_stop_through(self) -> None:
+        """Stop, whoever cancels what: asyncio.run() cancels every task, and then closes the loop.
+
+        Cancelled meanwhile, it stops without grace.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while True:
+            try:
+                await self.stop()
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+                self._force_wanted.set()
+            if not self._running:
+                break
+        if cancelled is not None:
+            raise cancelled
+
     def _begin_to_end(self) -> None:
-        if self._running and self._ending is None:
+        if self._running and (self._ending is None or self._ending.done()):
             self._ending = asyncio.create_task(self._stop(), name="pgqueue stop")
 
     def _forget_stop(self) -> None:
