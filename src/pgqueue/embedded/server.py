@@ -156,7 +156,12 @@ def _ensure_keeper(home: Home) -> None:
 def _normal(directory: Path | str) -> Path:
     try:
         return Path(directory).expanduser().resolve()
-    except (OSError, ValueError, RuntimeError) as exc:  # no home, no current directory, a loop
+    except RuntimeError:
+        raise EmbeddedError(
+            f'"{directory}" begins with a home directory that cannot be found: HOME is not set, or '
+            "the uid or the user has no entry in the system's accounts; write the whole path"
+        ) from None
+    except (OSError, ValueError) as exc:  # no current directory, a loop of links
         raise EmbeddedError(f"cannot find the directory {str(directory)!r}: {exc}") from exc
 
 
