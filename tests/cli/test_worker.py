@@ -97,3 +97,30 @@ def test_the_supervisor_of_an_app_behind_pgbouncer_does_without_sessions(
     args = ["worker", "pooled_jobs:app", "--dsn", "postgresql://nowhere/x", "--processes", "2"]
     assert CliRunner(env={"PGQUEUE_DSN": None}).invoke(cli, args).exit_code == 0
     assert seen["listen"] is False
+
+
+def test_a_worker_of_a_script_that_its_own_tasks_import_says_so(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import asyncio, pgqueue\n"
+        "app = pgqueue.App()\n"
+        "@app.task\n"
+        "async def here(): ...\n"
+        "if __name__ == '__main__':\n"
+        "    import more\n"
+        "    async def run():\n"
+        "        async with pgqueue.Worker(app): pass\n"
+        "    asyncio.run(run())\n"
+    )
+    (tmp_path / "more.py").write_text("from script import app\n@app.task\nasync def there(): ...\n")
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PGQUEUE_DSN": dsn},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert (
+        "serves that of __main__ (tasks here); that of script has tasks here, there" in done.stderr
+    )

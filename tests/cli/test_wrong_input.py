@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run, Shell, one_line
+from tests.harness.servers import with_database
 
 NOWHERE = "postgresql://me:s3cret@127.0.0.1:1/x"
 
@@ -254,3 +255,10 @@ def test_python_can_be_told_not_to_look_in_the_current_directory(
     result = shell("worker", "shop.jobs:app", env={"PYTHONSAFEPATH": "1"})
     assert result.returncode == 2
     assert 'no module "shop"' in one_line(result)
+
+
+def test_a_worker_that_cannot_connect(project: Path, shell: Shell, dsn: str) -> None:
+    nowhere = with_database(dsn, "no_such")
+    result = shell("worker", "shop.jobs:app", "--dsn", nowhere, "--log-level", "critical")
+    assert result.returncode == 1
+    assert 'database "no_such" does not exist' in one_line(result)

@@ -166,7 +166,6 @@ class Completer:
             return self.backlog
         if self.is_torn_down:
             await asyncio.wait([self._task])
-            self._unflush()
             self.start()
         try:
             async with asyncio.timeout(deadline):
@@ -215,7 +214,7 @@ class Completer:
                         done = []
                     if entries:
                         await self._settle(entries)
-                except Exception:
+                except BaseException:
                     # Once more. What was written already will be called lost in the log, no more.
                     self._done[:0] = done
                     self._entries[:0] = entries
@@ -225,13 +224,6 @@ class Completer:
                 self._room.set()
             if not self._wake.is_set() and not self._aside:
                 self._empty.set()
-
-    def _unflush(self) -> None:
-        """Take back what was on its way when writing was broken off, to write it once more."""
-        done, entries = self._flushing
-        self._done[:0], self._entries[:0] = done, entries
-        self._flushing = [], []
-        self._wake.set()
 
     def _set_aside(self, entry: Entry, seconds: float, why: Exception) -> None:
         """Try this one again in a while, and let the others pass."""

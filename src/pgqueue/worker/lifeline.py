@@ -35,8 +35,8 @@ from pgqueue.worker.holdings import Holdings, Receipts
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
-from pgqueue.worker.rescue import release_worker
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
+from pgqueue.worker.signoff import give_up, sign_off
 from pgqueue.worker.stopping import GIVE_BACK_SECONDS
 from pgqueue.worker.watchdog import Watchdog
 
@@ -44,7 +44,6 @@ __all__ = ["Lifeline", "Reports"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_SOON = 0.5
 _MANY_WORKERS = 4
 _LATE = 1.0
 
@@ -438,25 +437,15 @@ class Lifeline:
         self._tell(self._reports.on_registered)
 
     async def _sign_off(self) -> None:
-        if not self._signs_off or self._holdings.unsettled:
+        if self.worker_id is None:
             return
-        try:
-            if self.worker_id is not None:
-                if self._gives_up:
-                    await release_worker(
-                        self._pulse, self.worker_id, done=self._reports.successes(),
-                        crash_cap=self._settings.crash_cap,
-                    )  # fmt: skip
-                    return
-                began = time.monotonic()
-                try:
-                    await self._pulse.remove_worker(self.worker_id)
-                except OutcomeUnknown:
-                    if time.monotonic() > began + _SOON:
-                        raise  # the server is silent, and a stop has to end
-                    await self._pulse.remove_worker(self.worker_id)
-        except PgQueueError as exc:
-            log.warning("could not sign off: %s", exc)
+        if self._gives_up:
+            await give_up(
+                self._pulse, self.worker_id, self._reports.successes,
+                crash_cap=self._settings.crash_cap,
+            )  # fmt: skip
+        elif self._signs_off and not self._holdings.unsettled:
+            await sign_off(self._pulse, self.worker_id)
 
     # -- for the others on this loop
 

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pgqueue.errors import ConfigError, nearest
+from pgqueue.worker.twins import file_of
 
 if TYPE_CHECKING:
     from pgqueue.app import App
@@ -82,20 +83,15 @@ def _failure(name: str, error: BaseException) -> str:
 
 def _refuse_twins(module: ModuleType) -> None:
     """One file imported under two names holds two apps; the tasks may be on the other one."""
-    own = _file(module)
+    own = file_of(module)
     if own is None:
         return
     for name, other in list(sys.modules.items()):
-        if other is not module and _file(other) == own:
+        if other is not module and file_of(other) == own:
             raise ConfigError(
                 f"{own} was imported twice, as {module.__name__} and as {name}: two apps, each "
                 f'with tasks of its own; name it as the rest of the program does: "{name}:..."'
             )
-
-
-def _file(module: object) -> str | None:
-    file = getattr(module, "__file__", None)
-    return os.path.realpath(file) if isinstance(file, str) else None
 
 
 def _find(module: ModuleType, attribute: str) -> App:

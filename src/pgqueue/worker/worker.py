@@ -18,7 +18,7 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.statements import read_all, statement
 from pgqueue.db.store import Store
-from pgqueue.errors import ConfigError, PgQueueError, nearest
+from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.arrival import when_there
 from pgqueue.worker.board import Board
@@ -33,6 +33,7 @@ from pgqueue.worker.lifeline import Lifeline, Reports
 from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescue import announce
 from pgqueue.worker.runner import Runner
+from pgqueue.worker.served import queues_of, tasks_of, warn_of_queues
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.statistics import Statistics, summarise
 from pgqueue.worker.stopping import wind_down
@@ -173,8 +174,8 @@ class Worker:
         self._refuse_in_forks()
         if self._running or self._starting is not None:
             raise ConfigError("this worker runs already")
-        tasks = self._tasks()
-        queues = self.settings.queues or tuple(dict.fromkeys(t.queue for t in tasks.values()))
+        tasks = tasks_of(self.app)
+        queues = queues_of(tasks, self.settings.queues)
         self._loop = asyncio.get_running_loop()
         self._failure = None
         build = self._starting = asyncio.create_task(self._build(tasks, queues))
@@ -190,25 +191,11 @@ class Worker:
         if build.cancelled():
             raise _StoppedEarly("the worker was stopped while it started")
         build.result()
-        known = {task.queue for task in tasks.values()}
-        for queue in queues:
-            if queue not in known:
-                log.warning(
-                    'queue "%s" is the default of no task of this app%s',
-                    queue, nearest(queue, known),
-                )  # fmt: skip
+        warn_of_queues(queues, tasks)
         log.info(
             'worker started: queues %s, concurrency %d, schema "%s"',
             ", ".join(queues), self.settings.concurrency, self.app.schema,
         )  # fmt: skip
-
-    def _tasks(self) -> dict[str, Task[..., Any]]:
-        tasks = {task.name: task for task in self.app.tasks}
-        if not tasks:
-            raise ConfigError("this app has no tasks; are the modules that define them imported?")
-        for task in tasks.values():
-            task.payload.prepare()  # a wrong annotation is an error now, not with the first job
-        return tasks
 
     async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
         await when_there(functools.partial(self._connect, tasks, queues))

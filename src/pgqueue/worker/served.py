@@ -1,0 +1,45 @@
+"""What a worker serves: the tasks of its app, and the queues."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.errors import ConfigError, nearest
+from pgqueue.worker.twins import describe_twin
+
+if TYPE_CHECKING:
+    from pgqueue.app import App
+    from pgqueue.task import Task
+
+__all__ = ["queues_of", "tasks_of", "warn_of_queues"]
+
+log = logging.getLogger("pgqueue.worker")
+
+
+def tasks_of(app: App) -> dict[str, Task[..., Any]]:
+    """Return the app's tasks by name; ConfigError if there are none, or an annotation is wrong."""
+    if (twin := describe_twin(app)) is not None:
+        log.warning("%s", twin)
+    tasks = {task.name: task for task in app.tasks}
+    if not tasks:
+        raise ConfigError("this app has no tasks; are the modules that define them imported?")
+    for task in tasks.values():
+        task.payload.prepare()  # a wrong annotation is an error now, not with the first job
+    return tasks
+
+
+def queues_of(tasks: Mapping[str, Task[..., Any]], given: Sequence[str]) -> Sequence[str]:
+    """Return the queues that were given, or else those of the tasks."""
+    return given or tuple(dict.fromkeys(task.queue for task in tasks.values()))
+
+
+def warn_of_queues(queues: Sequence[str], tasks: Mapping[str, Task[..., Any]]) -> None:
+    """Say which queues are the default of no task: their names may be wrong."""
+    known = {task.queue for task in tasks.values()}
+    for queue in queues:
+        if queue not in known:
+            log.warning(
+                'queue "%s" is the default of no task of this app%s', queue, nearest(queue, known)
+            )
