@@ -51,7 +51,7 @@ class Session:
         names = list(queues or ("default",))
         rows = await self.run(
             "claim_jobs", names, [limit] * len(names), [0] * 10 * len(names), list(tasks), limit,
-            7, self.token, False,
+            7, self.token, False, 2**31 - 1,
         )  # fmt: skip
         return sorted(row["id"] for row in rows)
 

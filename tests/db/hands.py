@@ -107,6 +107,7 @@ class Hands:
         rows = await self.run(
             "claim_jobs", names, [limit if quota is None else quota] * len(names),
             list(cursors or [0] * 10 * len(names)), list(tasks), limit, self.id, self.token, True,
+            2**31 - 1,
         )  # fmt: skip
         return [row for row in rows if row["id"] is not None]
 

@@ -163,7 +163,7 @@ async def executed(hands: Hands, name: str, *args: str) -> Seen:
 def claim_args(limit: int, cursor: int = 0) -> tuple[str, ...]:
     cursors = f"array_fill({cursor}::bigint, array[10])"
     names, tasks = "array['default']", "array['t']"
-    return (names, f"array[{limit}]", cursors, tasks, str(limit), "1", "1", "false")
+    return (names, f"array[{limit}]", cursors, tasks, str(limit), "1", "1", "false", "1000")
 
 
 async def test_a_claim_from_a_large_table_visits_what_it_takes(hands: Hands) -> None:

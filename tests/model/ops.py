@@ -48,7 +48,7 @@ class Hand:
         n = len(self.units)
         rows = await self.run(
             "claim_jobs", self.units, [100] * n, [0] * 10 * n, ["t"], 100, self.hands.id,
-            self.hands.token, self.other,
+            self.hands.token, self.other, 2**31 - 1,
         )  # fmt: skip
         self.answers |= {(row["id"], row["queue"]): row["attempt"] for row in rows if row["id"]}
 

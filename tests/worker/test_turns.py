@@ -16,7 +16,8 @@ HOLD = "select from pgqueue.turn where queue = 'default' for no key update"
 
 async def claim(connection: asyncpg.Connection, *, push: bool = False) -> list[asyncpg.Record]:
     sql = statement("claim_jobs", "pgqueue")
-    return await connection.fetch(sql, ["default"], [9], [0] * 10, ["noop"], 9, 1, 2, push)
+    args = (["default"], [9], [0] * 10, ["noop"], 9, 1, 2, push, 2**31 - 1)
+    return await connection.fetch(sql, *args)
 
 
 async def test_a_second_claim_is_told_that_the_queue_is_busy(app: App, dsn: str) -> None:

@@ -18,6 +18,7 @@ __all__ = ["READ_ALL_SECONDS", "Store"]
 ERRORS_KEPT = 20
 # The timeout in read_all_rows.sql.
 READ_ALL_SECONDS = 60.0
+_ANY_SIZE = 2**31 - 1
 _AT_LENGTH = "set local statement_timeout = '60s'"
 
 
@@ -74,13 +75,15 @@ class Store:
         *,
         push: bool = False,
         patient: bool = False,
+        inline: int = _ANY_SIZE,
     ) -> tuple[list[Record], list[str]]:
         """Take up to ``limit`` ready jobs; return them, and the queues that were busy.
 
         A queue is busy while somebody else claims from it. With ``push``, its jobs are taken all
         the same. ``patient``: it may take a minute, for all that it has to walk over in vain.
+        A job with more than ``inline`` bytes of arguments comes without them: see ``whole``.
         """
-        args = (queues, quotas, cursors, tasks, limit, worker, token, push or patient)
+        args = (queues, quotas, cursors, tasks, limit, worker, token, push or patient, inline)
 
         async def at_length(connection: Connection) -> list[Record]:
             await connection.execute(_AT_LENGTH)
@@ -94,6 +97,11 @@ class Store:
         while rows and rows[-1]["id"] is None:
             busy.append(rows.pop()["queue"])
         return rows, busy
+
+    async def whole(self, job_id: int, token: int) -> Record | None:
+        """Return a claimed job with its arguments; None if its receipt is not good."""
+        rows = await self._rows("read_claimed", job_id, token)
+        return rows[0] if rows else None
 
     async def claim_holder(self, queue: str) -> str | None:
         """Return the name of the transaction that claims from this queue just now."""

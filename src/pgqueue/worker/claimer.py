@@ -29,6 +29,7 @@ from pgqueue.worker.cursor import Cursors
 from pgqueue.worker.flags import Flags
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lane import Lane
+from pgqueue.worker.large import inline_bytes
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.pace import Pace
 from pgqueue.worker.runner import Runner
@@ -417,6 +418,7 @@ class Claimer:
                     token,
                     push=push,
                     patient=self._patient,
+                    inline=inline_bytes(room),
                 )
             busy = set(waiting)
             self._met(names, busy, began)

@@ -26,11 +26,21 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pgqueue import failpoints
 from pgqueue.failure import Failure, describe
-from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed, decide
+from pgqueue.outcome import (
+    CANCELLED,
+    RELEASED,
+    Dead,
+    Outcome,
+    Released,
+    RetryAt,
+    Snoozed,
+    decide,
+)
 from pgqueue.retry import Backoff
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.completer import Completer, entry_of
+from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.stubborn import Stubborn
 from pgqueue.worker.threads import Threads
@@ -77,6 +87,7 @@ class Runner:
         completer: Completer,
         transactions: Transactions,
         expose: Callable[[int, int], Any],
+        large: LargeJobs,
         lease: Lease,
         on_room: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
@@ -86,6 +97,7 @@ class Runner:
         self._completer = completer
         self._transactions = transactions
         self._expose = expose
+        self._large = large
         self._lease = lease
         self._on_room = on_room
         self._loop = loop
@@ -347,6 +359,18 @@ class Runner:
                 if not marked:
                     slot.why = "lost"
                     return
+            if record["args"] is None:
+                whole = await self._large.read(record["id"], token)
+                if whole is None:
+                    slot.why = "lost"
+                    return
+                if isinstance(whole, (Released, Snoozed)):
+                    self._hand_on(slot, whole)
+                    return
+                if self._lease.is_over:
+                    self._hand_on(slot, RELEASED)
+                    return
+                slot.record = record = whole
             args, kwargs = task.payload.decode(record["args"])
             if task.job_parameters:
                 job = RunningJob(record, token, self._transactions, is_async=task.is_async)

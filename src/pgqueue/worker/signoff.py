@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
+from pgqueue.worker.holdings import Receipts
 from pgqueue.worker.rescue import release_worker
-from pgqueue.worker.strays import Receipts
 
 __all__ = ["give_up", "sign_off"]
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 from pgqueue.failure import Failure
 from pgqueue.outcome import Dead, Snoozed
+from pgqueue.worker.large import without_room
 
 __all__ = ["is_unread", "took_nothing", "verdict"]
-
-_NO_ROOM_FROM, _NO_ROOM_TO = 20.0, 40.0
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -42,6 +39,6 @@ def verdict(error: BaseException) -> Dead | Snoozed:
     """
     origin = _origin(error)
     if isinstance(origin, MemoryError):
-        return Snoozed(random.uniform(_NO_ROOM_FROM, _NO_ROOM_TO))
+        return without_room()
     why = f"{type(origin).__name__}: {origin}"
     return Dead(f"its row cannot be read: {why}", Failure(type(origin).__name__, str(origin), ""))

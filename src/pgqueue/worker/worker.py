@@ -28,6 +28,7 @@ from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.fruitless import Fruitless
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.holdings import Holdings
+from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.lifeline import Lifeline, Reports
 from pgqueue.worker.promoter import Promoter
@@ -264,6 +265,7 @@ class Worker:
             completer=self._completer,
             transactions=self._transactions,
             expose=self._expose,
+            large=LargeJobs(claims, lock),
             lease=lease,
             on_room=self._on_room,
             loop=loop,

@@ -5,7 +5,9 @@
 -- is told so, last, in rows without an id. The lock is a matter of speed alone, ends with the
 -- transaction, and $8 goes past it.
 -- $1 queues, $2 their quotas, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
--- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too.
+-- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too,
+-- $9 how many bytes of arguments or metadata, as stored, a row may have: where it has more, they are
+-- left out, and read when the job begins (see read_claimed).
 -- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
 -- locks: each queue's row of turn, never waited for; the rows it takes, and no others
 with want as materialized (
@@ -61,8 +63,13 @@ taken as (
               job.max_attempts, job.crash_count, job.timeout_seconds, job.enqueued_at, job.tags,
               job.metadata, job.cancel_requested
 )
-select id, position, queue, priority, task, args, attempt, max_attempts, crash_count,
-       timeout_seconds, enqueued_at, tags, metadata, cancel_requested
+select id, position, queue, priority, task,
+       case when pg_column_size(args) <= $9::integer
+                 and (metadata is null or pg_column_size(metadata) <= $9::integer)
+            then args end as args,
+       attempt, max_attempts, crash_count, timeout_seconds, enqueued_at, tags,
+       case when pg_column_size(metadata) <= $9::integer then metadata end as metadata,
+       cancel_requested
 from taken
 union all
 select null, null, queue, null, null, null, null, null, null, null, null, null, null, null

@@ -1,0 +1,62 @@
+"""What one claim fetches is bounded; the arguments of a large job are read when it begins.
+
+A claim may take a thousand jobs, with arguments of up to 16 MB each. So it has a budget, shared by
+all that it may take, and leaves out what is larger than that share. PostgreSQL tells the size of a
+value as it is stored, which is compressed: a fourth of what is sent is allowed for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from pgqueue.db.store import Store
+from pgqueue.errors import PgQueueError
+from pgqueue.outcome import RELEASED, Released, Snoozed
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["LargeJobs", "inline_bytes", "without_room"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_BUDGET = 16 * 2**20
+_COMPRESSED = 4
+_LEAST = 256
+_WAIT_FROM, _WAIT_TO = 20.0, 40.0
+
+
+def inline_bytes(room: int) -> int:
+    """Return how many bytes, as stored, each of ``room`` jobs may have to come with its claim."""
+    return max(_LEAST, _BUDGET // _COMPRESSED // max(room, 1))
+
+
+def without_room() -> Snoozed:
+    """Return what becomes of a job that does not fit into the memory of this process.
+
+    It may fit into another one, or later.
+    """
+    return Snoozed(random.uniform(_WAIT_FROM, _WAIT_TO))
+
+
+class LargeJobs:
+    """Reads the jobs whose arguments their claims left out, one at a time."""
+
+    def __init__(self, store: Store, lock: asyncio.Lock) -> None:
+        self._store = store
+        self._lock = lock
+
+    async def read(self, job_id: int, token: int) -> Record | Released | Snoozed | None:
+        """Return a claimed job as a whole, or what becomes of it; None if it is not ours now."""
+        try:
+            async with self._lock:
+                return await self._store.whole(job_id, token)
+        except MemoryError:
+            log.error("job %d waits: its arguments do not fit into memory", job_id)
+            return without_room()
+        except PgQueueError as exc:
+            log.warning("job %d waits: its arguments cannot be read: %s", job_id, exc)
+            return RELEASED

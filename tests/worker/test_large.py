@@ -1,0 +1,100 @@
+"""Jobs with large arguments: a claim leaves them out, and they are read as the jobs begin."""
+
+from __future__ import annotations
+
+import random
+import string
+from typing import Any
+
+import pytest
+
+from pgqueue import App, RunningJob
+from pgqueue.db.store import Store
+from pgqueue.errors import OutcomeUnknown
+from tests.worker.support import Eyes, working
+
+ROUTES = ["direct", "pgbouncer"]
+
+
+def text_of(size: int, seed: int) -> str:
+    return "".join(random.Random(seed).choices(string.ascii_letters, k=size))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the sizes of the arguments that each claim brought."""
+    claim = Store.claim
+    sizes: list[int] = []
+
+    async def measured(self: Store, *args: Any, **options: Any) -> Any:
+        rows, busy = await claim(self, *args, **options)
+        if rows:
+            sizes.append(sum(len(row["args"] or "") + len(row["metadata"] or "") for row in rows))
+        return rows, busy
+
+    monkeypatch.setattr(Store, "claim", measured)
+    return sizes
+
+
+async def test_one_claim_fetches_no_more_than_its_budget(
+    app: App, eyes: Eyes, answers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first claim has a hundred slots to fill, and knows nothing of the sizes."""
+    monkeypatch.setattr("pgqueue.worker.large._BUDGET", 400_000)
+    seen: list[tuple[int, int]] = []
+
+    @app.task
+    async def take(n: int, text: str) -> None:
+        assert text == text_of(len(text), n)
+        seen.append((n, len(text)))
+
+    sizes = [10, 50_000, 20, 60_000] * 25
+    await app.aenqueue_many([take.job(n, text_of(size, n)) for n, size in enumerate(sizes)])
+    async with working(app, concurrency=100):
+        await eyes.settled(completed=100, timeout_s=60)
+    assert sorted(seen) == list(enumerate(sizes))
+    assert max(answers) <= 400_000
+
+
+async def test_large_metadata_comes_with_the_job(app: App, eyes: Eyes, answers: list[int]) -> None:
+    seen: list[Any] = []
+
+    @app.task
+    async def take(n: int, *, job: RunningJob) -> None:
+        seen.append((n, job.metadata, job.tags))
+
+    metadata = {"text": text_of(60_000, 1)}
+    await take.using(metadata=metadata, tags=["a"]).aenqueue(1)
+    async with working(app, concurrency=1000):
+        await eyes.settled(completed=1)
+    ((n, got, tags),) = seen
+    assert (n, got, list(tags)) == (1, metadata, ["a"])
+    assert max(answers) == 0
+
+
+async def test_a_large_job_that_cannot_be_read_is_given_back(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Store.whole
+    failures: list[BaseException] = [OutcomeUnknown("the connection was lost"), MemoryError()]
+
+    async def fails(self: Store, *args: Any) -> Any:
+        if failures:
+            raise failures.pop(0)
+        return await whole(self, *args)
+
+    monkeypatch.setattr(Store, "whole", fails)
+    monkeypatch.setattr("pgqueue.worker.large._WAIT_FROM", 0.1)
+    monkeypatch.setattr("pgqueue.worker.large._WAIT_TO", 0.2)
+    seen: list[int] = []
+
+    @app.task
+    async def take(text: str) -> None:
+        seen.append(len(text))
+
+    job_id = (await take.aenqueue(text_of(300_000, 1))).id
+    async with working(app, concurrency=100):
+        row = await eyes.reaches(job_id, "completed", timeout_s=60)
+    assert seen == [300_000]
+    assert row["attempt"] == 1
+    assert not failures
