@@ -10,6 +10,7 @@ import itertools
 from collections import Counter
 
 from chaos.findings import Findings
+from chaos.held import check_held
 from chaos.kinds import GHOST
 from chaos.passage import Claim, Passage, read_passage
 from chaos.story import Run, Story
@@ -63,6 +64,7 @@ class Judge:
         self._effects(story, passage)
         self._again(story, passage)
         check_times(story, passage, self.world, self.findings)
+        check_held(story, passage, self.world, self.findings)
         self._poison(story, passage)
         self._note_unique(story, passage)
 

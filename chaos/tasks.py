@@ -259,14 +259,15 @@ class _Vitals:
             time.sleep(1.0)
             try:
                 tasks = len(asyncio.all_tasks(self._loop))
-            except RuntimeError:
+                files = len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0
+            except (RuntimeError, OSError):  # a fault leaves the process no descriptor to look with
                 continue
             _write(
                 f="vitals",
                 slots=CONFIG["settings"].get("concurrency", 0),
                 threads=threading.active_count(),
                 tasks=tasks,
-                files=len(os.listdir("/proc/self/fd")) if sys.platform == "linux" else 0,
+                files=files,
             )
 
 

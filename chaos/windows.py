@@ -31,6 +31,16 @@ class Windows:
         at = bisect_right(self._begins, begin) - 1
         return at >= 0 and self._ends[at] >= end
 
+    def longest_gap(self, begin: float, end: float) -> float:
+        """How many seconds in a row, of this span, no other has."""
+        longest, free = 0.0, begin
+        for first, last in zip(self._begins, self._ends, strict=True):
+            if last < begin or first > end:
+                continue
+            longest = max(longest, first - free)
+            free = max(free, last)
+        return max(longest, end - free)
+
     def __len__(self) -> int:
         return len(self._begins)
 

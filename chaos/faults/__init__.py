@@ -10,6 +10,7 @@ from chaos.faults.clocks import WorkerClock
 from chaos.faults.commits import LoseAnswer, UnsureStandby
 from chaos.faults.connections import FreezeBackend, Full, Herd, TerminateRole
 from chaos.faults.impossible import IMPOSSIBLE
+from chaos.faults.limits import NoFiles
 from chaos.faults.locks import Deadlocks, HeldSnapshot, LockTable, Rewrite
 from chaos.faults.network import Blackhole, Deaf, Narrow, Reset, Silence, Slow, Stall
 from chaos.faults.notify import Flood, StuckListener
@@ -23,6 +24,7 @@ from chaos.faults.processes import (
     Replace,
     Stop,
 )
+from chaos.faults.rows import StrayClaim, Unreadable
 from chaos.faults.schema import Migrators, Pruning
 from chaos.faults.server import CrashBackend, Outage, Restart
 from chaos.faults.settings import ReadOnly, RoleDefaults
@@ -82,6 +84,9 @@ _MAKERS: list[Callable[[], Fault]] = [
     partial(Deaf, 2),
     Pruning,
     Herd,
+    StrayClaim,
+    Unreadable,
+    NoFiles,
 ]
 
 ALL: dict[str, Callable[[], Fault]] = {maker().name: maker for maker in _MAKERS}

@@ -96,6 +96,7 @@ _ALL = (
     _mutant(machines.no_rescue, "I1", plan=_strikes("kill-child", 1.0), shares=_NAPS),
     _mutant(machines.waiting_blamed, "I15", plan=_strikes("kill-child", 0.6, 1.6, 2.6)),
     _mutant(machines.token_reused, "I5"),
+    _mutant(machines.strays_kept, "I27", seconds=5.0, plan=_strikes("stray-claim", 1.0, 2.0, 3.0)),
     _mutant(
         # By those whose enqueues commit by themselves: in a transaction, a lost one is not there.
         machines.unknown_as_failed, "I2",

@@ -210,6 +210,13 @@ def no_rescue() -> None:
     replace_method(Handback, "note", lambda _: lambda self, *_: None)
 
 
+def strays_kept() -> None:
+    """A worker keeps what the database says that it holds, whether it knows of that or not."""
+    from pgqueue.worker.holdings import Holdings
+
+    replace_method(Holdings, "compare", lambda _: lambda self, rows, began: None)
+
+
 def waiting_blamed() -> None:
     """A supervisor does not know which jobs of a process had begun, and blames all of them."""
     from pgqueue.worker.process import Process

@@ -325,6 +325,20 @@ def claimed_though_unknown() -> Story:
     return story
 
 
+def stuck_unbegun() -> Story:
+    story = of(completed(), Audit().enter().claim(2.0, 100))
+    story.runs = []
+    return story
+
+
+def held_unknown() -> Story:
+    """A claim laid it to the account of a worker that lives and did not begin it."""
+    audit = Audit().enter().claim(2.0, 100).released(12.0).claim(12.5, 101).finish(13.0)
+    story = of(completed(), audit)
+    story.runs = [run(101, 12.6, 12.9)]
+    return story
+
+
 VIOLATED: tuple[tuple[str, Callable[[], Story]], ...] = (
     ("I1", lost), ("I1", stuck), ("I1", vanished), ("I1", in_two_places), ("I1", never_started),
     ("I2", unasked), ("I2", there_though_it_failed),
@@ -339,6 +353,7 @@ VIOLATED: tuple[tuple[str, Callable[[], Story]], ...] = (
     ("I11", two_effects), ("I11", no_effect), ("I11", effect_of_one_that_is_dead),
     ("I12", claimed_early), ("I12", promoted_early), ("I12", started_early),
     ("I15", ended_too_many_workers), ("I15", buried_without_a_start), ("I16", written_late),
+    ("I27", held_unknown), ("I27", stuck_unbegun),
 )  # fmt: skip
 
 
@@ -366,6 +381,22 @@ def test_a_fault_of_one_process_excuses_what_that_one_ran() -> None:
     assert "I4" in violations(again_without_need(), world=elsewhere).violations
     here = World(faults=Windows([(2.0, 4.0)]), struck={1: Windows([(2.0, 4.0)])})
     assert violations(again_without_need(), world=here).ok
+
+
+@pytest.mark.parametrize(
+    ("fault", "ok"),
+    [((1.5, 4.5), True), ((3.0, 3.5), False), ((6.0, 7.0), True), ((20.0, 30.0), False)],
+)
+def test_a_fault_gives_the_worker_as_long_again_to_notice(
+    fault: tuple[float, float], ok: bool
+) -> None:
+    found = violations(held_unknown(), world=World(faults=Windows([fault])))
+    assert ("I27" not in found.violations) == ok
+
+
+def test_a_blocked_loop_begins_nothing() -> None:
+    slow = World(slow=Windows([(2.5, 5.0)]))
+    assert "I27" not in violations(held_unknown(), world=slow).violations
 
 
 @pytest.mark.parametrize("other", [None, 99], ids=["gone", "another-has-its-id"])

@@ -80,3 +80,13 @@ def test_windows_meet_and_hold() -> None:
     assert windows.hold(1.2, 2.8)
     assert not windows.hold(2.0, 5.5)
     assert windows.total() == 3.0
+
+
+def test_the_longest_gap_between_windows() -> None:
+    windows = Windows([(1.0, 2.0), (5.0, 6.0)])
+    assert windows.longest_gap(0.0, 10.0) == 4.0
+    assert windows.longest_gap(1.5, 5.5) == 3.0
+    assert windows.longest_gap(2.5, 3.0) == 0.5
+    assert windows.longest_gap(1.2, 1.8) == 0.0
+    assert windows.longest_gap(7.0, float("inf")) == float("inf")
+    assert Windows().longest_gap(1.0, 3.0) == 2.0

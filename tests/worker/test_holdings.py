@@ -85,8 +85,9 @@ async def test_a_job_without_room_in_memory_waits_and_holds_up_no_other(
     assert len(alone) == 3
 
 
+@pytest.mark.parametrize("token", ["99", "null"])
 async def test_a_token_changed_by_hand_costs_the_outcome_and_no_more(
-    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, token: str
 ) -> None:
     """The outcome has no receipt to show; the job runs again, and not beside the first run."""
     runs = Runs()
@@ -100,7 +101,7 @@ async def test_a_token_changed_by_hand_costs_the_outcome_and_no_more(
     async with working(app, **OFTEN) as worker:
         job_id = (await waits.aenqueue(1)).id
         await eventually(nth(runs.seen, 1))
-        await eyes.sql("update pgqueue.job set claim_token = 99 where id = $1", job_id)
+        await eyes.sql(f"update pgqueue.job set claim_token = {token} where id = $1", job_id)
         looks = worker._lifeline._reconciler.looks
         await eventually(lambda: worker._lifeline._reconciler.looks > looks + 3)
         assert runs.seen == [1], "it runs here: it is not given back"

@@ -1,6 +1,7 @@
 -- What a worker holds in its queues, as far as the server knows. Reads only.
 -- $1 worker ids, $2 queues, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
 -- $5 floor: below it nothing can be, $6 on the server that began then; on another one there is none.
+-- A token that somebody deleted by hand is answered as 0, which return_jobs takes for it.
 -- What lies behind the first ready job above a cursor is left out: it would not have had its turn yet.
 -- needs: job_ready (two probes a queue and priority)
 -- locks: nothing
@@ -23,7 +24,7 @@ reach as (
              limit 1
          ) as first on true
 )
-select held.id, held.claim_token, held.queue, held.position, held.task, held.attempt
+select held.id, coalesce(held.claim_token, 0) as claim_token, held.queue, held.position, held.task, held.attempt
 from reach
      cross join lateral (
          select job.id, job.claim_token, job.queue, job.position, job.task, job.attempt

@@ -1,7 +1,8 @@
 -- Gives claimed jobs back: for another attempt, later, or because the worker stops.
 -- $1 job ids in ascending order, $2 their claim tokens, $3 seconds until they are due (null: ready
 -- now, at their old place), $4 change of attempt (0 or -1), $5 error entry or null, $6 how many
--- error entries a job keeps. Jobs with a cancel request are left for finish_jobs.
+-- error entries a job keeps. A claimed job whose token somebody deleted has the token 0. Jobs with
+-- a cancel request are left for finish_jobs.
 -- Answers the ids given back.
 -- needs: the primary key of job, probed once a receipt (see finish_jobs)
 -- locks: the rows of these jobs, in the order of id
@@ -21,6 +22,7 @@ set worker_id = null,
 from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::integer[], $5::jsonb[])
      as receipt (id, token, delay, change, error)
 where job.id = any (array[receipt.id])
-  and job.claim_token = receipt.token
+  and coalesce(job.claim_token, 0) = receipt.token
+  and job.worker_id is not null
   and not job.cancel_requested
 returning job.id
