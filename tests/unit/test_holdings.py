@@ -122,6 +122,14 @@ def test_the_outcome_of_a_lost_claim_is_that_of_its_jobs(worker: Worker) -> None
     assert worker.given_back[0].outcome == Dead("no", None)
 
 
+def test_what_is_not_settled_when_a_worker_has_stopped_stays_so(worker: Worker) -> None:
+    """It does not sign off then: its jobs are for others to rescue."""
+    worker.holdings.lose(10, 7, 0.0)
+    worker.holdings.close()
+    assert worker.look((1, 10)) == []
+    assert worker.holdings.unsettled
+
+
 def test_a_worker_with_nothing_is_at_rest_until_something_comes(worker: Worker) -> None:
     holdings = worker.holdings
     assert not holdings.at_rest, "it has not looked yet"

@@ -53,6 +53,7 @@ class Holdings:
         self._lost: dict[int, _LostClaim] = {}
         self._missing: Receipts = set()
         self._missing_at = 0.0
+        self._closed = False
         self.at_rest = False  # nothing was held at the last look, and nothing came since
 
     # -- the claimer's
@@ -74,6 +75,12 @@ class Holdings:
         """
         self._lost[token] = _LostClaim(worker, time.monotonic() + seconds, outcome)
         self.at_rest = False
+
+    # -- the stop's
+
+    def close(self) -> None:
+        """Nothing can be given back any more: what is not settled by now is for others to find."""
+        self._closed = True
 
     # -- the look's
 
@@ -98,6 +105,8 @@ class Holdings:
         A job may have ended while the rows were on their way, so it is given back only if it was
         missing here before the look began. A job that still runs here under another receipt waits.
         """
+        if self._closed:
+            return
         held = set[tuple[int, int]]().union(*(receipts() for receipts in self._receipts))
         ids = {job_id for job_id, _ in held}
         missing: Receipts = set()

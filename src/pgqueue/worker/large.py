@@ -54,9 +54,9 @@ class LargeJobs:
         try:
             async with self._lock:
                 return await self._store.whole(job_id, token)
-        except MemoryError:
-            log.error("job %d waits: its arguments do not fit into memory", job_id)
-            return without_room()
         except PgQueueError as exc:
-            log.warning("job %d waits: its arguments cannot be read: %s", job_id, exc)
+            log.warning("job %d is given back: its arguments could not be read: %s", job_id, exc)
             return RELEASED
+        except Exception as exc:  # MemoryError, most likely
+            log.error("job %d waits: its arguments could not be read: %r", job_id, exc)
+            return without_room()

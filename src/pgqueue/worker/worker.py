@@ -270,7 +270,7 @@ class Worker:
             on_room=self._on_room,
             loop=loop,
         )
-        holdings = Holdings(
+        self._holdings = holdings = Holdings(
             receipts=(self._runner.receipts, self._completer.receipts),
             give_back=self._completer.add,
         )
@@ -419,6 +419,7 @@ class Worker:
                 grace=self.settings.grace, forced=self._force_wanted,
                 on_jobs_over=self._on_jobs_over, announcements=self._announcements,
             )  # fmt: skip
+            self._holdings.close()
         finally:
             await self._runner.stop()
             await self._lifeline.stop(sign_off=not unwritten)
