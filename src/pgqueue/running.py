@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Generator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,11 +22,11 @@ __all__ = ["JobTransaction", "RunningJob", "Transactions"]
 class Transactions(Protocol):
     """Begins and ends the transactions that complete jobs."""
 
-    async def abegin(self) -> tuple[Any, Connection]: ...
+    async def abegin(self, job: RunningJob) -> tuple[Any, Connection]: ...
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
 
-    def begin(self) -> tuple[Any, SyncConnection[Any]]: ...
+    def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]: ...
 
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
 
@@ -33,7 +34,9 @@ class Transactions(Protocol):
 class RunningJob:
     """The job behind a running task: annotate a parameter with this class to receive it."""
 
-    __slots__ = ("_cancelled", "_completed", "_is_async", "_record", "_token", "_transactions")
+    __slots__ = (
+        "_cancelled", "_completed", "_is_async", "_is_open", "_record", "_token", "_transactions",
+    )  # fmt: skip
 
     def __init__(
         self, record: Record, token: int, transactions: Transactions, *, is_async: bool
@@ -44,6 +47,7 @@ class RunningJob:
         self._is_async = is_async
         self._cancelled = False
         self._completed = False
+        self._is_open = False
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
@@ -124,12 +128,30 @@ class RunningJob:
         that runs in a thread: ``with job.transaction() as tx``, a psycopg connection (the extra
         ``psycopg``). Leaving the block raises LeaseLost, and rolls everything back, if this attempt
         no longer owns the job. An exception inside the block rolls back and passes through.
+        Where all ``pool_size`` connections are in use, it waits for as long as the job may last;
+        what ends that wait (its timeout, a cancel, a stop) costs no attempt.
         """
         return JobTransaction(self, self._transactions, is_async=self._is_async)
 
     def mark_cancelled(self) -> None:
         """Note that this attempt should end."""
         self._cancelled = True
+
+    @contextlib.contextmanager
+    def entering(self) -> Generator[None]:
+        """Hold the job's one transaction, unless the body fails to begin it."""
+        if self._is_open:
+            raise ConfigError(f"job {self.id} has a transaction() open already; one at a time")
+        self._is_open = True
+        try:
+            yield
+        except BaseException:
+            self._is_open = False
+            raise
+
+    def mark_left(self) -> None:
+        """Note that its transaction has ended."""
+        self._is_open = False
 
     def mark_completed(self) -> None:
         """Note that its transaction has committed."""
@@ -158,7 +180,8 @@ class JobTransaction:
 
     async def __aenter__(self) -> Connection:
         self._check(asynchronous=True)
-        self._handle, connection = await self._transactions.abegin()
+        with self._job.entering():
+            self._handle, connection = await self._transactions.abegin(self._job)
         return connection
 
     async def __aexit__(
@@ -167,11 +190,15 @@ class JobTransaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._transactions.aend(self._handle, self._job, error)
+        try:
+            await self._transactions.aend(self._handle, self._job, error)
+        finally:
+            self._job.mark_left()
 
     def __enter__(self) -> SyncConnection[Any]:
         self._check(asynchronous=False)
-        self._handle, connection = self._transactions.begin()
+        with self._job.entering():
+            self._handle, connection = self._transactions.begin(self._job)
         return connection
 
     def __exit__(
@@ -180,4 +207,7 @@ class JobTransaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._transactions.end(self._handle, self._job, error)
+        try:
+            self._transactions.end(self._handle, self._job, error)
+        finally:
+            self._job.mark_left()

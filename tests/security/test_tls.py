@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from pgqueue import App, Client, ConfigError, PgQueueError, Worker
+from pgqueue import App, Client, ConfigError, PgQueueError, RunningJob, Worker
 from pgqueue.worker.transaction import JobTransactions
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -89,6 +89,11 @@ def downgrader() -> Downgrader:
 KINDS = ["client", "blocking client", "worker", "thread"]
 
 
+def begin_in_a_thread(app: App) -> None:
+    transactions = JobTransactions(app.pool, deadline=2.0)
+    transactions.begin(RunningJob({"id": 1}, 1, transactions, is_async=False))  # type: ignore[arg-type]
+
+
 def connect(kind: str, dsn: str) -> None:
     """Connect in one of the ways in which the package does."""
 
@@ -109,7 +114,7 @@ def connect(kind: str, dsn: str) -> None:
         "client": lambda: asyncio.run(with_client()),
         "blocking client": blocking,
         "worker": lambda: asyncio.run(with_worker()),
-        "thread": lambda: JobTransactions(App(dsn).pool, deadline=2.0).begin(),
+        "thread": lambda: begin_in_a_thread(App(dsn)),
     }
     ways[kind]()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue.db.connect import is_readable
 from pgqueue.db.interrupts import Deferred
+from pgqueue.db.waits import waiting
 from pgqueue.errors import PoolTimeout, SyncInAsync
 
 if TYPE_CHECKING:
@@ -151,9 +152,7 @@ class Lanes:
     def borrow(self, seconds: float, deferred: Deferred) -> Lane:
         """Return a lane, with a connection that seems open or with none."""
         free = self._free
-        if not free.acquire(blocking=False) and not deferred.wait(
-            lambda span: free.acquire(timeout=span), seconds
-        ):
+        if not free.acquire(blocking=False) and not self._wait_turn(seconds, deferred):
             raise PoolTimeout(
                 f"all {self.size} connections of this process were in use for {seconds:g} s; "
                 "nothing was sent; raise pool_size"
@@ -163,6 +162,10 @@ class Lanes:
         except BaseException:
             free.release()
             raise
+
+    def _wait_turn(self, seconds: float, deferred: Deferred) -> bool:
+        with waiting():
+            return deferred.wait(lambda span: self._free.acquire(timeout=span), seconds)
 
     def _next(self) -> Lane:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pgqueue.db.connect import fd_of, is_readable, socket_of
 from pgqueue.db.faults import is_read_only
+from pgqueue.db.waits import waiting
 from pgqueue.errors import PoolTimeout
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ class LoopState:
         free = self.free if limit is None else limit
         if free.locked():
             try:
-                async with asyncio.timeout(wait):
-                    await free.acquire()
+                with waiting():
+                    async with asyncio.timeout(wait):
+                        await free.acquire()
             except TimeoutError:
                 raise PoolTimeout(
                     f"all {self._size} connections of this event loop were in use for "

@@ -14,10 +14,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakSet
 
+from pgqueue.errors import ConfigError
+
 if TYPE_CHECKING:
     from pgqueue.worker.worker import Worker
 
-__all__ = ["came_back", "disown_in_forks", "end_when_it_comes_back"]
+__all__ = ["came_back", "disown_in_forks", "end_when_it_comes_back", "refuse_in_forks"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -47,6 +49,15 @@ def end_when_it_comes_back(loop: asyncio.AbstractEventLoop) -> None:
     ready: Any = getattr(loop, "_ready", None)
     if ready is not None:  # uvloop has none
         ready.rotate(1)  # before what the parent was about to do
+
+
+def refuse_in_forks(pid: int) -> None:
+    """Raise ConfigError if this process is not that one, the worker's."""
+    if os.getpid() != pid:
+        raise ConfigError(
+            f"this process was forked from the worker, process {pid}: job.transaction() "
+            "belongs there, where the job is completed"
+        )
 
 
 def _disown() -> None:

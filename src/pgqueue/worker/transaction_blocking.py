@@ -1,0 +1,224 @@
+"""Transactions whose commit also completes a job, in threads: on connections of psycopg."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pgqueue import failpoints
+from pgqueue.db.connect import is_readable
+from pgqueue.db.faults import as_ours
+from pgqueue.db.forks import note_session
+from pgqueue.db.pool import Pool
+from pgqueue.db.session import KEEPALIVES
+from pgqueue.db.statements import statement
+from pgqueue.db.target import session_attributes
+from pgqueue.db.waits import NotBegun, waiting
+from pgqueue.errors import ConfigError, PoolTimeout
+from pgqueue.running import RunningJob
+from pgqueue.worker.forked import refuse_in_forks
+from pgqueue.worker.lost_commit import ask, ended_inside, not_ours
+
+if TYPE_CHECKING:
+    from psycopg import Connection as SyncConnection
+
+__all__ = ["BlockingTransactions"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_LOOK_EVERY = 0.25
+
+
+class BlockingTransactions:
+    """Begins and ends them. A job waits for its turn for as long as it may last itself."""
+
+    def __init__(self, pool: Pool, *, deadline: float) -> None:
+        self._pid = os.getpid()
+        self._pool = pool
+        self._deadline = deadline
+        self._finish = statement("finish_jobs", pool.schema)
+        self._open = statement("open_transaction", pool.schema)
+        self._discard = statement("discard_session", pool.schema)
+        self._idle: list[SyncConnection[Any]] = []
+        self._turns = threading.BoundedSemaphore(pool.size)
+
+    def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]:
+        """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
+        try:
+            import psycopg
+        except ImportError as exc:
+            raise ConfigError(
+                "job.transaction() in a thread needs psycopg: pip install 'pgqueue[psycopg]'"
+            ) from exc
+        refuse_in_forks(self._pid)
+        with waiting():
+            self._wait_turn(job)
+            try:
+                connection = self._connect()
+            except BaseException as exc:
+                self._turns.release()
+                if isinstance(exc, psycopg.Error):
+                    ours = as_ours(exc, self._pool.dsn, connecting=True)
+                    raise NotBegun(str(ours)) from exc
+                raise
+        return connection, connection
+
+    def _wait_turn(self, job: RunningJob) -> None:
+        """A thread cannot be cancelled: it looks now and then whether its job should end."""
+        warn_at = time.monotonic() + self._deadline
+        while not self._turns.acquire(timeout=_LOOK_EVERY):
+            if job.is_cancelled:
+                raise PoolTimeout(
+                    f"job {job.id} was told to end while it waited for a connection; "
+                    "nothing was sent"
+                )
+            if time.monotonic() >= warn_at:
+                warn_at = float("inf")
+                log.warning(
+                    "job %d (%s) has waited for a connection of job.transaction() for %g s, and "
+                    "waits on; all %d are in use: raise pool_size, or lower concurrency",
+                    job.id, job.task, self._deadline, self._pool.size,
+                )  # fmt: skip
+
+    def _connect(self) -> SyncConnection[Any]:
+        import psycopg
+
+        while self._idle:
+            idle = self._idle.pop()
+            if not idle.closed and not idle.broken and not is_readable(idle.fileno()):
+                self._open_on(idle)
+                return idle
+            idle.close()  # the server hung up, and the job is not to pay for it
+        fresh = psycopg.connect(
+            self._pool.dsn,
+            connect_timeout=int(max(2, self._deadline)),
+            application_name="pgqueue task",
+            prepare_threshold=None,
+            **self._options(),
+            **self._attributes(),
+        )
+        note_session(fresh)
+        self._open_on(fresh)
+        return fresh
+
+    def _open_on(self, connection: SyncConnection[Any]) -> None:
+        timer = _hang_up_after(self._deadline, connection)
+        try:
+            connection.execute(self._open.encode())
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            timer.cancel()
+
+    def _options(self) -> dict[str, Any]:
+        """Return what joins the options of the dsn; a pooler would refuse them."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        if self._pool.pooler != "none":
+            return {}
+        given = conninfo_to_dict(self._pool.dsn).get("options") or os.environ.get("PGOPTIONS", "")
+        ours = (f"-c {name}={value}" for name, value in KEEPALIVES.items())
+        return {"options": " ".join((str(given), *ours)).strip()}
+
+    def _attributes(self) -> dict[str, Any]:
+        """Return which of several hosts will do, where the dsn does not say."""
+        attributes = session_attributes(self._pool.dsn)
+        return {} if attributes is None else {"target_session_attrs": attributes}
+
+    def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
+        """Complete the job and commit; or roll back, if there was an error."""
+        import psycopg
+
+        if error is None:
+            refuse_in_forks(self._pid)
+        elif os.getpid() != self._pid:
+            return
+        connection: SyncConnection[Any] = handle
+        timer = _hang_up_after(self._deadline, connection)
+        try:
+            if error is not None:
+                connection.rollback()
+                return
+            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+                raise ended_inside(job)
+            with psycopg.RawCursor(connection) as cursor:
+                cursor.execute(
+                    self._finish.encode(), ([job.id], [job.token], "completed"), prepare=False
+                )
+                row = cursor.fetchone()
+            if row is None or row[0] is not None:
+                connection.rollback()
+                raise not_ours(job)
+            try:
+                _commit_blocking(connection)
+            except psycopg.OperationalError as exc:
+                connection.close()
+                asyncio.run(ask(self._pool, job, exc))
+            job.mark_completed()
+        except psycopg.Error as exc:
+            connection.close()
+            if error is None:
+                raise as_ours(exc, self._pool.dsn) from exc
+        finally:
+            self._clean_blocking(connection)
+            timer.cancel()
+            if connection.closed:
+                with contextlib.suppress(Exception):
+                    connection.close()
+            else:
+                self._idle.append(connection)
+            self._turns.release()
+
+    def _clean_blocking(self, connection: SyncConnection[Any]) -> None:
+        if self._pool.pooled or connection.closed:
+            return
+        try:
+            connection.rollback()
+            connection.autocommit = True
+            connection.execute(self._discard.encode())
+            connection.autocommit = False
+        except Exception:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the idle psycopg connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+def _commit_blocking(connection: SyncConnection[Any]) -> None:
+    if failpoints.armed is not None:
+        failpoints.armed.reach(
+            "thread_transaction.before_commit", lambda: failpoints.shut(connection.fileno())
+        )
+    connection.commit()
+    if failpoints.armed is not None:
+
+        def lose() -> None:
+            import psycopg
+
+            raise psycopg.OperationalError("cut after the commit")
+
+        failpoints.armed.reach("thread_transaction.after_commit", lose)
+
+
+def _hang_up_after(seconds: float, connection: SyncConnection[Any]) -> threading.Timer:
+    """Shut the connection's socket down unless cancelled: libpq itself would wait for ever."""
+
+    def hang_up() -> None:
+        with contextlib.suppress(Exception):
+            own = socket.socket(fileno=os.dup(connection.fileno()))
+            with own:
+                own.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    return timer
