@@ -13,7 +13,10 @@ from typing import Any, cast
 from pgqueue.errors import Retry, Snooze
 from pgqueue.groups import leaves
 
-__all__ = ["Failure", "clean", "describe"]
+__all__ = ["MISFIT", "Failure", "clean", "describe"]
+
+MISFIT = "ArgumentsDoNotFit"
+"""The type of the entry that a worker leaves whose version of the task takes other arguments."""
 
 _MESSAGE = 2_000
 _TRACEBACK = 8_000

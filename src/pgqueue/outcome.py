@@ -40,9 +40,10 @@ class RetryAt:
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """Run again in ``delay`` seconds; the attempt does not count."""
+    """Run again in ``delay`` seconds; the attempt does not count. A failure joins its errors."""
 
     delay: float
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

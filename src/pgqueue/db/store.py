@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
 from pgqueue.db.statements import statement
+from pgqueue.failure import MISFIT
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -176,6 +177,10 @@ class Store:
         """
         rows = await self._rows("expose_job", job_id, token, *before)
         return any(row["id"] == job_id for row in rows)
+
+    async def misfits(self, job_id: int) -> int:
+        """Return how often in a row this job's arguments did not fit the worker that had it."""
+        return (await self._rows("count_misfits", job_id, MISFIT))[0][0]  # type: ignore[no-any-return]
 
     async def ensure_history(self) -> None:
         """Make the partitions that a completion missed."""

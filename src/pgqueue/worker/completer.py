@@ -362,7 +362,11 @@ class Completer:
 
     def _error(self, entry: Entry) -> str | None:
         match entry.outcome:
-            case RetryAt(failure=failure) | Dead(failure=Failure() as failure):
+            case (
+                RetryAt(failure=failure)
+                | Snoozed(failure=Failure() as failure)
+                | Dead(failure=Failure() as failure)
+            ):
                 return failure.entry(attempt=entry.attempt, worker=self._worker_name)
             case _:
                 return None
@@ -393,6 +397,8 @@ def _plainer(entry: Entry, rung: int) -> Entry:
     match entry.outcome:
         case RetryAt(delay, failure):
             return replace(entry, outcome=RetryAt(delay, of(failure)))
+        case Snoozed(delay, Failure() as failure):
+            return replace(entry, outcome=Snoozed(delay, of(failure)))
         case Dead(reason, failure):
             plain = "".join(c if " " <= c <= "~" else "?" for c in reason)
             return replace(entry, outcome=Dead(plain, None if failure is None else of(failure)))
