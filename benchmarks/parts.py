@@ -39,11 +39,10 @@ _RULES = (
     _Rule(
         "buffer",
         ("worker/runner.py", "worker/waiting.py"),
-        frozenset({"add", "next", "_wake_slot"}),
+        frozenset({"add", "next", "_ring"}),
     ),
-    _Rule("context", ("worker/runner.py",), frozenset({"_is_spent"})),
-    _Rule("slot loop", ("worker/runner.py",), frozenset({"_serve"})),
-    _Rule("one job's run", ("worker/runner.py",)),
+    _Rule("one job's run", ("worker/attempt.py", "worker/verdict.py", "worker/job_log.py")),
+    _Rule("slots and tasks", ("worker/runner.py",)),
 )
 PARTS = (LOOP, DECODE, *(rule.part for rule in _RULES), REST)
 

@@ -181,17 +181,17 @@ def effect_outside() -> None:
 
 def completed_early() -> None:
     """A job that is no transaction's is completed as its handler begins."""
-    from pgqueue.worker.runner import Runner
+    from pgqueue.worker.attempt import Attempts
 
     def make(run: Callable[..., Any]) -> Callable[..., Any]:
-        async def complete_first(self: Any, slot: Any, record: Any, token: int) -> None:
+        async def complete_first(self: Any, slot: Any, record: Any) -> None:
             if record["task"] == "nap":
-                self._completer.done(record["id"], token)
-            await run(self, slot, record, token)
+                self._completer.done(record["id"], slot.token)
+            await run(self, slot, record)
 
         return complete_first
 
-    replace_method(Runner, "_run", make)
+    replace_method(Attempts, "run", make)
 
 
 def release_lost() -> None:

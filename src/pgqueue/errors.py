@@ -61,6 +61,7 @@ class UnknownTask(ConfigError):
 class PayloadError(PgQueueError, TypeError):
     """Arguments that do not fit the task's signature or cannot be stored.
 
+    A job whose stored arguments do not fit its worker's version of the task waits for another one.
     ``path`` names the offending value, as in ``$.order.lines[3].price``.
     """
 

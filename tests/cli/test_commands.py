@@ -64,6 +64,23 @@ def test_reads_are_one_json_value(on: Run, client: Client, db: psycopg.Connectio
     assert (status["jobs"]["pending"], status["jobs"]["dead"]) == (1, 1)
 
 
+def test_status_says_what_waits_for_a_worker_that_its_arguments_fit(
+    on: Run, client: Client, db: psycopg.Connection
+) -> None:
+    assert "arguments" not in on("status").stdout
+    assert parsed(on("status", "--json"))["misfits"] == {}
+    client.enqueue("mail", delay=60)
+    client.enqueue("other", delay=60)
+    db.execute(
+        "update pgqueue.job set errors = jsonb_build_array(jsonb_build_object('type', $$X$$),"
+        " jsonb_build_object('type', 'ArgumentsDoNotFit')) where task = 'mail'"
+    )
+    said = on("status").stdout
+    assert "jobs that wait for a worker that their arguments fit" in said
+    assert parsed(on("status", "--json"))["misfits"]["mail"] == 1
+    assert "other" not in parsed(on("status", "--json"))["misfits"]
+
+
 def test_reads_for_people(on: Run, client: Client, db: psycopg.Connection) -> None:
     job = client.enqueue("send_receipt", queue="mail").id
     db.execute(

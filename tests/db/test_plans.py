@@ -30,6 +30,7 @@ PROBES = {
     "find_passed": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
     "expose_job": ["id = "],
     "hold_job": ["id = "],
+    "count_misfits": ["id = "],
     "cancel_jobs": ["id = "],
     "ready_jobs": ["id = "],
     "find_finished": [],

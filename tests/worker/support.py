@@ -67,7 +67,7 @@ async def at_rest(worker: Worker) -> None:
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:
-    return {t for t in asyncio.all_tasks() if t.get_name().startswith("pgqueue")}
+    return {t for t in asyncio.all_tasks() if t.get_name().startswith(("pgqueue", "job "))}
 
 
 async def no_tasks_left() -> None:

@@ -431,20 +431,80 @@ async def test_law_6_a_paused_queue_is_not_stepped_over(
         await eyes.reaches(job_id, "completed")
 
 
-async def test_past_bug_7_arguments_that_do_not_fit_fail_alone(app: App, eyes: Eyes) -> None:
+async def test_past_bug_7_arguments_that_do_not_fit_keep_no_other_job(app: App, eyes: Eyes) -> None:
     ran: list[int] = []
 
-    @app.task(max_attempts=2, retry=AT_ONCE)
+    @app.task(max_attempts=1)
     async def strict(n: int) -> None:
         ran.append(n)
 
     jobs = await app.aenqueue_many([strict.job(n) for n in range(10)])
     bad = jobs[3].id
     await eyes.sql("""update pgqueue.job set args = '{"n": "three", "m": 1}' where id = $1""", bad)
-    async with working(app):
-        await eyes.settled(completed=9, dead=1)
+    async with working(app) as worker:
+        await eyes.settled(completed=9, scheduled=1)
+        counts = worker.statistics()
     assert sorted(ran) == [n for n in range(10) if n != 3]
-    assert len(await eyes.errors(bad)) == 2
+    assert (counts.retried, counts.dead) == (0, 0)
+    row = await eyes.job(bad)
+    assert row["attempt"] == 0
+    (error,) = await eyes.errors(bad)
+    assert error["type"] == "ArgumentsDoNotFit"
+    assert "$." in error["message"]
+
+
+async def test_new_arguments_wait_for_a_new_worker(
+    app: App, dsn: str, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two versions of a task at a time, as during a deployment, of jobs with a single attempt."""
+    ran: list[tuple[int, int]] = []
+    new_app = App(dsn)
+
+    @app.task(name="mail", max_attempts=1)
+    async def old(n: int) -> None: ...
+
+    @new_app.task(name="mail", max_attempts=1)
+    async def new(n: int, m: int) -> None:
+        ran.append((n, m))
+
+    ids = [e.id for e in await new_app.aenqueue_many([new.job(n, 7) for n in range(5)])]
+    async with working(app):
+        await eyes.settled(scheduled=5)
+    due = "select min(run_at - now()) > '20 s', max(run_at - now()) < '40 s' from pgqueue.job"
+    assert [tuple(row) for row in await eyes.sql(due)] == [(True, True)]
+    assert caplog.text.count('do not fit task "mail" as this worker knows it') == 1
+    assert "$.m: stored arguments do not fit" in caplog.text
+    status = await app.astatus()
+    assert dict(status.misfits) == {"mail": 5}
+    async with working(new_app):
+        for job_id in ids:
+            await new_app.aretry(job_id)
+        await eyes.settled(completed=5)
+    assert sorted(ran) == [(n, 7) for n in range(5)]
+    assert dict((await app.astatus()).misfits) == {}
+    await new_app.aclose()
+
+
+async def test_what_fits_no_worker_is_dead_after_some_tries_and_has_them_again(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pgqueue.worker import misfits
+
+    monkeypatch.setattr(misfits, "DELAYS", (0.0, 0.01, 0.0))
+
+    @app.task(max_attempts=1)
+    async def strict(n: int) -> None: ...
+
+    job_id = (await strict.aenqueue(1)).id
+    await eyes.sql("""update pgqueue.job set args = '{"n": "one"}'""")
+    for rounds in (1, 2):
+        async with working(app):
+            row = await eyes.reaches(job_id, "dead")
+        assert "did not fit in 4 tries" in row["reason"]
+        assert "$.n" in row["reason"]
+        kinds = [error["type"] for error in await eyes.errors(job_id)]
+        assert kinds == [*["ArgumentsDoNotFit"] * 3, "pgqueue.errors.PayloadError"] * rounds
+        await app.aredrive(job_id)
 
 
 async def test_past_bug_31_a_row_past_its_attempts_is_buried(app: App, eyes: Eyes) -> None:

@@ -229,6 +229,7 @@ class SchemaStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates.
 
+    ``misfits``: by task, the scheduled jobs that wait for a worker that their arguments fit.
     ``copy_of``: what tells that this is a copy of another database, on which no worker starts.
     ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
     """
@@ -240,5 +241,6 @@ class Status(msgspec.Struct, frozen=True):
     workers: tuple[WorkerInfo, ...]
     oldest_ready_seconds: float | None
     next_due_seconds: float | None
+    misfits: Mapping[str, Count]
     copy_of: str | None = None
     damage: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, Status
 from pgqueue.admin.repair import find_damage
 from pgqueue.admin.session import reading
 from pgqueue.db.statements import statement
+from pgqueue.failure import MISFIT
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -27,6 +28,8 @@ async def status(connection: Connection, schema: str) -> Status:
         fleet = await read_workers(connection, schema)
         copy_of = await find_copy(connection, schema)
         damage = await find_damage(connection, schema)
+        misfits = await connection.fetch(statement("find_misfits", schema), COUNT_BOUND, MISFIT)
+    cut = counted["scheduled"] > COUNT_BOUND
     ages = [lane.oldest_ready_seconds for lane in lanes if lane.oldest_ready_seconds is not None]
     return Status(
         schema=schema,
@@ -36,6 +39,7 @@ async def status(connection: Connection, schema: str) -> Status:
         workers=tuple(fleet),
         oldest_ready_seconds=max(ages, default=None),
         next_due_seconds=counted["next_due"],
+        misfits={row["task"]: Count.bounded(row["jobs"], cut=cut) for row in misfits},
         copy_of=copy_of,
         damage=damage,
     )

@@ -31,6 +31,10 @@ def status(as_json: bool) -> None:
     print_queues(found.queues)
     click.echo()
     print_workers(found.workers)
+    if found.misfits:
+        click.echo()
+        columns = ("task", "jobs that wait for a worker that their arguments fit")
+        print_table(columns, tuple(found.misfits.items()), empty="")
     due = found.next_due_seconds
     if due is not None:
         overdue = due < 0

@@ -12,7 +12,7 @@ __all__ = ["NotBegun", "Waits", "waiting"]
 
 
 class NotBegun(Unreachable):
-    """No connection could be had for ``job.transaction()``: nothing was done in it."""
+    """What a job needs of ours could not be had, a connection or a thread: nothing was done yet."""
 
 
 class Waits:

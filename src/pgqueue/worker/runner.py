@@ -1,49 +1,32 @@
-"""Runs claimed jobs in slots: at most ``concurrency`` at a time, each to an outcome.
+"""Runs claimed jobs: at most ``concurrency`` at a time, each in a task and a context of its own.
 
-A slot is a long-lived asyncio task that takes the next buffered job, so that a short job costs no
-task of its own. A slot wakes the next one as it begins a job: jobs that never wait run one after
-another in a single slot, jobs that wait spread over as many as there are.
-
-    waiting --job--> running --returns / raises / is cancelled--> outcome --> waiting
-                        |  why: timeout, cancel, lease lost, stop
-
-Whoever cancels says why, and the outcome follows from that: a timeout is a failure, a cancel
-request ends the job, a lost lease writes nothing, a stop gives the job back with its attempt.
+A slot is a place, with a number on the board. While slots are free, jobs that wait are begun in the
+order in which they came. From Python 3.12 on a task makes its first step as it is made: a job that
+never waits is over at once, and costs the event loop nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
-import functools
-import inspect
-import logging
-import random
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-from pgqueue import failpoints
-from pgqueue.failure import Failure, describe
-from pgqueue.outcome import (
-    CANCELLED,
-    RELEASED,
-    Dead,
-    Outcome,
-    Released,
-    RetryAt,
-    Snoozed,
-    decide,
-)
-from pgqueue.retry import Backoff
-from pgqueue.running import RunningJob, Transactions
+from pgqueue.outcome import CANCELLED
+from pgqueue.running import Transactions
+from pgqueue.worker.attempt import Attempts
 from pgqueue.worker.board import Board
+from pgqueue.worker.busy import BusyClock
 from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.misfits import Misfits
+from pgqueue.worker.slot import Slot
 from pgqueue.worker.stubborn import Stubborn
 from pgqueue.worker.threads import Threads
+from pgqueue.worker.verdict import put_off
 from pgqueue.worker.waiting import Claimed, Waiting, is_suspect
 
 if TYPE_CHECKING:
@@ -51,28 +34,11 @@ if TYPE_CHECKING:
 
     from pgqueue.task import Task
 
-__all__ = ["Runner", "Slot"]
-
-log = logging.getLogger("pgqueue.worker")
+__all__ = ["Runner"]
 
 _YIELD_EVERY = 64
-_PUT_OFF_FROM, _PUT_OFF_TO = 2.0, 6.0
-
-
-class Slot:
-    """One place where jobs run, one after another."""
-
-    __slots__ = ("job", "place", "record", "task", "timer", "token", "waiter", "why")
-
-    def __init__(self, place: int) -> None:
-        self.place = place
-        self.task: asyncio.Task[None] | None = None
-        self.waiter: asyncio.Future[None] | None = None
-        self.record: Record | None = None
-        self.token = 0
-        self.job: RunningJob | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.why: str | None = None
+_START = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_Task: Any = asyncio.Task  # its types are those of the oldest Python
 
 
 class Runner:
@@ -86,19 +52,15 @@ class Runner:
         board: Board,
         completer: Completer,
         transactions: Transactions,
-        expose: Callable[[int, int], Any],
+        expose: Callable[[int, int], Awaitable[bool | None]],
         large: LargeJobs,
+        misfits: Misfits,
         lease: Lease,
         on_room: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._tasks = tasks
         self._concurrency = concurrency
         self._completer = completer
-        self._transactions = transactions
-        self._expose = expose
-        self._large = large
-        self._lease = lease
         self._on_room = on_room
         self._loop = loop
         self._threads = Threads(concurrency, loop)
@@ -107,30 +69,46 @@ class Runner:
             lease=lease,
             loop=loop,
             on_low=on_room,
-            on_next=self._wake_slot,
+            on_next=self._ring,
             on_put_off=self._put_off,
         )
         self._buffer = self._waiting.jobs
-        self._idle: list[Slot] = []
-        self._places = list(range(concurrency))
-        self._begun_ids = board.ids
-        self._begun_tokens = board.tokens
-        self._slots: set[Slot] = set()
-        self._closing = False
+        self._attempts = Attempts(
+            tasks,
+            board=board,
+            completer=completer,
+            transactions=transactions,
+            expose=expose,
+            large=large,
+            misfits=misfits,
+            lease=lease,
+            threads=self._threads,
+            stubborn=self._stubborn,
+            on_end=self._left,
+            loop=loop,
+        )
+        self._slots = [Slot(place, self._attempts.told) for place in range(concurrency)]
+        self._free = self._slots.copy()
+        self._rung = False  # the loop is going to call _dispatch
         self._quiet = asyncio.Event()
         self._quiet.set()
+        # What a job leaves in context variables ends with it: each runs in a copy of this.
         self._context = contextvars.copy_context()
-        self.running = 0
-        self.finished = 0
-        self._busy_seconds = 0.0
-        self._busy_from: float | None = None
-        self.retried = 0
-        self.dead = 0
-        self.released = 0
-        self.cancelled = 0
+        self._busy = BusyClock()
+        self.counts = self._attempts.counts
         self.started = 0
 
     # -- for the claimer
+
+    @property
+    def running(self) -> int:
+        """Jobs that have a slot."""
+        return self._concurrency - len(self._free)
+
+    @property
+    def finished(self) -> int:
+        """Jobs that ran, whatever became of them."""
+        return self.started - self.running
 
     @property
     def buffered(self) -> int:
@@ -141,7 +119,7 @@ class Runner:
     def free(self) -> int:
         """Slots without a job, not counting those that waiting jobs will take."""
         # Of suspects one runs at a time; the others are put off before they could take any.
-        return self._concurrency - self.running - len(self._buffer) - bool(self._waiting.suspects)
+        return len(self._free) - len(self._buffer) - bool(self._waiting.suspects)
 
     @property
     def stuck(self) -> int:
@@ -160,8 +138,7 @@ class Runner:
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""
-        since = 0.0 if self._busy_from is None else now - self._busy_from
-        return self._busy_seconds + since
+        return self._busy.seconds(now)
 
     def tell_when(self, buffered_at_most: int) -> None:
         """Call ``on_room`` once no more than so many jobs are buffered."""
@@ -171,9 +148,8 @@ class Runner:
         """Take claimed jobs, in the order in which they should run."""
         self._waiting.add(records, token)
         self._quiet.clear()
-        if self._busy_from is None:
-            self._busy_from = time.monotonic()
-        self._wake_slot()
+        self._busy.begin(time.monotonic())
+        self._ring()
 
     def _put_off(self, suspects: list[Claimed]) -> None:
         """Let others have the suspects that wait, and the queue their place here.
@@ -181,8 +157,7 @@ class Runner:
         Not as they were: this worker would claim them again at once.
         """
         for record, token in suspects:
-            outcome = Snoozed(random.uniform(_PUT_OFF_FROM, _PUT_OFF_TO))
-            self._completer.add(entry_of(record, token, outcome))
+            self._completer.add(entry_of(record, token, put_off()))
         self._settle_quiet()
         self._on_room()
 
@@ -202,19 +177,19 @@ class Runner:
     def cancel(self, job_ids: Sequence[int], why: str) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
         wanted = set(job_ids)
-        for slot in tuple(self._slots):
+        for slot in self._slots:
             if slot.record is not None and slot.record["id"] in wanted:
-                self._cancel_slot(slot, why)
+                slot.cancel(why)
         for record, token in self._waiting.remove(wanted):
-            self.cancelled += 1
+            self.counts.add(CANCELLED)
             self._completer.add(entry_of(record, token, CANCELLED))
         self._settle_quiet()
 
     def cancel_all(self, why: str) -> None:
         """Cancel every running job."""
-        for slot in tuple(self._slots):
+        for slot in self._slots:
             if slot.record is not None:
-                self._cancel_slot(slot, why)
+                slot.cancel(why)
 
     def empty_buffer(self) -> list[Claimed]:
         """Return what was claimed and not started, for good."""
@@ -249,8 +224,8 @@ class Runner:
         return True
 
     async def stop(self) -> None:
-        """End the slots and the threads that have nothing to do."""
-        self._closing = True
+        """End what still runs, and the threads that have nothing to do."""
+        self._attempts.closing = True
         self._waiting.close()
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
@@ -261,318 +236,63 @@ class Runner:
 
     # -- slots
 
-    def _wake_slot(self) -> None:
-        if self._idle:
-            waiter = self._idle.pop().waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
-        elif len(self._slots) < self._concurrency and not self._closing:
-            slot = Slot(self._places.pop())
-            self._slots.add(slot)
-            # A context of its own: what a job leaves in context variables ends with its slot.
-            slot.task = self._loop.create_task(
-                self._serve(slot), name="pgqueue slot", context=self._context.copy()
-            )
+    def _ring(self) -> None:
+        """Have waiting jobs begun, by the loop itself: nobody's stack or task is beneath them."""
+        if not self._rung and not self._attempts.closing:
+            self._rung = True
+            self._loop.call_soon(self._dispatch, context=self._context)
 
-    async def _serve(self, slot: Slot) -> None:
-        pristine = contextvars.copy_context()
-        in_a_row = 0
-        try:
-            while True:
-                claimed = self._waiting.next()
-                if claimed is None:
-                    if self._closing:
-                        return
-                    in_a_row = 0
-                    slot.waiter = self._loop.create_future()
-                    self._idle.append(slot)
-                    await slot.waiter
-                    continue
-                if self._buffer:
-                    self._wake_slot()
-                record, token = claimed
-                slot.record = record
-                slot.token = token
-                self.running += 1
-                self.started += 1
-                await self._run(slot, record, token)
-                if self._is_spent(slot, pristine):
-                    return
-                in_a_row += 1
-                if in_a_row == _YIELD_EVERY:
-                    in_a_row = 0
-                    await asyncio.sleep(0)
-        finally:
-            self._slots.discard(slot)
-            self._places.append(slot.place)
-            if slot in self._idle:
-                self._idle.remove(slot)
-            if self._waiting and not self._closing:
-                self._wake_slot()
+    def _dispatch(self) -> None:
+        """Begin waiting jobs while slots are free; after some, let the loop have a turn."""
+        self._rung = False
+        if self._attempts.closing:
+            return
+        free, run, loop, pristine = self._free, self._attempts.run, self._loop, self._context
+        begun_tasks: list[tuple[Slot, asyncio.Task[None]]] = []
+        begun = 0
+        while free and (claimed := self._waiting.next()) is not None:
+            slot = free.pop()
+            slot.record, slot.token = claimed
+            record = slot.record
+            self.started += 1
+            try:
+                task = _Task(run(slot, record), loop=loop, context=pristine.copy(), **_START)
+            except BaseException:
+                if slot.record is record:  # for lack of memory
+                    self._attempts.never_began(slot, record)
+                raise
+            if slot.record is record:  # it waits, or is to make its first step
+                slot.wait_in(task, record)
+                begun_tasks.append((slot, task))
+            begun += 1
+            if begun == _YIELD_EVERY:
+                self._ring()
+                break
+        if begun_tasks and not _START:
+            loop.call_soon(self._look_after, begun_tasks)
 
-    @staticmethod
-    def _is_spent(slot: Slot, pristine: contextvars.Context) -> bool:
-        """True if the last job left something behind: the next one gets a slot of its own."""
-        assert slot.task is not None
-        try:
-            changed = contextvars.copy_context() != pristine
-        except BaseException:  # the values are the user's, and so is how they compare
-            changed = True
-        return slot.why is not None or changed or slot.task.cancelling() > 0
+    def _look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
+        """Find the jobs that were cancelled before their first step, which has been by now."""
+        for slot, task in begun:
+            if slot.task is task and task.done() and slot.record is not None:
+                self._attempts.never_began(slot, slot.record)
 
-    def _left(self, slot: Slot) -> None:
-        slot.record = None
-        slot.job = None
-        self.running -= 1
-        self.finished += 1
-        if not self._buffer:
+    def _left(self, slot: Slot, record: Record) -> None:
+        """A job is over: its slot is another's."""
+        slot.clear()
+        self._free.append(slot)
+        if self._waiting.suspect_runs and is_suspect(record):
+            self._waiting.suspect_runs = False
+        if self._buffer:
+            if not self._rung:
+                self._ring()
+        else:
+            if self._waiting:
+                self._ring()
             self._on_room()
             self._settle_quiet()
 
     def _settle_quiet(self) -> None:
-        if self.running == 0 and not self._waiting:
+        if not self.running and not self._waiting:
             self._quiet.set()
-            self._busy_seconds = self.busy_seconds(time.monotonic())
-            self._busy_from = None
-
-    # -- one job
-
-    async def _run(self, slot: Slot, record: Record, token: int) -> None:
-        """Run one job to its outcome. Nothing that user code raises gets past here."""
-        task = self._tasks[record["task"]]
-        suspect = is_suspect(record)
-        if suspect:
-            self._waiting.suspect_runs = True
-        job: RunningJob | None = None
-        try:
-            if record["attempt"] - record["crash_count"] > record["max_attempts"]:
-                self._hand_on(slot, Dead("it had no attempts left when it was claimed", None))
-                return
-            if record["cancel_requested"]:
-                self._hand_on(slot, CANCELLED)
-                return
-            if suspect:
-                marked = await self._expose(record["id"], token)
-                if marked is None or self._lease.is_over:
-                    self._hand_on(slot, RELEASED)
-                    return
-                if not marked:
-                    slot.why = "lost"
-                    return
-            if record["args"] is None:
-                whole = await self._large.read(record["id"], token)
-                if whole is None:
-                    slot.why = "lost"
-                    return
-                if isinstance(whole, (Released, Snoozed)):
-                    self._hand_on(slot, whole)
-                    return
-                if self._lease.is_over:
-                    self._hand_on(slot, RELEASED)
-                    return
-                slot.record = record = whole
-            args, kwargs = task.payload.decode(record["args"])
-            if task.job_parameters:
-                job = RunningJob(record, token, self._transactions, is_async=task.is_async)
-                slot.job = job
-                for name in task.job_parameters:
-                    kwargs[name] = job
-            timeout = record["timeout_seconds"] or task.timeout
-            if timeout is not None:
-                slot.timer = self._loop.call_later(timeout, self._time_out, slot)
-            self._begun_tokens[slot.place] = token
-            self._begun_ids[slot.place] = record["id"]
-            if failpoints.armed is not None:
-                failpoints.armed.reach("job.starting")
-            if task.is_async:
-                await task.function(*args, **kwargs)
-            else:
-                await self._in_thread(slot, functools.partial(task.function, *args, **kwargs))
-            if slot.timer is not None:
-                slot.timer.cancel()
-                slot.timer = None
-            if failpoints.armed is not None:
-                failpoints.armed.reach("job.ended")
-            if slot.why == "abandoned":
-                return
-            if job is not None and job.is_completed:
-                self._completer.completed += 1
-            else:
-                # It returned in spite of whatever it was told: that is a success.
-                self._completer.done(record["id"], token)
-            if log.isEnabledFor(logging.DEBUG):
-                with contextlib.suppress(Exception):
-                    _report_success(record)
-        except BaseException as error:
-            self._failed(slot, record, task, job, error)
-        finally:
-            if slot.timer is not None:
-                slot.timer.cancel()
-                slot.timer = None
-            if suspect:
-                self._waiting.suspect_runs = False
-            self._left(slot)
-
-    async def _in_thread(self, slot: Slot, call: Callable[[], Any]) -> None:
-        """Wait for a thread. It cannot be cancelled: the slot stays taken until it ends."""
-        answer = self._threads.submit(call)
-        try:
-            result = await asyncio.shield(answer)
-            if _is_awaitable(result):
-                await result
-            return
-        except asyncio.CancelledError:
-            if answer.done() or slot.why is None:
-                raise
-        record, why = slot.record, slot.why
-        assert record is not None
-        task = self._tasks[record["task"]]
-        log.warning(
-            "job %d (%s) was told to end (%s); its thread goes on and keeps its slot",
-            record["id"], record["task"], why,
-        )  # fmt: skip
-        self._failed(slot, record, task, slot.job, asyncio.CancelledError())
-        slot.why = "abandoned"
-        while not answer.done():
-            try:
-                await asyncio.shield(answer)
-            except asyncio.CancelledError:
-                if self._closing:
-                    raise
-            except BaseException as late:
-                log.info(
-                    "job %d (%s), long given up, raised %s: %s",
-                    record["id"], task.name, describe(late).type, describe(late).message,
-                )  # fmt: skip
-        raise asyncio.CancelledError
-
-    def _cancel_slot(self, slot: Slot, why: str) -> None:
-        if slot.why is not None or slot.task is None:
-            return
-        slot.why = why
-        if slot.job is not None:
-            slot.job.mark_cancelled()
-        slot.task.cancel()
-        if slot.record is not None and why != "stop":  # which has a bound of its own
-            give_up = functools.partial(self._give_up, slot)
-            self._stubborn.told(slot.task, slot.record, why, give_up)
-
-    def _give_up(self, slot: Slot) -> None:
-        """Its job was told to end and goes on: write what the attempt comes to without it."""
-        record, job = slot.record, slot.job
-        if record is not None and slot.why != "abandoned" and not (job and job.is_completed):
-            told = asyncio.CancelledError()
-            self._failed(slot, record, self._tasks[record["task"]], job, told)
-            slot.why = "abandoned"
-
-    def _time_out(self, slot: Slot) -> None:
-        slot.timer = None
-        if slot.record is not None:
-            self._cancel_slot(slot, "timeout")
-
-    # -- outcomes
-
-    def _failed(
-        self,
-        slot: Slot,
-        record: Record,
-        task: Task[..., Any],
-        job: RunningJob | None,
-        error: BaseException,
-    ) -> None:
-        """Say what an attempt that raised comes to."""
-        why = slot.why
-        if why == "abandoned" or self._loop.is_closed():
-            return
-        if job is not None and job.is_completed:
-            log.warning(
-                "job %d (%s) is completed, but raised after its transaction: %s",
-                record["id"], task.name, describe(error).message, exc_info=error,
-            )  # fmt: skip
-            return
-        if why == "lost":
-            return
-        if why == "cancelled":
-            self._hand_on(slot, CANCELLED)
-            return
-        # By its type: __class__ may be a property of the user's, and raise.
-        stopped = issubclass(type(error), asyncio.CancelledError)
-        if stopped and (why == "stop" or (why is None and self._completer.is_torn_down)):
-            self._hand_on(slot, RELEASED)
-            return
-        if why == "timeout" and stopped:
-            timeout = record["timeout_seconds"] or task.timeout
-            error = TimeoutError(
-                f"it ran for longer than its timeout of {timeout:g} s"
-            ).with_traceback(error.__traceback__)
-        failure, outcome = _verdict(record, task, error)
-        self._hand_on(slot, outcome)
-        with contextlib.suppress(Exception):  # a log filter of the user's may raise
-            self._report(record, failure, outcome)
-
-    def _hand_on(self, slot: Slot, outcome: Outcome) -> None:
-        record = slot.record
-        assert record is not None
-        match outcome:
-            case RetryAt():
-                self.retried += 1
-            case Dead():
-                self.dead += 1
-            case _:
-                if outcome is RELEASED:
-                    self.released += 1
-                elif outcome is CANCELLED:
-                    self.cancelled += 1
-        self._completer.add(entry_of(record, slot.token, outcome))
-
-    def _report(self, record: Record, failure: Failure, outcome: Outcome) -> None:
-        """One line for each attempt that fails."""
-        if isinstance(outcome, Snoozed):
-            log.debug("job %d (%s) snoozed: %s", record["id"], record["task"], failure.message)
-            return
-        match outcome:
-            case Dead(reason=reason):
-                then, level = f"dead: {reason}", logging.ERROR
-            case RetryAt(delay=delay):
-                then, level = f"retry in {delay:.3g} s", logging.WARNING
-            case _:
-                then, level = "", logging.INFO
-        log.log(
-            level,
-            "job %d (%s) failed in attempt %d of %d: %s: %s; %s",
-            record["id"], record["task"], record["attempt"], record["max_attempts"],
-            failure.type, failure.message.partition("\n")[0], then,
-            extra={
-                "job_id": record["id"], "task": record["task"], "queue": record["queue"],
-                "attempt": record["attempt"], "error_type": failure.type,
-            },
-        )  # fmt: skip
-
-
-def _is_awaitable(result: object) -> TypeGuard[Awaitable[object]]:
-    try:
-        return inspect.isawaitable(result)
-    except BaseException:  # it looks at the class, which is the user's, and may raise anything
-        return False
-
-
-def _report_success(record: Record) -> None:
-    log.debug(
-        "job %d (%s) succeeded in attempt %d of %d",
-        record["id"], record["task"], record["attempt"], record["max_attempts"],
-        extra={
-            "job_id": record["id"], "task": record["task"], "queue": record["queue"],
-            "attempt": record["attempt"],
-        },
-    )  # fmt: skip
-
-
-def _verdict(record: Record, task: Task[..., Any], error: BaseException) -> tuple[Failure, Outcome]:
-    """Describe an error and decide, whatever its class does when it is looked at."""
-    counts = {name: record[name] for name in ("attempt", "crash_count", "max_attempts")}
-    try:
-        failure = describe(error)
-        return failure, decide(error, failure, **counts, policy=task.retry)
-    except BaseException as odd:
-        failure = Failure("Error", f"it cannot be looked at: {type(odd).__name__}", "")
-        return failure, decide(RuntimeError(), failure, **counts, policy=Backoff())
+            self._busy.end(time.monotonic())

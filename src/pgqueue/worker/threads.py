@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from pgqueue.db.waits import NotBegun
 from pgqueue.worker.forked import came_back
 
 __all__ = ["Threads"]
@@ -40,12 +41,15 @@ class Threads:
         self._busy = 0
 
     def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Run ``function`` in a thread, in a copy of the current context."""
+        """Run ``function`` in a thread, in a copy of the context. NotBegun: none is left."""
         answer = _Answer(loop=self._loop)
         if self._threads < min(self._size, self._busy + 1):
-            threading.Thread(
-                target=self._work, name=f"pgqueue-task-{next(self._numbers)}", daemon=True
-            ).start()
+            try:
+                threading.Thread(
+                    target=self._work, name=f"pgqueue-task-{next(self._numbers)}", daemon=True
+                ).start()
+            except RuntimeError as exc:
+                raise NotBegun(f"no thread could be had for a task without async: {exc}") from exc
             self._threads += 1
         self._busy += 1
         self._calls.put((function, contextvars.copy_context(), answer))

@@ -8,6 +8,7 @@ the worker from claiming what it has room for.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import chain
@@ -80,11 +81,12 @@ class Waiting:
         suspect = self.suspects and not self.suspect_runs
         if not self.jobs and not suspect:
             return None
-        if self._lease.is_over:
+        if time.monotonic() >= self._lease.until:
             if self._lease_timer is None:
                 self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
             return None
         if suspect:
+            self.suspect_runs = True
             return self.suspects.popleft()
         claimed = self.jobs.popleft()
         if len(self.jobs) == self.low:

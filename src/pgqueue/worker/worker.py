@@ -31,6 +31,7 @@ from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.lifeline import Lifeline, Reports
+from pgqueue.worker.misfits import Misfits
 from pgqueue.worker.promoter import Promoter
 from pgqueue.worker.rescue import announce
 from pgqueue.worker.runner import Runner
@@ -266,6 +267,7 @@ class Worker:
             transactions=self._transactions,
             expose=self._expose,
             large=LargeJobs(claims, lock),
+            misfits=Misfits(claims, lock),
             lease=lease,
             on_room=self._on_room,
             loop=loop,
@@ -589,10 +591,10 @@ class Worker:
             running=runner.running,
             stuck=runner.stuck,
             completed=completer.completed,
-            retried=runner.retried,
-            dead=runner.dead,
-            released=runner.released,
-            cancelled=runner.cancelled,
+            retried=runner.counts.retried,
+            dead=runner.counts.dead,
+            released=runner.counts.released,
+            cancelled=runner.counts.cancelled,
             promoted=self._promoter.promoted,
             unwritten=completer.backlog,
             claims=self._claimer.claims,

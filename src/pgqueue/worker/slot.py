@@ -1,0 +1,83 @@
+"""A place where jobs run, and how many attempts came to what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgqueue.db.waits import Waits
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt
+from pgqueue.running import RunningJob
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Counts", "Slot"]
+
+
+class Slot:
+    """A place where jobs run, one after another, and what is known of the one that runs there."""
+
+    __slots__ = ("job", "on_told", "place", "record", "task", "timer", "token", "waits", "why")
+
+    def __init__(self, place: int, on_told: Callable[[Slot, asyncio.Task[None]], object]) -> None:
+        self.place = place
+        self.on_told = on_told
+        self.token = 0
+        self.timer: asyncio.TimerHandle | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing runs here. An attempt clears its timer itself."""
+        self.record: Record | None = None
+        self.task: asyncio.Task[None] | None = None  # of a job that did not end in its first step
+        self.job: RunningJob | None = None
+        self.waits: Waits | None = None
+        self.why: str | None = None
+
+    def wait_in(self, task: asyncio.Task[None], record: Record) -> None:
+        """Its job did not end in the first step of this task, or has not made that yet."""
+        self.task = task
+        task.set_name(f"job {record['id']} {record['task']}")
+        if self.why is not None:  # it was told to end in its first step
+            task.cancel()
+            self.on_told(self, task)
+
+    def cancel(self, why: str) -> None:
+        """Tell its job to end. The first who does says why."""
+        if self.why is None:
+            self.why = why
+            if self.job is not None:
+                self.job.mark_cancelled()
+            if self.task is not None:
+                self.task.cancel()
+                self.on_told(self, self.task)
+
+    def time_out(self) -> None:
+        """The time is over. A job that waits for a connection of ours cannot help it."""
+        self.timer = None
+        waits = self.waits is not None and self.waits.under_way
+        self.cancel("waiting" if waits else "timeout")
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many attempts came to what; successes are counted where they are written."""
+
+    retried: int = 0
+    dead: int = 0
+    released: int = 0
+    cancelled: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        match outcome:
+            case RetryAt():
+                self.retried += 1
+            case Dead():
+                self.dead += 1
+            case _:
+                self.released += outcome is RELEASED
+                self.cancelled += outcome is CANCELLED

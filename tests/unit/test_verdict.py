@@ -1,0 +1,115 @@
+"""What an attempt that raised comes to, by what it was told and what came out of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pgqueue import App, DatabaseError, Discard, PoolTimeout, Snooze, Unreachable
+from pgqueue.db.waits import NotBegun
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed
+from pgqueue.worker.verdict import judge, only_waited
+
+TASK: Any = App("postgresql://nowhere.invalid/none").task(name="t")(lambda: None)
+RECORD: Any = {"attempt": 1, "crash_count": 0, "max_attempts": 5, "timeout_seconds": 3.0}
+
+
+def outcome(why: str | None, error: BaseException) -> Outcome | None:
+    verdict = judge(why, error, RECORD, TASK)
+    return None if verdict is None else verdict.outcome
+
+
+@pytest.mark.parametrize(
+    ("why", "cancelled", "other"),
+    [
+        (None, RetryAt, RetryAt),
+        ("timeout", RetryAt, RetryAt),
+        ("waiting", Snoozed, RetryAt),
+        ("cancelled", CANCELLED, CANCELLED),
+        ("stop", RELEASED, RetryAt),
+        ("lost", None, None),
+    ],
+)
+def test_the_table(why: str | None, cancelled: Any, other: Any) -> None:
+    for error, wanted in ((asyncio.CancelledError(), cancelled), (ValueError("no"), other)):
+        got = outcome(why, error)
+        assert isinstance(got, wanted) if isinstance(wanted, type) else got is wanted
+
+
+def test_a_timeout_is_named_as_one() -> None:
+    verdict = judge("timeout", asyncio.CancelledError(), RECORD, TASK)
+    assert verdict is not None
+    assert verdict.failure is not None
+    assert (verdict.failure.type, "3 s" in verdict.failure.message) == ("TimeoutError", True)
+
+
+def test_what_a_task_chooses_itself() -> None:
+    assert outcome(None, Snooze(9)) == Snoozed(9)
+    assert isinstance(outcome(None, Discard("no")), Dead)
+
+
+def caused(by: BaseException, error: BaseException | None = None) -> BaseException:
+    error = error or DatabaseError("it could not be done")
+    error.__cause__ = by
+    return error
+
+
+WAITED = PoolTimeout("all were in use")
+NOT_BEGUN = NotBegun("the server is away")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WAITED,
+        NOT_BEGUN,
+        caused(WAITED),
+        ExceptionGroup("", [WAITED, NOT_BEGUN, ExceptionGroup("", [caused(WAITED)])]),
+        BaseExceptionGroup("", [WAITED]),
+        caused(ExceptionGroup("", [WAITED])),
+    ],
+)
+@pytest.mark.parametrize("attempt", [1, 5])
+def test_waiting_in_vain_costs_no_attempt(error: BaseException, attempt: int) -> None:
+    verdict = judge(None, error, {**RECORD, "attempt": attempt}, TASK)
+    assert verdict is not None
+    assert verdict.waited
+    assert isinstance(verdict.outcome, Snoozed)
+    assert 2 <= verdict.outcome.delay <= 6
+
+
+class _Odd(PoolTimeout):
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError
+
+    @__class__.setter
+    def __class__(self, _: Any) -> None: ...
+
+
+def _circle() -> BaseException:
+    one, other = DatabaseError(), DatabaseError()
+    one.__cause__, other.__cause__ = other, one
+    return one
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(),
+        Unreachable("the server is away"),
+        caused(WAITED, ValueError("the user's own")),
+        ExceptionGroup("", [WAITED, ValueError()]),
+        caused(ValueError()),
+        _circle(),
+    ],
+)
+def test_what_is_more_than_waiting(error: BaseException) -> None:
+    assert not only_waited(error)
+    assert isinstance(outcome(None, error), RetryAt)
+
+
+def test_odd_classes_are_looked_at_by_type() -> None:
+    assert only_waited(_Odd("x"))

@@ -1,0 +1,220 @@
+"""Waiting for a connection of ours costs a job no attempt, however the wait ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgqueue import App, RunningJob
+from pgqueue.errors import Unreachable
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, nth, working
+
+FLAVOURS = pytest.mark.parametrize("flavour", ["async", "thread"])
+
+
+@pytest.fixture
+async def app(dsn: str) -> AsyncIterator[App]:
+    """An app with a single connection of each kind."""
+    app = App(dsn, pool_size=1)
+    yield app
+    await app.aclose()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put off comes again at once."""
+    monkeypatch.setattr("pgqueue.worker.verdict._PUT_OFF_FROM", 0.0)
+    monkeypatch.setattr("pgqueue.worker.verdict._PUT_OFF_TO", 0.2)
+
+
+class Held:
+    """A task of a single attempt that holds the one connection until its gate is open."""
+
+    def __init__(self, app: App, flavour: str) -> None:
+        self.gate = threading.Event()
+        self.begun: list[int] = []
+        self.tried: list[int] = []
+        if flavour == "async":
+
+            @app.task(name="settle", max_attempts=1)
+            async def settle(*, job: RunningJob) -> None:
+                self.tried.append(job.id)
+                async with job.transaction():
+                    self.begun.append(job.id)
+                    await asyncio.to_thread(self.gate.wait, 60)
+        else:
+
+            @app.task(name="settle", max_attempts=1)
+            def settle(*, job: RunningJob) -> None:
+                self.tried.append(job.id)
+                with job.transaction():
+                    self.begun.append(job.id)
+                    self.gate.wait(60)
+
+        self.task: Any = settle
+
+
+@pytest.fixture
+def held(app: App, flavour: str) -> Any:
+    held = Held(app, flavour)
+    yield held
+    held.gate.set()
+
+
+async def two(held: Held) -> tuple[int, int]:
+    """One job that holds the connection, one that waits for it."""
+    first = (await held.task.aenqueue()).id
+    await eventually(nth(held.begun, 1))
+    second = (await held.task.aenqueue()).id
+    await eventually(nth(held.tried, 2))
+    return first, second
+
+
+@FLAVOURS
+async def test_f05_the_wait_for_a_connection_is_as_long_as_it_takes(
+    app: App, eyes: Eyes, held: Held, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line comes when the wait has lasted for a statement's whole time."""
+    async with working(app, deadline=1.0):
+        await two(held)
+        await eventually(lambda: "has waited for a connection" in caplog.text, timeout_s=60)
+        held.gate.set()
+        await eyes.settled(completed=2)
+    assert len(held.tried) == 2
+
+
+@FLAVOURS
+async def test_f05_a_timeout_in_the_wait_costs_no_attempt(
+    app: App, eyes: Eyes, held: Held, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(app):
+        first = (await held.task.aenqueue()).id
+        await eventually(nth(held.begun, 1))
+        second = (await held.task.using(timeout=0.2).aenqueue()).id
+        await eventually(lambda: held.tried.count(second) >= 2)  # it is back already
+        assert "in vain" in caplog.text
+        held.gate.set()
+        await eyes.settled(completed=2)
+    assert first != second
+    for job_id in (first, second):
+        row = await eyes.job(job_id)
+        assert (row["attempt"], row["errors"]) == (1, None)
+
+
+@FLAVOURS
+async def test_f05_a_cancel_ends_the_wait(app: App, eyes: Eyes, held: Held) -> None:
+    async with working(app):
+        first, second = await two(held)
+        await app.acancel(second)
+        await eyes.reaches(second, "cancelled")
+        held.gate.set()
+        await eyes.reaches(first, "completed")
+        third = (await held.task.aenqueue()).id
+        await eyes.reaches(third, "completed")
+
+
+@FLAVOURS
+async def test_f05_a_stop_ends_the_wait_and_gives_the_attempt_back(
+    app: App, eyes: Eyes, held: Held
+) -> None:
+    async with working(app, grace=0.2) as worker:
+        _, second = await two(held)
+        stopping = asyncio.create_task(worker.stop())
+        row = await eyes.reaches(second, "pending")
+        assert row["attempt"] == 0
+        held.gate.set()
+        await stopping
+
+
+@FLAVOURS
+async def test_a_server_that_cannot_be_reached_for_the_beginning_costs_no_attempt(
+    app: App, eyes: Eyes, flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: nothing was done in the transaction yet."""
+    tried: list[int] = []
+    connect_async, connect = app.pool._connect, psycopg.connect
+
+    async def gone_once_async(*args: Any, **options: Any) -> Any:
+        if len(tried) == 1:
+            raise Unreachable("gone")
+        return await connect_async(*args, **options)
+
+    def gone_once(*args: Any, **options: Any) -> Any:
+        if len(tried) == 1:
+            raise psycopg.OperationalError("gone")
+        return connect(*args, **options)
+
+    @app.task(max_attempts=1)
+    async def on_the_loop(*, job: RunningJob) -> None:
+        tried.append(job.id)
+        await app.pool.aclose()
+        async with job.transaction():
+            pass
+
+    @app.task(max_attempts=1)
+    def in_a_thread(*, job: RunningJob) -> None:
+        tried.append(job.id)
+        with job.transaction():
+            pass
+
+    job_id = (await (on_the_loop if flavour == "async" else in_a_thread).aenqueue()).id
+    async with working(app):
+        monkeypatch.setattr(app.pool, "_connect", gone_once_async)
+        monkeypatch.setattr(psycopg, "connect", gone_once)
+        row = await eyes.reaches(job_id, "completed")
+    assert len(tried) == 2
+    assert (row["attempt"], row["errors"]) == (1, None)
+
+
+@pytest.mark.parametrize("flavour", ["async", "thread"])
+async def test_no_connection_for_an_enqueue_costs_no_attempt(
+    app: App, eyes: Eyes, flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves the handler, and the job is put off; with the timeout of the job, likewise."""
+    tried: list[int] = []
+
+    @app.task(queue="elsewhere")
+    async def other() -> None: ...
+
+    @app.task(max_attempts=1)
+    async def on_the_loop(*, job: RunningJob) -> None:
+        tried.append(job.id)
+        await other.aenqueue()
+
+    @app.task(max_attempts=1)
+    def in_a_thread(*, job: RunningJob) -> None:
+        tried.append(job.id)
+        other.enqueue()
+
+    task = on_the_loop if flavour == "async" else in_a_thread
+    ids = [(await task.aenqueue()).id, (await task.using(timeout=0.1).aenqueue()).id]
+    async with working(app, queues=["default"]):
+        monkeypatch.setattr(app.pool, "deadline", 0.3)
+        async with app.pool.connection():
+            app.pool._free.acquire()
+            await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids))
+        monkeypatch.setattr(app.pool, "deadline", 30.0)
+        app.pool._free.release()
+        for job_id in ids:
+            row = await eyes.reaches(job_id, "completed", timeout_s=60)
+            assert (row["attempt"], row["errors"]) == (1, None)
+
+
+async def test_a_second_transaction_inside_the_first_is_refused(app: App, eyes: Eyes) -> None:
+    """It would wait for the connection that its own job holds."""
+
+    @app.task(max_attempts=1)
+    async def nested(*, job: RunningJob) -> None:
+        async with job.transaction(), job.transaction():
+            pass
+
+    job_id = (await nested.aenqueue()).id
+    async with working(app):
+        await eyes.reaches(job_id, "dead")
+    assert "open already; one at a time" in (await eyes.errors(job_id))[0]["message"]
