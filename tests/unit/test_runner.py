@@ -15,10 +15,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.harness.waiting import eventually
 
 from pgqueue import App, PoolTimeout
 from pgqueue.db.waits import waiting
 from pgqueue.outcome import RELEASED, Dead, Outcome, RetryAt, Snoozed
+from pgqueue.worker.attempt import Slot
 from pgqueue.worker.board import Board
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.runner import Runner
@@ -103,6 +105,18 @@ class Bench:
         ids = self.add(task, count, **columns)
         await self.quiet()
         return ids
+
+    async def time_out(self) -> None:
+        """Strike the timeouts of all jobs that run, once they run."""
+        await eventually(lambda: self.busy() and all(slot.timer for slot in self.busy()))
+        for slot in self.busy():
+            assert slot.timer is not None
+            slot.timer.cancel()
+            slot.time_out()
+        await self.quiet()
+
+    def busy(self) -> list[Slot]:
+        return [slot for slot in self.runner._slots if slot.record is not None]
 
     async def quiet(self) -> None:
         assert await self.runner.wait_quiet(SECONDS)
@@ -431,9 +445,10 @@ async def test_a_timeout_in_a_wait_for_a_connection_of_ours_costs_no_attempt(wai
         else:
             await asyncio.Event().wait()
 
-    (job_id,) = bench.add(note, timeout_seconds=0.05)
-    await bench.quiet()
-    assert begun.is_set() is waits
+    (job_id,) = bench.add(note, timeout_seconds=3600.0)
+    if waits:
+        await begun.wait()
+    await bench.time_out()
     outcome = bench.outcomes.others[job_id]
     assert isinstance(outcome, Snoozed if waits else RetryAt)
 
@@ -445,9 +460,13 @@ async def test_a_wait_that_is_over_excuses_no_timeout() -> None:
     async def note() -> None:
         with waiting():
             await asyncio.sleep(0)
+        over.set()
         await asyncio.Event().wait()
 
-    (job_id,) = await bench.run(note, timeout_seconds=0.05)
+    over = asyncio.Event()
+    (job_id,) = bench.add(note, timeout_seconds=3600.0)
+    await over.wait()
+    await bench.time_out()
     assert isinstance(bench.outcomes.others[job_id], RetryAt)
 
 

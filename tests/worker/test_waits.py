@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, RunningJob, Worker
 from pgqueue.errors import Unreachable
+from pgqueue.worker.attempt import Slot
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -67,6 +68,20 @@ def held(app: App, flavour: str) -> Any:
     held.gate.set()
 
 
+async def time_out(worker: Worker, job_ids: list[int]) -> None:
+    """Strike the timeouts of these jobs, once all of them wait for a connection."""
+
+    def waiting() -> list[Slot]:
+        slots = [s for s in worker._runner._slots if s.record and s.record["id"] in job_ids]
+        return [s for s in slots if s.waits is not None and s.waits.under_way]
+
+    await eventually(lambda: len(waiting()) == len(job_ids), timeout_s=60)
+    for slot in waiting():
+        assert slot.timer is not None
+        slot.timer.cancel()
+        slot.time_out()
+
+
 async def two(held: Held) -> tuple[int, int]:
     """One job that holds the connection, one that waits for it."""
     first = (await held.task.aenqueue()).id
@@ -93,10 +108,11 @@ async def test_f05_the_wait_for_a_connection_is_as_long_as_it_takes(
 async def test_f05_a_timeout_in_the_wait_costs_no_attempt(
     app: App, eyes: Eyes, held: Held, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with working(app):
+    async with working(app) as worker:
         first = (await held.task.aenqueue()).id
         await eventually(nth(held.begun, 1))
-        second = (await held.task.using(timeout=0.2).aenqueue()).id
+        second = (await held.task.using(timeout=3600).aenqueue()).id
+        await time_out(worker, [second])
         await eventually(lambda: held.tried.count(second) >= 2)  # it is back already
         assert "in vain" in caplog.text
         held.gate.set()
@@ -193,12 +209,15 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
         other.enqueue()
 
     task = on_the_loop if flavour == "async" else in_a_thread
-    ids = [(await task.aenqueue()).id, (await task.using(timeout=0.1).aenqueue()).id]
-    async with working(app, queues=["default"]):
-        monkeypatch.setattr(app.pool, "deadline", 0.3)
+    async with working(app, queues=["default"]) as worker:
+        in_time = (await task.using(delay=0.1).aenqueue()).id
+        late = (await task.using(delay=0.1, timeout=3600).aenqueue()).id
+        ids = [in_time, late]
         async with app.pool.connection():
             app.pool._free.acquire()
-            await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids))
+            await time_out(worker, [late])
+            monkeypatch.setattr(app.pool, "deadline", 0.3)
+            await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids), timeout_s=60)
         monkeypatch.setattr(app.pool, "deadline", 30.0)
         app.pool._free.release()
         for job_id in ids:
