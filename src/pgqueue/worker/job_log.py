@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.failure import describe
 from pgqueue.outcome import Dead, RetryAt, Snoozed
+from pgqueue.worker.seldom import Seldom
 from pgqueue.worker.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -18,15 +18,12 @@ __all__ = ["JobLog"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_WAITED_EVERY = 60.0
-
 
 class JobLog:
     """Writes one line for each attempt that fails; for successes only at the level of debugging."""
 
     def __init__(self) -> None:
-        self._waited = 0
-        self._waited_at = float("-inf")
+        self._waited = Seldom()
 
     def succeeded(self, record: Record) -> None:
         """The task returned."""
@@ -72,18 +69,16 @@ class JobLog:
 
     def _waited_in_vain(self, record: Record, verdict: Verdict) -> None:
         """Once in a while: where one job waits, many do."""
-        self._waited += 1
-        now = time.monotonic()
-        if now < self._waited_at + _WAITED_EVERY:
+        count = self._waited.count()
+        if not count:
             return
         log.warning(
             "job %d (%s) waited in vain and is put off, no attempt is counted (%d such since the "
             "last such line): %s",
-            record["id"], record["task"], self._waited,
+            record["id"], record["task"], count,
             "" if verdict.failure is None else verdict.failure.message.partition("\n")[0],
             extra=_labels(record),
         )  # fmt: skip
-        self._waited, self._waited_at = 0, now
 
 
 def _labels(record: Record) -> dict[str, Any]:

@@ -8,7 +8,6 @@ outcome would be unknown. When the connection breaks in the commit, the database
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobTransactions"]
 
-log = logging.getLogger("pgqueue.worker")
-
 
 class JobTransactions:
     """Begins and ends them on the app's connections: asyncpg on the loop, psycopg in threads.
@@ -53,6 +50,7 @@ class JobTransactions:
         self._lent = asyncio.Semaphore(pool.size)  # never waited for: a turn was had before
         blocking = BlockingTransactions(pool, deadline=deadline)
         self.begin, self.end, self.close = blocking.begin, blocking.end, blocking.close
+        self._warn = blocking.warn
 
     async def abegin(self, job: RunningJob) -> tuple[Any, Connection]:
         """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
@@ -71,12 +69,7 @@ class JobTransactions:
         if not self._turns.locked():
             await self._turns.acquire()
             return
-        warning = asyncio.get_running_loop().call_later(
-            self._deadline, log.warning,
-            "job %d (%s) has waited for a connection of job.transaction() for %g s, and waits on; "
-            "all %d are in use: raise pool_size, or lower concurrency",
-            job.id, job.task, self._deadline, self._pool.size,
-        )  # fmt: skip
+        warning = asyncio.get_running_loop().call_later(self._deadline, self._warn, job)
         try:
             await self._turns.acquire()
         finally:

@@ -24,6 +24,7 @@ from pgqueue.errors import ConfigError, PoolTimeout
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.lost_commit import ask, ended_inside, not_ours
+from pgqueue.worker.seldom import Seldom
 
 if TYPE_CHECKING:
     from psycopg import Connection as SyncConnection
@@ -47,6 +48,7 @@ class BlockingTransactions:
         self._discard = statement("discard_session", pool.schema)
         self._idle: list[SyncConnection[Any]] = []
         self._turns = threading.BoundedSemaphore(pool.size)
+        self._long = Seldom()
 
     def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]:
         """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
@@ -80,6 +82,12 @@ class BlockingTransactions:
                 )
             if time.monotonic() >= warn_at:
                 warn_at = float("inf")
+                self.warn(job)
+
+    def warn(self, job: RunningJob) -> None:
+        """Say that a job waits for long, once in a while: where one does, many do."""
+        if self._long.count():
+            with contextlib.suppress(Exception):
                 log.warning(
                     "job %d (%s) has waited for a connection of job.transaction() for %g s, and "
                     "waits on; all %d are in use: raise pool_size, or lower concurrency",
