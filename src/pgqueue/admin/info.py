@@ -229,7 +229,8 @@ class SchemaStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates.
 
-    ``misfits``: by task, the scheduled jobs that wait for a worker that their arguments fit.
+    ``misfits``: by task, the scheduled jobs that wait for a worker that their arguments fit; none
+    for a role that may not read errors, as a viewer.
     ``copy_of``: what tells that this is a copy of another database, on which no worker starts.
     ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
     """

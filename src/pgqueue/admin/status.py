@@ -28,7 +28,9 @@ async def status(connection: Connection, schema: str) -> Status:
         fleet = await read_workers(connection, schema)
         copy_of = await find_copy(connection, schema)
         damage = await find_damage(connection, schema)
-        misfits = await connection.fetch(statement("find_misfits", schema), COUNT_BOUND, MISFIT)
+        misfits = []
+        if await connection.fetchval(statement("may_read_errors", schema)):
+            misfits = await connection.fetch(statement("find_misfits", schema), COUNT_BOUND, MISFIT)
     cut = counted["scheduled"] > COUNT_BOUND
     ages = [lane.oldest_ready_seconds for lane in lanes if lane.oldest_ready_seconds is not None]
     return Status(
