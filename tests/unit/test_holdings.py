@@ -154,7 +154,7 @@ def test_a_worker_with_nothing_is_at_rest_until_something_comes(worker: Worker) 
     [
         (0.0, 2.0),
         (0.001, 2.0),
-        (0.01, 5.0),  # in a fleet of a hundred, each walks over what all run
+        (0.003, 6.0),  # in a fleet of a hundred, each walks over what all run
         (0.1, 15.0),
         (2.0, 40.0),
     ],

@@ -27,7 +27,7 @@ log = logging.getLogger("pgqueue.worker")
 
 _SOON = 0.2
 _SHARE = 20
-_CHEAP_SHARE = 500
+_CHEAP_SHARE = 2000
 _AT_REST_EVERY = 60.0
 
 
