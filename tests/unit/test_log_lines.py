@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue.observe.bounds import bound, cut
+from pgqueue.observe.bounds import bound, cut, settle
 from pgqueue.observe.logs import JsonFormatter, TextFormatter
 
 A_FEW_KB = 8_200
@@ -60,17 +60,24 @@ def test_huge_messages_fields_and_errors_are_cut(formatter: logging.Formatter, t
 
 def test_what_is_short_stays_as_it_is() -> None:
     made = record("job %d of %s: %.1f%%", 7, "mail", 2.5, error=failed("no"))
-    bound(made)
+    settle(made, keep_error=True)
     assert made.msg == "job %d of %s: %.1f%%"
     assert made.args == (7, "mail", 2.5)
     assert made.exc_info is not None
     assert TextFormatter().format(made).endswith("ValueError: no")
 
 
+def test_who_formats_at_once_gets_the_arguments_as_they_are() -> None:
+    error = failed("no")
+    made = record("failed: %s", error)
+    bound(made)
+    assert made.args == (error,)
+
+
 @pytest.mark.parametrize("text", HUGE)
 def test_a_record_that_waits_is_small(text: str) -> None:
     made = record("failed: %s", text, error=failed(text))
-    bound(made, keep_error=False)
+    settle(made, keep_error=False)
     assert sys.getsizeof(made.msg) < 20_000
     assert made.args == ()
     assert made.exc_info is None

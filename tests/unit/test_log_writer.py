@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.harness.waiting import wait_until
 
 import pgqueue
 from pgqueue.observe import aside
+from pgqueue.observe import writer as writer_module
 from pgqueue.observe.writer import Writer
 
 LIMIT = 10
@@ -86,6 +88,34 @@ def test_a_writer_that_is_stuck_is_left_behind(reader: Reader) -> None:
     assert reader.waits.wait(30)
     assert not writer.close(0.01)
     reader.gate.set()  # for the check of threads left behind
+
+
+def test_the_thread_ends_when_nothing_is_logged_and_begins_anew(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "_IDLE", 0.01)
+    reader.gate.set()
+    writer = Writer()
+    for n in range(3):
+        writer.put(reader.write, record(f"{n}"))
+        wait_until(lambda: writer._thread is None, timeout_s=30, what="the thread ends")
+    assert reader.lines == ["0", "1", "2"]
+    assert writer.close(30)
+
+
+def test_where_no_thread_can_be_had_it_is_written_at_once(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    reader.gate.set()
+    writer = Writer()
+    for n in range(3):
+        writer.put(reader.write, record(f"{n}"))
+        assert reader.lines[n] == f"{n}"
+    assert writer.flush(30)
 
 
 def test_an_error_of_a_handler_ends_nothing(

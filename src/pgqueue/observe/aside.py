@@ -16,7 +16,7 @@ import threading
 from collections.abc import Generator
 from typing import NoReturn
 
-from pgqueue.observe.bounds import bound
+from pgqueue.observe.bounds import bound, settle
 from pgqueue.observe.writer import Writer
 
 __all__ = ["LOGGERS", "aside", "begin", "flush", "leave", "revive", "writer"]
@@ -48,14 +48,16 @@ _state = _State()
 
 
 class _Take(logging.Filter):
-    """Bounds every record; takes those that are to be written aside."""
+    """Bounds every record of ours; takes those that are to be written aside."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return False for what was taken."""
+        """Return False for what was taken: it is written by another thread."""
         here = writer()
-        bound(record, keep_error=here is None or here.is_short)
         if here is None or not (_state.all or threading.get_ident() in _state.threads):
+            if record.name != "asyncio":  # what others log there is theirs
+                bound(record)
             return True
+        settle(record, keep_error=here.is_short)
         here.put(logging.getLogger(record.name).callHandlers, record)
         return False
 

@@ -6,7 +6,7 @@ import logging
 import traceback
 from typing import Any
 
-__all__ = ["LINE", "TRACE", "bound", "cut", "message_of", "trace_of"]
+__all__ = ["LINE", "TRACE", "bound", "cut", "message_of", "settle", "trace_of"]
 
 LINE = 4_000
 TRACE = 4_000
@@ -47,20 +47,31 @@ def trace_of(error: tuple[Any, Any, Any]) -> str:
     return cut("\n".join(cut(line, TRACE // 4) for line in text.split("\n")), TRACE)
 
 
-def bound(record: logging.LogRecord, *, keep_error: bool = True) -> None:
-    """Bound what a record holds, so that it can wait to be written.
+def bound(record: logging.LogRecord) -> None:
+    """Cut what is too long to be written; leave everything else as it is."""
+    if not _is_short(record) and _size(text := message_of(record)) > LINE:
+        record.msg, record.args = cut(text, LINE), ()
+    if record.stack_info:
+        record.stack_info = cut(record.stack_info, TRACE)
+
+
+def settle(record: logging.LogRecord, *, keep_error: bool) -> None:
+    """Make a record ready to wait: what it holds is small, and changes no more.
 
     Arguments that are plain and short stay as they are. Without ``keep_error`` the traceback
     becomes text at once, and lets go of its frames.
     """
-    args = record.args if isinstance(record.args, tuple) else (record.args,)
-    if not all(map(_is_small, args)) or len(str(record.msg)) > LINE // 4:
+    bound(record)
+    if not _is_short(record):
         record.msg, record.args = cut(message_of(record), LINE), ()
     if record.exc_info and record.exc_info[0] is not None and not keep_error:
         record.exc_text = record.exc_text or trace_of(record.exc_info)
         record.exc_info = None
-    if record.stack_info:
-        record.stack_info = cut(record.stack_info, TRACE)
+
+
+def _is_short(record: logging.LogRecord) -> bool:
+    args = record.args if isinstance(record.args, tuple) else (record.args,)
+    return len(str(record.msg)) <= LINE // 4 and all(map(_is_small, args))
 
 
 def _is_small(value: object) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import select
+from copy import copy
 from typing import TextIO
 
 from pgqueue.observe.aside import flush, writer
+from pgqueue.observe.bounds import settle
 
 __all__ = ["StderrHandler"]
 
@@ -29,6 +31,8 @@ class StderrHandler(logging.StreamHandler[TextIO]):
         if here is None:
             self.write(record)
         else:
+            record = copy(record)  # other handlers get it, too
+            settle(record, keep_error=here.is_short)
             here.put(self.write, record)
 
     def write(self, record: logging.LogRecord) -> None:

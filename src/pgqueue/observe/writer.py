@@ -7,7 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 __all__ = ["Writer"]
 
@@ -16,6 +16,7 @@ _ERRORS_KEPT = 20
 _YIELD = 0.005
 _YIELDS = 4
 _LONGEST_FLUSH = 5.0
+_IDLE = 1.0
 
 _Write = Callable[[logging.LogRecord], object]
 
@@ -23,6 +24,7 @@ _Write = Callable[[logging.LogRecord], object]
 class Writer:
     """A bounded queue of records, and the thread that writes them in their order.
 
+    The thread ends when nothing was logged for a second, and begins anew when something is.
     When the queue is full, records are dropped until half of it is written. Then the log says how
     many were dropped, where they would have stood.
     """
@@ -35,8 +37,7 @@ class Writer:
         self._queue = SimpleQueue()
         self._dropped = 0
         self._written = 0
-        self._thread = threading.Thread(target=self._run, name="pgqueue-log", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     @property
     def is_here(self) -> bool:
@@ -56,7 +57,22 @@ class Writer:
             if self._dropped or self._queue.qsize() >= self._limit:
                 self._dropped += 1
             else:
-                self._queue.put((write, record))
+                self._hand((write, record))
+
+    def _hand(self, item: tuple[_Write, logging.LogRecord] | threading.Event | None) -> None:
+        with self._lock:
+            self._queue.put(item)
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._run, name="pgqueue-log", daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # None can be had at the end of the interpreter, or at a limit of the system.
+                self._thread = None
+                self._queue.put(None)
+        if self._thread is None:
+            self._run()
 
     def _let_write(self) -> None:
         """Give way to the thread: it had no time to write all, though somebody reads."""
@@ -71,7 +87,7 @@ class Writer:
         if self.is_here:
             return False
         passed = threading.Event()
-        self._queue.put(passed)
+        self._hand(passed)
         end = time.monotonic() + _LONGEST_FLUSH
         written = self._written
         while not passed.wait(seconds):
@@ -83,15 +99,17 @@ class Writer:
     def close(self, seconds: float) -> bool:
         """End the thread when all is written; leave it behind if nobody reads."""
         flushed = self.flush(seconds)
-        self._queue.put(None)
-        if flushed:
-            self._thread.join(seconds)
+        thread = self._thread
+        if thread is not None:
+            self._queue.put(None)
+            if flushed:
+                thread.join(seconds)
         return flushed
 
     # -- in the thread
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             if isinstance(item, threading.Event):
                 if self._say_dropped():
                     self._queue.put(item)  # to wait for that as well
@@ -101,6 +119,17 @@ class Writer:
             self._write(*item)
             if self._dropped and self._queue.qsize() <= self._limit // 2:
                 self._say_dropped()
+
+    def _next(self) -> tuple[_Write, logging.LogRecord] | threading.Event | None:
+        """Wait for what is to be done; None at the end."""
+        try:
+            return self._queue.get(timeout=_IDLE)
+        except Empty:
+            with self._lock:
+                if not self._queue.empty():
+                    return self._queue.get()
+                self._thread = None
+                return None
 
     def _say_dropped(self) -> bool:
         with self._lock:
