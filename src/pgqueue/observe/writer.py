@@ -14,7 +14,8 @@ __all__ = ["Writer"]
 _LIMIT = 4000
 _ERRORS_KEPT = 20
 _YIELD = 0.005
-_YIELDS = 4
+_YIELDS = 100
+_QUICK = 5
 _LONGEST_FLUSH = 5.0
 _IDLE = 1.0
 
@@ -37,6 +38,9 @@ class Writer:
         self._queue = SimpleQueue()
         self._dropped = 0
         self._written = 0
+        self._vain = (
+            0  # how often the thread was given way to in vain since the queue was half full
+        )
         self._thread: threading.Thread | None = None
 
     @property
@@ -50,7 +54,7 @@ class Writer:
         return self._queue.qsize() < _ERRORS_KEPT
 
     def put(self, write: _Write, record: logging.LogRecord) -> None:
-        """Have a record written, or dropped. Waits for the thread alone, while that gets on."""
+        """Have a record written, or dropped. Gives way to the thread where it is behind."""
         if self._queue.qsize() >= self._limit and not self._dropped:
             self._let_write()
         with self._lock:
@@ -75,12 +79,12 @@ class Writer:
             self._run()
 
     def _let_write(self) -> None:
-        """Give way to the thread: it had no time to write all, though somebody reads."""
-        written, vain = self._written, 0
-        while vain < _YIELDS and self._queue.qsize() >= self._limit:
-            time.sleep(_YIELD)
-            vain = vain + 1 if self._written == written else 0
+        """Give way to the thread, which had no time. A slow reader is waited for briefly only."""
+        while self._vain < _YIELDS and self._queue.qsize() >= self._limit:
             written = self._written
+            time.sleep(_YIELD)
+            if self._written < written + _QUICK:
+                self._vain += 1
 
     def flush(self, seconds: float) -> bool:
         """Wait until all is written, while something is in each ``seconds``; True if all was."""
@@ -117,8 +121,10 @@ class Writer:
                     item.set()
                 continue
             self._write(*item)
-            if self._dropped and self._queue.qsize() <= self._limit // 2:
-                self._say_dropped()
+            if self._queue.qsize() <= self._limit // 2:
+                self._vain = 0
+                if self._dropped:
+                    self._say_dropped()
 
     def _next(self) -> tuple[_Write, logging.LogRecord] | threading.Event | None:
         """Wait for what is to be done; None at the end."""
