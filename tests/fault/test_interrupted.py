@@ -27,7 +27,7 @@ from tests.worker.support import Eyes
 
 pytestmark = pytest.mark.alone
 
-CHILD = Path(__file__).parents[1] / "worker" / "interrupted.py"
+CHILD = Path(__file__).with_name("interrupted.py")
 TIMES = 200
 
 

@@ -141,7 +141,7 @@ def _why_not_connected(error: BaseException) -> str | None:
 
     text = str(error)
     if "unsupported startup parameter" in text:
-        return f"{text}: the dsn leads through a pooler that was not named; {_POOLER}"
+        return f"{text}: the dsn leads through a pooler; {_POOLER}"
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         return (
             "none of its hosts is as target_session_attrs wants it; with several hosts that is "

@@ -53,6 +53,7 @@ class Lane:
         self.connection: Connection | None = None
         self.fd = -1
         self.used_at = 0.0
+        self.given_up = False
 
     def usable(self) -> bool:
         """False if the connection is gone; a readable idle socket means that the server hung up."""
@@ -106,10 +107,12 @@ class Lane:
             return
         if not task.cancelled():
             task.exception()
+        self.given_up = True
         self.close()
 
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         """Give up in the middle of a step: neither the loop nor the driver can be trusted."""
+        self.given_up = True
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore
         _wrecks.append((self.loop, self.connection, task))
         self.connection = None
@@ -178,7 +181,7 @@ class Lanes:
 
     def give_back(self, lane: Lane) -> None:
         """Take a lane back; one that was given up is gone."""
-        if not lane.loop.is_closed():
+        if not lane.given_up:
             self.spare.append(lane)
         self._free.release()
 

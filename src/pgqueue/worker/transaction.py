@@ -85,8 +85,10 @@ class JobTransactions:
         except BaseException as exc:
             connection.terminate()
             await lent.__aexit__(type(exc), exc, exc.__traceback__)
-            if isinstance(exc, Exception) and is_connection_loss(exc):
-                raise as_ours(exc, self._pool.dsn, connecting=True) from exc
+            if isinstance(exc, Exception):
+                raise Unreachable(
+                    f"no transaction could be begun: {exc}; nothing was done"
+                ) from exc
             raise
         finally:
             doubt.end()
