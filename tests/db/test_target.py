@@ -293,6 +293,14 @@ def test_what_the_server_says_is_explained(cause: Callable[[str], Exception], sa
     )
 
 
+def test_where_no_host_takes_writes_that_is_said() -> None:
+    cause = asyncpg.TargetServerAttributeNotMatched("None of the hosts match")
+    ours = as_ours(cause, "postgresql://me:secret@h,i/d", connecting=True)
+    assert "read-write" in str(ours)
+    assert "all are standbys" in str(ours)
+    assert "secret" not in str(ours)
+
+
 def test_a_wait_for_a_lock_is_contention() -> None:
     assert isinstance(as_ours(asyncpg.LockNotAvailableError("x"), HERE), Contended)
     assert isinstance(as_ours(asyncpg.DuplicatePreparedStatementError("x"), HERE), DatabaseError)

@@ -6,12 +6,15 @@ What cannot be done in time ends in "nothing was sent". Outcomes are counted, an
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import asyncpg
+import psycopg
 import pytest
 from chaos.faults.cutting import CuttingProxy
 
@@ -96,18 +99,32 @@ async def test_many_calls_at_once_in_threads(busy: App, eyes: Eyes) -> None:
     judge(outcomes, await eyes.value("select count(*) from pgqueue.job"))
 
 
-async def test_an_answer_that_a_held_up_loop_has_not_read_is_read(app: App, eyes: Eyes) -> None:
+async def test_an_answer_that_a_held_up_loop_has_not_read_is_read(
+    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while other code has the loop, and the time of the call is over when that ends."""
     await app.aenqueue("t")
-    app.pool.deadline = 1.0
-    await eyes.connection.execute(SLOW)
-    call = asyncio.ensure_future(app.aenqueue("t"))
-    await eventually(
-        lambda: eyes.value(
-            "select count(*) from pg_stat_activity where state = 'active'"
-            " and query like '%new_job%' and pid <> pg_backend_pid()"
+    doubts: list[doubt.Doubt] = []
+    real = app.pool.doubt
+
+    def note(*args: Any, **options: Any) -> doubt.Doubt:
+        doubts.append(real(*args, **options))
+        return doubts[-1]
+
+    monkeypatch.setattr(app.pool, "doubt", note)
+    await eyes.connection.execute(re.sub(r"pg_sleep\(.*?\);", "pg_advisory_xact_lock(42);", SLOW))
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(42)")
+        call = asyncio.ensure_future(app.aenqueue("t"))
+        await eventually(
+            lambda: eyes.value("select count(*) from pg_locks where not granted"), timeout_s=60
         )
-    )
-    hold_up(3.0)
+        (watching,) = doubts
+        watching._timer.cancel()
+        watching._until = time.monotonic() + 0.2
+        watching._arm(time.monotonic())
+        other.execute("select pg_advisory_unlock(42)")
+        hold_up(2.0)
     assert (await call).id
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pgqueue.dsn import redact, without_passwords
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
 
-__all__ = ["Contended", "Rejected", "as_ours", "is_connection_loss", "is_read_only"]
+__all__ = ["Contended", "Rejected", "as_ours", "is_answer", "is_connection_loss", "is_read_only"]
 
 _READ_ONLY = "25006"
 _MISSING = frozenset({"42P01", "42883", "3F000", "42703"})
@@ -63,6 +63,13 @@ def is_connection_loss(error: BaseException) -> bool:
         or state in _LOSS
         or state in _TRANSACTION_ENDED
     )
+
+
+def is_answer(error: Exception) -> bool:
+    """True if the server or the driver said so, and not a signal's handler in mid-answer."""
+    import asyncpg
+
+    return isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, PgQueueError))
 
 
 def is_read_only(error: BaseException) -> bool:

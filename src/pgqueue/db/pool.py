@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pgqueue import failpoints
@@ -19,14 +19,13 @@ from pgqueue.db.again import again
 from pgqueue.db.call import Call, Ended
 from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
 from pgqueue.db.doubt import ASK_SECONDS, Doubt, Questions
-from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
+from pgqueue.db.faults import as_ours, is_answer, is_connection_loss, is_read_only
 from pgqueue.db.interrupts import Deferred
 from pgqueue.db.lane import Lane, Lanes, no_loop
 from pgqueue.db.loops import LoopState, answers
 from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.statements import statement
 from pgqueue.dsn import check_dsn, dsn_from_environment, redact
-from pgqueue.errors import PgQueueError
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -151,10 +150,9 @@ class Pool:
 
     # -- async
 
-    @asynccontextmanager
-    async def connection(
+    def connection(
         self, limit: asyncio.Semaphore | None = None
-    ) -> AsyncGenerator[Connection]:
+    ) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection on the running loop.
 
         ``limit``: how many may be lent in place of the loop's own limit. Who keeps a connection
@@ -165,8 +163,7 @@ class Pool:
         if state is None:
             self._drop_closed_loops()
             state = self._loops[loop] = LoopState(self.size)
-        async with state.lend(limit, self.wait, self._connect) as connection:
-            yield connection
+        return state.lend(limit, self.wait, self._connect)
 
     async def arun(
         self,
@@ -199,7 +196,7 @@ class Pool:
         try:
             if call.checked and not self._checked:
                 await again(lambda: self._check(connection), until)
-            executed = protocol.queries_count
+            executed = getattr(protocol, "queries_count", None)
             if failpoints.armed is not None:
                 failpoints.armed.reach("client.before", lambda: failpoints.shut(fd_of(connection)))
             answer = await again(lambda: work(connection), until)
@@ -208,11 +205,11 @@ class Pool:
             return answer
         except Exception as exc:
             # A driver whose connection was ended under it stumbles in words of its own.
-            lost = is_connection_loss(exc) or (connection.is_closed() and not _from_answer(exc))
+            lost = is_connection_loss(exc) or (connection.is_closed() and not is_answer(exc))
             standby = is_standby(connection)
-            if lost or is_read_only(exc) or not _from_answer(exc):
+            if lost or is_read_only(exc) or not is_answer(exc):
                 connection.terminate()
-            if lost and executed in (None, protocol.queries_count):
+            if lost and executed in (None, getattr(protocol, "queries_count", None)):
                 raise Ended(f"the session with {redact(self.dsn)} had ended: {exc}") from exc
             ours = as_ours(exc, self.dsn, lost=lost, standby=standby)
             if ours is exc:
@@ -302,13 +299,6 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"<Pool {redact(self._given or '(PGQUEUE_DSN)')} schema={self.schema!r}>"
-
-
-def _from_answer(error: Exception) -> bool:
-    """True if the server or the driver said so, and not a signal's handler in mid-answer."""
-    import asyncpg
-
-    return isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError, PgQueueError))
 
 
 def _lose() -> None:
