@@ -90,13 +90,14 @@ def test_a_call_that_hangs_is_interrupted(app: App, proxy: Proxy, alarm: list[in
     """The server does not answer; nobody waits for the deadline of the call."""
     behind = App(proxy.dsn)
     behind.enqueue("t")
+    behind.pool.deadline = 600.0
     proxy.blackhole()
     striker = interrupt()
     began = time.monotonic()
     with pytest.raises(Late) as caught:
         behind.enqueue("t")
     assert caught.value.__cause__ is None
-    assert time.monotonic() - began < behind.pool.deadline / 2
+    assert time.monotonic() - began < 300.0
     striker.join()
     assert behind.pool._lanes.spare == []
     proxy.cut()

@@ -19,7 +19,7 @@ import pytest
 from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App
-from pgqueue.db import doubt
+from pgqueue.db import doubt, pool
 from pgqueue.db.call import Call, Ended
 from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, PoolTimeout, Unreachable
@@ -41,10 +41,38 @@ async def busy(dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> App:
     """An app whose calls wait for less than it takes, and that doubts its server all the time."""
     await eyes.connection.execute(SLOW)
     monkeypatch.setattr(doubt, "_AFTER", 0.05)
-    monkeypatch.setattr(doubt, "_IDLE_SECONDS", 0.05)
+    patient(monkeypatch)
     app = App(dsn)
     app.pool.wait = 5.0
     return app
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the other session take its time: how long that is says something of the machine."""
+    monkeypatch.setattr(doubt, "ASK_SECONDS", 60.0)
+    monkeypatch.setattr(pool, "ASK_SECONDS", 60.0)
+
+
+@pytest.fixture
+def doubts(app: App, monkeypatch: pytest.MonkeyPatch) -> list[doubt.Doubt]:
+    """What watches over the calls of ``app``; each has far more time than a test takes."""
+    made: list[doubt.Doubt] = []
+    app.pool.deadline = 3600.0
+    patient(monkeypatch)
+    real = app.pool.doubt
+
+    def note(*args: Any, **options: Any) -> doubt.Doubt:
+        made.append(real(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(app.pool, "doubt", note)
+    return made
+
+
+def let_time_run_out(watching: doubt.Doubt) -> None:
+    watching._timer.cancel()
+    watching._until = time.monotonic() + 0.2
+    watching._arm(time.monotonic())
 
 
 def hold_up(seconds: float) -> None:
@@ -53,7 +81,7 @@ def hold_up(seconds: float) -> None:
 
 
 def judge(outcomes: Counter[type[BaseException] | None], rows: int) -> None:
-    assert set(outcomes) <= {None, PoolTimeout}
+    assert set(outcomes) <= {None, PoolTimeout, Unreachable}
     assert sum(outcomes.values()) == CALLS
     assert outcomes[None] == rows
     assert outcomes[PoolTimeout]
@@ -100,18 +128,10 @@ async def test_many_calls_at_once_in_threads(busy: App, eyes: Eyes) -> None:
 
 
 async def test_an_answer_that_a_held_up_loop_has_not_read_is_read(
-    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+    app: App, dsn: str, eyes: Eyes, doubts: list[doubt.Doubt]
 ) -> None:
     """It comes while other code has the loop, and the time of the call is over when that ends."""
     await app.aenqueue("t")
-    doubts: list[doubt.Doubt] = []
-    real = app.pool.doubt
-
-    def note(*args: Any, **options: Any) -> doubt.Doubt:
-        doubts.append(real(*args, **options))
-        return doubts[-1]
-
-    monkeypatch.setattr(app.pool, "doubt", note)
     await eyes.connection.execute(re.sub(r"pg_sleep\(.*?\);", "pg_advisory_xact_lock(42);", SLOW))
     with psycopg.connect(dsn, autocommit=True) as other:
         other.execute("select pg_advisory_lock(42)")
@@ -119,10 +139,7 @@ async def test_an_answer_that_a_held_up_loop_has_not_read_is_read(
         await eventually(
             lambda: eyes.value("select count(*) from pg_locks where not granted"), timeout_s=60
         )
-        (watching,) = doubts
-        watching._timer.cancel()
-        watching._until = time.monotonic() + 0.2
-        watching._arm(time.monotonic())
+        let_time_run_out(doubts[-1])
         other.execute("select pg_advisory_unlock(42)")
         hold_up(2.0)
     assert (await call).id
@@ -151,7 +168,7 @@ async def test_the_neighbours_of_a_silent_connection_live_on(
     cutting: CuttingProxy, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doubt, "_AFTER", 0.2)
-    monkeypatch.setattr(doubt, "_IDLE_SECONDS", 0.2)
+    patient(monkeypatch)
     app = App(cutting.dsn)
     for _ in range(3):
         await asyncio.gather(*(app.aenqueue("t") for _ in range(5)))
@@ -182,15 +199,21 @@ async def client_pids(eyes: Eyes) -> set[int]:
     return {row["pid"] for row in rows}
 
 
-async def test_a_wait_for_a_lock_ends_as_one(app: App, dsn: str) -> None:
+async def test_a_wait_for_a_lock_ends_as_one(
+    app: App, dsn: str, eyes: Eyes, doubts: list[doubt.Doubt]
+) -> None:
     await app.aenqueue("t")
-    app.pool.deadline = 1.0
     other = await asyncpg.connect(dsn)
     transaction = other.transaction()
     await transaction.start()
     await app.aenqueue("t", unique_key="k", connection=other)
+    call = asyncio.ensure_future(app.aenqueue("t", unique_key="k"))
+    await eventually(
+        lambda: eyes.value("select count(*) from pg_locks where not granted"), timeout_s=60
+    )
+    let_time_run_out(doubts[-1])
     with pytest.raises(Contended, match=r"a lock that another transaction holds.*nothing was done"):
-        await app.aenqueue("t", unique_key="k")
+        await call
     await transaction.rollback()
     await other.close()
     assert (await app.aenqueue("t", unique_key="k")).duplicate is False
