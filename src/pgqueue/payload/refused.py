@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 
 from pgqueue.errors import shown as short
@@ -60,10 +61,27 @@ def mismatch(expected: str, value: object, hint: str = "") -> Refused:
 
 
 def said(error: BaseException) -> str:
-    """The first line of an error's message, which may itself fail to be had."""
+    """The first line of an error's message, which may itself fail to be had.
+
+    One that a signal's handler has raised says nothing of the value: it is raised again.
+    """
+    if _is_of_a_handler(error):
+        raise error
     try:
         text = str(error).strip()
     except Exception:
         text = ""
     line = text.splitlines()[0] if text else ""
     return f"{type(error).__name__}: {line[:200]}" if line else type(error).__name__
+
+
+def _is_of_a_handler(error: BaseException) -> bool:
+    """True if a handler of a signal raised it, whatever it came in between."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {getattr(getattr(one, "__func__", one), "__code__", None) for one in handlers}
+    traceback = error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code in codes:
+            return True
+        traceback = traceback.tb_next
+    return False
