@@ -13,7 +13,7 @@ from tests.harness.waiting import wait_until
 __all__ = ["grace", "stops"]
 
 _JOBS = 10
-_GRACE = 30.0
+_GRACE = 20.0
 _ORPHANS = (
     "select count(*) from pgqueue.job where worker_id is not null"
     " and worker_id not in (select id from pgqueue.worker)"
@@ -70,7 +70,7 @@ def stops(bench: Bench) -> list[Row]:
 
 
 def grace(bench: Bench) -> list[Row]:
-    """Told once: jobs are interrupted when the grace of half a minute is over."""
+    """Told once: jobs are interrupted when the default grace is over."""
     figure = "SIGTERM, the grace over: interrupted jobs start elsewhere after"
     if bench.quick:
         return [

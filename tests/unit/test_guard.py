@@ -35,7 +35,7 @@ def test_a_signal_counts_once(asked: list[float], heard: list[float], at: object
     [
         (Request(), inf, inf),
         (Request(100.0), 115.0, 133.0),  # grace, cancel; and a margin, three deadlines
-        (Request(100.0, 103.0), 103.0, 126.0),
+        (Request(100.0, 103.0), 104.0, 126.0),
         (Request(100.0, 132.0), 115.0, 133.0),
     ],
 )
@@ -45,6 +45,6 @@ def test_how_long_is_waited(request_: Request, jobs: float, everything: float) -
 
 
 def test_a_stop_is_over_before_kubernetes_kills() -> None:
-    asked = Request(0.0)
-    blocked = asked.jobs_end_at(WorkerSettings())
-    assert blocked + stopping.PROBE_SECONDS + stopping.GIVE_BACK_SECONDS < 30.0
+    jobs = Request(0.0).jobs_end_at(WorkerSettings())
+    assert jobs + stopping.PROBE_SECONDS + stopping.GIVE_BACK_SECONDS < 30.0
+    assert jobs + stopping.SLOTS_SECONDS + stopping.CLOSE_SECONDS < 30.0

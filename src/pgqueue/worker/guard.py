@@ -4,7 +4,7 @@ One thread, from the start of the process. It does nothing until somebody asks f
 
     watching --ask--> stopping --jobs_over--> writing --ended--> closing
                          |                       |                  |
-                         |  the loop is blocked  |  too long        |  5 s
+                         |  the loop is blocked  |  too long        |  2 s
                          '--> give back, exit 1  '--> exit 1        '--> exit with the worker's code
 
 A stop that takes its time is left alone as long as the event loop answers: it has bounds of its
@@ -30,13 +30,19 @@ from typing import NoReturn
 
 from pgqueue.config import WorkerSettings
 from pgqueue.observe.aside import leave
-from pgqueue.worker.stopping import CANCEL_SECONDS, GIVE_BACK_SECONDS, PROBE_SECONDS, patience
+from pgqueue.worker.stopping import (
+    CANCEL_SECONDS,
+    CLOSE_SECONDS,
+    FORCED_SECONDS,
+    GIVE_BACK_SECONDS,
+    PROBE_SECONDS,
+    patience,
+)
 
 __all__ = ["Guard", "Request"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_CLOSE_SECONDS = 5.0
 _PRINT_SECONDS = 2.0
 _FAILED = 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -62,7 +68,7 @@ class Request:
 
     def jobs_end_at(self, settings: WorkerSettings) -> float:
         """Return when no job is waited for any more."""
-        return min(self.asked_at + settings.grace + CANCEL_SECONDS, self.forced_at)
+        return min(self.asked_at + settings.grace + CANCEL_SECONDS, self.forced_at + FORCED_SECONDS)
 
     def all_ends_at(self, settings: WorkerSettings) -> float:
         """Return when the process is ended whatever it does."""
@@ -128,8 +134,8 @@ class Guard:
 
     def ended(self, code: int) -> None:
         """The worker has ended. Closing the loop and the interpreter may wait for what its jobs
-        left behind: for five seconds, then the process ends with this code."""
-        self._closing = time.monotonic() + _CLOSE_SECONDS, code
+        left behind: for two seconds, then the process ends with this code."""
+        self._closing = time.monotonic() + CLOSE_SECONDS, code
         self._ring()
         atexit.register(_leave_what_nobody_reads, code)
 

@@ -24,6 +24,7 @@ from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.misfits import Misfits
 from pgqueue.worker.slot import Slot
+from pgqueue.worker.stopping import SLOTS_SECONDS
 from pgqueue.worker.stubborn import Stubborn
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.verdict import put_off
@@ -231,7 +232,7 @@ class Runner:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=SLOTS_SECONDS)
         self._threads.stop()
 
     # -- slots

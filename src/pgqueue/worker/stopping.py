@@ -4,9 +4,13 @@ In order: claim no more; give back what was claimed and not begun; let running j
 grace is over; cancel them; give those back with their attempt; write what is left; end the
 heartbeat last. A second request skips the grace.
 
-With default settings, jobs that do not end when they are cancelled, and a server that answers, a
-stop takes 20 + 5 s and a moment. With a job that blocks the event loop it takes 20 + 5 + 1 + 2.5 s
-(guard.py). Both are below the 30 s after which Kubernetes sends KILL.
+With default settings and a server that answers, a stop takes at most
+
+- 20 (grace) + 5 (cancel) + 1 (slots) + 2 s (close) with jobs that do not end when they are
+  cancelled; they are given back after the first two;
+- 20 (grace) + 5 (cancel) + 1 (probe) + 2.5 s (give back) with a job that blocks the event loop.
+
+Both are below the 30 s after which Kubernetes sends KILL.
 """
 
 from __future__ import annotations
@@ -29,8 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CANCEL_SECONDS",
+    "CLOSE_SECONDS",
+    "FORCED_SECONDS",
     "GIVE_BACK_SECONDS",
     "PROBE_SECONDS",
+    "SLOTS_SECONDS",
     "patience",
     "wind_down",
 ]
@@ -46,16 +53,23 @@ PROBE_SECONDS = 1.0
 GIVE_BACK_SECONDS = 2.5
 """How long giving jobs back may take when the event loop is blocked."""
 
-_FORCED_SECONDS = 1.0
+SLOTS_SECONDS = 1.0
+"""How long slots with jobs that do not end are waited for, once those are given back."""
+
+CLOSE_SECONDS = 2.0
+"""How long the event loop and the interpreter may take to close after a stop."""
+
+FORCED_SECONDS = 1.0
+"""How long cancelled jobs may take to end after a second request."""
+
 _WRITE_SECONDS = 5.0
 _ANNOUNCE_SECONDS = 2.0
 _MARGIN = 15.0
 _KUBERNETES_SECONDS = 30.0
 
-assert (
-    WorkerSettings().grace + CANCEL_SECONDS + PROBE_SECONDS + GIVE_BACK_SECONDS
-    < _KUBERNETES_SECONDS
-)
+_JOBS_SECONDS = WorkerSettings().grace + CANCEL_SECONDS
+assert _JOBS_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _KUBERNETES_SECONDS
+assert _JOBS_SECONDS + PROBE_SECONDS + GIVE_BACK_SECONDS < _KUBERNETES_SECONDS
 
 
 def patience(settings: WorkerSettings, *, forced: bool = False) -> float:
@@ -89,7 +103,7 @@ async def wind_down(
     _release(completer, runner.empty_buffer())
     if not await _finish_in_grace(runner, grace, forced):
         runner.cancel_all("stop")
-        if not await runner.wait_quiet(_FORCED_SECONDS if forced.is_set() else CANCEL_SECONDS):
+        if not await runner.wait_quiet(FORCED_SECONDS if forced.is_set() else CANCEL_SECONDS):
             stuck = runner.abandon()
             log.error("%d jobs did not end when told to; they are given back", len(stuck))
             _release(completer, stuck)
