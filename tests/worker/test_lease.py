@@ -17,6 +17,7 @@ import pytest
 from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
+from pgqueue.worker.salvage import Salvage
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, at_rest, nth, quick, working
@@ -622,3 +623,38 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
     assert runs == [1]
     assert row["crash_count"] == 0
     assert "is lost" not in caplog.text
+
+
+async def test_a_worker_that_stops_as_its_lease_is_lost_leaves_no_orphans(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it held under its lost lease is given back before it signs off."""
+    began: list[int] = []
+    workers: list[Worker] = []
+    real = Salvage.rescue
+
+    async def late(self: Salvage, worker: int, **how: Any) -> None:
+        while not workers[0]._lifeline._halt:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # as on a busy machine
+        await real(self, worker, **how)
+
+    @app.task
+    async def forever() -> None:
+        began.append(1)
+        await asyncio.sleep(3600)
+
+    job_id = (await forever.aenqueue()).id
+    async with working(app, lease=60.0, heartbeat=0.3) as worker:
+        workers.append(worker)
+        await eventually(nth(began, 1))
+        monkeypatch.setattr(Salvage, "rescue", late)
+        former = await eyes.worker_ids()
+        await eyes.sql("delete from pgqueue.worker where id = any ($1)", list(former))
+
+        async def anew() -> bool:
+            return bool(await eyes.worker_ids() - former)
+
+        await eventually(anew, timeout_s=60)
+    row = await eyes.job(job_id)
+    assert (row["state"], row["attempt"], row["crash_count"]) == ("pending", 0, 0)

@@ -160,6 +160,7 @@ class Lifeline:
         self._workers = 1
         self._background: set[asyncio.Task[None]] = set()
         self._former: int | None = None
+        self._former_rescue: asyncio.Task[None] | None = None
         self._server: datetime | None = None
         self.worker_id: int | None = None
         self.pulses = 0
@@ -290,6 +291,8 @@ class Lifeline:
             self._spawn(self._keep_up(forever))
         try:
             await self._beat()
+            if self._former_rescue is not None:  # else its jobs are orphans for up to a minute
+                await asyncio.wait([self._former_rescue], timeout=GIVE_BACK_SECONDS)
             await self._sign_off()
         finally:
             for task in tuple(self._background):
@@ -299,10 +302,11 @@ class Lifeline:
             await self._duty_link.close()
             await self._pulse_link.close()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._reap)
+        return task
 
     @staticmethod
     async def _keep_up(forever: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -433,7 +437,8 @@ class Lifeline:
             )
         await self._register()
         assert self._former is not None
-        self._spawn(self._salvage.rescue(self._former, orphaned=True))
+        rescue = self._salvage.rescue(self._former, orphaned=True)
+        self._former_rescue = self._spawn(rescue)
         self._tell(self._reports.on_registered)
 
     async def _sign_off(self) -> None:
