@@ -196,9 +196,9 @@ def completed_early() -> None:
 
 def release_lost() -> None:
     """A worker that stops keeps what it has not begun, and takes itself off the list."""
-    from pgqueue.worker.worker import Worker
+    from pgqueue.worker import stopping
 
-    replace_method(Worker, "_release", lambda _: lambda self, claimed: None)
+    replace_method(stopping, "_release", lambda _: lambda completer, claimed: None)
 
 
 def no_rescue() -> None:
@@ -207,7 +207,7 @@ def no_rescue() -> None:
     from pgqueue.worker.salvage import Salvage
 
     replace_method(Salvage, "rescue", lambda _: _nothing)
-    replace_method(Handback, "note", lambda _: lambda self, *_: None)
+    replace_method(Handback, "note", lambda _: lambda self, *_, **__: None)
 
 
 def strays_kept() -> None:
