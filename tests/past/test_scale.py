@@ -103,6 +103,8 @@ async def test_past_bug_111_113_retention_with_a_hostile_statement_timeout(
     await eyes.connection.execute(OLD_DAYS)
     assert await eyes.value(OLD_LEFT) == 30_000
     name = await eyes.value("select quote_ident(current_database())")
+    await app.pool.acheck()  # with the patience of its role, which will be none
+    await app.aclose()
     await eyes.connection.execute(f"alter database {name} set statement_timeout = '50ms'")
     slow = "create function public.slow() returns int language sql as 'select 1 from pg_sleep(0.2)'"
     await eyes.sql(slow)

@@ -70,15 +70,20 @@ async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes:
     await app.aclose()
 
 
+async def at_once(seconds: float, *, job: RunningJob) -> None: ...
+
+
 async def test_past_bug_1_killed_without_sessions_to_look_at(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
     with child(dsn, listen=False) as victim:
         await victim.ready(eyes)
-        job_id = (await app.tasks.get("nap").aenqueue(0.3)).id
+        job_id = (await app.tasks.get("nap").aenqueue(600.0)).id
         async with working(app, listen=False, queues=["none"]):
             await began(eyes, 1, victim.pid)
             victim.kill()
-            async with working(app_of(dsn), listen=False):
+            other = app_of(dsn)
+            other.tasks.get("nap").function = at_once
+            async with working(other, listen=False):
                 await eyes.settled(completed=1)
     row = await eyes.job(job_id)
     assert (row["crash_count"], row["attempt"]) == (1, 2)
@@ -122,7 +127,7 @@ async def test_past_bug_16_F30_a_zombie_changes_nothing(dsn: str, eyes: Eyes, en
     with child(dsn) as zombie:
         await zombie.ready(eyes)
         old = await eyes.worker_ids()
-        job_id = (await app.tasks.get("nap").aenqueue(2.0 if ends else 30.0)).id
+        job_id = (await app.tasks.get("nap").aenqueue(8.0 if ends else 600.0)).id
         await began(eyes, 1, zombie.pid)
         zombie.send(signal.SIGSTOP)
         runs: list[int] = []
@@ -167,10 +172,10 @@ async def test_past_bug_16_F30_a_zombie_changes_nothing(dsn: str, eyes: Eyes, en
 
 async def test_F29_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
-    settings = {"lease": 6.0, "heartbeat": 0.5}
+    settings = {"lease": 60.0, "heartbeat": 0.5}
     with child(dsn, **settings) as sleeper:
         await sleeper.ready(eyes)
-        job_id = (await app.tasks.get("nap").aenqueue(3.0)).id
+        job_id = (await app.tasks.get("nap").aenqueue(8.0)).id
         await began(eyes, 1, sleeper.pid)
         async with working(app, **settings) as worker:
             sleeper.send(signal.SIGSTOP)
