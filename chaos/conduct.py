@@ -17,6 +17,7 @@ import asyncpg
 
 from chaos.arena import Arena, Fault, WorkerProcess
 from chaos.arenas.ground import Ground
+from chaos.clock import clock_offset
 from chaos.control import Control, Word
 from chaos.faults.cutting import CuttingProxy
 from chaos.faults.fault import DRIVER_ERRORS
@@ -101,13 +102,10 @@ class Conductor:
         try:
             await connection.execute(WITNESSES.read_text())
             # One clock for all: the monotonic time is the server's minus this.
-            offset = await connection.fetchval(
-                "select extract(epoch from clock_timestamp())::float8"
-            )
+            offset = await clock_offset(connection)
         finally:
             await connection.close()
         await self._ground.prepare(self.dsn)
-        offset -= time.monotonic()
         self._history.write(f="clock", offset=offset, seconds=self.setup.seconds)
 
     # -- the run
