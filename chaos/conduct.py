@@ -11,12 +11,12 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
 from chaos.arena import Arena, Fault, WorkerProcess
 from chaos.arenas.ground import Ground
+from chaos.ask import ask, sessions_gone
 from chaos.clock import clock_offset
 from chaos.control import Control, Word
 from chaos.faults.cutting import CuttingProxy
@@ -137,7 +137,7 @@ class Conductor:
     async def _until_workers(self) -> None:
         wanted = sum(worker.config["processes"] for worker in self._workers)
         deadline = time.monotonic() + 60.0
-        while (await self._one("select count(*) from pgqueue.worker") or 0) < wanted:
+        while (await ask(self.dsn, "select count(*) from pgqueue.worker") or 0) < wanted:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"the workers do not start; see {self.home}")
             await asyncio.sleep(0.05)
@@ -259,7 +259,7 @@ class Conductor:
         left: int | None = None
         while time.monotonic() < began + self.setup.drain:
             all_made = self._programs.ended(but="canceller")  # asked first: none comes after
-            left = await self._one(query)
+            left = await ask(self.dsn, query)
             self._word.over = all_made and left == 0
             self._control.say(self._word)
             if self._word.over and self._programs.ended():
@@ -281,11 +281,14 @@ class Conductor:
         """Count what idle workers hold; stop them, and see that nothing of theirs is left."""
         for pid in (pid for worker in self._workers for pid in worker.pids()):
             self._history.write(f="living", pid=pid)
+        before = (await arena.sql("select clock_timestamp()"))[0][0]
         await asyncio.sleep(self.setup.look)  # the vitals of a process without work, twice
+        # A short transaction of a heartbeat may be there; one that is older than the look is left.
         rows = await arena.sql(
             "select count(*) filter (where application_name like 'pgqueue%') as sessions,"
-            " count(*) filter (where state like 'idle in transaction%') as open"
-            " from pg_stat_activity where datname = current_database()"
+            " count(*) filter (where state like 'idle in transaction%' and xact_start < $1) as open"
+            " from pg_stat_activity where datname = current_database()",
+            before,
         )
         self._history.write(f="sessions", ours=rows[0]["sessions"], open=rows[0]["open"])
         for worker in self._workers:
@@ -293,7 +296,7 @@ class Conductor:
         for worker in self._workers:
             ended = await worker.ended(40.0)
             self._history.write(f="ended", worker=worker.name, ok=ended, code=worker.returncode)
-        await asyncio.sleep(0.5)
+        await sessions_gone(self.dsn, 0.5 if self._ground.pooled else 20.0)
         rows = await arena.sql(
             "select (select count(*) from pg_stat_activity where application_name like 'pgqueue%'"
             " and datname = current_database()) as sessions,"
@@ -305,16 +308,6 @@ class Conductor:
         if self._ground.pooled:
             left["sessions"] = 0  # those that are there are the pooler's to keep
         self._history.write(f="left", **left)
-
-    async def _one(self, query: str) -> Any:
-        """Ask the server; None while it cannot be asked."""
-        with contextlib.suppress(OSError, TimeoutError, *DRIVER_ERRORS):
-            connection = await asyncpg.connect(self.dsn, timeout=5.0)
-            try:
-                return await connection.fetchval(query, timeout=20.0)
-            finally:
-                connection.terminate()
-        return None
 
     async def _end(self, proxy: CuttingProxy) -> None:
         """Leave no process behind."""
