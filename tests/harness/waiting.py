@@ -10,7 +10,7 @@ from typing import TypeVar
 
 __all__ = ["PATIENCE", "eventually", "remaining", "wait_until"]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 T = TypeVar("T")
 

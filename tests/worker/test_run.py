@@ -564,7 +564,7 @@ async def test_past_bug_92_a_delay_is_not_rounded_up_to_the_poll(
     assert len(tries) == (2 if how == "retry" else 1)
 
 
-async def test_past_bug_28_a_row_snoozed_a_thousand_times_stays_small(app: App, eyes: Eyes) -> None:
+async def test_past_bug_28_a_row_snoozed_again_and_again_stays_small(app: App, eyes: Eyes) -> None:
     rounds = 0
 
     @app.task
@@ -572,13 +572,13 @@ async def test_past_bug_28_a_row_snoozed_a_thousand_times_stays_small(app: App, 
         nonlocal rounds
         rounds += 1
         assert job.attempt == 1
-        raise Snooze(0.0 if rounds < 1000 else 3600.0)
+        raise Snooze(0.0 if rounds < 200 else 3600.0)
 
     job_id = (await put_off.aenqueue()).id
     size = "select pg_column_size(j) from pgqueue.job as j where id = $1"
     before = await eyes.value(size, job_id)
     async with working(app):
-        await eventually(lambda: rounds >= 1000)
+        await eventually(lambda: rounds >= 200)
         await eyes.settled(scheduled=1)
     assert await eyes.value(size, job_id) < before + 100
 
