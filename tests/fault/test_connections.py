@@ -179,7 +179,7 @@ async def test_F10_one_silent_connection_gives_the_idle_ones_away(
 
     They may have heard something after the silent one asked: then, or when it is cut.
     """
-    app, worker = await through(proxy, lease=30.0, heartbeat=0.3, poll_interval=60.0)
+    app, worker = await through(proxy, lease=30.0, heartbeat=0.3, poll_interval=600.0)
     count, _ = counting(app)
     await worker.start()
     try:

@@ -157,7 +157,7 @@ async def test_past_bug_117_statements_a_job_are_bounded_both_ways(app: App, eye
     async def nothing() -> None: ...
 
     await app.aenqueue_many([nothing.job() for _ in range(20_000)])
-    async with working(app, poll_interval=60.0, concurrency=50) as worker:
+    async with working(app, poll_interval=600.0, concurrency=50) as worker:
         await eyes.settled(completed=20_000)
         busy = worker.statistics()
         assert busy.claims < 20_000 / 20, "jobs are claimed one by one"

@@ -29,8 +29,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Store, "find_passed", nothing)
     monkeypatch.setattr(claimer, "_LAG_SPACING", 0.4)
-    monkeypatch.setattr(claimer, "_LAG_FAR", 60.0)
-    monkeypatch.setattr(cursor, "_MEMORY", 60.0)
+    monkeypatch.setattr(claimer, "_LAG_FAR", 600.0)
+    monkeypatch.setattr(cursor, "_MEMORY", 600.0)
 
 
 async def test_a_look_back_that_was_put_off_is_made(app: App, dsn: str, eyes: Eyes) -> None:
@@ -38,7 +38,7 @@ async def test_a_look_back_that_was_put_off_is_made(app: App, dsn: str, eyes: Ey
     async def note() -> None: ...
 
     late = await asyncpg.connect(dsn)
-    async with working(app, poll_interval=60.0) as worker:
+    async with working(app, poll_interval=600.0) as worker:
         await at_rest(worker)
         transaction = late.transaction()
         await transaction.start()
@@ -60,7 +60,7 @@ async def test_it_is_made_beside_a_queue_that_is_full(app: App, dsn: str, eyes: 
         await asyncio.sleep(0.001)
 
     late = await asyncpg.connect(dsn)
-    async with working(app, poll_interval=60.0) as worker:
+    async with working(app, poll_interval=600.0) as worker:
         await at_rest(worker)
         await app.aenqueue_many([fill.job() for _ in range(20_000)])
         await eventually(lambda: worker._claimer._lanes["full"].full_since is not None)

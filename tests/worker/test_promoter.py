@@ -23,6 +23,12 @@ _SELDOM: dict[str, Any] = {"poll_interval": 600.0, "heartbeat": 100.0, "lease": 
 _ENQUEUE = 'select pgqueue.enqueue(\'[{"task": "note", "delay": 0.3}]\'::jsonb)'
 
 
+@pytest.fixture(autouse=True)
+def no_full_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does the look at all, which finds what nobody told of."""
+    monkeypatch.setattr("pgqueue.worker.promoter._FULL_LOOK_EVERY", 3600.0)
+
+
 async def told(worker: Worker) -> None:
     """Wait until the worker's promoter has no look to come."""
     await at_rest(worker)

@@ -557,8 +557,8 @@ async def test_past_bug_92_a_delay_is_not_rounded_up_to_the_poll(
         if how == "retry" and len(tries) == 1:
             raise ValueError
 
-    heartbeat = 0.3 if untold else 20.0
-    async with working(app, poll_interval=60.0, heartbeat=heartbeat, lease=61.0):
+    heartbeat = 0.3 if untold else 200.0
+    async with working(app, poll_interval=600.0, heartbeat=heartbeat, lease=601.0):
         await note.using(delay=0.3 if how == "delay" else 0.0).aenqueue()
         await eyes.settled(completed=1)
     assert len(tries) == (2 if how == "retry" else 1)
