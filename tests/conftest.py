@@ -29,6 +29,8 @@ _LAYERS_ON_ONE = {"chaos", "corpus", "fault", "kill", "model", "past", "security
 _ALONE = {"e2e", "kill"}  # by directory; more are marked where they are
 _AROUND = {"drivers", "e2e", "property", "worker"}  # CI: older versions on its other Pythons
 
+_FIRST = {"test_quick.py", "test_machine.py"}
+
 # Without the traps of a hostile path: tests have triggers of their own, and completions in a job's
 # transaction run with the path of its session (S6). tests/security sets the traps for them.
 _PLAIN = {"worker"}
@@ -60,6 +62,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if _ALONE.intersection(item.path.parts) and not item.get_closest_marker("together"):
         item.add_marker("alone")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest begin first: at the end, all processes would wait for the one that has them."""
+    items.sort(key=lambda item: item.path.name not in _FIRST)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
