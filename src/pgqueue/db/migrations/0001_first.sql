@@ -442,7 +442,7 @@ begin
 
     if jobs @? '$[*].unique_key ? (@ != null)' then
         -- For a few, one by one is the faster way.
-        if pg_catalog.jsonb_array_length(jobs) < 6 then
+        if pg_catalog.jsonb_array_length(jobs) < 8 then
             return query
             select one.id, one.duplicate, one.state
             from :"schema".enqueue_each(jobs, this_moment) as one;
