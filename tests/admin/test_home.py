@@ -67,7 +67,7 @@ async def test_a_worker_refuses_a_copy_and_runs_it_once_it_is_adopted(copy_dsn: 
     assert await app.aadopt()
     assert not await app.aadopt()
     async with Worker(app):
-        await eventually(lambda: ran)
+        await eventually(lambda: ran, timeout_s=60)
     assert ran == [1]
 
 
@@ -157,6 +157,7 @@ async def test_a_schema_is_made_where_the_identifier_may_not_be_read(empty_dsn: 
             root.execute(f"drop owned by {owner} cascade; drop role {owner}".encode())
 
 
+@pytest.mark.alone
 async def test_a_running_worker_is_not_disturbed(dsn: str, db: asyncpg.Connection) -> None:
     """As after a move under it: it connects again, and does not ask again where it is."""
     ran: list[int] = []
@@ -168,7 +169,7 @@ async def test_a_running_worker_is_not_disturbed(dsn: str, db: asyncpg.Connectio
             " where datname = current_database() and pid <> pg_backend_pid()"
         )
         await app.aenqueue("t", {"n": 7})
-        await eventually(lambda: ran)
+        await eventually(lambda: ran, timeout_s=60)
     assert ran == [7]
 
 

@@ -34,6 +34,7 @@ def environment(pg: Server) -> Iterator[dict[str, str]]:
         pg.drop(name)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     run_page(page, tmp_path, environment)
