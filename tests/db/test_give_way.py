@@ -28,6 +28,10 @@ begin
 end;
 $$;
 """
+WAITS = """
+select count(*) from pg_stat_activity
+where datname = current_database() and wait_event_type = 'Lock'
+"""
 TABLES = ("job", "history", "dead", "queue")
 
 
@@ -125,7 +129,7 @@ async def test_an_enqueue_that_a_stricter_level_refuses_is_repeated(
     async with producer.connection.transaction(isolation="read_committed"):
         (mine,) = await producer.enqueue({"task": "t", "unique_key": "k"})
         enqueue = asyncio.create_task(client.aenqueue("t", unique_key="k"))
-        await eventually(lambda: hands.value("select count(*) from pg_locks where not granted"))
+        await eventually(lambda: hands.value(WAITS), timeout_s=60)
     found = await enqueue
     assert (found.id, found.duplicate) == (mine["id"], True)
 
