@@ -128,7 +128,7 @@ def check_fields(
             except Refused as refused:
                 refused.under(key_step(name))
                 raise
-        if not bare:
+        if not (bare or value.__dict__.keys() <= names):
             for name in strays(value, names):
                 raise Refused(f"is no field of {kind.__name__}, and would be lost", key_step(name))
 
