@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from pgqueue.db.link import session_settings
+from pgqueue.db.session import session_settings
 from pgqueue.db.statements import quote_identifier, statement
 
 __all__ = ["Hands", "connect"]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pgqueue import App, PgQueueError, Unreachable, Worker
-from pgqueue.db.link import Link, Patience, Watch
+from pgqueue.db.link import Link, Watch
+from pgqueue.db.patience import Patience
 from tests.harness.proxy import Proxy
 from tests.harness.waiting import eventually
 from tests.worker.support import ROLES, Eyes, Runs, quick, working

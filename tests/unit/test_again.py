@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from pgqueue.db.again import again
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 
 
 class Work:

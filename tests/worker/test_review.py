@@ -11,7 +11,8 @@ import pytest
 
 from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.faults import Contended
-from pgqueue.db.link import KEEPALIVES, Link, Watch
+from pgqueue.db.link import Link, Watch
+from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.worker.rescue import rescue_children

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 
 __all__ = ["again", "gave_way"]
 

@@ -24,14 +24,13 @@ from pgqueue.db.connect import (
 )
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
-from pgqueue.db.patience import Patience
-from pgqueue.db.session import KEEPALIVES, LIVENESS, session_settings
+from pgqueue.db.session import LIVENESS, session_settings
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["KEEPALIVES", "Link", "Patience", "Watch", "session_settings"]
+__all__ = ["Link", "Watch"]
 
 _BEGIN = "begin isolation level read committed;"
 _TCP = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}

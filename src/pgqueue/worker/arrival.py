@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from pgqueue.db.away import is_away
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 from pgqueue.errors import PgQueueError
 
 __all__ = ["when_there"]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings
 from pgqueue.db.faults import Contended
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 from pgqueue.db.store import READ_ALL_SECONDS, Store
 from pgqueue.errors import PgQueueError
 from pgqueue.outcome import RELEASED

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pgqueue.config import LONGEST_DELAY
 from pgqueue.db.faults import Contended, Rejected
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.failure import Failure

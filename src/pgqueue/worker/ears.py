@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 
 __all__ = ["Ears"]
 

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgqueue.config import WorkerSettings
-from pgqueue.db.link import Link, Patience, Watch
+from pgqueue.db.link import Link, Watch
+from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.rescue import rescue_children

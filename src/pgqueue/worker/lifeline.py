@@ -25,7 +25,8 @@ from datetime import datetime
 from typing import Any
 
 from pgqueue.config import WorkerSettings
-from pgqueue.db.link import Link, Patience, Watch
+from pgqueue.db.link import Link, Watch
+from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.observe.aside import aside

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pgqueue.config import WorkerSettings
-from pgqueue.db.link import Patience
+from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 
