@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from pgqueue.worker.attempt import Attempts
 from pgqueue.worker.board import Board
 from pgqueue.worker.busy import BusyClock
 from pgqueue.worker.completer import Completer, entry_of
+from pgqueue.worker.eager import EAGER, START, YIELD_EVERY, NewTask
 from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.misfits import Misfits
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from pgqueue.task import Task
 
 __all__ = ["Runner"]
-
-_YIELD_EVERY = 64
-_START = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-_Task: Any = asyncio.Task  # its types are those of the oldest Python
 
 
 class Runner:
@@ -257,26 +253,33 @@ class Runner:
             record = slot.record
             self.started += 1
             try:
-                task = _Task(run(slot, record), loop=loop, context=pristine.copy(), **_START)
+                task = NewTask(run(slot, record), loop=loop, context=pristine.copy(), **START)
             except BaseException:
                 if slot.record is record:  # for lack of memory
                     self._attempts.never_began(slot, record)
                 raise
             if slot.record is record:  # it waits, or is to make its first step
-                slot.wait_in(task, record)
+                slot.wait_in(task)
                 begun_tasks.append((slot, task))
             begun += 1
-            if begun == _YIELD_EVERY:
+            if begun == YIELD_EVERY:
                 self._ring()
                 break
-        if begun_tasks and not _START:
-            loop.call_soon(self._look_after, begun_tasks)
+        if begun_tasks:
+            if EAGER:
+                self._look_after(begun_tasks)
+            else:
+                loop.call_soon(self._look_after, begun_tasks)
 
     def _look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
-        """Find the jobs that were cancelled before their first step, which has been by now."""
+        """Name the tasks that wait. Settle those that ended before they made their first step."""
         for slot, task in begun:
-            if slot.task is task and task.done() and slot.record is not None:
-                self._attempts.never_began(slot, slot.record)
+            record = slot.record
+            if slot.task is task and record is not None:
+                if task.done():
+                    self._attempts.never_began(slot, record)
+                else:
+                    task.set_name(f"job {record['id']} {record['task']}")
 
     def _left(self, slot: Slot, record: Record) -> None:
         """A job is over: its slot is another's."""

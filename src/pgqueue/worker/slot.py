@@ -37,10 +37,9 @@ class Slot:
         self.waits: Waits | None = None
         self.why: str | None = None
 
-    def wait_in(self, task: asyncio.Task[None], record: Record) -> None:
+    def wait_in(self, task: asyncio.Task[None]) -> None:
         """Its job did not end in the first step of this task, or has not made that yet."""
         self.task = task
-        task.set_name(f"job {record['id']} {record['task']}")
         if self.why is not None:  # it was told to end in its first step
             task.cancel()
             self.on_told(self, task)
