@@ -23,7 +23,7 @@ __all__ = ["LargeJobs", "inline_bytes", "without_room"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_BUDGET = 16 * 2**20
+_BUDGET = 32 * 2**20
 _COMPRESSED = 4
 _LEAST = 256
 _WAIT_FROM, _WAIT_TO = 20.0, 40.0
