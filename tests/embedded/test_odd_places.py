@@ -100,7 +100,7 @@ def test_a_directory_that_is_a_file(directory: Path) -> None:
         ("/proc/pgqueue/x", "cannot use /proc/pgqueue/x for a server: "),
         (f"/tmp/{'n' * 300}", r"\[Errno \d+\] File name too long"),
         ("/tmp/a\0b", "cannot find the directory .*null"),
-        ("~nobody-of-that-name/x", "cannot find the directory '~nobody-of-that-name/x': "),
+        ("~nobody-of-that-name/x", "home directory that cannot be found"),
     ],
 )
 def test_a_directory_that_cannot_be(place: str, said: str) -> None:

@@ -111,7 +111,7 @@ async def test_S2_a_row_imports_nothing(
             await client.aenqueue("known", {"value": value}, max_attempts=1)
             await client.aenqueue("known", value, max_attempts=1)
     async with working(app, queues=["default", *NAMES]):
-        await eyes.settled(completed=1 + len(CODECS), dead=len(CODECS), pending=3 * len(NAMES))
+        await eyes.settled(completed=1 + len(CODECS), scheduled=len(CODECS), pending=3 * len(NAMES))
     await app.aclose()
     assert sorted(map(repr, seen[1:])) == sorted(map(repr, CODECS))
     assert not canary.exists()

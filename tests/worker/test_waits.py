@@ -214,12 +214,12 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
         late = (await task.using(delay=0.1, timeout=3600).aenqueue()).id
         ids = [in_time, late]
         async with app.pool.connection():
-            app.pool._free.acquire()
+            app.pool._lanes._free.acquire()
             await time_out(worker, [late])
-            monkeypatch.setattr(app.pool, "deadline", 0.3)
+            monkeypatch.setattr(app.pool, "wait", 0.3)
             await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids), timeout_s=60)
-        monkeypatch.setattr(app.pool, "deadline", 30.0)
-        app.pool._free.release()
+        monkeypatch.setattr(app.pool, "wait", 30.0)
+        app.pool._lanes._free.release()
         for job_id in ids:
             row = await eyes.reaches(job_id, "completed", timeout_s=60)
             assert (row["attempt"], row["errors"]) == (1, None)

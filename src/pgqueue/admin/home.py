@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 __all__ = ["adopt", "check_home", "find_copy"]
+
+log = logging.getLogger("pgqueue.admin")
+
+_DAMAGE_SECONDS = 2.0
 
 
 async def find_copy(connection: Connection, schema: str) -> str | None:
@@ -29,19 +34,28 @@ async def find_copy(connection: Connection, schema: str) -> str | None:
 
 
 async def check_home(connection: Connection, schema: str) -> tuple[str, ...]:
-    """Look before a worker starts: raise SchemaError on a copy; return what is damaged."""
+    """Look before a worker starts: raise SchemaError on a copy; return what is damaged.
+
+    No worker waits for long to learn of damage: somebody may hold a lock on one of the tables.
+    """
     async with reading(
         connection, schema, what="the look-up", advice="try again", seconds=WRITE_SECONDS
     ):
         copy = await find_copy(connection, schema)
-        damage = await find_damage(connection, schema)
     if copy is not None:
         option = "" if schema == "pgqueue" else f" --schema {shlex.quote(schema)}"
         raise SchemaError(
             f"{copy}, and a worker would run the jobs of the original; "
             f"if they are to run here, run: pgqueue adopt{option}"
         )
-    return damage
+    try:
+        async with reading(
+            connection, schema, what="the look for damage", advice="", seconds=_DAMAGE_SECONDS
+        ):
+            return await find_damage(connection, schema)
+    except DatabaseError as exc:
+        log.debug("nobody knows whether something is damaged: %s", exc)
+        return ()
 
 
 async def adopt(connection: Connection, schema: str) -> bool:

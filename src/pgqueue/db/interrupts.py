@@ -10,8 +10,8 @@ The program's handler is called as soon as the loop has ended its step, a moment
 
 from __future__ import annotations
 
+import _signal  # pyright: ignore[reportMissingImports]
 import contextlib
-import importlib
 import signal
 import threading
 import time
@@ -25,7 +25,7 @@ _STEP_SECONDS = 0.05
 Handler = Callable[[int, FrameType | None], Any]
 
 # Without the wrappers of `signal`, which take ten times as long over their enums.
-_own_signal: Any = importlib.import_module("_signal")
+_own_signal: Any = _signal
 _get_handler: Callable[[int], Any] = _own_signal.getsignal
 _set_handler: Callable[[int, Any], Any] = _own_signal.signal
 _NUMBERS = sorted(
