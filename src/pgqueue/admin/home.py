@@ -23,7 +23,13 @@ _DAMAGE_SECONDS = 2.0
 
 async def find_copy(connection: Connection, schema: str) -> str | None:
     """Say whose copy this is, within a transaction; None if it is none, or nobody can tell."""
-    row = await connection.fetchrow(statement("find_home", schema))
+    import asyncpg
+
+    try:
+        async with connection.transaction():
+            row = await connection.fetchrow(statement("find_home", schema))
+    except asyncpg.InsufficientPrivilegeError:
+        return None
     if row is None:
         return None
     return (

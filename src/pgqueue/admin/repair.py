@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.admin.session import reading, writing
-from pgqueue.db.migrate import restore_ledger
+from pgqueue.db.migrate import LOCK, restore_ledger
 from pgqueue.db.statements import statement
 
 if TYPE_CHECKING:
@@ -54,14 +54,20 @@ async def _look(connection: Connection, schema: str) -> dict[str, Any] | None:
 async def repair(connection: Connection, schema: str) -> tuple[str, ...]:
     """Repair what is damaged; return what that was."""
     async with reading(connection, schema, what="the look for damage", advice="try again"):
+        found = await find_damage(connection, schema)
+    if not found:
+        return ()
+    async with writing(connection, schema, what="the repair"):
+        # One at a time: who waited looks at what the other has left.
+        await connection.execute(LOCK, schema)
         row = await _look(connection, schema)
-    damage = () if row is None else damage_of(row)
-    if row is not None and damage:
-        async with writing(connection, schema, what="the repair"):
-            for name in _REPAIRS:
-                await connection.execute(statement(name, schema))
-            if row["unrecorded"]:
-                await restore_ledger(connection, schema)
-            if row["homeless"]:
-                await connection.execute(statement("adopt_schema", schema))
+        damage = () if row is None else damage_of(row)
+        if row is None or not damage:
+            return ()
+        for name in _REPAIRS:
+            await connection.execute(statement(name, schema))
+        if row["unrecorded"]:
+            await restore_ledger(connection, schema)
+        if row["homeless"]:
+            await connection.execute(statement("adopt_schema", schema))
     return damage

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["status"]
 
+# Their errors are read, which may be long: of an incident as well, when many wait.
+_MISFITS_OF = 1_000
+
 
 async def status(connection: Connection, schema: str) -> Status:
     """Return one snapshot: every figure in it is of the same moment."""
@@ -30,8 +33,8 @@ async def status(connection: Connection, schema: str) -> Status:
         damage = await find_damage(connection, schema)
         misfits = []
         if await connection.fetchval(statement("may_read_errors", schema)):
-            misfits = await connection.fetch(statement("find_misfits", schema), COUNT_BOUND, MISFIT)
-    cut = counted["scheduled"] > COUNT_BOUND
+            misfits = await connection.fetch(statement("find_misfits", schema), _MISFITS_OF, MISFIT)
+    cut = counted["scheduled"] > _MISFITS_OF
     ages = [lane.oldest_ready_seconds for lane in lanes if lane.oldest_ready_seconds is not None]
     return Status(
         schema=schema,

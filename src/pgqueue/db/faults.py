@@ -129,12 +129,15 @@ def as_ours(
         return DatabaseError(f"{text} ({state}): the server of {redact(dsn)} {why}")
     if state in _MISSING:
         return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
+    unknown = OutcomeUnknown(f"the connection to {redact(dsn)} was lost: {text}")
+    if lost:
+        return unknown
     if isinstance(error, (asyncpg.DataError, ValueError, TypeError)) or (
         state is not None and state[:2] in _DATA
     ):
         return Rejected(f"{text} ({state})" if state else text)
-    if lost or is_connection_loss(error):
-        return OutcomeUnknown(f"the connection to {redact(dsn)} was lost: {text}")
+    if is_connection_loss(error):
+        return unknown
     if state in _WAITED:
         return Contended(f"{text} ({state}): {_WAITED[state]}")
     if isinstance(error, asyncpg.PostgresError):

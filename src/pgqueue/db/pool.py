@@ -192,11 +192,13 @@ class Pool:
         doubt = self.doubt(connection, until, call.size)
         # It counts the statements that the session was given to execute; a PREPARE is none.
         protocol: Any = connection._protocol  # type: ignore[attr-defined]  # pyright: ignore
-        executed: int | None = None  # before the work began
+        began = False
+        executed: int | None = None
         try:
             if call.checked and not self._checked:
                 await again(lambda: self._check(connection), until)
             executed = getattr(protocol, "queries_count", None)
+            began = True
             if failpoints.armed is not None:
                 failpoints.armed.reach("client.before", lambda: failpoints.shut(fd_of(connection)))
             answer = await again(lambda: work(connection), until)
@@ -209,7 +211,8 @@ class Pool:
             standby = is_standby(connection)
             if lost or is_read_only(exc) or not is_answer(exc):
                 connection.terminate()
-            if lost and executed in (None, getattr(protocol, "queries_count", None)):
+            sent = executed is None or executed != getattr(protocol, "queries_count", None)
+            if lost and not (began and sent):
                 raise Ended(f"the session with {redact(self.dsn)} had ended: {exc}") from exc
             ours = as_ours(exc, self.dsn, lost=lost, standby=standby)
             if ours is exc:

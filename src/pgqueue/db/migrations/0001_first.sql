@@ -404,11 +404,16 @@ begin
         from pg_catalog.jsonb_array_elements(jobs) with ordinality as doc(body, n)
              left join :"schema".job as mine on mine.id = new_ids[doc.n]
              -- The newest: above READ COMMITTED, one that ended meanwhile is seen beside one of ours.
+             -- Apart, or a plan made for a table of few rows reads the primary key backwards.
              left join lateral (
-                 select job.id, job.worker_id, job.position
-                 from :"schema".job
-                 where mine.id is null and job.unique_key = doc.body ->> 'unique_key'
-                 order by job.id desc
+                 with live as materialized (
+                     select job.id, job.worker_id, job.position
+                     from :"schema".job
+                     where mine.id is null and job.unique_key = doc.body ->> 'unique_key'
+                 )
+                 select live.id, live.worker_id, live.position
+                 from live
+                 order by live.id desc
                  limit 1
              ) as other on true;
 

@@ -13,10 +13,11 @@ select array(select name
        array(select day::text
              from (select (statement_timestamp() at time zone 'UTC')::date + n as day
                    from generate_series(0, 1) as n) as soon
-             where not exists (select from pg_inherits
-                                    join pg_class on pg_class.oid = inhrelid
-                               where inhparent = ':"schema".history'::regclass
-                                 and relname = 'history_' || to_char(day, 'YYYYMMDD'))) as days,
+             where exists (select from :"schema".worker)  -- the first one to start makes them
+               and not exists (select from pg_inherits
+                                        join pg_class on pg_class.oid = inhrelid
+                                   where inhparent = ':"schema".history'::regclass
+                                     and relname = 'history_' || to_char(day, 'YYYYMMDD'))) as days,
        (select greatest((select max(id) from :"schema".job), (select max(id) from :"schema".dead),
                         (select id from :"schema".history order by id desc limit 1))
                >= last_value + is_called::integer
