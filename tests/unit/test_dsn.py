@@ -21,6 +21,8 @@ from pgqueue.errors import ConfigError
         ("POSTGRESQL://u@h/D", "postgresql://u@h/D"),
         ("host=h port=5 dbname=d user=u", "postgresql://u@h:5/d"),
         ("dbname = 'a b' host=/tmp", "postgresql:///a%20b?host=/tmp"),
+        ("host=h user=u password=x://y", "postgresql://u:x%3A%2F%2Fy@h"),
+        ("user=u password='postgres://x' host=h", "postgresql://u:postgres%3A%2F%2Fx@h"),
         ("embedded:./data", "embedded:./data"),
     ],
 )

@@ -6,7 +6,7 @@ import os
 
 from pgqueue.dsn.parameters import check_parameters
 from pgqueue.dsn.redact import redact
-from pgqueue.dsn.text import SCHEMES, Malformed, is_uri, parse, to_uri
+from pgqueue.dsn.text import SCHEMES, Malformed, is_pairs, is_uri, parse, to_uri
 from pgqueue.errors import ConfigError, shown
 
 __all__ = ["check_dsn", "dsn_from_environment"]
@@ -23,12 +23,12 @@ def check_dsn(value: object) -> str:
     dsn = value.strip()
     if dsn.startswith("embedded:"):
         return dsn
-    scheme, separator, rest = dsn.partition("://")
-    plain = scheme.partition("+")[0].lower()
-    if separator and plain in SCHEMES:
+    if not is_pairs(dsn):
+        scheme, separator, rest = dsn.partition("://")
+        plain = scheme.partition("+")[0].lower()
+        if not separator or plain not in SCHEMES:
+            raise ConfigError(f"dsn {redact(dsn)!r} is not understood; give {_FORMS}")
         dsn = f"{plain}://{rest}"
-    elif separator or "=" not in dsn:
-        raise ConfigError(f"dsn {redact(dsn)!r} is not understood; give {_FORMS}")
     try:
         given = parse(dsn)
     except Malformed:

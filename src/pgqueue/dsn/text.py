@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote
 
-__all__ = ["SCHEMES", "Malformed", "is_uri", "parse", "to_uri"]
+__all__ = ["SCHEMES", "Malformed", "is_pairs", "is_uri", "parse", "to_uri"]
 
 SCHEMES = ("postgresql", "postgres")
 _PAIR = re.compile(
@@ -23,6 +23,11 @@ class Malformed(ValueError):
 def is_uri(dsn: str) -> bool:
     """True for ``postgresql://`` and ``postgres://``, in any case."""
     return dsn.partition("://")[0].lower() in SCHEMES and "://" in dsn
+
+
+def is_pairs(dsn: str) -> bool:
+    """True for ``key=value`` pairs, whatever is in the values: a URI has no = so early."""
+    return re.match(r"[^:/?@=]*=", dsn) is not None
 
 
 def parse(dsn: str) -> dict[str, str]:
