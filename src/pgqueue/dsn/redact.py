@@ -6,26 +6,51 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from pgqueue.dsn.text import Malformed, parse
+from pgqueue.dsn.text import Malformed, is_hosts, is_pairs, parse
 
 __all__ = ["redact", "without_passwords"]
 
 _NAMES = r"((?:password|secret|scram_\w+_key)\s*=\s*)"
-_IN_QUERY = re.compile(_NAMES + r"[^&]*", re.IGNORECASE)
-_IN_PAIRS = re.compile(_NAMES + r"('(?:[^'\\]|\\.)*'?|(?:\\.|[^\\\s])*)", re.IGNORECASE | re.DOTALL)
+# A value ends where the next name begins: what stands between may be the rest of a password.
+_IN_QUERY = re.compile(_NAMES + r".*?(?=&\w+=|\Z)", re.IGNORECASE | re.DOTALL)
+# A quote that is closed too early, or never, hides all that follows.
+_IN_PAIRS = re.compile(
+    _NAMES + r"(?:'(?:[^'\\]|\\.)*'(?=\s|\Z)|'.*|(?:\\.|[^\\\s])*).*?(?=\s\w+\s*=|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+_URI_IN_PAIRS = re.compile(r"(://[^\s:/@]*:)\S*(?=@)")
 _VALUES = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 
 def redact(dsn: str) -> str:
     """Return the dsn without its passwords, however badly they are escaped."""
+    if is_pairs(dsn) or dsn.startswith("embedded:"):
+        return _URI_IN_PAIRS.sub(r"\1***", _IN_PAIRS.sub(r"\1***", dsn))
+    before, account, after = _split(_IN_QUERY.sub(r"\1***", dsn), readable=_readable(dsn))
+    user, colon, _ = account.partition(":")
+    return f"{before}{user}{':***' if colon else ''}{after}"
+
+
+def _readable(dsn: str) -> bool:
+    try:
+        return bool(parse(dsn))
+    except Malformed:
+        return False
+
+
+def _split(dsn: str, *, readable: bool) -> tuple[str, str, str]:
+    """Return what is before ``user:password``, that, and what is after it, with its @.
+
+    If the dsn cannot be read, the password may hold any character, and the @ may be missing.
+    """
     scheme, separator, rest = dsn.partition("://")
-    if not separator or re.search(r"[\s=]", scheme):
-        return _IN_PAIRS.sub(r"\1***", dsn)
-    account, at, host = rest.rpartition("@")
-    if at:
-        user, colon, _ = account.partition(":")
-        rest = f"{user}{':***' if colon else ''}@{host}"
-    return scheme + separator + _IN_QUERY.sub(r"\1***", rest)
+    if not separator:
+        scheme, rest = "", dsn
+    place, mark, query = rest.partition("?") if readable else (rest, "", "")
+    account, at, host = place.rpartition("@")
+    if not at and not is_hosts(re.split(r"[/?]", place, maxsplit=1)[0]):
+        account, host = place, ""
+    return scheme + separator, account, at + host + mark + query
 
 
 def without_passwords(text: str, dsn: str) -> str:
@@ -36,7 +61,7 @@ def without_passwords(text: str, dsn: str) -> str:
 
 
 def _secrets(dsn: str) -> Iterator[str]:
-    account = dsn.partition("://")[2].rpartition("@")[0]
+    account = "" if is_pairs(dsn) else _split(dsn, readable=_readable(dsn))[1]
     raw = account.partition(":")[2]
     if raw:
         yield raw

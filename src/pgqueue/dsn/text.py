@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote, unquote
 
-__all__ = ["SCHEMES", "Malformed", "is_pairs", "is_uri", "parse", "to_uri"]
+__all__ = ["SCHEMES", "Malformed", "is_hosts", "is_pairs", "is_uri", "parse", "to_uri"]
 
 SCHEMES = ("postgresql", "postgres")
 _PAIR = re.compile(
@@ -28,6 +28,11 @@ def is_uri(dsn: str) -> bool:
 def is_pairs(dsn: str) -> bool:
     """True for ``key=value`` pairs, whatever is in the values: a URI has no = so early."""
     return re.match(r"[^:/?@=]*=", dsn) is not None
+
+
+def is_hosts(text: str) -> bool:
+    """True for ``host:port,host``: every port is of digits, or not there."""
+    return all(map(_HOST.fullmatch, text.split(",")))
 
 
 def parse(dsn: str) -> dict[str, str]:
