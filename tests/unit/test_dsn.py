@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,17 @@ def test_dsns_that_are_not(dsn: object) -> None:
 )
 def test_a_dsn_is_read_as_libpq_reads_it(dsn: str) -> None:
     assert parse(dsn) == {k: v for k, v in conninfo_to_dict(dsn).items() if v}
+
+
+@pytest.mark.parametrize("name", ["search_path", "statement_timeout", "lock_timeout", "ext.x"])
+def test_the_advice_for_a_setting_of_the_server_can_be_followed(name: str) -> None:
+    with pytest.raises(ConfigError, match=f'unknown dsn parameter "{name}"') as caught:
+        check_dsn(f"postgresql://h/d?{name}=x")
+    assert "did you mean" not in str(caught.value)
+    advised = re.search(r"(options=\S+) in a URI, and (options='.*') in", str(caught.value))
+    assert advised
+    for dsn in (f"postgresql://h/d?{advised[1]}", f"host=h dbname=d {advised[2]}"):
+        assert parse(check_dsn(dsn))["options"] == f"-c {name}=VALUE"
 
 
 VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
@@ -134,7 +147,8 @@ def test_parameters_of_libpq_are_understood(more: str) -> None:
         ("hostaddr=db.example", "hostaddr must be an IP address.*goes into host"),
         ("port=70000", 'port must be from 1 to 65535, got "70000"'),
         ("sslmod=require", 'unknown dsn parameter "sslmod"; did you mean "sslmode"'),
-        ("search_path=x", "options=-c%20search_path=VALUE"),
+        ("usr=x", 'unknown dsn parameter "usr"; did you mean "user"'),
+        ("username=x", "use user=NAME"),
         ("pgbouncer=true", "pgbouncer=True"),
         ("schema=jobs", "App\\(dsn, schema="),
         ("ssl=no-verify", "use sslmode=require"),

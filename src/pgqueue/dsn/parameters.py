@@ -5,6 +5,7 @@ asyncpg sends what it does not know to the server as a setting, where it fails i
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -97,6 +98,8 @@ _STRANGERS = {
     "schema": "say so in the program: App(dsn, schema=...), or PGQUEUE_SCHEMA",
     "connection_limit": "say so in the program: App(dsn, pool_size=...)",
     "ssl": "use sslmode=require",
+    "username": "use user=NAME",
+    "timeout": "use connect_timeout=SECONDS",
 }
 _KNOWN = sorted({*_ANY, *_NUMBERS, *_CHOICES, *_REFUSED, "hostaddr", "port", "client_encoding"})
 
@@ -178,9 +181,13 @@ def _listed(allowed: tuple[str, ...]) -> str:
 
 def _unknown(name: str) -> ConfigError:
     remedy = _STRANGERS.get(name)
-    if remedy is None:
-        close = nearest(name, _KNOWN)
-        remedy = close.removeprefix("; ") or (
-            f"a setting of the server is written options=-c%20{name}=VALUE"
+    # Only what is nearly right is a slip: statement_timeout is not meant to be connect_timeout.
+    close = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.75)
+    if remedy is None and close:
+        remedy = f'did you mean "{close[0]}"?'
+    elif remedy is None:
+        remedy = (
+            f"a setting of the server is written options=-c%20{name}%3DVALUE in a URI, "
+            f"and options='-c {name}=VALUE' in key=value pairs"
         )
     return ConfigError(f'unknown dsn parameter "{name}"; {remedy}')
