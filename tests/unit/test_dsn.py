@@ -191,14 +191,23 @@ def test_a_service_file() -> None:
     text = (
         "# ours\n[shop]\n host = h \nport=5\nport=6\npassword=a b=c\n\n[shop]\nhost=x\n[b]\nhost=y"
     )
-    assert read_services(text.splitlines(), "f") == {
+    assert read_services(text.splitlines(), "f", "shop") == {
         "shop": {"host": "h", "port": "5", "password": "a b=c"},
         "b": {"host": "y"},
     }
 
 
-@pytest.mark.parametrize("text", ["host=h", "[a]\nsecret", "[a]\nservice=b"])
+@pytest.mark.parametrize("wrong", ["secret", "service=b"])
+@pytest.mark.parametrize(
+    "text", ["{}\n[a]\nhost=h", "[b]\n{}\n[a]\nhost=h", "[a]\nhost=h\n[a]\n{}"]
+)
+def test_a_service_is_found_whatever_is_wrong_elsewhere(text: str, wrong: str) -> None:
+    services = read_services(text.format(wrong).splitlines(), "f", "a")
+    assert services["a"] == {"host": "h"}
+
+
+@pytest.mark.parametrize("text", ["[a]\nsecret", "[a]\nservice=b", "[b]\nx\n[a]\nhost=h\nsecret"])
 def test_a_service_file_that_is_wrong_names_the_line(text: str) -> None:
     with pytest.raises(ConfigError, match=r"line \d of f") as caught:
-        read_services(text.splitlines(), "f")
+        read_services(text.splitlines(), "f", "a")
     assert "secret" not in str(caught.value)

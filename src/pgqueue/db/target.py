@@ -119,7 +119,7 @@ def _of_service(name: str, file: str | None) -> dict[str, str]:
         except OSError:
             continue
         looked.append(str(path))
-        services = read_services(lines, str(path))
+        services = read_services(lines, str(path), name)
         if name in services:
             return services[name]
         known += services
