@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _signal  # pyright: ignore[reportMissingImports]
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -31,6 +32,7 @@ _set_handler: Callable[[int, Any], Any] = _own_signal.signal
 _NUMBERS = sorted(
     int(number) for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 )
+_holding: Deferred | None = None  # the one that holds handlers back now
 
 
 class Deferred:
@@ -86,6 +88,8 @@ class Deferred:
             self.deliver()
 
     def _stand_in(self) -> None:
+        global _holding  # noqa: PLW0603
+        _holding = self
         self._active = True
         try:
             for number in _NUMBERS:
@@ -94,13 +98,15 @@ class Deferred:
                     self.handlers[number] = _own(handler, number)
                     _set_handler(number, self._note)
         except ValueError:
-            self._active = False  # a subinterpreter, which gets no signals
+            self._active, _holding = False, None  # a subinterpreter, which gets no signals
         except BaseException:
             self._step_aside()
             raise
 
     def _step_aside(self) -> None:
+        global _holding  # noqa: PLW0603
         self._active = False  # from here on a stand-in forwards
+        _holding = None
         try:
             for number, handler in self.handlers.items():
                 if _get_handler(number) == self._note:
@@ -134,3 +140,14 @@ def _own(handler: Handler, number: int) -> Handler:
     while isinstance(earlier := getattr(handler, "__self__", None), Deferred):
         handler = earlier.handlers[number]
     return handler
+
+
+def _let_go() -> None:
+    """In a forked process nobody delivers: the thread that was in the call is not there."""
+    if _holding is not None:
+        _holding.wake = None  # it would wake the loop of the parent
+        _holding._came.clear()  # pyright: ignore[reportPrivateUsage]  # they came to the parent
+        _holding._step_aside()  # pyright: ignore[reportPrivateUsage]
+
+
+os.register_at_fork(after_in_child=_let_go)
