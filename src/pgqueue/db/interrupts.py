@@ -38,8 +38,9 @@ _holding: Deferred | None = None  # the one that holds handlers back now
 class Deferred:
     """Holds back the program's handlers while it is entered; they run at ``deliver`` and at exit.
 
-    Outside the main thread, where Python runs no handlers, it does nothing. What a handler raises
-    comes out of ``deliver`` or of the exit, unchanged. After the exit all is as it was.
+    Outside the main thread, where Python runs no handlers, it does nothing, nor within another one,
+    as when a finaliser closes a client. What a handler raises comes out of ``deliver`` or of the
+    exit, unchanged. After the exit all is as it was.
     """
 
     __slots__ = ("_active", "_came", "handlers", "wake")
@@ -57,7 +58,9 @@ class Deferred:
         return self._active
 
     def __enter__(self) -> Self:
-        if threading.get_ident() == threading.main_thread().ident:
+        if threading.get_ident() == threading.main_thread().ident and (
+            _holding is None or not _holding._active
+        ):
             self._stand_in()
         return self
 
