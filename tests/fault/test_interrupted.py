@@ -134,6 +134,25 @@ def test_a_wait_for_a_connection_is_interrupted(app: App, alarm: list[int]) -> N
     assert alarm
 
 
+def test_a_lane_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
+    """The next file that the program opens has that number."""
+    app.enqueue("t")
+    (lane,) = app.pool._lanes.spare
+    assert lane.fd >= 0
+
+    async def fail(_: object) -> None:
+        raise Late
+
+    with pytest.raises(Late):
+        app.pool.run(fail, what="fail")
+    assert app.pool._lanes.spare == [lane]
+    assert (lane.connection, lane.fd) == (None, -1)
+    app.enqueue("t")
+    assert lane.fd >= 0
+    app.close()
+    assert lane.fd == -1
+
+
 def test_a_handler_that_does_not_raise_interrupts_nothing(app: App) -> None:
     """It runs while the call is under way, and may use the app itself."""
     seen: list[int] = []

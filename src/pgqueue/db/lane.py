@@ -15,7 +15,7 @@ import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pgqueue.db.connect import is_readable
+from pgqueue.db.connect import fd_of, is_readable
 from pgqueue.db.interrupts import Deferred
 from pgqueue.db.waits import waiting
 from pgqueue.errors import PoolTimeout, SyncInAsync
@@ -54,6 +54,11 @@ class Lane:
         self.fd = -1
         self.used_at = 0.0
         self.given_up = False
+
+    def hold(self, connection: Connection | None) -> None:
+        """Keep a connection, or none: then the number of its socket is soon another's."""
+        self.connection = connection
+        self.fd = -1 if connection is None else fd_of(connection)
 
     def usable(self) -> bool:
         """False if the connection is gone; a readable idle socket means that the server hung up."""
@@ -115,17 +120,17 @@ class Lane:
         self.given_up = True
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore
         _wrecks.append((self.loop, self.connection, task))
-        self.connection = None
-        with contextlib.suppress(OSError):
-            own = socket.socket(fileno=os.dup(self.fd))
-            with own:
+        if self.fd >= 0:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.fd)) as own:
                 own.shutdown(socket.SHUT_RDWR)
+        self.hold(None)
         with contextlib.suppress(Exception):
             self.loop.close()
 
     def discard(self) -> None:
         """End the connection without a word."""
-        connection, self.connection = self.connection, None
+        connection = self.connection
+        self.hold(None)
         if connection is not None and not connection.is_closed():
             connection.terminate()
             self.loop.run_until_complete(asyncio.sleep(0))

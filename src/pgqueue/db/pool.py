@@ -138,15 +138,15 @@ class Pool:
         if connection is not None and lane.used_at < self._silent_at:
             connection = connection if await answers(connection) else None
         if connection is None:
+            lane.hold(None)
             connection = await self._connect()
-            lane.connection = connection
-            lane.fd = fd_of(connection)
+            lane.hold(connection)
         try:
             return await self._work(connection, work, call)
         finally:
             lane.used_at = time.monotonic()
             if connection.is_closed():
-                lane.connection = None
+                lane.hold(None)
 
     # -- async
 

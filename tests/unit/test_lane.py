@@ -1,0 +1,70 @@
+"""A lane that is given up in the middle of a step, with a pair of sockets for a server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from pgqueue.db.interrupts import Deferred
+from pgqueue.db.lane import Lane
+
+
+class Connection:
+    """What a lane asks of a connection of asyncpg."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def is_closed(self) -> bool:
+        return self._transport.is_closing()
+
+    def terminate(self) -> None:
+        self._transport.abort()
+
+
+async def connect(own: socket.socket) -> Any:
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=own)
+    return Connection(transport)
+
+
+def connected() -> tuple[Lane, socket.socket]:
+    """A lane that holds a connection, and the server's end of it."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(60)
+    lane = Lane()
+    lane.hold(lane.loop.run_until_complete(connect(ours)))
+    assert lane.fd == ours.fileno()
+    return lane, theirs
+
+
+async def struck() -> None:
+    raise SystemExit
+
+
+def takes(number: int, stack: ExitStack) -> socket.socket:
+    """Open sockets until one has this number; return its peer."""
+    while True:
+        pair = socket.socketpair()
+        for own in pair:
+            stack.enter_context(own)
+        for own, peer in (pair, pair[::-1]):
+            if own.fileno() == number:
+                return peer
+        assert max(own.fileno() for own in pair) < number + 1000
+
+
+def test_what_took_the_number_of_a_lost_socket_is_left_alone() -> None:
+    lane, theirs = connected()
+    number = lane.fd
+    lane.discard()
+    with theirs, ExitStack() as stack:
+        peer = takes(number, stack)
+        with pytest.raises(SystemExit):
+            lane.run(struck(), Deferred())
+        assert lane.given_up
+        peer.send(b"x")
