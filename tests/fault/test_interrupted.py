@@ -153,6 +153,20 @@ def test_a_lane_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
     assert lane.fd == -1
 
 
+def test_calls_that_are_broken_off_leave_no_descriptors(app: App) -> None:
+    async def leave(_: object) -> None:
+        raise SystemExit
+
+    def broken_off() -> int:
+        with pytest.raises(SystemExit):
+            app.pool.run(leave, what="leave")
+        return len(os.listdir("/proc/self/fd"))
+
+    assert broken_off() >= broken_off()
+    app.enqueue("t")
+    app.close()
+
+
 def test_a_handler_that_does_not_raise_interrupts_nothing(app: App) -> None:
     """It runs while the call is under way, and may use the app itself."""
     seen: list[int] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import socket
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.lane import Lane
+from pgqueue.db.lane import Lane, _wrecks
 
 
 class Connection:
@@ -68,3 +70,39 @@ def test_what_took_the_number_of_a_lost_socket_is_left_alone() -> None:
             lane.run(struck(), Deferred())
         assert lane.given_up
         peer.send(b"x")
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+def test_a_lane_that_is_given_up_leaves_no_descriptor_open() -> None:
+    """Nor does what it leaves close the number again, which is soon another's."""
+    lane, theirs = connected()
+    number = lane.fd
+    with theirs, ExitStack() as stack:
+        with pytest.raises(SystemExit):
+            lane.run(struck(), Deferred())
+        assert theirs.recv(1) == b""
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
+        peer = takes(number, stack)
+        _wrecks.pop()
+        gc.collect()
+        peer.send(b"x")
+
+
+def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(60)
+    number = ours.fileno()
+
+    async def connecting() -> None:
+        connection = await connect(ours)
+        assert not connection.is_closed()
+        raise SystemExit
+
+    lane = Lane()
+    with theirs:
+        with pytest.raises(SystemExit):
+            lane.run(connecting(), Deferred())
+        assert theirs.recv(1) == b""
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -120,12 +119,13 @@ class Lane:
         self.given_up = True
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore
         _wrecks.append((self.loop, self.connection, task))
-        if self.fd >= 0:
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.fd)) as own:
-                own.shutdown(socket.SHUT_RDWR)
         self.hold(None)
         with contextlib.suppress(Exception):
             self.loop.close()
+        for own in _sockets(self.loop):
+            with contextlib.suppress(OSError):
+                own.shutdown(socket.SHUT_RDWR)  # a forked process may have it open too
+            own.close()
 
     def discard(self) -> None:
         """End the connection without a word."""
@@ -143,6 +143,13 @@ class Lane:
                 self.loop.run_until_complete(asyncio.wait_for(connection.close(), 2.0))
         self.discard()
         self.loop.close()
+
+
+def _sockets(loop: Any) -> list[socket.socket]:
+    """Return the open sockets of a closed loop of asyncio; uvloop closes its own."""
+    transports: Any = getattr(loop, "_transports", {})
+    sockets = (getattr(transport, "_sock", None) for transport in list(transports.values()))
+    return [own for own in sockets if own is not None]
 
 
 def _say_nothing(_loop: object, _context: object) -> None:
