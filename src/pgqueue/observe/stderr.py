@@ -6,7 +6,7 @@ import logging
 import os
 import select
 from copy import copy
-from typing import TextIO
+from typing import Any, TextIO
 
 from pgqueue.observe.aside import flush, writer
 from pgqueue.observe.bounds import settle
@@ -24,6 +24,13 @@ class StderrHandler(logging.StreamHandler[TextIO]):
     def createLock(self) -> None:  # noqa: N802
         """Make none: the writer's thread is the only one that writes, or each line is one write."""
         self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Filter and emit. From Python 3.13 on, the standard one fails without a lock."""
+        taken: Any = self.filter(record)  # from Python 3.12 on, a filter may return a record
+        if taken:
+            self.emit(taken if isinstance(taken, logging.LogRecord) else record)
+        return taken
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, or have it written."""
