@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
 from math import inf
 
 import pytest
@@ -48,3 +52,38 @@ def test_a_stop_is_over_before_kubernetes_kills() -> None:
     jobs = Request(0.0).jobs_end_at(WorkerSettings())
     assert jobs + stopping.PROBE_SECONDS + stopping.GIVE_BACK_SECONDS < 30.0
     assert jobs + stopping.SLOTS_SECONDS + stopping.CLOSE_SECONDS < 30.0
+
+
+ENDS = """
+import sys
+from pgqueue.worker.guard import Guard
+
+Guard().ended(3)
+print("a word")
+sys.exit(4)
+"""
+
+
+@pytest.mark.alone
+def test_the_end_of_the_interpreter_says_nothing() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (4, b"a word\n", b"")
+
+
+@pytest.mark.alone
+def test_a_process_ends_though_nobody_reads_what_it_printed() -> None:
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        ended = subprocess.run(
+            [sys.executable, "-c", ENDS], stdout=writer, stderr=subprocess.PIPE, timeout=60
+        )
+        assert ended.returncode == 3
+        assert b"Traceback" not in ended.stderr
+    finally:
+        os.close(reader)
+        os.close(writer)

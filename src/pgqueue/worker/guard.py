@@ -137,7 +137,14 @@ class Guard:
         left behind: for two seconds, then the process ends with this code."""
         self._closing = time.monotonic() + CLOSE_SECONDS, code
         self._ring()
-        atexit.register(_leave_what_nobody_reads, code)
+        # From Python 3.12 on, no thread can begin once the interpreter ends.
+        over = threading.Event()
+        printer = threading.Thread(
+            target=_write_printed, args=(over,), name="pgqueue-print", daemon=True
+        )
+        with suppress(RuntimeError):  # none can be had: the interpreter writes it
+            printer.start()
+            atexit.register(_leave_what_nobody_reads, code, over, printer)
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: it is awake
@@ -200,19 +207,19 @@ class Guard:
         raise SystemExit
 
 
-def _leave_what_nobody_reads(code: int) -> None:
+def _leave_what_nobody_reads(code: int, over: threading.Event, printer: threading.Thread) -> None:
     """End at once if stdout or stderr takes nothing: the interpreter would wait for ever.
 
     It writes what was printed when no other thread runs any more.
     """
-    printed = threading.Thread(target=_write_printed, daemon=True)
-    printed.start()
-    printed.join(_PRINT_SECONDS)
-    if printed.is_alive():
+    over.set()
+    printer.join(_PRINT_SECONDS)
+    if printer.is_alive():
         os._exit(code)
 
 
-def _write_printed() -> None:
+def _write_printed(over: threading.Event) -> None:
+    over.wait()
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()
