@@ -29,7 +29,7 @@ _workers: WeakSet[Worker] = WeakSet()
 
 
 def disown_in_forks(worker: Worker) -> None:
-    """Let this worker be none in a forked process."""
+    """Let this worker be none in a process that is forked while it runs."""
     _workers.add(worker)
 
 
@@ -63,8 +63,7 @@ def refuse_in_forks(pid: int) -> None:
 def _disown() -> None:
     for worker in list(_workers):
         with suppress(Exception):
-            worker.disown()
-    _workers.clear()
+            worker.disown()  # but for those that do not run: they may, here
 
 
 os.register_at_fork(after_in_child=_disown)

@@ -106,7 +106,7 @@ class Worker:
 
     def disown(self) -> None:
         """Do nothing more in this process, which was forked while this worker ran."""
-        if self._loop is not None:
+        if self._loop is not None and self._owner is None:
             self._owner = os.getppid()
             if self._running:
                 self._runner.disown()
