@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import math
+import os
 import sys
 import threading
 import weakref
@@ -522,3 +523,33 @@ async def test_timeouts_and_groups_work_from_the_first_step_on() -> None:
 
     await bench.run(note, 3)
     assert sorted(seen) == ["inner"] * 3 + ["timeout"] * 3
+
+
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+async def test_a_forked_child_ends_where_its_task_ends(raises: bool) -> None:
+    """Not when the loop gets to it: what else is ready there is its parent's."""
+    bench = Bench()
+    parent, codes = os.getpid(), list[int]()
+
+    def goes_on() -> None:
+        if os.getpid() != parent:
+            os._exit(7)
+
+    def wait(pid: int) -> None:
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    @bench.task
+    async def fork() -> None:
+        asyncio.get_running_loop().call_soon(goes_on)
+        pid = os.fork()
+        if pid:
+            wait(pid)
+            return
+        bench.runner.disown()
+        if raises:
+            raise ValueError
+
+    await bench.run(fork)
+    assert codes == [1]
+    assert len(bench.outcomes.successes) == 1

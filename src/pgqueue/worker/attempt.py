@@ -22,6 +22,7 @@ from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Released, Snooze
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.completer import Completer, entry_of
+from pgqueue.worker.forked import came_back
 from pgqueue.worker.job_log import JobLog
 from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
@@ -75,6 +76,7 @@ class Attempts:
         self._on_end = on_end
         self._loop = loop
         self._log = JobLog()
+        self._disowned = False
         self.closing = False
         self.counts = Counts()
 
@@ -203,6 +205,12 @@ class Attempts:
         self._failed(slot, record, asyncio.CancelledError())
         self._on_end(slot, record)
 
+    def disown(self) -> None:
+        """End this process, which was forked by a job, where an attempt ends in it."""
+        self._disowned = True  # nothing is said of one that failed
+        self._on_end = _lost
+        self._threads.disown()
+
     def told(self, slot: Slot, task: asyncio.Task[None]) -> None:
         """Note that the job of a slot was told to end. A stop has a bound of its own."""
         record = slot.record
@@ -220,7 +228,7 @@ class Attempts:
     def _failed(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what an attempt that raised comes to."""
         why = slot.why
-        if why == "abandoned" or self._loop.is_closed():
+        if why == "abandoned" or self._disowned or self._loop.is_closed():
             return
         if slot.job is not None and slot.job.is_completed:
             self._log.raised_after_completion(record, error)
@@ -239,6 +247,10 @@ class Attempts:
         """Hand an outcome other than success on to be written."""
         self.counts.add(outcome)
         self._completer.add(entry_of(record, slot.token, outcome))
+
+
+def _lost(slot: Slot, record: Record) -> None:  # noqa: ARG001  (it stands for what is told of both)
+    came_back()
 
 
 def _is_awaitable(result: object) -> TypeGuard[Awaitable[object]]:

@@ -207,7 +207,7 @@ class Runner:
     def disown(self) -> None:
         """Run nothing more in this process, which was forked by a job."""
         self._waiting.clear()
-        self._threads.disown()
+        self._attempts.disown()
 
     async def wait_quiet(self, seconds: float | None) -> bool:
         """Return True once nothing runs or waits, False after so many seconds, if any."""
