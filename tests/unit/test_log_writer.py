@@ -118,11 +118,12 @@ def test_where_no_thread_can_be_had_it_is_written_at_once(
     assert writer.flush(30)
 
 
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_an_error_of_a_handler_ends_nothing(
-    reader: Reader, capsys: pytest.CaptureFixture[str]
+    reader: Reader, capsys: pytest.CaptureFixture[str], error: type[BaseException]
 ) -> None:
     def fail(_: logging.LogRecord) -> None:
-        raise RuntimeError("disk full")
+        raise error("disk full")
 
     reader.gate.set()
     writer = Writer()

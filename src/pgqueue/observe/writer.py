@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 __all__ = ["Writer"]
@@ -152,7 +153,8 @@ class Writer:
     def _write(self, write: _Write, record: logging.LogRecord) -> None:
         try:
             write(record)
-        except Exception:
+        except BaseException:  # a handler of the user's may call sys.exit()
             if logging.raiseExceptions:
-                traceback.print_exc()
+                with suppress(OSError, ValueError):
+                    traceback.print_exc()
         self._written += 1
