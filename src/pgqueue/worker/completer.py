@@ -227,6 +227,8 @@ class Completer:
 
     def _set_aside(self, entry: Entry, seconds: float, why: Exception) -> None:
         """Try this one again in a while, and let the others pass."""
+        if self._fruitless is not None:
+            self._fruitless.failed(why, self.backlog)
         log.warning("the outcome of job %d waits: %s", entry.id, why)
 
         def again() -> None:
