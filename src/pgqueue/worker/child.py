@@ -90,7 +90,8 @@ class _Child:
         self._options = options
         self._board = board
         self._worker: Worker | None = None
-        self._asked = 0
+        # Taken once each and never let go: a signal handler may interrupt who takes them.
+        self._stop_asked, self._force_asked = threading.Lock(), threading.Lock()
         self.guard = Guard()
 
     def run(self) -> None:
@@ -132,21 +133,19 @@ class _Child:
                 self.force()
             else:
                 self.stop()
-        if not self._asked:
+        if not self._stop_asked.locked():
             log.warning("the supervisor is gone; stopping")
         self.stop()
 
     def stop(self) -> None:
         """Stop in order; asked again, nothing more."""
-        if not self._asked:
-            self._asked = 1
+        if self._stop_asked.acquire(blocking=False):
             self._ask()
 
     def force(self) -> None:
         """Stop without grace."""
         self.stop()
-        if self._asked == 1:
-            self._asked = 2
+        if self._force_asked.acquire(blocking=False):
             self._ask()
 
     def _ask(self) -> None:
