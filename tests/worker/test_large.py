@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pgqueue import App, RunningJob
+from pgqueue.db.faults import Rejected
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown
 from tests.worker.support import Eyes, working
@@ -72,7 +73,7 @@ async def test_large_metadata_comes_with_the_job(app: App, eyes: Eyes, answers: 
     assert max(answers) == 0
 
 
-async def test_a_large_job_that_cannot_be_read_is_given_back(
+async def test_a_large_job_that_cannot_be_read_waits(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Store.whole
@@ -98,3 +99,22 @@ async def test_a_large_job_that_cannot_be_read_is_given_back(
     assert seen == [300_000]
     assert row["attempt"] == 1
     assert not failures
+
+
+async def test_a_large_job_that_the_database_refuses_to_read_is_dead(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def damaged(self: Store, *args: Any) -> Any:
+        raise Rejected("missing chunk number 0 for toast value 1 (XX001)")
+
+    monkeypatch.setattr(Store, "whole", damaged)
+
+    @app.task
+    async def take(text: str) -> None: ...
+
+    job_id = (await take.aenqueue(text_of(300_000, 1))).id
+    async with working(app, concurrency=100):
+        row = await eyes.reaches(job_id, "dead", timeout_s=60)
+    assert row["attempt"] == 1
+    (error,) = await eyes.errors(job_id)
+    assert "missing chunk" in error["message"]

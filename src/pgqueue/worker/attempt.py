@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from pgqueue import failpoints
 from pgqueue.db.waits import Waits
 from pgqueue.errors import PayloadError
-from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Released, Snoozed
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Snoozed
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.completer import Completer, entry_of
@@ -166,7 +166,7 @@ class Attempts:
         whole = await self._large.read(record["id"], slot.token)
         if whole is None:
             slot.why = "lost"
-        elif isinstance(whole, (Released, Snoozed)):
+        elif isinstance(whole, (Dead, Snoozed)):
             self._settle(slot, record, whole)
         elif self._lease.is_over:
             self._settle(slot, record, RELEASED)

@@ -12,14 +12,17 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
+from pgqueue.db.faults import Rejected
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.outcome import RELEASED, Released, Snoozed
+from pgqueue.failure import Failure
+from pgqueue.outcome import Dead, Snoozed
+from pgqueue.worker.verdict import put_off
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["LargeJobs", "inline_bytes", "without_room"]
+__all__ = ["LargeJobs", "inline_bytes", "not_read", "without_room"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -27,6 +30,8 @@ _BUDGET = 32 * 2**20
 _COMPRESSED = 4
 _LEAST = 256
 _WAIT_FROM, _WAIT_TO = 20.0, 40.0
+# What is wrong with the row itself: its data, its size, or how it is stored.
+_OF_THE_ROW = ("22", "54", "XX")
 
 
 def inline_bytes(room: int) -> int:
@@ -42,6 +47,22 @@ def without_room() -> Snoozed:
     return Snoozed(random.uniform(_WAIT_FROM, _WAIT_TO))
 
 
+def not_read(error: Exception) -> Dead | Snoozed:
+    """Return what becomes of a job whose arguments could not be read.
+
+    A row that the database or the driver refuses is refused the next time too. Any other job waits
+    a little: given back as it was, this worker would claim it at once, and fail again.
+    """
+    if not isinstance(error, PgQueueError):  # MemoryError, most likely
+        return without_room()
+    cause = error.__cause__
+    state: str | None = getattr(cause, "sqlstate", None)
+    if isinstance(error, Rejected) and (state is None or state[:2] in _OF_THE_ROW):
+        failure = Failure(type(cause or error).__name__, str(error), "")
+        return Dead(f"its arguments cannot be read: {error}", failure)
+    return put_off()
+
+
 class LargeJobs:
     """Reads the jobs whose arguments their claims left out, one at a time."""
 
@@ -49,14 +70,13 @@ class LargeJobs:
         self._store = store
         self._lock = lock
 
-    async def read(self, job_id: int, token: int) -> Record | Released | Snoozed | None:
+    async def read(self, job_id: int, token: int) -> Record | Dead | Snoozed | None:
         """Return a claimed job as a whole, or what becomes of it; None if it is not ours now."""
         try:
             async with self._lock:
                 return await self._store.whole(job_id, token)
-        except PgQueueError as exc:
-            log.warning("job %d is given back: its arguments could not be read: %s", job_id, exc)
-            return RELEASED
-        except Exception as exc:  # MemoryError, most likely
-            log.error("job %d waits: its arguments could not be read: %r", job_id, exc)
-            return without_room()
+        except Exception as exc:
+            outcome = not_read(exc)
+            fate = "is dead" if isinstance(outcome, Dead) else "waits"
+            log.warning("job %d %s: its arguments could not be read: %r", job_id, fate, exc)
+            return outcome
