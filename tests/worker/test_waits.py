@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -158,12 +159,12 @@ async def test_a_server_that_cannot_be_reached_for_the_beginning_costs_no_attemp
 
     async def gone_once_async(*args: Any, **options: Any) -> Any:
         if len(tried) == 1:
-            raise Unreachable("gone")
+            raise Unreachable("gone") from ConnectionRefusedError("refused")
         return await connect_async(*args, **options)
 
     def gone_once(*args: Any, **options: Any) -> Any:
         if len(tried) == 1:
-            raise psycopg.OperationalError("gone")
+            raise psycopg.errors.AdminShutdown("gone")
         return connect(*args, **options)
 
     @app.task(max_attempts=1)
@@ -186,6 +187,67 @@ async def test_a_server_that_cannot_be_reached_for_the_beginning_costs_no_attemp
         row = await eyes.reaches(job_id, "completed")
     assert len(tried) == 2
     assert (row["attempt"], row["errors"]) == (1, None)
+
+
+@FLAVOURS
+async def test_a_connection_that_is_refused_for_good_is_a_failure(
+    app: App, eyes: Eyes, flavour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong password, or a file that is missing: put off, the job would come again for ever."""
+
+    async def refused_async(*args: Any, **options: Any) -> Any:
+        cause = FileNotFoundError(errno.ENOENT, "No such file", "/nowhere/root.crt")
+        raise Unreachable("cannot connect: no root.crt") from cause
+
+    def refused(*args: Any, **options: Any) -> Any:
+        raise psycopg.OperationalError('root certificate file "root.crt" does not exist')
+
+    @app.task(max_attempts=1)
+    async def on_the_loop(*, job: RunningJob) -> None:
+        await app.pool.aclose()
+        async with job.transaction():
+            pass
+
+    @app.task(max_attempts=1)
+    def in_a_thread(*, job: RunningJob) -> None:
+        with job.transaction():
+            pass
+
+    job_id = (await (on_the_loop if flavour == "async" else in_a_thread).aenqueue()).id
+    async with working(app):
+        with monkeypatch.context() as patch:
+            if flavour == "async":
+                patch.setattr(app.pool, "_connect", refused_async)
+            patch.setattr(psycopg, "connect", refused)
+            await eyes.reaches(job_id, "dead")
+    (error,) = await eyes.errors(job_id)
+    assert error["type"] == "pgqueue.errors.Unreachable"
+    assert "root.crt" in error["message"]
+
+
+async def test_a_thread_begins_though_its_first_connection_was_lost(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libpq does not say why; the server is there, so it is tried once more."""
+    connect = psycopg.connect
+    tries: list[int] = []
+
+    def gone_once(*args: Any, **options: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise psycopg.OperationalError("gone")
+        return connect(*args, **options)
+
+    @app.task(max_attempts=1)
+    def in_a_thread(*, job: RunningJob) -> None:
+        with job.transaction():
+            pass
+
+    job_id = (await in_a_thread.aenqueue()).id
+    async with working(app):
+        monkeypatch.setattr(psycopg, "connect", gone_once)
+        row = await eyes.reaches(job_id, "completed")
+    assert (row["attempt"], row["errors"], len(tries)) == (1, None, 2)
 
 
 @pytest.mark.parametrize("flavour", ["async", "thread"])

@@ -17,11 +17,12 @@ from pgqueue.db.connect import fd_of
 from pgqueue.db.faults import as_ours, is_connection_loss
 from pgqueue.db.pool import Pool
 from pgqueue.db.statements import statement
-from pgqueue.db.waits import NotBegun, waiting
+from pgqueue.db.waits import waiting
 from pgqueue.errors import Unreachable
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.lost_commit import ask, ended_inside, not_ours, session_ended
+from pgqueue.worker.not_begun import not_begun
 from pgqueue.worker.transaction_blocking import BlockingTransactions
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class JobTransactions:
             except BaseException as exc:
                 self._turns.release()
                 if isinstance(exc, Unreachable):
-                    raise NotBegun(str(exc)) from exc
+                    raise not_begun(exc) from exc.__cause__
                 raise
 
     async def _wait_turn(self, job: RunningJob) -> None:

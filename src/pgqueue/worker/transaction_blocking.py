@@ -24,6 +24,7 @@ from pgqueue.errors import ConfigError, PoolTimeout
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.lost_commit import ask, ended_inside, not_ours
+from pgqueue.worker.not_begun import is_away_for_psycopg, not_begun, of_psycopg
 from pgqueue.worker.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class BlockingTransactions:
     def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]:
         """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
         try:
-            import psycopg
+            import psycopg  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as exc:
             raise ConfigError(
                 "job.transaction() in a thread needs psycopg: pip install 'pgqueue[psycopg]'"
@@ -62,14 +63,24 @@ class BlockingTransactions:
         with waiting():
             self._wait_turn(job)
             try:
-                connection = self._connect()
-            except BaseException as exc:
+                connection = self._begin()
+            except BaseException:
                 self._turns.release()
-                if isinstance(exc, psycopg.Error):
-                    ours = as_ours(exc, self._pool.dsn, connecting=True)
-                    raise NotBegun(str(ours)) from exc
                 raise
         return connection, connection
+
+    def _begin(self) -> SyncConnection[Any]:
+        import psycopg
+
+        try:
+            return self._connect()
+        except psycopg.Error as exc:
+            if is_away_for_psycopg(self._pool, exc):
+                raise NotBegun(str(of_psycopg(exc, self._pool.dsn))) from exc
+        try:
+            return self._connect()  # it may have been away for a moment only
+        except psycopg.Error as exc:
+            raise not_begun(of_psycopg(exc, self._pool.dsn)) from exc
 
     def _wait_turn(self, job: RunningJob) -> None:
         """A thread cannot be cancelled: it looks now and then whether its job should end."""
