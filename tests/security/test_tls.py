@@ -10,6 +10,7 @@ import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import trustme
@@ -104,7 +105,9 @@ def connect(kind: str, dsn: str) -> None:
     async def with_worker() -> None:
         app = App(dsn)
         app.task(name="t")(lambda: None)
-        await Worker(app, deadline=2.0).start()
+        # One that hangs up may be away, and would be waited for.
+        with mock.patch("pgqueue.worker.arrival.is_away", return_value=False):
+            await Worker(app, deadline=2.0).start()
 
     def blocking() -> None:
         with Client(dsn) as client:

@@ -41,6 +41,7 @@ WRONG: list[Exception] = [
     PermissionError(errno.EACCES, "Permission denied"),
     FileNotFoundError(errno.ENOENT, "No such file or directory", "/etc/root.crt"),
     ssl.SSLCertVerificationError(1, "certificate verify failed"),
+    ConnectionError('PostgreSQL server at "h:5432" rejected SSL upgrade'),
     KeyError("getpwuid(): uid not found: 12345"),
     ValueError("not a dsn"),
 ]

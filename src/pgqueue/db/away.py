@@ -36,7 +36,7 @@ def is_away(error: BaseException) -> bool:
     if isinstance(cause, ssl.SSLError):
         return isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
     if isinstance(cause, (socket.gaierror, ConnectionError, TimeoutError)):
-        return True
+        return "rejected SSL" not in str(cause)  # it has none, and the dsn demands it
     if isinstance(cause, OSError):
         # No number: the addresses of a name failed for different reasons. A file: one of the dsn's.
         return cause.errno is None or (cause.errno in _ERRNOS and cause.filename is None)
