@@ -57,6 +57,21 @@ async def test_a_token_of_an_earlier_claim_is_void(hands: Hands) -> None:
     assert await hands.finish(job) == [job]
 
 
+@pytest.mark.parametrize("end", ["cancelled", "dead"])
+async def test_a_claimed_job_whose_token_was_deleted_can_end(hands: Hands, end: str) -> None:
+    """Its token is 0; a job that nobody claimed has none."""
+    job = await one(hands)
+    (waits,) = await hands.enqueue({"task": "t"})
+    await hands.sql("update @.job set claim_token = null")
+    if end == "cancelled":
+        await hands.sql("update @.job set cancel_requested = true")
+        assert await hands.give_back(job, token=0) == []
+        assert await hands.finish(job, waits["id"], token=0, state=end) == [job]
+    else:
+        assert await hands.bury(job, waits["id"], token=0, error=ERROR) == [job]
+    assert (await hands.state(job), await hands.live(waits["id"]) is not None) == (end, True)
+
+
 @pytest.mark.parametrize("end", ["completed", "dead", "deleted"])
 async def test_a_receipt_of_a_job_that_is_over_is_void(hands: Hands, end: str) -> None:
     job = await one(hands)

@@ -1,5 +1,6 @@
 -- Moves finished jobs to history, each with the receipt of its claim.
--- $1 job ids in ascending order, $2 their claim tokens, $3 state: completed or cancelled.
+-- $1 job ids in ascending order, $2 their claim tokens, $3 state: completed or cancelled. A claimed
+-- job whose token somebody deleted has the token 0.
 -- Answers null when every receipt was good, else the ids that were.
 -- needs: the primary key of job, probed once a receipt: = any (array[...]) keeps the planner, which may
 -- believe the table empty, from reading it as a whole and the receipts for each of its rows; a partition of history for today
@@ -7,7 +8,9 @@
 with gone as (
     delete from :"schema".job
     using unnest($1::bigint[], $2::bigint[]) as receipt (id, token)
-    where job.id = any (array[receipt.id]) and job.claim_token = receipt.token
+    where job.id = any (array[receipt.id])
+      and coalesce(job.claim_token, 0) = receipt.token
+      and job.worker_id is not null
     returning job.*
 ),
 kept as (
