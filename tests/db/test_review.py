@@ -73,7 +73,9 @@ async def test_flags_pass_rows_that_somebody_has_locked(hands: Hands, more_hands
         async with asyncio.timeout(60):
             assert [row["name"] for row in await hands.run("raise_flags", ["a", "b"])] == ["b"]
             await hands.run("lower_flags", ["a", "b"])
-    assert [row["name"] for row in await hands.run("raise_flags", ["a"])] == ["a"]
+    await hands.run("raise_flags", ["b"])
+    up = await hands.run("raise_flags", ["a", "b", "no such queue"])
+    assert sorted((row["name"], row["raised"]) for row in up) == [("a", True), ("b", False)]
 
 
 async def test_behind_a_pooler_every_transaction_is_read_committed(dsn: str) -> None:

@@ -49,7 +49,7 @@ async def test_a_delay_read_before_the_flag_was_up(
     ran: list[bool] = []
     original = Store.raise_flags
 
-    async def raise_flags(self: Store, queues: Sequence[str]) -> set[str]:
+    async def raise_flags(self: Store, queues: Sequence[str]) -> dict[str, bool]:
         if not await eyes.value("select count(*) from pgqueue.job") and not ran:
             await eyes.sql("begin")
             await eyes.sql("set local pgqueue.notify = off")

@@ -109,9 +109,9 @@ class Store:
         rows = await self._rows("find_claim_holder", queue)
         return rows[0]["transaction"] if rows else None
 
-    async def raise_flags(self, queues: Sequence[str]) -> set[str]:
-        """Ask for notifications on these queues; return those where nobody had asked before."""
-        return {row["name"] for row in await self._rows("raise_flags", queues)}
+    async def raise_flags(self, queues: Sequence[str]) -> dict[str, bool]:
+        """Ask for notifications; return whose flag is up now, and if nobody had asked before."""
+        return {row["name"]: row["raised"] for row in await self._rows("raise_flags", queues)}
 
     async def check_ears(
         self, queues: Sequence[str], *, word: bool

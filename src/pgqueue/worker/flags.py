@@ -19,6 +19,7 @@ __all__ = ["Flags"]
 log = logging.getLogger("pgqueue.worker")
 
 _FULL_BEFORE_LOWER = 0.2
+_LOCKED_SECONDS = 0.5
 _AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
 
 
@@ -70,17 +71,21 @@ class Flags:
         down = [lane for lane in lanes if lane.flag is not True]
         if not down:
             return
-        raised = {lane.name for lane in down}
+        up = dict.fromkeys((lane.name for lane in down), True)  # whether it was just raised
         if self._listen:
             async with self._lock:
-                raised = await self._store.raise_flags(sorted(raised))
+                up = await self._store.raise_flags(sorted(up))
         now = time.monotonic()
         for lane in down:
+            if lane.name not in up:  # its row is locked, or gone
+                lane.flag = None
+                lane.look_at(now + _LOCKED_SECONDS)
+                continue
             lane.flag = True
-            if lane.name in raised:
+            if up[lane.name]:
                 lane.hot = True  # once more, now that the flag is up
                 lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
-        self.tell(raised=bool(raised))
+        self.tell(raised=any(up.values()))
 
     async def _hears(self) -> bool:
         """Ask whether this worker hears, and which flags are up; False if it has to listen anew."""

@@ -1,0 +1,48 @@
+"""A flag is believed up only if the database says that it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from pgqueue.worker.flags import Flags
+from pgqueue.worker.lane import Lane
+
+
+class Rows:
+    """The rows of the queues; ``locked`` are passed over."""
+
+    def __init__(self) -> None:
+        self.locked = {"b"}
+        self.waiting = {"c"}
+
+    async def raise_flags(self, queues: list[str]) -> dict[str, bool]:
+        changed = {queue for queue in queues if queue not in self.locked | self.waiting}
+        self.waiting |= changed
+        return {queue: queue in changed for queue in queues if queue in self.waiting}
+
+
+@pytest.mark.parametrize("listen", [True, False])
+async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
+    rows, told = Rows(), list[dict[str, bool]]()
+    lanes = {name: Lane(name) for name in "abc"}
+    for lane in lanes.values():
+        lane.hot = False
+    flags = Flags(
+        cast("Any", rows), asyncio.Lock(), lanes, listen=listen,
+        on_flags=lambda **word: told.append(word), on_deaf=lambda: None,
+    )  # fmt: skip
+    await flags.up(list(lanes.values()))
+    if not listen:
+        assert all(lane.flag for lane in lanes.values())
+        assert told == [{"up": False, "raised": True}]
+        return
+    assert [lane.flag for lane in lanes.values()] == [True, None, True]
+    assert [lane.hot for lane in lanes.values()] == [True, False, False]
+    assert lanes["b"].looks  # then its flag is tried again
+    rows.locked.clear()
+    await flags.up(list(lanes.values()))
+    assert all(lane.flag for lane in lanes.values())
+    assert told == [{"up": False, "raised": True}, {"up": True, "raised": True}]
