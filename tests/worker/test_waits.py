@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgqueue import App, RunningJob, Worker
+from pgqueue import App, Backoff, RunningJob, Worker
 from pgqueue.errors import Unreachable
 from pgqueue.worker.attempt import Slot
 from tests.harness.waiting import eventually
@@ -285,6 +285,32 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
         for job_id in ids:
             row = await eyes.reaches(job_id, "completed", timeout_s=60)
             assert (row["attempt"], row["errors"]) == (1, None)
+
+
+async def test_no_thread_for_the_deadline_of_an_end_costs_no_turn(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app has one turn: the next attempt needs it."""
+    tried: list[int] = []
+
+    class NoTimer(threading.Timer):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    @app.task(max_attempts=2, retry=Backoff(base=0.0))
+    def work(*, job: RunningJob) -> None:
+        with monkeypatch.context() as patch, job.transaction():
+            tried.append(job.attempt)
+            if job.attempt == 1:
+                patch.setattr("pgqueue.worker.transaction_blocking.threading.Timer", NoTimer)
+
+    job_id = (await work.aenqueue()).id
+    async with working(app):
+        row = await eyes.reaches(job_id, "completed")
+    assert tried == [1, 2]
+    assert row["attempt"] == 2
+    (error,) = await eyes.errors(job_id)
+    assert "was rolled back: no thread could be had" in error["message"]
 
 
 async def test_a_second_transaction_inside_the_first_is_refused(app: App, eyes: Eyes) -> None:

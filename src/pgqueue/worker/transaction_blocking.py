@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
@@ -20,7 +21,7 @@ from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.statements import statement
 from pgqueue.db.target import session_attributes
 from pgqueue.db.waits import NotBegun, waiting
-from pgqueue.errors import ConfigError, PoolTimeout
+from pgqueue.errors import ConfigError, DatabaseError, PoolTimeout
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.lost_commit import ask, ended_inside, not_ours
@@ -127,14 +128,12 @@ class BlockingTransactions:
         return fresh
 
     def _open_on(self, connection: SyncConnection[Any]) -> None:
-        timer = _hang_up_after(self._deadline, connection)
-        try:
-            connection.execute(self._open.encode())
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            timer.cancel()
+        with _at_most(self._deadline, connection):
+            try:
+                connection.execute(self._open.encode())
+            except BaseException:
+                connection.close()
+                raise
 
     def _options(self) -> dict[str, Any]:
         """Return what joins the options of the dsn; a pooler would refuse them."""
@@ -153,14 +152,34 @@ class BlockingTransactions:
 
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
         """Complete the job and commit; or roll back, if there was an error."""
-        import psycopg
-
         if error is None:
             refuse_in_forks(self._pid)
         elif os.getpid() != self._pid:
             return
         connection: SyncConnection[Any] = handle
-        timer = _hang_up_after(self._deadline, connection)
+        try:
+            with _at_most(self._deadline, connection):
+                try:
+                    self._end(connection, job, error)
+                finally:
+                    self._clean_blocking(connection)
+        except NotBegun as exc:
+            if error is None:
+                text = f"the transaction of job {job.id} was rolled back: {exc}"
+                raise DatabaseError(text) from exc.__cause__
+        finally:
+            if connection.closed:
+                with contextlib.suppress(Exception):
+                    connection.close()
+            else:
+                self._idle.append(connection)
+            self._turns.release()
+
+    def _end(
+        self, connection: SyncConnection[Any], job: RunningJob, error: BaseException | None
+    ) -> None:
+        import psycopg
+
         try:
             if error is not None:
                 connection.rollback()
@@ -185,15 +204,6 @@ class BlockingTransactions:
             connection.close()
             if error is None:
                 raise as_ours(exc, self._pool.dsn) from exc
-        finally:
-            self._clean_blocking(connection)
-            timer.cancel()
-            if connection.closed:
-                with contextlib.suppress(Exception):
-                    connection.close()
-            else:
-                self._idle.append(connection)
-            self._turns.release()
 
     def _clean_blocking(self, connection: SyncConnection[Any]) -> None:
         if self._pool.pooled or connection.closed:
@@ -228,8 +238,12 @@ def _commit_blocking(connection: SyncConnection[Any]) -> None:
         failpoints.armed.reach("thread_transaction.after_commit", lose)
 
 
-def _hang_up_after(seconds: float, connection: SyncConnection[Any]) -> threading.Timer:
-    """Shut the connection's socket down unless cancelled: libpq itself would wait for ever."""
+@contextlib.contextmanager
+def _at_most(seconds: float, connection: SyncConnection[Any]) -> Generator[None]:
+    """Shut the connection's socket down if the body takes longer: libpq would wait for ever.
+
+    Where no thread can be had for that, the connection is closed: NotBegun.
+    """
 
     def hang_up() -> None:
         with contextlib.suppress(Exception):
@@ -239,5 +253,14 @@ def _hang_up_after(seconds: float, connection: SyncConnection[Any]) -> threading
 
     timer = threading.Timer(seconds, hang_up)
     timer.daemon = True
-    timer.start()
-    return timer
+    try:
+        timer.start()
+    except BaseException as exc:
+        connection.close()
+        if isinstance(exc, RuntimeError):
+            raise NotBegun(f"no thread could be had for its deadline: {exc}") from exc
+        raise
+    try:
+        yield
+    finally:
+        timer.cancel()
