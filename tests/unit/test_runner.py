@@ -417,6 +417,32 @@ async def test_what_is_abandoned_writes_nothing_when_it_ends_at_last() -> None:
     assert not bench.outcomes.successes
 
 
+async def test_a_job_that_was_given_up_is_held_no_more() -> None:
+    """Its outcome is on its way; the same job may be claimed anew, and that claim be lost."""
+    bench = Bench(concurrency=2)
+    gate = asyncio.Event()
+
+    @bench.task
+    async def stubborn() -> None:
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                continue
+
+    (job_id,) = bench.add(stubborn)
+    await eventually(lambda: bench.runner.running == 1)
+    await asyncio.sleep(0)
+    bench.runner.cancel_all("stop")
+    assert bench.runner.receipts() == {(job_id, 7)}
+    bench.runner.abandon()
+    running, held = bench.runner.running, bench.runner.receipts()
+    gate.set()
+    await bench.quiet()
+    assert running == 1
+    assert held == set()
+
+
 async def test_a_row_past_its_attempts_is_dead_without_a_run() -> None:
     bench = Bench()
 

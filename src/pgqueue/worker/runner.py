@@ -167,9 +167,9 @@ class Runner:
     # -- for the worker
 
     def receipts(self) -> set[tuple[int, int]]:
-        """Return ids and tokens of the jobs that run or wait here."""
-        running = {(s.record["id"], s.token) for s in self._slots if s.record is not None}
-        return running.union(self._waiting.receipts())
+        """Return ids and tokens of the jobs that run or wait here, but for those given up."""
+        owed = {(s.record["id"], s.token) for s in self._slots if s.record and s.is_owed}
+        return owed.union(self._waiting.receipts())
 
     def cancel(self, job_ids: Sequence[int], why: str) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
@@ -198,7 +198,7 @@ class Runner:
         """Give up on what still runs although it was cancelled: its outcome is nobody's now."""
         left: list[Claimed] = []
         for slot in self._slots:
-            if slot.record is not None and slot.why != "abandoned":
+            if slot.record is not None and slot.is_owed:
                 if slot.why != "lost" and not (slot.job is not None and slot.job.is_completed):
                     left.append((slot.record, slot.token))
                 slot.why = "abandoned"
@@ -211,8 +211,6 @@ class Runner:
 
     async def wait_quiet(self, seconds: float | None) -> bool:
         """Return True once nothing runs or waits, False after so many seconds, if any."""
-        if self._quiet.is_set():
-            return True
         try:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()

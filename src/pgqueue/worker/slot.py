@@ -37,6 +37,11 @@ class Slot:
         self.waits: Waits | None = None
         self.why: str | None = None
 
+    @property
+    def is_owed(self) -> bool:
+        """True if the outcome of what runs here is still to come."""
+        return self.record is not None and self.why != "abandoned"
+
     def wait_in(self, task: asyncio.Task[None]) -> None:
         """Its job did not end in the first step of this task, or has not made that yet."""
         self.task = task
