@@ -121,7 +121,7 @@ class Bench:
 
     async def quiet(self) -> None:
         assert await self.runner.wait_quiet(SECONDS)
-        assert self.runner.running == 0
+        await eventually(lambda: self.runner.running == 0)
         assert self.runner.finished == self.runner.started
         assert not self.runner.receipts()
 
@@ -441,6 +441,39 @@ async def test_a_job_that_was_given_up_is_held_no_more() -> None:
     await bench.quiet()
     assert running == 1
     assert held == set()
+
+
+async def test_nobody_waits_for_a_job_that_was_given_up() -> None:
+    bench = Bench(concurrency=2)
+    gate = asyncio.Event()
+    go_on = asyncio.Event()
+
+    @bench.task
+    async def stubborn() -> None:
+        while not gate.is_set():
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                continue
+
+    @bench.task
+    async def note() -> None:
+        await go_on.wait()
+
+    bench.add(stubborn)
+    await eventually(lambda: bench.runner.running == 1)
+    await asyncio.sleep(0)
+    bench.runner.cancel_all("stop")
+    bench.runner.abandon()
+    seen = [await bench.runner.wait_quiet(0)]
+    bench.add(note)
+    seen.append(await bench.runner.wait_quiet(0))
+    go_on.set()
+    await eventually(lambda: bench.runner.running == 1)
+    seen.append(await bench.runner.wait_quiet(0))
+    gate.set()
+    await bench.quiet()
+    assert seen == [True, False, True]
 
 
 async def test_a_row_past_its_attempts_is_dead_without_a_run() -> None:

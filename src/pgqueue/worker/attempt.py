@@ -22,6 +22,7 @@ from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Snoozed
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.completer import Completer, entry_of
+from pgqueue.worker.eager import EAGER
 from pgqueue.worker.forked import came_back
 from pgqueue.worker.job_log import JobLog
 from pgqueue.worker.large import LargeJobs
@@ -187,7 +188,7 @@ class Attempts:
                 raise
         self._log.thread_goes_on(record, slot.why)
         self._failed(slot, record, asyncio.CancelledError())
-        slot.why = "abandoned"
+        slot.give_up()
         while not answer.done():
             try:
                 await asyncio.shield(answer)
@@ -197,6 +198,23 @@ class Attempts:
             except BaseException as late:
                 self._log.ended_late(record, late)
         raise asyncio.CancelledError
+
+    def look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
+        """Once they have made their first step: name the tasks that wait, settle the others."""
+        if EAGER:
+            self._look_after(begun)
+        else:
+            self._loop.call_soon(self._look_after, begun)
+
+    def _look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
+        """Name the tasks that wait. Settle those that ended before they made their first step."""
+        for slot, task in begun:
+            record = slot.record
+            if slot.task is task and record is not None:
+                if task.done():
+                    self.never_began(slot, record)
+                else:
+                    task.set_name(f"job {record['id']} {record['task']}")
 
     def never_began(self, slot: Slot, record: Record) -> None:
         """Settle an attempt whose task ended before its first step: cancelled, or for memory."""
@@ -223,7 +241,7 @@ class Attempts:
         completed = slot.job is not None and slot.job.is_completed
         if slot.record is record and slot.why != "abandoned" and not completed:
             self._failed(slot, record, asyncio.CancelledError())
-            slot.why = "abandoned"
+            slot.give_up()
 
     def _failed(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what an attempt that raised comes to."""

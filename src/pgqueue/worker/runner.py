@@ -19,7 +19,7 @@ from pgqueue.worker.attempt import Attempts
 from pgqueue.worker.board import Board
 from pgqueue.worker.busy import BusyClock
 from pgqueue.worker.completer import Completer, entry_of
-from pgqueue.worker.eager import EAGER, START, YIELD_EVERY, NewTask
+from pgqueue.worker.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.misfits import Misfits
@@ -84,8 +84,11 @@ class Runner:
             on_end=self._left,
             loop=loop,
         )
-        self._slots = [Slot(place, self._attempts.told) for place in range(concurrency)]
+        self._slots = [
+            Slot(place, self._attempts.told, self._given_up) for place in range(concurrency)
+        ]
         self._free = self._slots.copy()
+        self._over: set[Slot] = set()  # those given up, and maybe some that were
         self._rung = False  # the loop is going to call _dispatch
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -201,7 +204,7 @@ class Runner:
             if slot.record is not None and slot.is_owed:
                 if slot.why != "lost" and not (slot.job is not None and slot.job.is_completed):
                     left.append((slot.record, slot.token))
-                slot.why = "abandoned"
+                slot.give_up()
         return left
 
     def disown(self) -> None:
@@ -210,7 +213,7 @@ class Runner:
         self._attempts.disown()
 
     async def wait_quiet(self, seconds: float | None) -> bool:
-        """Return True once nothing runs or waits, False after so many seconds, if any."""
+        """Return True once no outcome is to come, False after so many seconds, if any."""
         try:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
@@ -264,20 +267,7 @@ class Runner:
                 self._ring()
                 break
         if begun_tasks:
-            if EAGER:
-                self._look_after(begun_tasks)
-            else:
-                loop.call_soon(self._look_after, begun_tasks)
-
-    def _look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
-        """Name the tasks that wait. Settle those that ended before they made their first step."""
-        for slot, task in begun:
-            record = slot.record
-            if slot.task is task and record is not None:
-                if task.done():
-                    self._attempts.never_began(slot, record)
-                else:
-                    task.set_name(f"job {record['id']} {record['task']}")
+            self._attempts.look_after(begun_tasks)
 
     def _left(self, slot: Slot, record: Record) -> None:
         """A job is over: its slot is another's."""
@@ -294,7 +284,17 @@ class Runner:
             self._on_room()
             self._settle_quiet()
 
+    def _given_up(self, slot: Slot) -> None:
+        self._over.add(slot)
+        self._settle_quiet()
+
     def _settle_quiet(self) -> None:
-        if not self.running and not self._waiting:
-            self._quiet.set()
+        if self._waiting:
+            return
+        if self._over:
+            self._over = {slot for slot in self._over if slot.why == "abandoned"}
+        if self.running > len(self._over):
+            return
+        if not self.running:
             self._busy.end(time.monotonic())
+        self._quiet.set()

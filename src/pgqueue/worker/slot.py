@@ -20,10 +20,19 @@ __all__ = ["Counts", "Slot"]
 class Slot:
     """A place where jobs run, one after another, and what is known of the one that runs there."""
 
-    __slots__ = ("job", "on_told", "place", "record", "task", "timer", "token", "waits", "why")
+    __slots__ = (
+        "job", "on_given_up", "on_told", "place", "record", "task", "timer", "token", "waits",
+        "why",
+    )  # fmt: skip
 
-    def __init__(self, place: int, on_told: Callable[[Slot, asyncio.Task[None]], object]) -> None:
+    def __init__(
+        self,
+        place: int,
+        on_told: Callable[[Slot, asyncio.Task[None]], object],
+        on_given_up: Callable[[Slot], object],
+    ) -> None:
         self.place = place
+        self.on_given_up = on_given_up
         self.on_told = on_told
         self.token = 0
         self.timer: asyncio.TimerHandle | None = None
@@ -58,6 +67,11 @@ class Slot:
             if self.task is not None:
                 self.task.cancel()
                 self.on_told(self, self.task)
+
+    def give_up(self) -> None:
+        """Its attempt is over, though its job goes on: what that comes to is nobody's now."""
+        self.why = "abandoned"
+        self.on_given_up(self)
 
     def time_out(self) -> None:
         """The time is over. A job that waits for a connection of ours cannot help it."""
