@@ -476,6 +476,37 @@ async def test_nobody_waits_for_a_job_that_was_given_up() -> None:
     assert seen == [True, False, True]
 
 
+async def test_a_lack_of_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second task cannot be made, nor its outcome; the first is cancelled before it begins."""
+    bench = Bench(concurrency=2)
+    made: list[asyncio.Task[Any]] = []
+
+    def make(*args: Any, **kwargs: Any) -> asyncio.Task[Any]:
+        if made:
+            args[0].close()
+            raise MemoryError
+        made.append(asyncio.Task(*args, **kwargs))
+        if not made[0].done():
+            made[0].cancel()
+        return made[0]
+
+    def refuse(entry: Any) -> None:
+        raise MemoryError
+
+    @bench.task
+    async def hold() -> None:
+        await asyncio.Event().wait()
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    with monkeypatch.context() as patched:
+        patched.setattr("pgqueue.worker.runner.NewTask", make)
+        patched.setattr(bench.outcomes, "add", refuse)
+        bench.add(hold, 2)
+        await eventually(lambda: not bench.runner.waits)
+        await eventually(lambda: len(bench.runner._free) == 2)
+    await bench.quiet()
+
+
 async def test_a_row_past_its_attempts_is_dead_without_a_run() -> None:
     bench = Bench()
 

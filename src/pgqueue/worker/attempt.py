@@ -220,8 +220,10 @@ class Attempts:
         """Settle an attempt whose task ended before its first step: cancelled, or for memory."""
         if slot.why is None:
             slot.why = "stop"  # by somebody else: nothing was run
-        self._failed(slot, record, asyncio.CancelledError())
-        self._on_end(slot, record)
+        try:
+            self._failed(slot, record, asyncio.CancelledError())
+        finally:
+            self._on_end(slot, record)
 
     def disown(self) -> None:
         """End this process, which was forked by a job, where an attempt ends in it."""
@@ -240,8 +242,10 @@ class Attempts:
         """Its job was told to end and goes on: write what the attempt comes to without it."""
         completed = slot.job is not None and slot.job.is_completed
         if slot.record is record and slot.why != "abandoned" and not completed:
-            self._failed(slot, record, asyncio.CancelledError())
-            slot.give_up()
+            try:
+                self._failed(slot, record, asyncio.CancelledError())
+            finally:
+                slot.give_up()
 
     def _failed(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what an attempt that raised comes to."""

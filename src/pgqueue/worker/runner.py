@@ -152,10 +152,7 @@ class Runner:
         self._ring()
 
     def _put_off(self, suspects: list[Claimed]) -> None:
-        """Let others have the suspects that wait, and the queue their place here.
-
-        Not as they were: this worker would claim them again at once.
-        """
+        """Let others have these suspects, later: as they were, they would come back at once."""
         for record, token in suspects:
             self._completer.add(entry_of(record, token, put_off()))
         self._settle_quiet()
@@ -248,26 +245,28 @@ class Runner:
         free, run, loop, pristine = self._free, self._attempts.run, self._loop, self._context
         begun_tasks: list[tuple[Slot, asyncio.Task[None]]] = []
         begun = 0
-        while free and (claimed := self._waiting.next()) is not None:
-            slot = free.pop()
-            slot.record, slot.token = claimed
-            record = slot.record
-            self.started += 1
-            try:
-                task = NewTask(run(slot, record), loop=loop, context=pristine.copy(), **START)
-            except BaseException:
-                if slot.record is record:  # for lack of memory
-                    self._attempts.never_began(slot, record)
-                raise
-            if slot.record is record:  # it waits, or is to make its first step
-                slot.wait_in(task)
-                begun_tasks.append((slot, task))
-            begun += 1
-            if begun == YIELD_EVERY:
-                self._ring()
-                break
-        if begun_tasks:
-            self._attempts.look_after(begun_tasks)
+        try:
+            while free and (claimed := self._waiting.next()) is not None:
+                slot = free.pop()
+                slot.record, slot.token = claimed
+                record = slot.record
+                self.started += 1
+                try:
+                    task = NewTask(run(slot, record), loop=loop, context=pristine.copy(), **START)
+                except BaseException:
+                    if slot.record is record:  # for lack of memory
+                        self._attempts.never_began(slot, record)
+                    raise
+                if slot.record is record:  # it waits, or is to make its first step
+                    slot.wait_in(task)
+                    begun_tasks.append((slot, task))
+                begun += 1
+                if begun == YIELD_EVERY:
+                    self._ring()
+                    break
+        finally:
+            if begun_tasks:
+                self._attempts.look_after(begun_tasks)
 
     def _left(self, slot: Slot, record: Record) -> None:
         """A job is over: its slot is another's."""
