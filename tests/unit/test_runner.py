@@ -507,6 +507,29 @@ async def test_a_lack_of_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -
     await bench.quiet()
 
 
+@pytest.mark.parametrize("why", ["stop", "timeout", "cancelled"])
+async def test_a_thread_that_had_returned_when_it_was_told_to_end_is_a_success(why: str) -> None:
+    bench = Bench(concurrency=1)
+    answers: list[asyncio.Future[Any]] = []
+
+    @bench.task
+    def note() -> None: ...
+
+    def submit(call: Callable[[], Any]) -> asyncio.Future[Any]:
+        answers.append(asyncio.get_running_loop().create_future())
+        return answers[0]
+
+    bench.runner._attempts._threads.submit = submit  # type: ignore[method-assign]
+    (job_id,) = bench.add(note)
+    await eventually(lambda: bool(answers))
+    await asyncio.sleep(0)
+    answers[0].set_result(None)
+    bench.runner.cancel_all(why)
+    await bench.quiet()
+    assert bench.outcomes.successes == [job_id]
+    assert not bench.outcomes.others
+
+
 async def test_a_row_past_its_attempts_is_dead_without_a_run() -> None:
     bench = Bench()
 

@@ -180,12 +180,19 @@ class Attempts:
         answer = self._threads.submit(call)
         try:
             result = await asyncio.shield(answer)
-            if _is_awaitable(result):
-                await result
-            return
         except asyncio.CancelledError:
-            if answer.done() or slot.why is None:
-                raise
+            if not answer.done():
+                if slot.why is None:
+                    raise
+                await self._outlast(slot, record, answer)
+            result = answer.result()  # it returned in spite of what it was told
+        if _is_awaitable(result):
+            if slot.why is not None and slot.task is not None:
+                slot.task.cancel()  # its thread was told in vain: so it is told again
+            await result
+
+    async def _outlast(self, slot: Slot, record: Record, answer: asyncio.Future[Any]) -> None:
+        """Wait for a thread whose job was told to end; what it comes to is nobody's now."""
         self._log.thread_goes_on(record, slot.why)
         self._failed(slot, record, asyncio.CancelledError())
         slot.give_up()
