@@ -530,6 +530,51 @@ async def test_a_thread_that_had_returned_when_it_was_told_to_end_is_a_success(w
     assert not bench.outcomes.others
 
 
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_a_stop_lets_a_thread_return_until_it_gives_it_up(in_time: bool) -> None:
+    bench = Bench(concurrency=1)
+    gate, begun = threading.Event(), threading.Event()
+
+    @bench.task
+    def note() -> None:
+        begun.set()
+        gate.wait(SECONDS)
+
+    (job_id,) = bench.add(note)
+    await eventually(begun.is_set)
+    bench.runner.cancel_all("stop")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    others = dict(bench.outcomes.others)
+    given_up = [] if in_time else [record["id"] for record, _ in bench.runner.abandon()]
+    gate.set()
+    await bench.quiet()
+    assert not others
+    assert given_up == ([] if in_time else [job_id])
+    assert bench.outcomes.successes == ([job_id] if in_time else [])
+    await bench.runner.stop()
+
+
+async def test_a_stop_of_the_runner_ends_the_wait_for_a_thread() -> None:
+    bench = Bench(concurrency=1)
+    gate, begun = threading.Event(), threading.Event()
+
+    @bench.task
+    def note() -> None:
+        begun.set()
+        gate.wait(SECONDS)
+
+    (job_id,) = bench.add(note)
+    await eventually(begun.is_set)
+    bench.runner.cancel_all("stop")
+    await asyncio.sleep(0)
+    await bench.runner.stop()
+    running = bench.runner.running
+    gate.set()
+    assert running == 0
+    assert bench.outcomes.others == {job_id: RELEASED}
+
+
 async def test_a_row_past_its_attempts_is_dead_without_a_run() -> None:
     bench = Bench()
 

@@ -192,19 +192,27 @@ class Attempts:
             await result
 
     async def _outlast(self, slot: Slot, record: Record, answer: asyncio.Future[Any]) -> None:
-        """Wait for a thread whose job was told to end; what it comes to is nobody's now."""
+        """Wait for a thread whose job was told to end. Returns if its outcome still counts.
+
+        At a stop it does, until the runner gives the job up.
+        """
         self._log.thread_goes_on(record, slot.why)
-        self._failed(slot, record, asyncio.CancelledError())
-        slot.give_up()
+        if slot.why != "stop":
+            try:
+                self._failed(slot, record, asyncio.CancelledError())
+            finally:
+                slot.give_up()
         while not answer.done():
             try:
-                await asyncio.shield(answer)
+                await asyncio.wait([answer])
             except asyncio.CancelledError:
                 if self.closing:
                     raise
-            except BaseException as late:
+        if slot.why == "abandoned":
+            late = answer.exception()
+            if late is not None:
                 self._log.ended_late(record, late)
-        raise asyncio.CancelledError
+            raise asyncio.CancelledError
 
     def look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
         """Once they have made their first step: name the tasks that wait, settle the others."""
