@@ -114,7 +114,7 @@ async def test_one_suspect_at_a_time_and_the_others_are_put_off(ears: Ears) -> N
     waiting = waiting_with(lease, ears)
     waiting.add([job(1, crashes=2), job(2, crashes=3), job(3)], 7)
     assert waiting.next() == (job(1, crashes=2), 7)
-    waiting.suspect_runs = True
+    waiting.suspect_runs = (99, 7)
     assert waiting.next() == (job(3), 7)
     assert waiting.next() is None
     waiting._put_off()

@@ -575,6 +575,21 @@ async def test_a_stop_of_the_runner_ends_the_wait_for_a_thread() -> None:
     assert bench.outcomes.others == {job_id: RELEASED}
 
 
+async def test_a_suspect_that_is_none_any_more_lets_the_next_run() -> None:
+    """Arguments that come later come with a row of their own."""
+    bench = Bench(concurrency=2)
+
+    @bench.task
+    async def note() -> None: ...
+
+    async def read(record: Any) -> Any:
+        return {**record, "args": "{}", "crash_count": 0}
+
+    bench.runner._attempts._read = lambda slot, record: read(record)  # type: ignore[method-assign]
+    ids = await bench.run(note, 2, crash_count=2, args=None)
+    assert bench.outcomes.successes == ids
+
+
 async def test_a_row_past_its_attempts_is_dead_without_a_run() -> None:
     bench = Bench()
 

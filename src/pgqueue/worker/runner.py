@@ -28,7 +28,7 @@ from pgqueue.worker.stopping import SLOTS_SECONDS
 from pgqueue.worker.stubborn import Stubborn
 from pgqueue.worker.threads import Threads
 from pgqueue.worker.verdict import put_off
-from pgqueue.worker.waiting import Claimed, Waiting, is_suspect
+from pgqueue.worker.waiting import Claimed, Waiting
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -272,8 +272,8 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
-        if self._waiting.suspect_runs and is_suspect(record):
-            self._waiting.suspect_runs = False
+        if self._waiting.suspect_runs and self._waiting.suspect_runs == (record["id"], slot.token):
+            self._waiting.suspect_runs = None
         if self._buffer:
             if not self._rung:
                 self._ring()

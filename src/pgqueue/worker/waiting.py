@@ -59,7 +59,7 @@ class Waiting:
         self._lease_timer: asyncio.TimerHandle | None = None
         self.jobs: deque[Claimed] = deque()
         self.suspects: deque[Claimed] = deque()
-        self.suspect_runs = False
+        self.suspect_runs: tuple[int, int] | None = None  # id and token, as it was taken
         self.low = 0
         self.passed_on = 0
 
@@ -86,8 +86,9 @@ class Waiting:
                 self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
             return None
         if suspect:
-            self.suspect_runs = True
-            return self.suspects.popleft()
+            record, token = self.suspects.popleft()
+            self.suspect_runs = record["id"], token
+            return record, token
         claimed = self.jobs.popleft()
         if len(self.jobs) == self.low:
             self._on_low()
