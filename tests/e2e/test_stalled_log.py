@@ -178,7 +178,10 @@ def test_m34_a_worker_is_heard_once_whatever_the_application_configures(
     prepare(queue, config)
     job = queue.enqueue("boom")
     with Service(queue, "--processes", processes) as service:
-        service.until_started()
+        wait_until(
+            lambda: service.log().count("worker started") == int(processes), timeout_s=60,
+            what="all have started",
+        )  # fmt: skip
         queue.until_state("dead", job, timeout_s=60)
         service.send(SIGTERM)
         assert service.wait(60) == 0
