@@ -19,7 +19,11 @@ __all__ = [
 
 def fence_dropped() -> None:
     """A completion does not compare the claim's token."""
-    replace_text("finish_jobs", " and job.claim_token = receipt.token", "")
+    replace_text(
+        "finish_jobs",
+        " and coalesce(job.claim_token, 0) = receipt.token\n      and job.worker_id is not null",
+        "",
+    )
 
 
 def attempt_not_counted() -> None:
