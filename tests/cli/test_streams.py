@@ -75,7 +75,7 @@ def test_what_a_terminal_has_no_letter_for_is_shown_as_its_escape(
 
 @pytest.mark.parametrize("charset", ENCODINGS)
 def test_an_error_is_one_line_as_well(charset: str) -> None:
-    result = run(None, "queues", "pause", ODD, "--dsn", f"postgresql:{ODD}", charset=charset)
+    result = run(None, "queues", "pause", ODD, "--dsn", f"mysql://h/{ODD}", charset=charset)
     assert result.exit_code == 2
     assert SHOWN.encode() in result.stderr_bytes
     assert result.stderr_bytes.count(b"\n") == 1
