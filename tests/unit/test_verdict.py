@@ -113,3 +113,8 @@ def test_what_is_more_than_waiting(error: BaseException) -> None:
 
 def test_odd_classes_are_looked_at_by_type() -> None:
     assert only_waited(_Odd("x"))
+
+
+def test_a_job_that_only_waited_is_released_at_a_stop() -> None:
+    assert outcome("stop", PoolTimeout("told to end")) is RELEASED
+    assert isinstance(outcome("timeout", PoolTimeout("told to end")), Snoozed)

@@ -30,7 +30,7 @@ from pgqueue.worker.lease import Lease
 from pgqueue.worker.misfits import Misfits
 from pgqueue.worker.slot import Counts, Slot
 from pgqueue.worker.stubborn import Stubborn
-from pgqueue.worker.threads import Threads
+from pgqueue.worker.threads import Threads, forget
 from pgqueue.worker.verdict import Verdict, judge
 from pgqueue.worker.waiting import is_suspect
 
@@ -207,6 +207,7 @@ class Attempts:
                 await asyncio.wait([answer])
             except asyncio.CancelledError:
                 if self.closing:
+                    answer.add_done_callback(forget)
                     raise
         if slot.why == "abandoned":
             late = answer.exception()

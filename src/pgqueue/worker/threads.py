@@ -14,7 +14,7 @@ from typing import Any
 from pgqueue.db.waits import NotBegun
 from pgqueue.worker.forked import came_back
 
-__all__ = ["Threads"]
+__all__ = ["Threads", "forget"]
 
 
 class _Answer(asyncio.Future[Any]):
@@ -102,3 +102,9 @@ class Threads:
                 answer.set_exception(wrapped)
             else:
                 answer.set_exception(error)
+
+
+def forget(answer: asyncio.Future[Any]) -> None:
+    """Nobody waits for this answer any more: asyncio is not to say so."""
+    if not answer.cancelled():
+        answer.exception()

@@ -10,7 +10,8 @@
 | the loss of its lease | nothing                 | nothing           |
 
 A failure is what the job's own verdict (Retry, Snooze, Discard) or its policy makes of it, but for
-one: an attempt that only waited in vain for a connection of ours is put off, and does not count.
+one: an attempt that only waited in vain for a connection of ours is put off, and does not count. At
+a stop it is released.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def judge(
     try:
         failure = describe(error)
         if only_waited(error):
-            return Verdict(put_off(), failure, waited=True)
+            outcome = RELEASED if why == "stop" else put_off()
+            return Verdict(outcome, failure, waited=True)
         return Verdict(decide(error, failure, **counts, policy=task.retry), failure)
     except BaseException as odd:
         failure = Failure("Error", f"it cannot be looked at: {type(odd).__name__}", "")
