@@ -111,6 +111,7 @@ class Claimer:
         self._step_at = 0.0
         self._report_at = time.monotonic() + _REPORT_EVERY / 6
         self._reported: set[tuple[str, str]] = set()
+        self._returning: set[tuple[str, int]] = set()  # taken back, and not written yet
         self._singly_until = 0.0
         self._patient = False
         self.claims = 0
@@ -136,6 +137,9 @@ class Claimer:
 
     def on_rewind(self, queue: str, position: int) -> None:
         """A job is ready again at an old position."""
+        if self._returning:
+            self._returning.discard((queue, position))
+            self._room.set()
         self._cursors.rewind(queue, position)
         self.on_ready((queue,))
 
@@ -207,8 +211,12 @@ class Claimer:
             await self._look_back(lanes, room)  # which finds what a claim would
 
     def _room_now(self) -> int:
-        """How many jobs the runner can take: none could begin without a lease."""
-        if self._lease.is_over:
+        """How many jobs the runner can take.
+
+        None could begin without a lease. Beside jobs on their way back, later ones would overtake
+        them.
+        """
+        if self._lease.is_over or self._returning:
             return 0
         room = self._runner.free + self._ahead()
         if self._settings.max_jobs is not None:
@@ -249,6 +257,7 @@ class Claimer:
         pace = self._pace.since_mark(at_least=_TAKE_BACK_AFTER)
         taken = self._runner.take_back(int(pace * _TAKE_BACK_AFTER))
         for record, token in taken:
+            self._returning.add((record["queue"], record["position"]))
             self._completer.add(entry_of(record, token, RELEASED))
         if taken:
             self._pace.slow_to(pace)

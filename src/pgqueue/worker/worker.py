@@ -506,6 +506,8 @@ class Worker:
         if soonest is not None and soonest <= self.settings.heartbeat * 2:
             self._promoter.due_in(soonest)
         places = [(e.queue, e.position) for e in entries if e.outcome is RELEASED and e.position]
+        for queue, position in places:
+            self._claimer.on_rewind(queue, position)
         if places:
             task = asyncio.ensure_future(self._announce(places))
             self._announcements.add(task)

@@ -1,0 +1,51 @@
+"""One slot, one queue: jobs begin in the order of their commits, also when some are given back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pgqueue import App
+from pgqueue.db.store import Store
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, working
+
+pytestmark = pytest.mark.one_pg
+
+
+async def test_jobs_given_back_are_not_overtaken(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a long job others are given back; none that is younger begins before they are."""
+    begun: list[int] = []
+    going_on, asked, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    give_back = Store.give_back
+
+    async def slow(self: Store, *args: Any) -> list[int]:
+        asked.set()
+        await written.wait()
+        return await give_back(self, *args)
+
+    @app.task
+    async def note(n: int) -> None:
+        begun.append(n)
+        if n == 300:
+            await going_on.wait()
+
+    await app.aenqueue_many([note.job(n) for n in range(300)])
+    async with working(app, concurrency=1) as worker:
+        await eventually(lambda: len(begun) == 300)
+        monkeypatch.setattr(Store, "give_back", slow)
+        # While one slot runs job 300, what follows waits in this process, and in the table.
+        jobs = await app.aenqueue_many([note.job(n) for n in range(300, 1500)])
+        await asked.wait()
+        going_on.set()
+        await eventually(lambda: not worker._runner.waits and not worker._runner.running)
+        for _ in range(10):
+            await asyncio.sleep(0)  # the claimer hears that there is room
+        await eventually(lambda: not worker._claimer._lock.locked())
+        written.set()
+        await eyes.reaches(jobs[-1].id, "completed")
+    assert begun == sorted(begun)
