@@ -52,12 +52,12 @@ class Small:
     def write(self, text: str) -> None:
         (self.home / "test_small.py").write_text(text)
 
-    def run(self, *arguments: str) -> tuple[int, str]:
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str]:
         run = ["-m", "tests.harness.suite", "--workers", "1", "--log", "kept/logs/test"]
         done = subprocess.run(
             [sys.executable, *run, *arguments],
             cwd=self.home,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": PLUGINS},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": PLUGINS, **environment},
             capture_output=True,
             text=True,
         )
@@ -89,6 +89,16 @@ def test_what_fails_again_fails_and_so_do_long_ones_if_asked(small: Small) -> No
     code, said = small.run("--long", "--", "-k", "long or good")
     assert (code, said.splitlines()[-1]) == (1, "1 passed, 1 failed")
     assert "unsteady" not in said
+
+
+@pytest.mark.long
+def test_what_hangs_is_ended_and_the_rest_is_run(small: Small) -> None:
+    small.write(TESTS.replace("os._exit(1)", "import time; time.sleep(3600)"))
+    code, said = small.run(PGQUEUE_TEST_SILENCE="20")
+    assert "noted nothing for 20 s" in said
+    assert "together, the rest" in said
+    assert said.splitlines()[-1] == "4 passed, 0 failed", said
+    assert code == 0
 
 
 def test_a_module_that_cannot_be_imported_fails_the_run(small: Small) -> None:

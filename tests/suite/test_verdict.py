@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.harness.suite.pytests import end_of
 from tests.harness.suite.report import Run, as_text, last_line
 from tests.harness.suite.results import Result, read
 from tests.harness.suite.selection import wanted
@@ -78,14 +80,14 @@ def notes(*said: dict[str, Any]) -> list[str]:
     return [json.dumps(line) for line in said]
 
 
-def phase(test: str, outcome: str, log: str = "") -> dict[str, Any]:
-    return {"test": test, "outcome": outcome, "seconds": 1.0, "log": log}
+def phase(test: str, outcome: str, log: str = "", *, phase: str = "teardown") -> dict[str, Any]:
+    return {"test": test, "outcome": outcome, "seconds": 1.0, "log": log, "phase": phase}
 
 
 def test_the_phases_of_a_test_are_one_result() -> None:
     lines = notes(
         phase("a", "passed"),
-        phase("b", "passed"),
+        phase("b", "passed", phase="setup"),
         phase("b", "failed", "the fixture"),
         phase("c", "skipped"),
         phase("c", "passed"),
@@ -95,6 +97,48 @@ def test_the_phases_of_a_test_are_one_result() -> None:
         "b": Result("failed", 2.0, "the fixture"),
         "c": Result("skipped", 2.0),
     }
+
+
+def test_a_test_that_did_not_come_to_its_end_is_missing() -> None:
+    lines = notes(
+        {"collected": ["a", "b", "c", "d"]},
+        phase("a", "passed"),
+        phase("b", "passed", phase="setup"),
+        phase("c", "failed", "crashed", phase="???"),
+    )
+    found = read(lines, 0)
+    assert set(found.results) == {"a", "c"}
+    assert found.missing == ("b", "d")
+    both = found.and_then(read(notes(phase("b", "passed")), 0))
+    assert (set(both.results), both.missing) == ({"a", "b", "c"}, ("d",))
+
+
+class Silent:
+    """A pytest that notes something ``times`` times, and then neither notes anything nor ends."""
+
+    def __init__(self, notes: Path, times: int) -> None:
+        self.notes, self.times, self.killed = notes, times, False
+
+    def wait(self, seconds: float | None = None) -> int:
+        if self.killed:
+            return -9
+        if self.times:
+            self.times -= 1
+            with self.notes.open("a") as file:
+                file.write("{}\n")
+        raise subprocess.TimeoutExpired("pytest", seconds or 0.0)
+
+    def kill(self) -> None:
+        assert not self.times
+        self.killed = True
+
+
+def test_a_pytest_that_notes_nothing_any_more_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    file.touch()
+    process = Silent(file, times=3)
+    assert end_of(process, file) is None
+    assert process.killed
 
 
 @pytest.mark.parametrize("code", [0, 5])

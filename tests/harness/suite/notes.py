@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import pytest
@@ -43,6 +44,13 @@ class _Notes:
             seconds=round(report.duration, 3),
             log=_log(report) if failed else "",
         )
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._note(collected=[item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        self._note(collected=list(ids))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome == "failed":

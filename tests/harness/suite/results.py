@@ -23,31 +23,52 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The results of one pytest, by the ids of tests, and what broke besides."""
+    """The results of one pytest, by the ids of tests, what broke besides, and which tests of those
+    that were collected have no result."""
 
     results: Mapping[str, Result]
     broken: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def broken_by(self, what: str) -> Notes:
+        """Return these notes with one more thing that broke."""
+        return replace(self, broken=(*self.broken, what))
+
+    def and_then(self, rest: Notes) -> Notes:
+        """Return these notes with those of another pytest, which ran what is missing here."""
+        left = tuple(test for test in self.missing if test not in rest.results)
+        return Notes({**self.results, **rest.results}, (*self.broken, *rest.broken), left)
 
 
 def read(lines: Iterable[str], code: int) -> Notes:
     """Put the phases of each test together; ``code`` is the exit code of that pytest.
 
-    An end that the notes do not explain (a crash, a collection that failed) is broken.
+    A test that neither failed nor came to its last phase has no result. An end that the notes do
+    not explain (a crash, a collection that failed) is broken.
     """
     results: dict[str, Result] = {}
     broken: list[str] = []
+    collected: dict[str, None] = {}
+    over: set[str] = set()
     for line in lines:
         said = json.loads(line)
         if "broken" in said:
             broken.append(said["broken"])
             continue
+        if "collected" in said:
+            collected |= dict.fromkeys(said["collected"])
+            continue
         new = Result(said["outcome"], said["seconds"], said["log"])
         old = results.get(said["test"])
         results[said["test"]] = new if old is None else _both(old, new)
+        if said["phase"] == "teardown" or new.outcome == "failed":
+            over.add(said["test"])
+    results = {test: result for test, result in results.items() if test in over}
     failed = any(result.outcome == "failed" for result in results.values())
     if not broken and (code not in ENDED_WELL or (code == 1 and not failed)):
         broken.append(f"pytest ended with exit code {code}")
-    return Notes(results, tuple(broken))
+    missing = tuple(test for test in collected if test not in results)
+    return Notes(results, tuple(broken), missing)
 
 
 def _both(one: Result, other: Result) -> Result:
