@@ -8,7 +8,7 @@ from pgqueue.config import LONGEST_DELAY
 from pgqueue.errors import Discard, Retry, Snooze
 from pgqueue.failure import Failure, describe
 from pgqueue.groups import leaves
-from pgqueue.retry import RetryPolicy, delay_of
+from pgqueue.retry import RetryPolicy, delay_of, delay_when_asked
 
 __all__ = [
     "CANCELLED",
@@ -83,7 +83,8 @@ def decide(
 
     Of several errors in a group, the one that says most counts: a Discard before an error that the
     policy gives up on, that before a Retry with a delay, that before other errors, and a Snooze
-    last, as it costs no attempt. Of several delays the longest counts.
+    last, as it costs no attempt. Of several delays the longest counts. No policy gives up on a
+    Retry: without a delay of its own it has the policy's.
     """
     tried = attempt - crash_count
     snoozes: list[float] = []
@@ -107,7 +108,8 @@ def decide(
         return Dead(f"failed {tried} times, the last with {failure.type}", failure)
     delays: list[float] = []
     for part in others:
-        delay = delay_of(policy, max(tried, 1), part)
+        asked = issubclass(type(part), (Retry, Snooze))
+        delay = (delay_when_asked if asked else delay_of)(policy, max(tried, 1), part)
         if delay is None:
             said = failure if part is error else describe(part)
             return Dead(f"{said.type} is not tried again", failure)

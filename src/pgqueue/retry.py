@@ -15,7 +15,7 @@ from typing import cast
 from pgqueue.config import LONGEST_DELAY, check_seconds
 from pgqueue.errors import ConfigError
 
-__all__ = ["Backoff", "RetryPolicy", "delay_of"]
+__all__ = ["Backoff", "RetryPolicy", "delay_of", "delay_when_asked"]
 
 RetryPolicy = Callable[[int, BaseException], "float | timedelta | None"]
 
@@ -27,7 +27,7 @@ class Backoff:
     Each delay is spread evenly over ``1 - jitter`` to ``1 + jitter`` times that, and stays within
     0 and ``cap`` for any attempt number. Errors of the types in ``give_up_on`` are not tried again;
     with ``only_on``, all others are not. Of an ``ExceptionGroup``, as a ``TaskGroup`` raises it,
-    each error in it is asked about.
+    each error in it is asked about. A ``Retry`` is always tried again.
     """
 
     base: float = 1.0
@@ -96,3 +96,11 @@ def delay_of(policy: RetryPolicy, attempt: int, error: BaseException) -> float |
         return min(max(check_seconds(answer, "retry delay"), 0.0), LONGEST_DELAY)
     except BaseException:
         return Backoff().delay(attempt)
+
+
+def delay_when_asked(policy: RetryPolicy, attempt: int, error: BaseException) -> float:
+    """As ``delay_of``, where the task asked for another attempt: no policy gives up on that."""
+    delay = delay_of(policy, attempt, error)
+    if delay is None and isinstance(policy, Backoff):
+        delay = delay_of(lambda number, _: policy.delay(number), attempt, error)
+    return Backoff().delay(attempt) if delay is None else delay

@@ -12,6 +12,7 @@ from pgqueue.errors import ConfigError, Discard, Retry, Snooze
 from pgqueue.failure import Failure
 from pgqueue.job import MOVES, JobState
 from pgqueue.outcome import Dead, RetryAt, Snoozed, decide
+from pgqueue.retry import Backoff
 
 FAILURE = Failure("ValueError", "no", "")
 
@@ -68,6 +69,34 @@ def test_what_a_failed_attempt_comes_to(
         error, FAILURE, attempt=attempt, crash_count=crashes, max_attempts=most, policy=policy
     )
     assert decided == outcome
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Backoff(base=7, jitter=0, only_on=(OSError,)),
+        Backoff(base=7, jitter=0, give_up_on=(Retry,)),
+        Backoff(base=7, jitter=0, give_up_on=(Exception,)),
+    ],
+)
+def test_no_policy_gives_up_on_a_retry(policy: Backoff) -> None:
+    """The task asked for it; its delay is the policy's."""
+
+    def of(error: BaseException, attempt: int) -> Any:
+        return decide(error, FAILURE, attempt=attempt, crash_count=0, max_attempts=3, policy=policy)
+
+    assert of(Retry(), 1) == RetryAt(7.0, FAILURE)
+    assert of(Retry(), 2) == RetryAt(14.0, FAILURE)
+    assert of(ExceptionGroup("", [Retry(), Snooze(5)]), 1) == RetryAt(7.0, FAILURE)
+    assert isinstance(of(Retry(), 3), Dead)
+    if policy.give_up_on != (Retry,):
+        assert isinstance(of(ExceptionGroup("", [Retry(), ValueError()]), 1), Dead)
+
+
+def test_a_retry_has_the_default_delay_where_a_policy_says_none() -> None:
+    decided = decide(Retry(), FAILURE, attempt=2, crash_count=0, max_attempts=3, policy=never)
+    assert isinstance(decided, RetryAt)
+    assert 1.6 <= decided.delay <= 2.4
 
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf")])
