@@ -31,6 +31,37 @@ async def test_past_bug_63_a_key_is_taken_until_its_job_is_over(hands: Hands) ->
     assert fresh["id"] != first["id"]
 
 
+@pytest.mark.parametrize("size", [3, 20], ids=["one by one", "many at once"])
+async def test_a_bulk_call_starts_in_its_own_order(producer: Hands, size: int) -> None:
+    """Positions follow the list; rows are inserted by their keys, which run against it."""
+    keys = [f"k{n:02}" for n in reversed(range(size))]
+    jobs = [keyed(key, delay=3600 if n == 1 else 0) for n, key in enumerate(keys)]
+    await producer.enqueue(*jobs)
+    rows = await producer.sql("select unique_key, position from @.job order by position")
+    assert [row["unique_key"] for row in rows] == [keys[0], *keys[2:], keys[1]]
+    assert rows[-1]["position"] is None
+    assert None not in [row["position"] for row in rows[:-1]]
+
+
+async def test_jobs_of_a_bulk_call_that_are_not_due_take_no_position(producer: Hands) -> None:
+    newest = "select last_value, is_called from @.position_seq"
+    before = await producer.sql(newest)
+    for size in (3, 20):
+        await producer.enqueue(*[keyed(f"{size}-{n}", delay=3600) for n in range(size)])
+    assert await producer.sql(newest) == before
+
+
+@pytest.mark.parametrize("name", ["redrive_jobs", "revive_jobs"])
+async def test_what_is_ready_again_starts_in_the_order_of_ids(hands: Hands, name: str) -> None:
+    for key in "cabd":
+        await hands.enqueue(keyed(key))
+    ids = [row["id"] for row in await hands.claim()]
+    await (hands.bury(*ids) if name == "redrive_jobs" else hands.finish(*ids, state="cancelled"))
+    await hands.run(name, ids)
+    rows = await hands.sql("select id from @.job order by position")
+    assert [row["id"] for row in rows] == sorted(ids)
+
+
 async def test_past_bug_64_a_retried_job_is_not_in_its_own_way(hands: Hands) -> None:
     (job,) = await hands.enqueue(keyed("k"))
     for _ in range(5):

@@ -283,8 +283,9 @@ end;
 
 -- Enqueues jobs with unique keys one by one, in the order of the keys. A key whose job ends between the
 -- insert and the look-up is inserted again before the next key is taken. So no call waits for a key
--- while it holds a higher one, and no two calls can deadlock. The caller's session keeps the plans:
--- those made while job was empty must still probe its indexes when it is full.
+-- while it holds a higher one, and no two calls can deadlock. Positions are taken in the order of the
+-- list: the inner query calls nextval, so it is computed before the sort. The caller's session keeps
+-- the plans: those made while job was empty must still probe its indexes when it is full.
 create function :"schema".enqueue_each(jobs jsonb, this_moment timestamptz)
 returns table (id bigint, duplicate boolean, state text)
 language plpgsql volatile
@@ -300,15 +301,25 @@ declare
     states text[];
 begin
     for doc in
-        select job.*, coalesce(job.run_at, this_moment + pg_catalog.make_interval(secs => job.delay),
-                               this_moment):::"schema".moment as due
-        from rows from (pg_catalog.jsonb_to_recordset(jobs)
-                        as (task text, args jsonb, queue text, priority smallint,
-                            run_at timestamptz, delay float8, max_attempts integer, timeout real,
-                            unique_key text, tags text[], metadata jsonb))
-             with ordinality
-             as job(task, args, queue, priority, run_at, delay, max_attempts, timeout, unique_key,
-                    tags, metadata, n)
+        select job.*
+        from (
+            select job.*, due.run_at as due,
+                   case when due.run_at <= this_moment
+                        then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass)
+                   end as position
+            from rows from (pg_catalog.jsonb_to_recordset(jobs)
+                            as (task text, args jsonb, queue text, priority smallint,
+                                run_at timestamptz, delay float8, max_attempts integer,
+                                timeout real, unique_key text, tags text[], metadata jsonb))
+                 with ordinality
+                 as job(task, args, queue, priority, run_at, delay, max_attempts, timeout,
+                        unique_key, tags, metadata, n)
+                 cross join lateral (
+                     select coalesce(job.run_at,
+                                     this_moment + pg_catalog.make_interval(secs => job.delay),
+                                     this_moment):::"schema".moment as run_at
+                 ) as due
+        ) as job
         order by job.unique_key collate "C" nulls first, job.n
     loop
         for round in 1..101 loop
@@ -320,9 +331,7 @@ begin
                                             timeout_seconds, priority, queue, task, args,
                                             unique_key, tags, metadata)
             values (
-                case when doc.due <= this_moment
-                     then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
-                doc.due, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
+                doc.position, doc.due, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
                 coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
                 coalesce(doc.args, '{}'), doc.unique_key, doc.tags, doc.metadata)
             on conflict (unique_key) where unique_key is not null do nothing
@@ -351,9 +360,10 @@ end;
 $body$;
 
 -- Enqueues many jobs, some with unique keys: what enqueue_each does, in two statements for all of them.
--- Keys are inserted in their order, so two calls cannot deadlock. Where the job of a key ended between
--- the insert and the look-up, that key would have to be inserted while higher ones are held. Then all
--- is undone, which lets go of these, and the jobs are enqueued one by one.
+-- Keys are inserted in their order, so two calls cannot deadlock; positions follow the list, as in
+-- enqueue_each. Where the job of a key ended between the insert and the look-up, that key would have
+-- to be inserted while higher ones are held. Then all is undone, which lets go of these, and the jobs
+-- are enqueued one by one.
 create function :"schema".enqueue_keyed(jobs jsonb, this_moment timestamptz)
 returns table (id bigint, duplicate boolean, state text)
 language plpgsql volatile
@@ -374,24 +384,28 @@ begin
         insert into :"schema".job as j (id, position, run_at, enqueued_at, max_attempts,
                                         timeout_seconds, priority, queue, task, args, unique_key,
                                         tags, metadata)
-        select new_ids[doc.n],
-               case when due.run_at <= this_moment
-                    then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
-               due.run_at, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
-               coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
-               coalesce(doc.args, '{}'), doc.unique_key, doc.tags, doc.metadata
-        from rows from (pg_catalog.jsonb_to_recordset(jobs)
-                        as (task text, args jsonb, queue text, priority smallint,
-                            run_at timestamptz, delay float8, max_attempts integer, timeout real,
-                            unique_key text, tags text[], metadata jsonb))
-             with ordinality
-             as doc(task, args, queue, priority, run_at, delay, max_attempts, timeout, unique_key,
-                    tags, metadata, n)
-             cross join lateral (
-                 select coalesce(doc.run_at,
-                                 this_moment + pg_catalog.make_interval(secs => doc.delay),
-                                 this_moment):::"schema".moment as run_at
-             ) as due
+        select new_ids[doc.n], doc.position, doc.due, this_moment,
+               coalesce(doc.max_attempts, 25), doc.timeout, coalesce(doc.priority, 5),
+               coalesce(doc.queue, 'default'), doc.task, coalesce(doc.args, '{}'), doc.unique_key,
+               doc.tags, doc.metadata
+        from (
+            select doc.*, due.run_at as due,
+                   case when due.run_at <= this_moment
+                        then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass)
+                   end as position
+            from rows from (pg_catalog.jsonb_to_recordset(jobs)
+                            as (task text, args jsonb, queue text, priority smallint,
+                                run_at timestamptz, delay float8, max_attempts integer,
+                                timeout real, unique_key text, tags text[], metadata jsonb))
+                 with ordinality
+                 as doc(task, args, queue, priority, run_at, delay, max_attempts, timeout,
+                        unique_key, tags, metadata, n)
+                 cross join lateral (
+                     select coalesce(doc.run_at,
+                                     this_moment + pg_catalog.make_interval(secs => doc.delay),
+                                     this_moment):::"schema".moment as run_at
+                 ) as due
+        ) as doc
         order by doc.unique_key collate "C" nulls first, doc.n
         on conflict (unique_key) where unique_key is not null do nothing;
 

@@ -1,5 +1,6 @@
 -- Makes cancelled jobs ready again, as new: all attempts before them, their errors kept.
 -- $1 job ids. One whose unique key a live job has stays where it is.
+-- Positions follow the ids: the inner query takes them before the sort by keys.
 -- Answers id and queue of those that are ready.
 -- needs: history_id, job_unique_key
 -- locks: the rows of history in the order of id; then unique keys in their order, as enqueue does
@@ -15,10 +16,9 @@ back as (
     insert into :"schema".job
         (id, position, run_at, enqueued_at, max_attempts, timeout_seconds, priority, queue, task,
          args, unique_key, tags, metadata, errors)
-    select id, nextval(':"schema".position_seq'::regclass), statement_timestamp(), enqueued_at,
-           max_attempts, timeout_seconds, priority, queue, task, args, unique_key, tags, metadata,
-           errors
-    from held
+    select id, position, statement_timestamp(), enqueued_at, max_attempts, timeout_seconds, priority,
+           queue, task, args, unique_key, tags, metadata, errors
+    from (select *, nextval(':"schema".position_seq'::regclass) as position from held) as held
     order by unique_key collate "C" nulls first, id
     on conflict do nothing
     returning id, queue
