@@ -118,7 +118,7 @@ def _text(error: BaseException) -> str:
         return str(error)
     cutter = _Cutter()
     if shows is OSError.__str__ and isinstance(error, OSError) and error.errno is not None:
-        number, says, file = cutter.cut((error.errno, error.strerror, error.filename))
+        number, says, file = map(cutter.cut, (error.errno, error.strerror, error.filename))
         where = "" if file is None else f": {file!r}"
         return f"[Errno {number}] {says}{where}" if cutter.has_cut else str(error)
     args = _args(error)
@@ -155,7 +155,10 @@ class _Cutter:
                 self.has_cut = True
                 break
             self._items -= 1
-            kept.append(self.cut(item, depth - 1))
+            if kind is dict:  # a pair stays one, also where the last item was counted
+                kept.append(tuple(self.cut(part, depth - 1) for part in item))
+            else:
+                kept.append(self.cut(item, depth - 1))
         return cast("Any", kind(kept))
 
 

@@ -148,6 +148,38 @@ def test_past_bug_98_any_error_can_be_described_and_stored(name: str) -> None:
             str(text).encode("utf-8")
 
 
+MANY = range(100_000)
+HUGE: dict[str, Any] = {
+    "list": list(MANY),
+    "dict": dict.fromkeys(MANY, 1),
+    "set": set(MANY),
+    "dict of dicts": {n: dict.fromkeys(range(300), 1) for n in range(300)},
+    "dict in lists": [[{"a": dict.fromkeys(MANY, 1)}]],
+    "keys of many items": {tuple(range(n, n + 30)): n for n in range(3_000)},
+    "set of tuples": {(n, n) for n in MANY},
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+@pytest.mark.parametrize(
+    "make",
+    [
+        ValueError,
+        KeyError,
+        lambda value: OSError(2, value, "x"),
+        lambda value: ValueError(1, value),
+    ],
+    ids=["text", "key", "system", "second"],
+)
+def test_an_error_with_a_huge_argument_keeps_its_text(name: str, make: Any) -> None:
+    """One with more items than are shown, wherever they end."""
+    failure = describe(make(HUGE[name]))
+    assert "could not be had" not in failure.message
+    assert "characters cut" in failure.message
+    assert len(failure.message) < 2_100
+    assert failure.type in ("ValueError", "KeyError", "FileNotFoundError")
+
+
 def test_what_is_said_of_an_ordinary_error() -> None:
     try:
         try:
