@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue.dsn import check_dsn, redact, without_passwords
+from pgqueue.dsn import check_dsn, redact, redact_text, without_passwords
 from pgqueue.errors import ConfigError
 
 
@@ -51,6 +51,7 @@ from pgqueue.errors import ConfigError
         "postgresql://u:secret/d",
         "postgresql://u:x/secret?user=u",
         "postgresql://u:5secret,h:5/d",
+        "u:secret/d",
         "mysql://u:secret/d",
         "u:secret@h/d",
         "u:secret@h/d?sslmode=require",
@@ -103,3 +104,70 @@ def test_a_text_of_a_driver_keeps_what_only_stands_before_an_at_sign() -> None:
 )
 def test_a_dsn_without_a_password_is_shown_as_it_is(dsn: str) -> None:
     assert redact(dsn) == dsn
+
+
+DIGITS = "1234567"
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgresql://u:{DIGITS}",
+        f"postgresql://u:{DIGITS}/d",
+        f"postgres://u:{DIGITS}?sslmode=disable",
+        f"postgresql://u:{DIGITS},h:5432/d",
+        "postgresql://u:99999/d",
+        "postgresql://u:0123/d",
+        f"postgresql://:{DIGITS}@",
+        f"postgresql://:{DIGITS}@/d",
+        f"postgresql://u:{DIGITS}@",
+        f"postgresql://u:{DIGITS}@h:5432/d",
+        f"u:{DIGITS}@h/d",
+        f"postgresql:/u:{DIGITS}@h/d",
+        f"postgresql://u@h/d?password={DIGITS}",
+        f"host=h password={DIGITS} port=5432",
+    ],
+)
+def test_a_password_of_digits_is_not_shown_as_a_port(dsn: str) -> None:
+    """Where no port can be that large, or none begins with 0. Others are ports, as for libpq."""
+    said = redact(dsn)
+    try:
+        check_dsn(dsn)
+    except ConfigError as refused:
+        said += str(refused)
+    said += redact_text(f'no command "{dsn}"; see --help')
+    for secret in (DIGITS, "99999", "0123"):
+        assert secret not in said
+    assert "***" in said
+
+
+@pytest.mark.parametrize("port", [1, 5432, 12345, 65535])
+def test_a_port_is_shown(port: int) -> None:
+    dsn = f"postgresql://h:{port}/d"
+    assert redact(dsn) == check_dsn(dsn) == dsn
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("at postgresql://u:secret@h/d: it is away", "at postgresql://u:***@h/d: it is away"),
+        ("(postgresql://u:secret@h)", "(postgresql://u:***@h)"),
+        ('no command "postgresql://u:secret@h"', 'no command "postgresql://u:***@h"'),
+        ("no postgresql://u:secret, there", "no postgresql://u:***, there"),
+        ("postgresql://h/d?password=secret&user=u it", "postgresql://h/d?password=***&user=u it"),
+        ("host=h password=secret user=u, no", "host=h password=*** user=u, no"),
+        ("host=h password='my secret' user=u", "host=h password=*** user=u"),
+        ("dsn=postgresql://u:secret@h/d is", "dsn=postgresql://u:***@h/d is"),
+        ("u:secret@h is", "u:***@h is"),
+        ("at postgresql://h:5432: refused", "at postgresql://h:5432: refused"),
+        ("at postgresql://u:***@h/d: x", "at postgresql://u:***@h/d: x"),
+        ('task "a:b" of me@h: no', 'task "a:b" of me@h: no'),
+    ],
+)
+def test_a_text_is_shown_without_the_passwords_in_it(text: str, shown: str) -> None:
+    assert redact_text(text) == shown
+
+
+def test_a_text_is_shown_without_the_password_of_a_dsn_that_is_known() -> None:
+    dsn = "host=h password=my secret"
+    assert redact_text(f"no {dsn} is known", dsn) == "no host=h password=*** is known"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -13,7 +12,7 @@ import click
 
 from pgqueue.cli.group import LazyGroup
 from pgqueue.cli.options import connection_options
-from pgqueue.dsn import redact
+from pgqueue.dsn import dsn_from_environment, redact_text
 from pgqueue.errors import ConfigError, PayloadError, PgQueueError, nearest
 from pgqueue.observe.plain import plain
 from pgqueue.observe.streams import settle
@@ -52,7 +51,6 @@ _COMMANDS = {
     "demo": ("pgqueue.cli.demo:demo", "See it at work, with nothing installed."),
 }
 
-_SECRET = re.compile(r"(?<=://)[^\s/@:]*:\S*(?=@)|(?<=password=)[^\s&'\"]+")
 _TRACEBACK = "PGQUEUE_TRACEBACK"
 
 
@@ -83,7 +81,7 @@ class Root(LazyGroup):
             if os.environ.get(_TRACEBACK):
                 raise
             text, code = describe(exc)
-            click.echo(f"pgqueue: {plain(_hide_secrets(text))}", err=True)
+            click.echo(f"pgqueue: {plain(_without_secrets(text))}", err=True)
             sys.exit(code)
 
 
@@ -108,20 +106,13 @@ def describe(error: Exception) -> tuple[str, int]:
             )
 
 
+def _without_secrets(text: str) -> str:
+    given = dsn_from_environment()
+    return redact_text(text, given) if given else redact_text(text)
+
+
 def _options_of(ctx: click.Context | None) -> list[str]:
     return [name for p in ctx.command.get_params(ctx) for name in p.opts] if ctx else []
-
-
-def _hide_secrets(text: str) -> str:
-    def hide(match: re.Match[str]) -> str:
-        user, colon, _ = match.group().partition(":")
-        return f"{user}:***" if colon else "***"
-
-    with contextlib.suppress(ValueError):
-        given = os.environ.get("PGQUEUE_DSN")
-        if given:
-            text = text.replace(given, redact(given))
-    return _SECRET.sub(hide, text)
 
 
 @click.command(cls=Root, lazy=_COMMANDS, help=_HELP)

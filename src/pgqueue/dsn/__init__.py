@@ -3,7 +3,7 @@
 from pgqueue.dsn.check import check_dsn, dsn_from_environment
 from pgqueue.dsn.parameters import ENVIRONMENT, check_parameters
 from pgqueue.dsn.passfile import find_password
-from pgqueue.dsn.redact import redact, without_passwords
+from pgqueue.dsn.redact import redact, redact_text, without_passwords
 from pgqueue.dsn.service import read_services
 from pgqueue.dsn.text import parse
 
@@ -16,5 +16,6 @@ __all__ = [
     "parse",
     "read_services",
     "redact",
+    "redact_text",
     "without_passwords",
 ]

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pgqueue.dsn.text import Malformed, is_hosts, is_pairs, parse
 
-__all__ = ["redact", "without_passwords"]
+__all__ = ["redact", "redact_text", "without_passwords"]
 
 _NAMES = r"((?:password|secret|scram_\w+_key)\s*=\s*)"
 # A value ends where the next name begins: what stands between may be the rest of a password.
@@ -19,6 +19,9 @@ _IN_PAIRS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _URI_IN_PAIRS = re.compile(r"(://[^\s:/@]*:)\S*(?=@)")
+# In a sentence a value ends at a space.
+_PAIR_IN_TEXT = re.compile(_NAMES + r"(?:'(?:[^'\\]|\\.)*'|[^\s&'\"]+)", re.IGNORECASE)
+_ENDINGS = ":;,.!?)'\""
 _VALUES = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
 
@@ -51,6 +54,21 @@ def _split(dsn: str, *, readable: bool) -> tuple[str, str, str]:
     if not at and not is_hosts(re.split(r"[/?]", place, maxsplit=1)[0]):
         account, host = place, ""
     return scheme + separator, account, at + host + mark + query
+
+
+def redact_text(text: str, *dsns: str) -> str:
+    """Return a text without the passwords of these dsns, and of whatever in it looks like one."""
+    for dsn in dsns:
+        text = text.replace(dsn, redact(dsn))
+    return _PAIR_IN_TEXT.sub(r"\1***", re.sub(r"\S+", _redact_word, text))
+
+
+def _redact_word(found: re.Match[str]) -> str:
+    word = found.group()
+    if "://" not in word and not ("@" in word and ":" in word):
+        return word
+    dsn = word.rstrip(_ENDINGS)  # of the sentence
+    return redact(dsn) + word[len(dsn) :]
 
 
 def without_passwords(text: str, dsn: str) -> str:

@@ -13,6 +13,7 @@ _PAIR = re.compile(
     r"\s*([A-Za-z_]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|)", re.DOTALL
 )
 _HOST = re.compile(r"(\[[^]@]*\]|[^:\[\]@]*)(?::(\d*))?")
+_PORT = re.compile(r"[1-9]\d{0,4}", re.ASCII)
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -31,8 +32,13 @@ def is_pairs(dsn: str) -> bool:
 
 
 def is_hosts(text: str) -> bool:
-    """True for ``host:port,host``: every port is of digits, or not there."""
-    return all(map(_HOST.fullmatch, text.split(",")))
+    """True for ``host:port,host``: every port is one that can be, or not there."""
+    found = map(_HOST.fullmatch, text.split(","))
+    return all(one is not None and (not one[2] or _is_port(one[2])) for one in found)
+
+
+def _is_port(digits: str) -> bool:
+    return _PORT.fullmatch(digits) is not None and int(digits) < 65536
 
 
 def parse(dsn: str) -> dict[str, str]:
@@ -61,6 +67,8 @@ def _uri(dsn: str) -> Iterator[tuple[str, str]]:
     account, at, hosts = authority.partition("@")
     if not at:
         account, hosts = "", authority
+        if not is_hosts(hosts):  # a password, and the host was forgotten
+            raise Malformed
     user, colon, password = account.partition(":")
     if user:
         yield "user", _decoded(user)
