@@ -6,13 +6,16 @@ import asyncio
 import gc
 import os
 import socket
+import sys
+import weakref
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.lane import Lane, _wrecks
+from pgqueue.db.lane import Lane
+from pgqueue.db.wrecks import KEPT, _kept, _let_go
 
 
 class Connection:
@@ -84,7 +87,7 @@ def test_a_lane_that_is_given_up_leaves_no_descriptor_open() -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
         peer = takes(number, stack)
-        _wrecks.pop()
+        _kept.pop()
         gc.collect()
         peer.send(b"x")
 
@@ -106,3 +109,45 @@ def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
         assert theirs.recv(1) == b""
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+def test_of_many_lanes_that_are_given_up_the_latest_are_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others go: their code has ended, and nobody hears of what it raised."""
+    heard: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    ended: list[int] = []
+
+    async def hangs(n: int) -> None:
+        loop = asyncio.get_running_loop()
+        helper = loop.create_task(asyncio.sleep(3600))
+        try:
+            loop.call_soon(sys.exit)
+            await helper
+        finally:
+            ended.append(n)
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                loop.call_soon(print)  # it is closed
+
+    loops: list[weakref.ref[Any]] = []
+    for n in range(KEPT + 5):
+        lane, theirs = connected()
+        with theirs:
+            loops.append(weakref.ref(lane.loop))
+            with pytest.raises(SystemExit):
+                lane.run(hangs(n), Deferred())
+        assert lane.given_up
+    del lane
+    gc.collect()
+    assert len(_kept) == KEPT
+    assert ended == list(range(ended[0], ended[0] + len(ended)))
+    assert [ref() for ref in loops[:5]] == [None] * 5
+    assert None not in [ref() for ref in loops[5:]]
+    assert heard == []
+    assert caplog.text == ""
+    while _kept:
+        _let_go(_kept.popleft()[0])

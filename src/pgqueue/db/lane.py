@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pgqueue.db.connect import fd_of, is_readable
 from pgqueue.db.interrupts import Deferred
 from pgqueue.db.waits import waiting
+from pgqueue.db.wrecks import keep, say_nothing
 from pgqueue.errors import PoolTimeout, SyncInAsync
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ __all__ = ["Lane", "Lanes", "no_loop"]
 T = TypeVar("T")
 
 _END_SECONDS = 2.0
-# What an exception left in the middle of a step: kept, since to collect it would run its code.
-_wrecks: list[object] = []
 
 
 def no_loop(what: str) -> None:
@@ -95,7 +94,7 @@ class Lane:
     def _end(self, task: asyncio.Task[Any]) -> None:
         """Give up, between two steps: the loop is sound, and ends what is under way."""
         loop = self.loop
-        loop.set_exception_handler(_say_nothing)
+        loop.set_exception_handler(say_nothing)
         if self.connection is not None:
             self.connection.terminate()
         until = time.monotonic() + _END_SECONDS
@@ -117,8 +116,7 @@ class Lane:
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         """Give up in the middle of a step: neither the loop nor the driver can be trusted."""
         self.given_up = True
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore
-        _wrecks.append((self.loop, self.connection, task))
+        connection = self.connection
         self.hold(None)
         with contextlib.suppress(Exception):
             self.loop.close()
@@ -126,6 +124,7 @@ class Lane:
             with contextlib.suppress(OSError):
                 own.shutdown(socket.SHUT_RDWR)  # a forked process may have it open too
             own.close()
+        keep(self.loop, connection, task)
 
     def discard(self) -> None:
         """End the connection without a word."""
@@ -150,10 +149,6 @@ def _sockets(loop: Any) -> list[socket.socket]:
     transports: Any = getattr(loop, "_transports", {})
     sockets = (getattr(transport, "_sock", None) for transport in list(transports.values()))
     return [own for own in sockets if own is not None]
-
-
-def _say_nothing(_loop: object, _context: object) -> None:
-    """Nobody is to hear what the driver says of a connection that was given up."""
 
 
 class Lanes:
