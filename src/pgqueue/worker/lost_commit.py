@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from pgqueue.db.pool import Pool
 from pgqueue.db.statements import statement
@@ -11,39 +13,62 @@ from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown
 from pgqueue.running import RunningJob
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Record
+    from asyncpg import Connection
 
-__all__ = ["ask", "ended_inside", "not_ours", "session_ended"]
+__all__ = ["ask", "ask_blocking", "ended_inside", "not_ours", "session_ended"]
 
-_TRIES = 5
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 async def ask(pool: Pool, job: RunningJob, failed: BaseException) -> None:
     """Return if the lost commit was carried out; raise if not, or if nobody can tell."""
-    for tried in range(_TRIES):
-        await asyncio.sleep(0.1 * 2**tried)
+    for pause in _PAUSES:
+        await asyncio.sleep(pause)
         try:
-            # The first waits for that commit to end either way, the second sees what it left.
-            held = await _fetch(pool, "hold_job", job.id, job.token)
-            done = await _fetch(pool, "find_finished", [job.id], [job.token])
+            committed = await pool.arun(_look(pool, job), checked=False)
         except DatabaseError:
             continue
-        if done and not held:
-            return
+        return _tell(job, failed, committed=committed)
+    raise _nobody_to_ask(job) from failed
+
+
+def ask_blocking(pool: Pool, job: RunningJob, failed: BaseException) -> None:
+    """As ``ask``, in a thread: on a connection that threads share, and that is closed with them."""
+    for pause in _PAUSES:
+        time.sleep(pause)
+        try:
+            committed = pool.run(_look(pool, job), what="job.transaction()", checked=False)
+        except DatabaseError:
+            continue
+        return _tell(job, failed, committed=committed)
+    raise _nobody_to_ask(job) from failed
+
+
+def _look(pool: Pool, job: RunningJob) -> Callable[[Connection], Awaitable[bool]]:
+    hold, find = statement("hold_job", pool.schema), statement("find_finished", pool.schema)
+
+    async def look(connection: Connection) -> bool:
+        # The first waits for that commit to end either way, the second sees what it left.
+        async with connection.transaction():
+            held = await connection.fetch(hold, job.id, job.token)
+        async with connection.transaction():
+            done = await connection.fetch(find, [job.id], [job.token])
+        return bool(done) and not held
+
+    return look
+
+
+def _tell(job: RunningJob, failed: BaseException, *, committed: bool) -> None:
+    if not committed:
         raise DatabaseError(
             f"the transaction of job {job.id} was rolled back: its connection was lost"
         ) from failed
-    raise OutcomeUnknown(
+
+
+def _nobody_to_ask(job: RunningJob) -> OutcomeUnknown:
+    return OutcomeUnknown(
         f"the connection was lost in the commit of job {job.id}, and nobody can be asked"
-    ) from failed
-
-
-async def _fetch(pool: Pool, name: str, *args: Any) -> list[Record]:
-    async def work(connection: Connection) -> list[Record]:
-        async with connection.transaction():
-            return await connection.fetch(statement(name, pool.schema), *args)
-
-    return await pool.arun(work, checked=False)
+    )
 
 
 def not_ours(job: RunningJob) -> LeaseLost:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -24,7 +23,7 @@ from pgqueue.db.waits import NotBegun, waiting
 from pgqueue.errors import ConfigError, DatabaseError, PoolTimeout
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
-from pgqueue.worker.lost_commit import ask, ended_inside, not_ours
+from pgqueue.worker.lost_commit import ask_blocking, ended_inside, not_ours
 from pgqueue.worker.not_begun import is_away_for_psycopg, not_begun, of_psycopg
 from pgqueue.worker.seldom import Seldom
 
@@ -198,7 +197,7 @@ class BlockingTransactions:
                 _commit_blocking(connection)
             except psycopg.OperationalError as exc:
                 connection.close()
-                asyncio.run(ask(self._pool, job, exc))
+                ask_blocking(self._pool, job, exc)
             job.mark_completed()
         except psycopg.Error as exc:
             connection.close()
