@@ -98,7 +98,7 @@ def no_ladder() -> None:
     from pgqueue import failure
     from pgqueue.worker.completer import Completer
 
-    async def ladder(self: Any, entries: list[Any], rung: int = 0) -> set[int]:
+    async def ladder(self: Any, entries: list[Any]) -> set[int]:
         while True:
             try:
                 return set(await self._send(entries))

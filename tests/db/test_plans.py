@@ -23,6 +23,8 @@ PROBES = {
     "finish_jobs": ["id = ANY"],
     "return_jobs": ["id = ANY"],
     "bury_jobs": ["id = ANY"],
+    "bury_damaged": ["id = "],
+    "finish_damaged": ["id = "],
     "promote_jobs": ["run_at >= .* AND .*run_at <= ", "ctid"],
     "next_due": ["run_at >= .* AND .*run_at < "],
     "renew_lease": ["run_at >= .* AND .*run_at < ", "job_cancel"],

@@ -163,6 +163,12 @@ class Store:
         rows = await self._rows("bury_jobs", ids, tokens, reasons, errors, ERRORS_KEPT)
         return [row["id"] for row in rows]
 
+    async def end_damaged(
+        self, how: str, job_id: int, token: int, said: str, error: str, *, whole: bool
+    ) -> list[int]:
+        """Bury or finish a job without its former errors, and its arguments unless ``whole``."""
+        return [r["id"] for r in await self._rows(how, job_id, token, said, error, whole)]
+
     async def finished(self, ids: Sequence[int], tokens: Sequence[int]) -> set[int]:
         """Return those that these receipts finished already."""
         rows = await self._rows("find_finished", ids, tokens)

@@ -2,7 +2,7 @@
 
 No timer: idle, an outcome is written at once; under load the batches grow by themselves. What
 cannot be written because the database is away is kept and written when it is back. A batch that is
-refused falls down a ladder: batch, single rows, printable text, a constant text; some rung holds.
+refused falls down a ladder: batch, single rows, and then less and less of each (worker/rungs.py).
 A row that cannot be written now, since it is locked or still refused, is set aside for a while.
 """
 
@@ -12,9 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from pgqueue.config import LONGEST_DELAY
 from pgqueue.db.faults import Contended, Rejected
@@ -28,15 +26,12 @@ from pgqueue.outcome import (
     Cancelled,
     Dead,
     Done,
-    Outcome,
     Released,
     RetryAt,
     Snoozed,
 )
 from pgqueue.worker.fruitless import Fruitless
-
-if TYPE_CHECKING:
-    from asyncpg import Record
+from pgqueue.worker.rungs import DAMAGED, Entry, Rung, entry_of, is_of_the_row, next_rung
 
 __all__ = ["Completer", "Entry", "entry_of"]
 
@@ -47,32 +42,6 @@ _BATCH = 2_000
 _FULL = 20_000
 _ASIDE_SECONDS = 1.0
 _REFUSED_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An outcome other than plain success, with the receipt of its claim."""
-
-    id: int
-    token: int
-    outcome: Outcome
-    task: str = ""
-    queue: str = ""
-    attempt: int = 0
-    position: int | None = None
-
-
-def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
-    """Return the completer's entry for a claimed job."""
-    return Entry(
-        id=record["id"],
-        token=token,
-        outcome=outcome,
-        task=record["task"],
-        queue=record["queue"],
-        attempt=record["attempt"],
-        position=record["position"],
-    )
 
 
 class Completer:
@@ -254,9 +223,19 @@ class Completer:
         tries = 0
         patience = Patience()
         uncertain = False
+        rung = Rung.WHOLE
         while True:
             try:
-                good = await self._store.finish(ids, tokens, state)
+                if rung == Rung.WHOLE:
+                    good = await self._store.finish(ids, tokens, state)
+                else:
+                    good = await self._store.end_damaged(
+                        "finish_damaged",
+                        *receipts[0],
+                        state,
+                        self._damaged(),
+                        whole=rung == Rung.NO_ERRORS,
+                    )
                 self._back()
                 known = None if good is None else set(good)
                 if uncertain and known is not None and len(known) < len(ids):
@@ -279,6 +258,10 @@ class Completer:
                 if refused and tries < 2:
                     tries += 1
                     await self._pause(patience, exc)
+                    continue
+                if refused and rung < Rung.NO_ARGUMENTS and is_of_the_row(exc):
+                    rung = max(rung + 1, Rung.NO_ERRORS)
+                    log.warning("job %d: its row cannot be moved whole: %s", receipts[0][0], exc)
                     continue
                 self._set_aside(
                     Entry(*receipts[0], outcome),
@@ -317,7 +300,7 @@ class Completer:
             # Either the job was asked to stop while it failed, which ends it, or its lease is lost.
             await self._finish([(e.id, e.token) for e in refused], "cancelled")
 
-    async def _ladder(self, entries: list[Entry], rung: int = 0) -> set[int]:
+    async def _ladder(self, entries: list[Entry]) -> set[int]:
         patience = Patience()
         uncertain = False
         while True:
@@ -336,12 +319,13 @@ class Completer:
                     for entry in entries:
                         good |= await self._ladder([entry])
                     return good
-                if isinstance(exc, Contended) or rung >= 2:
+                less = None if isinstance(exc, Contended) else next_rung(entries[0], exc)
+                if less is None:
                     waits = _REFUSED_SECONDS if isinstance(exc, Rejected) else _ASIDE_SECONDS
                     self._set_aside(entries[0], waits, exc)
                     return {entries[0].id}
-                log.warning("job %d: its error cannot be stored as it is: %s", entries[0].id, exc)
-                return await self._ladder([_plainer(entries[0], rung)], rung + 1)
+                log.warning("job %d: its outcome cannot be stored whole: %s", less.id, exc)
+                return await self._ladder([less])
             except Exception as exc:
                 uncertain = uncertain or isinstance(exc, OutcomeUnknown)
                 await self._pause(patience, exc)
@@ -351,6 +335,12 @@ class Completer:
         tokens = [e.token for e in entries]
         errors = [self._error(e) for e in entries]
         if isinstance(entries[0].outcome, Dead):
+            if entries[0].rung >= Rung.NO_ERRORS:
+                whole = entries[0].rung == Rung.NO_ERRORS
+                (error,), reason = errors, entries[0].outcome.reason
+                return await self._store.end_damaged(
+                    "bury_damaged", ids[0], tokens[0], reason, error or self._damaged(), whole=whole
+                )
             reasons = [e.outcome.reason for e in entries if isinstance(e.outcome, Dead)]
             return await self._store.bury(ids, tokens, reasons, errors)
         delays = [
@@ -362,7 +352,12 @@ class Completer:
         changes = [0 if isinstance(e.outcome, RetryAt) else -1 for e in entries]
         return await self._store.give_back(ids, tokens, delays, changes, errors)
 
+    def _damaged(self) -> str:
+        return DAMAGED.entry(attempt=0, worker=self._worker_name)
+
     def _error(self, entry: Entry) -> str | None:
+        if entry.rung == Rung.NO_ERRORS and not isinstance(entry.outcome, Dead):
+            return None
         match entry.outcome:
             case (
                 RetryAt(failure=failure)
@@ -390,19 +385,3 @@ class Completer:
         if self._away:
             self._away = False
             log.info("outcomes are being written again (%d kept)", self.backlog)
-
-
-def _plainer(entry: Entry, rung: int) -> Entry:
-    def of(failure: Failure) -> Failure:
-        return failure.plain() if rung == 0 else failure.constant()
-
-    match entry.outcome:
-        case RetryAt(delay, failure):
-            return replace(entry, outcome=RetryAt(delay, of(failure)))
-        case Snoozed(delay, Failure() as failure):
-            return replace(entry, outcome=Snoozed(delay, of(failure)))
-        case Dead(reason, failure):
-            plain = "".join(c if " " <= c <= "~" else "?" for c in reason)
-            return replace(entry, outcome=Dead(plain, None if failure is None else of(failure)))
-        case _:
-            return entry

@@ -17,6 +17,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.failure import Failure
 from pgqueue.outcome import Dead, Snoozed
+from pgqueue.worker.rungs import is_of_the_row
 from pgqueue.worker.verdict import put_off
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ _BUDGET = 32 * 2**20
 _COMPRESSED = 4
 _LEAST = 256
 _WAIT_FROM, _WAIT_TO = 20.0, 40.0
-# What is wrong with the row itself: its data, its size, or how it is stored.
-_OF_THE_ROW = ("22", "54", "XX")
 
 
 def inline_bytes(room: int) -> int:
@@ -55,10 +54,8 @@ def not_read(error: Exception) -> Dead | Snoozed:
     """
     if not isinstance(error, PgQueueError):  # MemoryError, most likely
         return without_room()
-    cause = error.__cause__
-    state: str | None = getattr(cause, "sqlstate", None)
-    if isinstance(error, Rejected) and (state is None or state[:2] in _OF_THE_ROW):
-        failure = Failure(type(cause or error).__name__, str(error), "")
+    if isinstance(error, Rejected) and is_of_the_row(error):
+        failure = Failure(type(error.__cause__ or error).__name__, str(error), "")
         return Dead(f"its arguments cannot be read: {error}", failure)
     return put_off()
 
