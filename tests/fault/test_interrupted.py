@@ -189,6 +189,33 @@ def test_a_handler_that_does_not_raise_interrupts_nothing(app: App) -> None:
     app.close()
 
 
+def test_a_handler_that_has_no_connection_of_its_own_says_so(app: App) -> None:
+    """The call that it interrupts holds the only one, and goes on afterwards."""
+    app.pool.size = 1
+    app.pool.wait = 0.1
+    app.pool._reset_for(os.getpid())
+    seen: list[str] = []
+
+    def on_signal(_number: int, _frame: object) -> None:
+        with pytest.raises(PoolTimeout) as caught:
+            app.enqueue("from the handler")
+        seen.append(str(caught.value))
+
+    async def work(connection: object) -> int:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return await connection.fetchval("select pg_sleep(0.01) is not null, 1")  # type: ignore[attr-defined]
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    try:
+        assert app.pool.run(work, what="look")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    (text,) = seen
+    assert text.startswith("all 1 connections of this process were in use")
+    assert text.endswith("nothing was sent; raise pool_size")
+    app.close()
+
+
 def test_handlers_are_held_back_and_put_back(alarm: list[int]) -> None:
     def struck() -> None:
         with Deferred() as deferred:
