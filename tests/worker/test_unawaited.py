@@ -55,6 +55,7 @@ async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
     caplog: pytest.LogCaptureFixture,
     end: Callable[..., None],
     cancel: bool,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     app = App(dsn)
     begun = asyncio.Event()
@@ -81,6 +82,7 @@ async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
     assert row["errors"] is None
     assert "failed in attempt" not in caplog.text
     assert "unwritten" not in caplog.text
+    assert [one for one in recwarn if "was never awaited" in str(one.message)] == []
 
 
 async def test_a_program_that_ends_gives_its_jobs_back(dsn: str, eyes: Eyes) -> None:
