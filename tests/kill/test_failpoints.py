@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def test_every_place_is_in_the_source_and_in_the_matrix() -> None:
     assert failpoints.POINTS.keys() == PLANS.keys()
     assert {case.point for case in cases()} == failpoints.POINTS.keys()
     assert len(failpoints.POINTS) >= 24
+
+
+def test_the_report_names_no_place_that_is_gone() -> None:
+    report = Path(__file__).parents[2] / "docs" / "chaos" / "matrix.md"
+    rows = re.findall(r"^(\S+) +(?:kill|stop|cut) ", report.read_text(), re.MULTILINE)
+    assert rows
+    assert set(rows) <= failpoints.POINTS.keys()
 
 
 def test_each_is_behind_an_if() -> None:
