@@ -92,12 +92,16 @@ async def test_every_statement_probes_indexes(hands: Hands, state: str) -> None:
         assert len(scans) >= len(probes)
 
 
+@pytest.mark.parametrize("rows", [None, 0, 1], ids=["never analysed", "empty", "one row"])
 @pytest.mark.parametrize("more", [1, 9], ids=["one by one", "many at once"])
-async def test_a_producers_plan_made_while_the_table_was_empty(
-    hands: Hands, producer: Hands, more: int
+async def test_a_producers_plan_made_while_the_table_was_small(
+    hands: Hands, producer: Hands, more: int, rows: int | None
 ) -> None:
     """Its session keeps the plan of the function; nothing of ours is set in it."""
     await hands.sql("alter table @.job set (autovacuum_enabled = off)")
+    if rows is not None:
+        await hands.fill(rows)
+        await hands.sql("vacuum analyze @.job")
     for n in range(12):
         await producer.enqueue({"task": "t", "unique_key": f"k{n}"}, *[{"task": "t"}] * more)
     await hands.fill(20_000)

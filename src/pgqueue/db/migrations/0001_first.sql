@@ -416,7 +416,9 @@ begin
                               else 'scheduled' end order by doc.n)
           into ids, duplicates, states
         from pg_catalog.jsonb_array_elements(jobs) with ordinality as doc(body, n)
-             left join :"schema".job as mine on mine.id = new_ids[doc.n]
+             -- With = any (array[...]) each document probes the primary key: see finish_jobs. With = alone, a plan
+             -- that was made for a table of one row reads all of it.
+             left join :"schema".job as mine on mine.id = any (array[new_ids[doc.n]])
              -- The newest: above READ COMMITTED, one that ended meanwhile is seen beside one of ours.
              -- Apart, or a plan made for a table of few rows reads the primary key backwards.
              left join lateral (
