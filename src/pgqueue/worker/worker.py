@@ -382,7 +382,7 @@ class Worker:
         cancelled: asyncio.CancelledError | None = None
         while True:
             try:
-                await asyncio.sleep(0)  # a loop that is closed now, as nobody awaits this, begins none
+                await asyncio.sleep(0)  # if the loop is closed now, no stop is begun
                 await self.stop()
             except asyncio.CancelledError as exc:
                 cancelled = exc
