@@ -56,7 +56,7 @@ def wake_up_lost() -> None:
     async def no_poll(self: Any, _room: int) -> None:
         self._poll_at = time.monotonic() + 3600.0
 
-    replace_method(Worker, "_on_notify", lambda _: lambda self, payload: None)
+    replace_method(Worker, "_on_notify", lambda _: lambda self, *said: None)
     replace_method(Claimer, "_poll", lambda _: no_poll)
 
 

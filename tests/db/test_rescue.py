@@ -138,7 +138,7 @@ async def test_who_is_lost(hands: Hands, more_hands: Connect) -> None:
 
     async def lost(watched: float, look: bool = True) -> tuple[list[int], list[int]]:
         (row,) = await hands.run(
-            "renew_lease", hands.id, 0, False, None, None, look, watched, since
+            "renew_lease", hands.id, 0, False, None, None, look, watched, since, 0, 15, True
         )
         assert row["alive"]
         return row["expired"], row["vanished"]
@@ -168,7 +168,9 @@ async def test_past_bug_17_a_worker_whose_row_is_gone_is_told(hands: Hands) -> N
     await hands.register("default")
     await hands.run("remove_worker", hands.id)
     since = await hands.value("select now()")
-    (row,) = await hands.run("renew_lease", hands.id, 0, False, None, None, True, 60.0, since)
+    (row,) = await hands.run(
+        "renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True
+    )
     assert not row["alive"]
 
 

@@ -287,7 +287,7 @@ async def test_past_bug_40_law_5_every_notification_is_dropped(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count, runs = counting(app)
-    monkeypatch.setattr(Worker, "_on_notify", lambda self, payload: None)
+    monkeypatch.setattr(Worker, "_on_notify", lambda self, *said: None)
     async with working(app, poll_interval=0.5) as worker:
         await at_rest(worker)  # past the fast looks that follow when a queue runs empty
         for n in range(3):

@@ -12,6 +12,7 @@ import pytest
 
 from pgqueue import App, PgQueueError, Unreachable, Worker
 from pgqueue.db.link import Link, Watch
+from pgqueue.db.listener import Listener
 from pgqueue.db.patience import Patience
 from tests.harness.proxy import Proxy
 from tests.harness.waiting import eventually
@@ -93,11 +94,11 @@ async def test_past_bug_37_what_is_asked_after_a_connect_fails_a_hundred_times(
 ) -> None:
     watch = Watch()
 
-    def ignore(_: str) -> None: ...
+    def ignore(*_: str) -> None: ...
 
     link = Link(
-        dsn, role="claim", watch=watch, deadline=3.0, pooled=False, on_notify=ignore,
-        channel_sql="select 1 / 0",
+        dsn, role="claim", watch=watch, deadline=3.0, pooled=False,
+        listener=Listener("select 1 / 0", ignore),
     )  # fmt: skip
 
     async def none() -> bool:

@@ -53,7 +53,9 @@ class Hand:
         self.answers |= {(row["id"], row["queue"]): row["attempt"] for row in rows if row["id"]}
 
     async def renew(self) -> None:
-        (row,) = await self.run("renew_lease", self.worker, 1, False, None, None, True, 60.0, EVER)
+        (row,) = await self.run(
+            "renew_lease", self.worker, 1, False, None, None, True, 60.0, EVER, 0, 15, True
+        )
         self.answers["W"] = row["alive"]
         if row["alive"]:
             self.answers |= dict.fromkeys(row["cancelled"], "asked")

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from pgqueue.worker.flags import Flags
-from pgqueue.worker.lane import Lane
+from pgqueue.worker.lane import Heat, Lane
 
 
 class Rows:
@@ -29,11 +29,12 @@ async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
     rows, told = Rows(), list[dict[str, bool]]()
     lanes = {name: Lane(name) for name in "abc"}
     for lane in lanes.values():
-        lane.hot = False
+        lane.hot = Heat.COLD
     flags = Flags(
         cast("Any", rows), asyncio.Lock(), lanes, listen=listen,
         on_flags=lambda **word: told.append(word), on_deaf=lambda: None,
     )  # fmt: skip
+    flags.on_watch = listen
     await flags.up(list(lanes.values()))
     if not listen:
         assert all(lane.flag for lane in lanes.values())

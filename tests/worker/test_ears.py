@@ -112,7 +112,7 @@ async def test_f12_words_that_nobody_brings_are_missed(
     deaf = True
     original = Worker._on_notify
     monkeypatch.setattr(
-        Worker, "_on_notify", lambda self, word: None if deaf else original(self, word)
+        Worker, "_on_notify", lambda self, *said: None if deaf else original(self, *said)
     )
     async with working(app, poll_interval=0.1) as worker:
         before = worker._claim_link.connects

@@ -12,6 +12,7 @@ import pytest
 from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.faults import Contended
 from pgqueue.db.link import Link, Watch
+from pgqueue.db.listener import Listener
 from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, Unreachable
@@ -565,12 +566,12 @@ async def test_who_listens_is_told_of_a_loss_under_anybodys_statement(
 ) -> None:
     told: list[int] = []
 
-    def ignore(_: str) -> None: ...
+    def ignore(*_: str) -> None: ...
 
     link = Link(
         dsn, role="claim", watch=Watch(), deadline=10.0, pooled=False,
-        on_lost=lambda: told.append(1), channel_sql="select 'x'",
-        on_notify=ignore if listens else None,
+        on_lost=lambda: told.append(1),
+        listener=Listener("select 'x'", ignore) if listens else None,
     )  # fmt: skip
     await link.fetch("select 1")
     slow = asyncio.ensure_future(link.fetch("select pg_sleep(9)"))

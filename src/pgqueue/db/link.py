@@ -24,6 +24,7 @@ from pgqueue.db.connect import (
 )
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
+from pgqueue.db.listener import Listener
 from pgqueue.db.session import LIVENESS, session_settings
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
@@ -89,8 +90,7 @@ class Link:
         deadline: float,
         pooled: bool,
         pooled_by_session: bool = False,
-        on_notify: Callable[[str], None] | None = None,
-        channel_sql: str | None = None,
+        listener: Listener | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self.role = role
@@ -103,9 +103,8 @@ class Link:
         self._pooled = pooled
         self._pooler: Pooler = pooler_of(pooled=pooled, by_session=pooled_by_session)
         self._settings = session_settings(role, deadline)
-        self._on_notify = on_notify
+        self._listener = None if pooled else listener
         self._on_lost = on_lost
-        self._channel_sql = channel_sql
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
         self._prelude = _BEGIN + "".join(
@@ -189,7 +188,7 @@ class Link:
     def _lost_under_way(self) -> None:
         """Hang up. Who listens here hears nothing from now on, whoever's statement it was."""
         self.abort()
-        if self._on_notify is not None and self._on_lost is not None:
+        if self._listener is not None and self._on_lost is not None:
             self._on_lost()
 
     async def _connect(self) -> Connection:
@@ -219,21 +218,20 @@ class Link:
             raise as_ours(exc, self._dsn, connecting=True) from exc
         if self._on_lost is not None:
             connection.add_termination_listener(self._ended)
-        if self._on_notify is not None and not self._pooled and self._channel_sql is not None:
-            await self._listen(connection, self._on_notify, self._channel_sql)
+        if self._listener is not None:
+            await self._tune(connection, self._listener)
         return connection
 
-    async def _listen(
-        self, connection: Connection, on_notify: Callable[[str], None], channel_sql: str
-    ) -> None:
+    async def listen(self) -> None:
+        """Listen to what is wanted by now; without a connection, once there is one."""
+        connection = self._connection
+        if self._listener is not None and connection is not None and not connection.is_closed():
+            await self._tune(connection, self._listener)
+
+    async def _tune(self, connection: Connection, listener: Listener) -> None:
         self.due = time.monotonic() + self._deadline
         try:
-            channel: str = await connection.fetchval(channel_sql)
-
-            def heard(_connection: object, _pid: int, _channel: str, payload: object) -> None:
-                on_notify(str(payload))
-
-            await connection.add_listener(channel, heard)
+            await listener.tune(connection)
         except BaseException as exc:
             self.abort()
             if isinstance(exc, Exception):

@@ -103,7 +103,7 @@ grant select, insert (name), update (waiting) on :"schema".queue to :"worker";
 grant select, insert, update on :"schema".turn to :"worker";
 grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, usage on sequence :"schema".position_seq to :"worker";
-grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".wake(text[]),
+grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer) to :"worker";
 
 -- The operator looks at everything, cancels, retries, redrives, purges, and pauses queues. Retry and
@@ -117,7 +117,7 @@ grant select, delete, update (reason) on :"schema".dead to :"operator";
 grant select, insert, update (paused_at) on :"schema".queue to :"operator";
 grant select on :"schema".jobs, :"schema".worker to :"operator";
 grant usage on sequence :"schema".position_seq to :"operator";
-grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".wake(text[]),
+grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer) to :"operator";
 grant execute on function :"schema".readable(timestamptz) to :"operator", :"viewer";
 

@@ -120,9 +120,13 @@ class Store:
         (row,) = await self._rows("check_ears", queues, word)
         return row["listens"], row["spoken"], row["down"]
 
-    async def lower_flags(self, queues: Sequence[str]) -> None:
-        """Ask for none on these queues."""
-        await self._rows("lower_flags", queues)
+    async def lower_flags(self, queues: Sequence[str]) -> set[str]:
+        """Ask for none on these queues; return those where somebody had asked for them."""
+        return {row["name"] for row in await self._rows("lower_flags", queues)}
+
+    async def call(self, payload: str) -> None:
+        """Tell also those workers that hear no single job."""
+        await self._rows("call_workers", payload)
 
     async def unknown_tasks(
         self, queues: Sequence[str], tasks: Sequence[str]

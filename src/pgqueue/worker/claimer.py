@@ -1,9 +1,10 @@
 """Waits for room and for a reason, and claims a batch.
 
-A reason is a notification, a poll that is due, a due job, or a queue that still had more. A queue
-whose claim comes back short is looked at again from where its cursor stood a moment ago; when that
-finds nothing, its flag goes up, it is claimed once more, and then looked at ever less often for a
-second: that covers enqueues that read the flag before it was up.
+A reason is a notification, a poll that is due, a due job, or a queue that had more: see Lane. A
+claim that looks for one thing begins where the cursor stood a moment ago. Where there is more, claims
+begin at the cursor; when one comes back short, the queue is looked at from a moment ago. Then the
+watch raises its flag, claims once more, and looks ever less often for half a second: that covers
+enqueues that read the flag before it was up.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings
 from pgqueue.db.faults import Contended
+from pgqueue.db.listener import Listener
 from pgqueue.db.patience import Patience
 from pgqueue.db.store import READ_ALL_SECONDS, Store
 from pgqueue.errors import PgQueueError
@@ -28,11 +30,13 @@ from pgqueue.worker.completer import Completer, entry_of
 from pgqueue.worker.cursor import Cursors
 from pgqueue.worker.flags import Flags
 from pgqueue.worker.holdings import Holdings
-from pgqueue.worker.lane import Lane
+from pgqueue.worker.lane import Heat, Lane
 from pgqueue.worker.large import inline_bytes
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.pace import Pace
 from pgqueue.worker.runner import Runner
+from pgqueue.worker.seat import poll_after
+from pgqueue.worker.seating import Seating
 from pgqueue.worker.unread import is_unread, took_nothing, verdict
 
 if TYPE_CHECKING:
@@ -52,6 +56,7 @@ _LONG_WALK = 0.01
 _LONG_PROBES = 0.001
 _STEP_EVERY = 1.0
 _TAKE_BACK_AFTER = 1.0
+_FULL_AFTER = 0.1
 _REPORT_EVERY = 60.0
 _SINGLY_SECONDS = 10.0
 _GIVEN_UP_AFTER = 1.25
@@ -65,6 +70,7 @@ class Claimer:
         store: Store,
         *,
         lock: asyncio.Lock,
+        listener: Listener,
         queues: Sequence[str],
         tasks: Sequence[str],
         settings: WorkerSettings,
@@ -76,6 +82,7 @@ class Claimer:
         on_limit: Callable[[], None],
         on_unknown: Callable[[], None],
         on_flags: Callable[..., None],
+        pulse: Callable[[], None],
     ) -> None:
         self._store = store
         self._lock = lock
@@ -98,6 +105,15 @@ class Claimer:
             on_flags=on_flags,
             on_deaf=self.look_everywhere,
         )
+        self.seating = Seating(
+            store,
+            lock,
+            listener,
+            settings=settings,
+            on_watch=self._on_watch,
+            on_away=self._on_away,
+            pulse=pulse,
+        )
         self._cursors = Cursors(queues)
         self._pace = Pace(runner, settings.max_prefetch)
         self._bell = asyncio.Event()
@@ -114,6 +130,7 @@ class Claimer:
         self._returning: set[tuple[str, int]] = set()  # taken back, and not written yet
         self._singly_until = 0.0
         self._patient = False
+        self._finished = 0  # how many jobs had ended when it began to be full
         self.claims = 0
         self.claimed = 0
 
@@ -132,8 +149,47 @@ class Claimer:
         for name in queues:
             lane = self._lanes.get(name)
             if lane is not None:
-                lane.hot = True
+                lane.hot = Heat.HOT
         self._bell.set()
+
+    def on_notification(self, queue: str) -> None:
+        """Somebody enqueued to this queue."""
+        lane = self._lanes.get(queue)
+        if lane is not None:
+            lane.on_notification(self.seating.seat, time.monotonic())
+            self._bell.set()
+
+    def on_call(self, queue: str) -> None:
+        """This queue has more than the watch can take."""
+        lane = self._lanes.get(queue)
+        if lane is not None:
+            lane.on_call(time.monotonic(), random.random())
+            self._bell.set()
+
+    def on_lowered(self, queue: str) -> None:
+        """A worker took the flag of this queue down."""
+        lane = self._lanes.get(queue)
+        if lane is not None:
+            lane.on_lowered(time.monotonic())
+            self._bell.set()
+
+    def _on_watch(self) -> None:
+        self.flags.on_watch = True
+        self._poll_at = min(self._poll_at, time.monotonic() + self._settings.poll_interval)
+        self.look_everywhere()
+
+    def _on_away(self) -> None:
+        """Others are on watch now; they learn within half a second which flags are down."""
+        self.flags.on_watch = False
+        self.flags.forget()
+        self.flags.tell()
+        for lane in self._lanes.values():
+            lane.streaming = False
+            lane.looks.clear()
+
+    def _poll_after(self) -> float:
+        settings = self._settings
+        return poll_after(settings.poll_interval, self.seating.seat, listen=settings.listen)
 
     def on_rewind(self, queue: str, position: int) -> None:
         """A job is ready again at an old position."""
@@ -145,8 +201,7 @@ class Claimer:
 
     def look_everywhere(self) -> None:
         """Anything may have been missed while we could not listen: look at all queues."""
-        for lane in self._lanes.values():
-            lane.flag = None
+        self.flags.forget()
         self.flags.doubt()
         self.flags.tell()
         self.on_ready(self._order)
@@ -160,6 +215,7 @@ class Claimer:
         self._stopping = True
         self._bell.set()
         self._room.set()
+        await self.seating.stop()
         if self._task is not None:
             _, pending = await asyncio.wait([self._task], timeout=self._settings.deadline)
             for task in pending:
@@ -191,7 +247,9 @@ class Claimer:
                     log.warning("%s: %s", what, str(exc) or repr(exc), exc_info=not ours)
                 await asyncio.sleep(patience.delay())
                 for lane in self._lanes.values():
-                    lane.hot = True  # what the failed turn was to look at is not to wait for a poll
+                    lane.hot = (
+                        Heat.HOT
+                    )  # what the failed turn was to look at is not to wait for a poll
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""
@@ -203,12 +261,14 @@ class Claimer:
         room = self._room_now()
         if self._stopping or room <= 0:
             return
-        if time.monotonic() >= self._poll_at:
+        now = time.monotonic()
+        if now >= self._poll_at:
             await self._poll(room)
-        elif any(lane.hot for lane in lanes):
+        elif max(lane.hot for lane in lanes) > (Heat.ONCE if now >= self._lag_at else Heat.COLD):
             await self._claim(lanes, room)
         else:
-            await self._look_back(lanes, room)  # which finds what a claim would
+            await self._look_once(lanes, room)
+        await self.flags.mind_streams(list(self._lanes.values()))
 
     def _room_now(self) -> int:
         """How many jobs the runner can take.
@@ -231,6 +291,7 @@ class Claimer:
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
         self._pace.mark()
+        timeout = _FULL_AFTER
         while not self._stopping:
             ahead = self._ahead()
             low = ahead // 2
@@ -242,14 +303,24 @@ class Claimer:
             self._room.clear()
             self._runner.tell_when(low)
             try:
-                async with asyncio.timeout(_TAKE_BACK_AFTER):
+                async with asyncio.timeout(timeout):
                     await self._room.wait()
             except TimeoutError:
-                self._take_back()
+                if timeout == _TAKE_BACK_AFTER:
+                    self._take_back()
+                self.seating.on_full()
+                timeout = _TAKE_BACK_AFTER
         return False
 
     def _ahead(self) -> int:
-        """How many jobs to claim ahead of free slots."""
+        """How many jobs to claim ahead of free slots: none while others may have free ones."""
+        if self.seating.seat.workers > 1:
+            if all(lane.full_since is None for lane in self._lanes.values()):
+                self._finished = self._runner.finished
+                return 0
+            # Nor by the pace of jobs that were there before.
+            if self._runner.finished - self._finished < self._settings.concurrency:
+                return 0
         return self._pace.ahead(max(lane.turn for lane in self._lanes.values()))
 
     def _take_back(self) -> None:
@@ -270,9 +341,7 @@ class Claimer:
             lanes: list[Lane] = []
             next_look = self._poll_at
             for lane in self._lanes.values():
-                while lane.looks and lane.looks[-1] <= now:
-                    lane.looks.pop()
-                    lane.hot = True
+                lane.look_if_due(now)
                 if lane.hot or (lane.owed and self._lag_at <= now):
                     lanes.append(lane)
                     continue
@@ -301,19 +370,9 @@ class Claimer:
             cursors = self._cursors.lagging(names, now, _LAG_NEAR)
             self._lag_at = now + _LAG_SPACING
         for lane in lanes:
-            lane.hot = False  # before the claim: a bell that rings meanwhile counts
+            lane.hot = Heat.COLD  # before the claim: a notification meanwhile counts
         counts, quota, busy = await self._take(names, cursors, room)
-        short: list[Lane] = []
-        for lane in lanes:
-            if lane.name in busy:
-                continue  # who is there may leave something: it is looked at again
-            if counts[lane.name] < quota:
-                lane.full_since = None
-                short.append(lane)
-                continue
-            lane.hot = True
-            if lane.full_since is None:
-                lane.full_since = now
+        short = await self._sort_out(lanes, counts, quota, busy, now)
         await self.flags.down([lane for lane in lanes if lane.full_since is not None], now)
         if not short or self._stopping:
             return
@@ -322,27 +381,56 @@ class Claimer:
             await self._look_back(short, room)
         else:
             for lane in short:
-                lane.hot = True
+                lane.hot = Heat.HOT
 
-    async def _look_back(self, lanes: list[Lane], room: int) -> None:
-        """Claim from where the cursors stood a moment ago; what finds nothing goes quiet."""
+    async def _sort_out(
+        self, lanes: list[Lane], counts: Counter[str], quota: int, busy: set[str], began: float
+    ) -> list[Lane]:
+        """Note what a claim brought; return the queues that had less than they might."""
         now = time.monotonic()
-        put_off = now < self._lag_at
+        short: list[Lane] = []
+        fuller: list[Lane] = []
+        seat = self.seating.seat
         for lane in lanes:
-            lane.owed = put_off
-        if put_off:
-            return
+            if lane.name in busy:
+                continue  # who is there may leave something: see Lane.met
+            count = counts[lane.name]
+            streamed = lane.streaming
+            lane.found(count, full=count >= quota, seat=seat, began=began, now=now)
+            if lane.full_since is None:
+                short.append(lane)
+            elif streamed:
+                fuller.append(lane)
+        if fuller:
+            await self.flags.up(fuller)
+        for lane in lanes:
+            if lane.name not in busy and lane.calls(counts[lane.name], seat, now):
+                async with self._lock:
+                    await self._store.call(f"q:{lane.name}")
+        return short
+
+    async def _look_once(self, lanes: list[Lane], room: int) -> None:
+        """Claim from where the cursors stood a moment ago: this is the look back as well."""
+        now = time.monotonic()
+        self._cursors.remember(now)
         names = self._turned([lane.name for lane in lanes])
         lagging = self._cursors.lagging(names, now, _LAG_FAR)
-        counts, _, busy = await self._take(names, lagging, room)
+        for lane in lanes:
+            lane.hot, lane.owed = Heat.COLD, False
+        counts, quota, busy = await self._take(names, lagging, room)
         took = time.monotonic() - now
         self._lag_at = now + took + max(_LAG_SPACING, _LAG_SHARE * took)
+        short = await self._sort_out(lanes, counts, quota, busy, now)
+        await self._step_over([lane for lane in short if not counts[lane.name]], took)
+        await self.flags.up([lane for lane in short if not lane.streaming])
+
+    async def _look_back(self, lanes: list[Lane], room: int) -> None:
+        """Look back at queues whose claim came up short, or as soon as it is time to."""
+        put_off = time.monotonic() < self._lag_at
         for lane in lanes:
-            if counts[lane.name]:
-                lane.hot = True
-        idle = [lane for lane in lanes if not counts[lane.name] and lane.name not in busy]
-        await self._step_over(idle, took)
-        await self.flags.up(idle)
+            lane.owed = put_off
+        if not put_off:
+            await self._look_once(lanes, room)
 
     async def _step_over(self, lanes: list[Lane], took: float) -> None:
         """Take the cursors past what a claim walks over in vain, so that the next one need not.
@@ -370,7 +458,7 @@ class Claimer:
             return  # not all of them were looked at to their ends
         for name in names:
             if counts[name]:
-                self._lanes[name].hot = True
+                self._lanes[name].hot = Heat.HOT
             elif name not in busy and self._cursors.now([name]) == before[name]:
                 self._cursors.step(name, newest[name])
 
@@ -378,26 +466,11 @@ class Claimer:
         """Look at every queue, announced or not."""
         now = time.monotonic()
         # Workers that began together must not poll together for ever.
-        self._poll_at = now + self._settings.poll_interval * random.uniform(0.8, 1.0)
+        self._poll_at = now + self._poll_after() * random.uniform(0.8, 1.0)
         self._polls += 1
-        self._cursors.remember(now)
-        lanes = list(self._lanes.values())
-        for lane in lanes:
-            lane.hot = lane.owed = False
-        names = self._turned(self._order)
-        lagging = self._cursors.lagging(names, now, _LAG_FAR)
-        counts, _, busy = await self._take(names, lagging, room)
-        quiet: list[Lane] = []
-        for lane in lanes:
-            if counts[lane.name]:
-                lane.hot = True
-            elif lane.name not in busy:
-                lane.full_since = None
-                quiet.append(lane)
-        await self._step_over(quiet, time.monotonic() - now)
-        if self._settings.listen and self._polls % _FLAGS_EVERY == 0:
+        if self._polls % _FLAGS_EVERY == 0:
             self.flags.doubt()
-        await self.flags.up(quiet)
+        await self._look_once(list(self._lanes.values()), room)
         if now >= self._report_at:
             await self._report_unknown()
 
@@ -449,7 +522,7 @@ class Claimer:
         # Until the cursors are past it: the next one walks over the same.
         self._patient = now - began > self._settings.deadline / 2
         for name in names:
-            self._lanes[name].met(busy=name in busy, now=now)
+            self._lanes[name].met(busy=name in busy, seat=self.seating.seat, now=now)
 
     def _keep(
         self,

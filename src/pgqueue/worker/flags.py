@@ -1,6 +1,7 @@
 """The waiting flags of a worker's queues: one is up while somebody waits for a notification.
 
-Now and then a worker asks whether it would hear one, and listens anew if not.
+Only the watch raises them. Now and then a watcher asks whether it would hear a notification, and
+listens anew if not.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from pgqueue.db.store import Store
 from pgqueue.worker.ears import Ears
-from pgqueue.worker.lane import Lane
+from pgqueue.worker.lane import Heat, Lane
 
 __all__ = ["Flags"]
 
@@ -48,6 +49,7 @@ class Flags:
         self._on_deaf = on_deaf
         self._ears = Ears()
         self._sure = True
+        self.on_watch = False
 
     def heard(self) -> None:
         """Note a notification."""
@@ -57,18 +59,28 @@ class Flags:
 
     def doubt(self) -> None:
         """Ask whether we hear, and which flags are up, before the next one is raised."""
-        self._sure = not self._listen
+        self._sure = not (self._listen and self.on_watch)
+
+    def forget(self) -> None:
+        """Know of no flag: others look after them, or are to be asked."""
+        self._sure = True
+        for lane in self._lanes.values():
+            lane.flag = None
 
     def tell(self, *, raised: bool = False) -> None:
-        """Tell whether all flags are up."""
-        up = self._listen and all(lane.flag for lane in self._lanes.values())
+        """Tell whether enqueuers notify us, or the watch, of what will be due."""
+        away = not self.on_watch
+        up = self._listen and (away or all(lane.flag for lane in self._lanes.values()))
         self._on_flags(up=up, raised=raised)
 
     async def up(self, lanes: list[Lane]) -> None:
         """Raise the flags that are not up; then look again soon, and ever less often."""
+        if self._listen and not self.on_watch:
+            return
         if lanes and not self._sure and not await self._hears():
             return
-        down = [lane for lane in lanes if lane.flag is not True]
+        now = time.monotonic()
+        down = [lane for lane in lanes if lane.flag is not True and lane.by_until <= now]
         if not down:
             return
         up = dict.fromkeys((lane.name for lane in down), True)  # whether it was just raised
@@ -83,7 +95,7 @@ class Flags:
                 continue
             lane.flag = True
             if up[lane.name]:
-                lane.hot = True  # once more, now that the flag is up
+                lane.hot = max(lane.hot, Heat.ONCE)  # once more, now that the flag is up
                 lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
         self.tell(raised=any(up.values()))
 
@@ -116,11 +128,28 @@ class Flags:
             and lane.full_since is not None
             and lane.full_since < now - _FULL_BEFORE_LOWER
         ]
-        if not busy:
+        if busy:
+            await self._lower(busy)
+
+    async def mind_streams(self, lanes: list[Lane]) -> None:
+        """Lower the flags of queues where jobs stream. One worker does, the others stand by."""
+        fresh = [lane for lane in lanes if lane.streaming and lane.flag is not False]
+        if not fresh:
             return
+        lowered = await self._lower(fresh)
+        for lane in fresh:
+            if lane.name not in lowered:
+                lane.stop_streaming(lane.lowered_at)
+
+    async def _lower(self, lanes: list[Lane]) -> set[str]:
+        """Return the queues whose flag was up until now; without LISTEN, all."""
+        lowered = {lane.name for lane in lanes}
         if self._listen:
             async with self._lock:
-                await self._store.lower_flags(sorted(lane.name for lane in busy))
-        for lane in busy:
+                lowered = await self._store.lower_flags(sorted(lowered))
+        now = time.monotonic()
+        for lane in lanes:
             lane.flag = False
+            lane.lowered_at = now
         self.tell()
+        return lowered

@@ -1,20 +1,58 @@
-"""What a claimer knows of one queue: when to look at it, and who is in the way.
+"""What a claimer knows of one queue, and what it does next there. Time is handed in.
+
+| it is         | event                               | then                                     |
+|---------------|-------------------------------------|------------------------------------------|
+| quiet         | a notification                      | one claim, ``Seat.delay`` later          |
+|               | a call                              | one claim, some ms later                 |
+|               | some found at once, 8 times in turn | streaming: the flag goes down            |
+|               | as many found as there was room for | full: claim again at once, call others   |
+|               | none found, flag not up             | raise it, and look 9 times within 0.5 s  |
+| streaming     | 1 to 8 ms have passed               | one claim                                |
+|               | none found for 50 ms                | quiet: the flag goes up                  |
+|               | as many as there was room for       | full: the flag goes up, call others      |
+|               | a notification, in spite of it all  | the flag goes down again                 |
+| full          | fewer than there was room for       | look back; if none, quiet                |
+|               | full for 0.2 s                      | the flag goes down                       |
+| quiet         | somebody else took the flag down    | 0.5 s later: one claim, raise it         |
+
+So whoever takes a flag down and dies leaves jobs unannounced for half a second.
 
 One worker claims from a queue at a time. Many at once would spend their time on rows that each
-other has locked: 64 workers on two cores did a tenth of what four did. Who finds a queue busy comes
-back a moment later, each time a bit later, and then claims the more. The lock behind it is a matter
-of speed: a claim that hangs is passed by.
+other has locked: 64 workers on two cores did a tenth of what four did. Who finds a queue busy and
+has found jobs there, or was called, comes back a moment later, each time a bit later, and then
+claims the more. Others leave it to whoever is there; the watch looks after that ever less often.
+The lock behind it is a matter of speed: a claim that hangs is passed by.
 """
 
 from __future__ import annotations
 
 import random
+from enum import IntEnum
 
-__all__ = ["Lane"]
+from pgqueue.worker.seat import WATCH, Seat
 
-_BUSY_FIRST = 0.001
+__all__ = ["Heat", "Lane"]
+
+_BUSY_FIRST, _BUSY_FACTOR = 0.001, 2
+_BUSY_FIRST_ON_WATCH, _BUSY_FACTOR_ON_WATCH = 0.008, 4
 _BUSY_LONGEST = 0.25
 _BUSY_ASK_AFTER = 2.0
+_ENGAGED_SECONDS = 1.0
+_CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
+_CALL_EVERY = 1.0
+_STREAM_FINDS = 8
+_STREAM_FIRST, _STREAM_FACTOR, _STREAM_LONGEST = 0.001, 1.5, 0.008
+_STREAM_OVER = 0.05
+_LATE_NOTIFICATION = 0.02
+_STAND_BY = 0.5
+
+
+class Heat(IntEnum):
+    """Whether to claim. Once: whatever comes later will be told."""
+
+    COLD = 0
+    ONCE = 1
+    HOT = 2
 
 
 class Lane:
@@ -23,13 +61,23 @@ class Lane:
     __slots__ = (
         "asked_at",
         "busy_since",
+        "by_until",
+        "called_at",
+        "called_until",
+        "ended_at",
+        "engaged",
+        "finds",
         "flag",
+        "found_at",
         "full_since",
         "holder",
         "hot",
         "looks",
+        "lowered_at",
         "name",
         "owed",
+        "spacing",
+        "streaming",
         "stuck",
         "turn",
         "wait",
@@ -37,35 +85,136 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.hot = True  # it may have work: look at it in the next claim
+        self.hot = Heat.HOT  # it may have work: look at it in the next claim
         self.full_since: float | None = None
         self.flag: bool | None = None  # whether its waiting flag is up, as far as we know
         self.looks: list[float] = []  # moments of the looks that are still to come, latest first
         self.owed = False  # a look back that was put off
+        # a stream of single jobs
+        self.streaming = False  # we look every few ms, and nobody notifies
+        self.finds = 0  # claims in turn that found something at once
+        self.found_at = self.ended_at = self.lowered_at = float("-inf")
+        self.by_until = float("-inf")  # until then it is for somebody else to raise the flag
+        self.spacing = _STREAM_FIRST
+        # others
+        self.called_at = self.called_until = float("-inf")
         self.busy_since: float | None = None  # since when somebody else was claiming, each time
-        self.wait = _BUSY_FIRST
+        self.engaged = False  # we came back for it
+        self.wait = 0.0
         self.turn = 0.0  # how long it was until others let us claim
         self.holder: str | None = None  # the transaction that was in the way when we asked
-        self.asked_at = 0.0
+        self.asked_at = float("-inf")
         self.stuck = False  # it has been in the way for too long
+
+    # -- reasons to look
 
     def look_at(self, moment: float) -> None:
         """Look at the queue then, unless it is looked at before."""
         if not self.looks or self.looks[-1] > moment:
             self.looks.append(moment)
 
-    def met(self, *, busy: bool, now: float) -> None:
-        """Note whether somebody else was claiming; look again soon if so, each a bit later."""
-        if not busy:
-            self.turn = 0.0 if self.busy_since is None else now - self.busy_since
-            self.busy_since = self.holder = None
-            self.stuck = False
-            self.wait = _BUSY_FIRST
+    def look_if_due(self, now: float) -> None:
+        """Make the looks whose moment has come."""
+        while self.looks and self.looks[-1] <= now:
+            self.looks.pop()
+            self.hot = max(self.hot, Heat.ONCE)
+
+    def on_notification(self, seat: Seat, now: float) -> None:
+        """Somebody enqueued."""
+        if self.streaming or (self.full_since is not None and self.flag is False):
+            # We look anyhow. The flag is up, though we took it down: again, but not for what was
+            # under way by then.
+            if self.flag is False and now > self.lowered_at + _LATE_NOTIFICATION:
+                self.flag = None
+        elif seat.delay:
+            self.look_at(now + seat.delay)
+        else:
+            self.hot = max(self.hot, Heat.ONCE)
+
+    def on_call(self, now: float, rand: float) -> None:
+        """A watcher has more than it can take. ``rand``: 0 to 1, of one's own."""
+        self.called_until = now + _CALLED_SECONDS
+        self.look_at(now + rand * _CALLED_WITHIN)
+
+    def on_lowered(self, now: float) -> None:
+        """Somebody took the flag down."""
+        if not self.streaming and self.full_since is None:
+            self.flag = False
+            self.by_until = now + _STAND_BY
+            self.looks = [self.by_until]
+            if self.hot is Heat.ONCE:
+                self.hot = Heat.COLD
+
+    # -- what a claim brought
+
+    def found(self, count: int, *, full: bool, seat: Seat, began: float, now: float) -> None:
+        """Note a claim that was not in anybody's way. ``full``: it took all that it might."""
+        at_once = began - self.ended_at < _STREAM_FIRST
+        self.ended_at = now
+        if count:
+            self.found_at = now
+            self.finds = self.finds + 1 if at_once and not full else 0
+            self.spacing = _STREAM_FIRST
+        if full:
+            self.hot = Heat.HOT
+            self.streaming = False
+            if self.full_since is None:
+                self.full_since = began
             return
+        self.full_since = None
+        if self.streaming:
+            if now > self.found_at + _STREAM_OVER:
+                self.streaming = False
+                self.finds = 0
+            else:
+                self.looks = [now + self.spacing]
+                self.spacing = min(self.spacing * _STREAM_FACTOR, _STREAM_LONGEST)
+        elif self.finds >= _STREAM_FINDS and seat.rank is not None:
+            self.streaming = True
+            self.looks = [now + self.spacing]
+
+    def stop_streaming(self, now: float) -> None:
+        """Somebody else has taken the flag down before."""
+        self.streaming = False
+        self.finds = 0
+        self.on_lowered(now)
+
+    def calls(self, count: int, seat: Seat, now: float) -> bool:
+        """True if others are to be called now: a claim of ``count`` jobs took all that it might.
+
+        Who was looking for one job and found it leaves it to the rest of the watch to call.
+        """
+        if self.full_since is None or seat.workers < 2 or seat.rank is None:
+            return False
+        if (count < 2 and seat.rank + 1 < WATCH) or now < self.called_at + _CALL_EVERY:
+            return False
+        self.called_at = now
+        return True
+
+    # -- others that claim
+
+    def met(self, *, busy: bool, seat: Seat, now: float) -> None:
+        """Note whether somebody else was claiming; look again soon if it is worth it."""
+        if not busy:
+            waited = self.busy_since is not None and self.engaged
+            self.turn = now - (self.busy_since or now) if waited else 0.0
+            self.busy_since = self.holder = None
+            self.stuck = self.engaged = False
+            self.wait = 0.0
+            return
+        engaged = self.streaming or now < max(self.found_at + _ENGAGED_SECONDS, self.called_until)
         if self.busy_since is None:
             self.busy_since = now
+        if engaged is not self.engaged:
+            self.engaged, self.wait = engaged, 0.0
+        if engaged:
+            first, factor = _BUSY_FIRST, _BUSY_FACTOR
+        elif seat.rank is not None:
+            first, factor = _BUSY_FIRST_ON_WATCH, _BUSY_FACTOR_ON_WATCH
+        else:
+            return
+        self.wait = min(self.wait * factor, _BUSY_LONGEST) if self.wait else first
         self.look_at(now + random.uniform(0.5, 1.0) * self.wait)
-        self.wait = min(self.wait * 2, _BUSY_LONGEST)
 
     def asks_who(self, now: float) -> bool:
         """True if it has been busy for so long that somebody may hang there."""

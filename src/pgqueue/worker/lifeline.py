@@ -37,6 +37,7 @@ from pgqueue.worker.lease import Lease
 from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
+from pgqueue.worker.seat import kind_of, seats
 from pgqueue.worker.signoff import give_up, sign_off
 from pgqueue.worker.stopping import GIVE_BACK_SECONDS
 from pgqueue.worker.watchdog import Watchdog
@@ -46,6 +47,7 @@ __all__ = ["Lifeline", "Reports"]
 log = logging.getLogger("pgqueue.worker")
 
 _MANY_WORKERS = 4
+_COUNTS = 0.125  # of the pulses count the workers alike
 _LATE = 1.0
 
 
@@ -59,6 +61,7 @@ class Reports:
     on_lease: Callable[[], None]
     on_ready_again: Callable[[dict[str, int]], None]
     on_next_due: Callable[[float], None]
+    on_seat: Callable[[int | None, int], None]
     on_silent: Callable[[], None]
     successes: Callable[[], Receipts]
     on_failed: Callable[[BaseException], None]
@@ -158,7 +161,8 @@ class Lifeline:
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
         self.renewing_since = time.monotonic()
-        self._workers = 1
+        self._workers = self._alike = 1
+        self._kind = kind_of(queues, tasks, listen=settings.listen)
         self._background: set[asyncio.Task[None]] = set()
         self._former: int | None = None
         self._former_rescue: asyncio.Task[None] | None = None
@@ -347,6 +351,7 @@ class Lifeline:
             await self._pulse.register(
                 worker_id, self._settings.lease, os.getpid(), socket.gethostname(), __version__,
                 self._queues, self._settings.concurrency, self._supervisor, *self._session,
+                self._kind,
             )  # fmt: skip
         except OutcomeUnknown:
             # It may stand there, and nobody is behind it; if this fails, its lease runs out.
@@ -393,9 +398,12 @@ class Lifeline:
             self._session_connects = self._pulse_link.connects
             self.renewing_since = began
         check = random.random() < _MANY_WORKERS / max(self._workers, 1)
+        count = check or random.random() < _COUNTS
+        running, stopping = self._running(), self._stopping
         row = await self._pulse.renew(
-            self.worker_id, self._running(), self._stopping, *self._session, check,
+            self.worker_id, running, stopping, *self._session, check,
             began - self.renewing_since, self._due_since(),
+            self._kind, seats(self._settings.concurrency), count,
         )  # fmt: skip
         self.pulses += 1
         if not row["alive"]:
@@ -408,6 +416,11 @@ class Lifeline:
             self._tell(self._reports.on_lease)
         if check:
             self._workers = row["workers"]
+        if count:
+            self._alike = row["alike"]
+        takes_jobs = running < self._settings.concurrency and not stopping
+        before, alike = row["before"] if takes_jobs else None, self._alike
+        self._tell(lambda: self._reports.on_seat(before, alike))
         if self._server not in (None, row["server"]):
             self._reconciler.hurry()  # it may not know how jobs ended that are over here
         self._server = row["server"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pgqueue.admin.home import check_home
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
+from pgqueue.db.listener import Listener
 from pgqueue.db.statements import read_all, statement
 from pgqueue.db.store import Store
 from pgqueue.errors import ConfigError, PgQueueError
@@ -50,6 +51,7 @@ __all__ = ["Phase", "Statistics", "Worker"]
 log = logging.getLogger("pgqueue.worker")
 
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
+_OVERDUE = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Phase = Literal["registered", "started", "retiring"]
@@ -230,11 +232,11 @@ class Worker:
         dsn = app.pool.dsn
         watch = Watch()
         pooled, by_session = not settings.listen, app.pool.pooler == "session"
+        listener = Listener(statement("read_channel", app.schema), self._on_notify)
         self._claim_link = Link(
             dsn, role="claim", watch=watch, deadline=settings.deadline, pooled=pooled,
             pooled_by_session=by_session,
-            on_notify=self._on_notify, channel_sql=statement("read_channel", app.schema),
-            on_lost=self._on_deaf,
+            listener=listener, on_lost=self._on_deaf,
         )  # fmt: skip
         self._finish_link = Link(
             dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled,
@@ -280,6 +282,7 @@ class Worker:
         self._claimer = Claimer(
             claims,
             lock=lock,
+            listener=listener,
             queues=queues,
             tasks=list(tasks),
             settings=settings,
@@ -291,6 +294,7 @@ class Worker:
             on_limit=self._on_limit,
             on_unknown=self._on_unknown,
             on_flags=self._promoter.on_flags,
+            pulse=self._hurry,
         )
         supervisor = os.environ.get(_SUPERVISOR)
         self._lifeline = Lifeline(
@@ -309,7 +313,8 @@ class Worker:
                 on_registered=self._on_registered,
                 on_lease=self._claimer.on_room,
                 on_ready_again=self._on_ready_again,
-                on_next_due=self._promoter.due_in,
+                on_next_due=self._on_next_due,
+                on_seat=self._claimer.seating.on_pulse,
                 on_silent=app.pool.distrust,
                 successes=self._completer.successes,
                 on_failed=self._on_failed,
@@ -459,13 +464,17 @@ class Worker:
 
     # -- what the machines tell each other
 
-    def _on_notify(self, payload: str) -> None:
+    def _on_notify(self, channel: str, payload: str) -> None:
         """Take a hint; what it says is never trusted, only looked into."""
         self._claimer.flags.heard()
         kind, _, rest = payload.partition(":")
         match kind:
+            case "q" if channel:
+                self._claimer.on_call(rest)
             case "q":
-                self._claimer.on_ready((rest,))
+                self._claimer.on_notification(rest)
+            case "d":
+                self._claimer.on_lowered(rest)
             case "r":
                 position, _, queue = rest.partition(":")
                 if position.isdecimal() and len(position) < 20:
@@ -474,13 +483,16 @@ class Worker:
                 with contextlib.suppress(ValueError):
                     seconds = float(rest)
                     if 0 <= seconds < 3600:
-                        self._promoter.due_in(seconds)
-            case "c":
+                        self._promoter.due_in(seconds + self._claimer.seating.seat.delay)
+            case "c" | "w":
                 self._lifeline.hurry()
             case "h":
                 pass  # a word that means nothing, but that it is heard
             case _:
                 log.debug("a notification that says nothing to us: %.80r", payload)
+
+    def _hurry(self) -> None:
+        self._lifeline.hurry()
 
     def _on_room(self) -> None:
         self._claimer.on_room()
@@ -490,6 +502,12 @@ class Worker:
 
     def _on_deaf(self) -> None:
         self._claimer.look_everywhere()
+
+    def _on_next_due(self, seconds: float) -> None:
+        """Promote then, first of the watch; others only what nobody has promoted."""
+        seat = self._claimer.seating.seat
+        if seat.rank is not None or not self.settings.listen or seconds < -_OVERDUE:
+            self._promoter.due_in(seconds + seat.delay)
 
     def _on_promoted(self, queues: Iterable[str]) -> None:
         self._claimer.on_ready(queues)

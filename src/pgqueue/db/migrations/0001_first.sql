@@ -160,7 +160,8 @@ create table :"schema".worker (
     stopping        boolean not null default false,
     host            text not null,
     version         text not null,
-    queues          text[] not null
+    queues          text[] not null,
+    kind            bigint not null
 ) with (fillfactor = 50);
 
 -- One row for each queue that was served or paused. waiting is up while a worker waits for a
@@ -259,8 +260,8 @@ begin atomic
 end;
 
 -- Notifies the workers. Payloads: `q:<queue>` ready now; `r:<position>:<queue>` ready again at an old
--- position; `s:<seconds>` due soon; `c` somebody asked to cancel; `h` whether this is heard. The queue of notifications is one
--- for the whole cluster; while a session that listens is stuck in a transaction it fills up, and then
+-- position; `s:<seconds>` due soon; `d:<queue>` somebody took its flag down; `h` whether this is heard.
+-- The queue of notifications is one for the whole cluster; while a session that listens is stuck in a transaction it fills up, and then
 -- a transaction that notifies fails at commit. A hint is not worth that: near the end, none is sent.
 -- Nor is one sent in a transaction that is to be prepared, which PostgreSQL would refuse: its owner
 -- says `set local pgqueue.notify = off`.
@@ -268,6 +269,17 @@ create function :"schema".notify(payload text) returns void
 language sql volatile set search_path = ''
 begin atomic
     select pg_catalog.pg_notify(:"schema".channel(), payload)
+    where pg_catalog.pg_notification_queue_usage() < 0.9
+      and pg_catalog.current_setting('pgqueue.notify', true) is distinct from 'off';
+end;
+
+-- Tells also those workers that hear no single job: `q:<queue>` has more than the others can take, `c`
+-- somebody asked to cancel, `w` the watch is to be set anew.
+create function :"schema".call(payload text) returns void
+language sql volatile set search_path = ''
+begin atomic
+    select pg_catalog.pg_notify(:"schema".channel() || suffix, payload)
+    from (values (''), ('_call')) as both_channels (suffix)
     where pg_catalog.pg_notification_queue_usage() < 0.9
       and pg_catalog.current_setting('pgqueue.notify', true) is distinct from 'off';
 end;

@@ -1,4 +1,4 @@
 -- Tells all workers to look for jobs that they are asked to cancel.
 -- needs: nothing
 -- locks: nothing
-select :"schema".notify('c')
+select :"schema".call('c')

@@ -2,10 +2,13 @@
 -- $1 worker id, $2 running jobs, $3 stopping, $4 pid and $5 start of its session or null,
 -- $6 whether to look for lost workers, $7 for how many seconds this worker has been renewing without
 -- a gap: it counts nobody's lease as run out before it has watched for as long itself, so that an
--- outage of the server is not taken for the death of all; $8 look no further back for due jobs.
+-- outage of the server is not taken for the death of all; $8 look no further back for due jobs,
+-- $9 what it has in common with others that can stand in for it, $10 how many hear anything at most,
+-- $11 whether to count those others.
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
 -- ran out, those whose session is gone from a server that kept running, how many workers there are,
--- the seconds until the next scheduled job is due, since when the server runs, and how many seconds
+-- the seconds until the next scheduled job is due, since when the server runs, how many of its like
+-- that can take a job have a lower id, up to $10, how many there are of its like, and how many seconds
 -- old its last pulse was: who was held up is not to judge others, who may have been held up as well.
 -- needs: the primary key of worker, job_cancel, job_scheduled
 -- locks: its own row
@@ -43,6 +46,13 @@ select exists (select from renewed) as alive,
         order by run_at
         limit 1) as next_due,
        pg_postmaster_start_time() as server,
+       (select count(*)
+        from (select from :"schema".worker
+              where id < $1::bigint and kind = $9::bigint and not stopping
+                and running < concurrency
+                and clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
+              limit $10::integer) as first) as before,
+       (select count(*) from :"schema".worker where $11::boolean and kind = $9::bigint) as alike,
        (select extract(epoch from clock_timestamp() - heartbeat_at)::float8
         from :"schema".worker
         where id = $1::bigint) as age
