@@ -10,6 +10,7 @@ enqueues that read the flag before it was up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -178,14 +179,13 @@ class Claimer:
         self._poll_at = min(self._poll_at, time.monotonic() + self._settings.poll_interval)
         self.look_everywhere()
 
-    def _on_away(self) -> None:
-        """Others are on watch now; they learn within half a second which flags are down."""
+    def _on_away(self) -> list[str]:
+        """Others are on watch now. Return the queues whose flag was taken down here."""
+        lowered = [lane.name for lane in self._lanes.values() if lane.leave()]
         self.flags.on_watch = False
         self.flags.forget()
         self.flags.tell()
-        for lane in self._lanes.values():
-            lane.streaming = False
-            lane.looks.clear()
+        return lowered
 
     def _poll_after(self) -> float:
         settings = self._settings
@@ -223,6 +223,10 @@ class Claimer:
             if pending:
                 await asyncio.wait(pending)
             self._task = None
+        if lowered := self._on_away():
+            with contextlib.suppress(PgQueueError):
+                async with self._lock:
+                    await self._store.raise_flags(lowered)
 
     # -- the loop
 
@@ -352,6 +356,7 @@ class Claimer:
             if lanes or next_look <= now:
                 return lanes
             self._bell.clear()
+            self.seating.on_idle()
             try:
                 async with asyncio.timeout(next_look - now):
                     await self._bell.wait()

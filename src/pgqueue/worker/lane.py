@@ -173,6 +173,14 @@ class Lane:
             self.streaming = True
             self.looks = [now + self.spacing]
 
+    def leave(self) -> bool:
+        """Leave the watch; return True if the flag is down, and was taken down here."""
+        ours = self.flag is False and (self.streaming or self.full_since is not None)
+        self.streaming = False
+        self.finds = 0
+        self.looks.clear()
+        return ours
+
     def stop_streaming(self, now: float) -> None:
         """Somebody else has taken the flag down before."""
         self.streaming = False

@@ -1,0 +1,208 @@
+"""What a claimer does at one queue: each state, each event, in time that is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgqueue.worker.lane import Heat, Lane
+from pgqueue.worker.seat import Seat
+
+FIRST, SECOND, AWAY = Seat(0, workers=9), Seat(1, workers=9), Seat(None, workers=9)
+
+
+def quiet(flag: bool | None = True) -> Lane:
+    lane = Lane("q")
+    lane.hot, lane.flag = Heat.COLD, flag
+    return lane
+
+
+def found(lane: Lane, count: int, now: float, *, full: bool = False, seat: Seat = FIRST) -> None:
+    lane.hot = Heat.COLD
+    lane.found(count, full=full, seat=seat, began=now, now=now)
+
+
+def streaming() -> Lane:
+    lane = quiet()
+    for n in range(20):
+        found(lane, 1, 0.0005 * n)
+    assert lane.streaming
+    lane.flag, lane.lowered_at = False, 0.01
+    return lane
+
+
+def full() -> Lane:
+    lane = quiet()
+    found(lane, 5, 0.0, full=True)
+    return lane
+
+
+def test_the_first_of_the_watch_looks_at_once_and_the_others_later() -> None:
+    first, second = quiet(), quiet()
+    first.on_notification(FIRST, 1.0)
+    second.on_notification(SECOND, 1.0)
+    second.on_notification(SECOND, 1.005)
+    assert (first.hot, first.looks) == (Heat.ONCE, [])
+    assert (second.hot, second.looks) == (Heat.COLD, [1.0 + SECOND.delay])
+    second.look_if_due(1.0 + SECOND.delay)
+    assert (second.hot, second.looks) == (Heat.ONCE, [])
+
+
+def test_jobs_that_come_apart_are_no_stream() -> None:
+    lane = quiet()
+    for n in range(100):
+        found(lane, 1, 0.005 * n)
+    assert not lane.streaming
+
+
+@pytest.mark.parametrize("seat", [AWAY, Seat(None, called=True, workers=9)])
+def test_nobody_but_the_watch_looks_after_a_stream(seat: Seat) -> None:
+    lane = quiet()
+    for n in range(100):
+        found(lane, 1, 0.0005 * n, seat=seat)
+    assert not lane.streaming
+
+
+def test_a_stream_is_looked_at_ever_less_often_and_then_left() -> None:
+    lane = streaming()
+    gaps: list[float] = []
+    now = lane.found_at
+    while lane.streaming:
+        [look] = lane.looks
+        gaps.append(look - now)
+        now = look
+        lane.look_if_due(now)
+        assert lane.hot is Heat.ONCE
+        found(lane, 0, now)
+    assert gaps[0] == pytest.approx(0.001)
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == pytest.approx(0.008)
+    assert 0.05 < now - lane.found_at < 0.06
+    assert lane.looks == []
+
+
+def test_a_flag_that_is_up_in_spite_of_a_stream_goes_down_again() -> None:
+    lane = streaming()
+    lane.on_notification(FIRST, lane.lowered_at + 0.001)
+    assert lane.flag is False, "it was on its way"
+    lane.on_notification(FIRST, lane.lowered_at + 0.1)
+    assert lane.flag is None
+
+
+@pytest.mark.parametrize("make", [streaming, full])
+def test_who_looks_after_a_queue_does_not_stand_by(make: Callable[[], Lane]) -> None:
+    lane = make()
+    looks = list(lane.looks)
+    lane.on_lowered(5.0)
+    assert lane.looks == looks
+
+
+def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> None:
+    lane = quiet()
+    lane.hot, lane.looks = Heat.ONCE, [9.0, 5.1]
+    lane.on_lowered(5.0)
+    assert (lane.flag, lane.hot, lane.looks, lane.by_until) == (False, Heat.COLD, [5.5], 5.5)
+
+
+def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() -> None:
+    lane = streaming()
+    found(lane, 5, 1.0, full=True)
+    assert (lane.hot, lane.streaming, lane.full_since) == (Heat.HOT, False, 1.0)
+    assert lane.calls(5, FIRST, 1.0)
+    assert not lane.calls(5, FIRST, 1.5), "once a second"
+    assert lane.calls(5, FIRST, 2.5)
+    assert not lane.calls(5, AWAY, 9.0)
+    assert not lane.calls(5, Seat(0, workers=1), 9.0)
+    assert not lane.calls(1, FIRST, 9.0), "it looked for one, and has it"
+    assert lane.calls(1, Seat(2, workers=9), 9.0), "nobody of the watch is left"
+    found(lane, 4, 9.5)
+    assert lane.full_since is None
+    assert not lane.calls(4, FIRST, 99.0)
+
+
+def test_a_busy_queue_is_left_to_whoever_is_there() -> None:
+    away, watcher = quiet(), quiet()
+    away.met(busy=True, seat=AWAY, now=10.0)
+    assert away.looks == []
+    gaps: list[float] = []
+    now = 10.0
+    for _ in range(5):
+        watcher.met(busy=True, seat=FIRST, now=now)
+        gaps.append(watcher.looks.pop() - now)
+        now += 1.0
+    assert 0.004 <= gaps[0] <= 0.008
+    assert 0.125 <= gaps[-1] <= 0.25
+    watcher.met(busy=False, seat=FIRST, now=now)
+    assert watcher.turn == 0.0, "it did not wait for its turn"
+
+
+@pytest.mark.parametrize("called", [True, False])
+def test_who_found_jobs_or_was_called_comes_back_soon(called: bool) -> None:
+    lane = quiet()
+    if called:
+        lane.on_call(10.0, 0.5)
+        assert lane.looks.pop() == pytest.approx(10.015)
+    else:
+        found(lane, 1, 9.5)
+    lane.met(busy=True, seat=AWAY, now=10.0)
+    assert 0.0005 <= lane.looks.pop() - 10.0 <= 0.001
+    lane.met(busy=False, seat=AWAY, now=10.02)
+    assert lane.turn == pytest.approx(0.02)
+
+
+def test_who_leaves_the_watch_says_which_flag_it_took_down() -> None:
+    assert streaming().leave()
+    lane = full()
+    lane.flag = False
+    assert lane.leave()
+    assert not quiet().leave()
+    by = quiet()
+    by.on_lowered(1.0)
+    assert not by.leave(), "it was somebody else"
+
+
+_EVENTS = st.sampled_from(
+    ["notification", "call", "lowered", "due", "none", "one", "some", "full", "busy", "leave"]
+)
+_SEATS = st.sampled_from([FIRST, SECOND, AWAY, Seat(None, called=True, workers=9), Seat(0)])
+
+
+@given(st.lists(st.tuples(_EVENTS, _SEATS, st.floats(0.0, 1.0)), max_size=60))
+def test_every_event_in_every_state(events: list[tuple[str, Seat, float]]) -> None:
+    """What must hold whatever happens: nothing due is forgotten, and no stream goes unlooked at."""
+    lane, now = Lane("q"), 0.0
+    for event, seat, gap in events:
+        now += gap
+        match event:
+            case "notification":
+                lane.on_notification(seat, now)
+                assert lane.hot or lane.looks or lane.streaming or lane.full_since is not None
+            case "call":
+                lane.on_call(now, gap)
+                assert lane.looks[-1] <= now + 0.03
+            case "lowered":
+                lane.on_lowered(now)
+            case "due":
+                due = [look for look in lane.looks if look <= now]
+                lane.look_if_due(now)
+                assert not due or lane.hot
+            case "busy":
+                lane.hot = Heat.COLD
+                lane.met(busy=True, seat=seat, now=now)
+                if seat.rank is not None:
+                    assert lane.looks[-1] <= now + 0.25
+            case "leave":
+                lane.leave()
+                assert not lane.streaming
+            case _:
+                count = {"none": 0, "one": 1, "some": 3, "full": 5}[event]
+                lane.met(busy=False, seat=seat, now=now)
+                found(lane, count, now, full=event == "full", seat=seat)
+                assert (lane.hot is Heat.HOT) == (event == "full")
+        assert lane.looks == sorted(lane.looks, reverse=True)
+        if lane.streaming and event not in ("due", "busy"):
+            assert lane.hot or lane.looks
+        assert not (lane.streaming and lane.full_since is not None)
