@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from pgqueue import App, Worker
+from pgqueue.worker.seat import AWAY
 from tests.harness.waiting import PATIENCE, eventually
 
 __all__ = ["QUICK", "ROLES", "Eyes", "at_rest", "eyes_on", "no_tasks_left", "quick", "working"]
@@ -59,7 +60,8 @@ async def at_rest(worker: Worker) -> None:
 
     def rests() -> bool:
         lanes = claimer._lanes.values()
-        return not claimer._lock.locked() and not any(
+        seated = not worker.settings.listen or claimer.seating.seat is not AWAY
+        return seated and not claimer._lock.locked() and not any(
             lane.hot or lane.looks or lane.owed for lane in lanes
         )
 

@@ -133,8 +133,10 @@ async def test_one_word_is_heard_by_all(
     async def noop() -> None: ...
 
     async with working(app) as first, working(app) as second:
+        workers = first, second
+        await eventually(lambda: all(worker._claimer.flags.on_watch for worker in workers))
         monkeypatch.setattr(ears_module, "_EVERY", 3600.0)
-        ears = [worker._claimer.flags._ears for worker in (first, second)]
+        ears = [worker._claimer.flags._ears for worker in workers]
         for each in ears:
             each.heard(time.monotonic())
         before = len(heard)

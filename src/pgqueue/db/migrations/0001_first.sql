@@ -161,7 +161,7 @@ create table :"schema".worker (
     host            text not null,
     version         text not null,
     queues          text[] not null,
-    kind            bigint not null
+    kind            bigint not null default 0
 ) with (fillfactor = 50);
 
 -- One row for each queue that was served or paused. waiting is up while a worker waits for a
