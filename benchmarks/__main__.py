@@ -17,12 +17,13 @@ from benchmarks.report import write_report
 from benchmarks.rows import Row
 from benchmarks.systems.base import Missing, System
 from benchmarks.table import terminal
+from benchmarks.workloads.fleet_plan import crews_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    options.rounds = options.rounds or (1 if options.quick else 3)
-    names = workloads.NAMES if options.workload == "all" else (options.workload,)
+    whole = tuple(name for name in workloads.NAMES if name not in workloads.APART)
+    names = whole if options.workload == "all" else (options.workload,)
     rows: list[Row] = []
     measured: dict[str, System] = {}
     absent: dict[str, str] = {}
@@ -65,13 +66,22 @@ def _bench(server: Server, workload: str, options: argparse.Namespace) -> Bench:
             say(f"{workload}: {name} is not here: {exc}")
             continue
         there.append(system)
-    return Bench(server, there, options.rounds, options.quick, options.jobs, absent)
+    rounds = options.rounds or (1 if options.quick else workloads.ROUNDS.get(workload, 3))
+    return Bench(server, there, rounds, options.quick, options.jobs, absent, sizes=options.sizes)
 
 
 def _usual(workload: str, quick: bool) -> Sequence[str]:
     if quick:
         return ("pgqueue", "baseline")
     return workloads.SYSTEMS.get(workload, systems.NAMES)
+
+
+def _sizes(text: str) -> str:
+    try:
+        crews_of(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+    return text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="DIR", help="write the table, the plots and the JSON")
     parser.add_argument("--jobs", type=int, help="how many jobs a run has, in place of its usual")
     parser.add_argument("--rounds", type=int, help="how often all take their turn [3; quick: 1]")
+    parser.add_argument(
+        "--sizes",
+        type=_sizes,
+        metavar="N,N-pooled",
+        help="fleet: how many workers, direct or through PgBouncer",
+    )
     parser.add_argument("--quick", action="store_true", help="tiny and untimed: does it all work?")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a target was missed")
     return parser

@@ -59,6 +59,7 @@ class Bench:
     quick: bool
     jobs: int | None
     absent: dict[str, str] = field(default_factory=dict)
+    sizes: str | None = None  # of the workload `fleet`
     failures: dict[str, str] = field(default_factory=dict)
 
     def count(self, system: System, seconds: float, *, least: int = 300) -> int:

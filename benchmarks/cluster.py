@@ -31,7 +31,7 @@ SETTINGS = {
     "max_wal_size": "16GB",
     "min_wal_size": "2GB",
     "checkpoint_timeout": "30min",
-    "max_connections": "400",
+    "max_connections": "1000",
     "jit": "off",
 }
 _READER = "the held snapshot"
@@ -122,6 +122,21 @@ class Server:
         """Seconds of CPU that the server has used, all its processes together."""
         pid = self.cluster.pid
         return tree_cpu([pid]) if pid else 0.0
+
+    def set(self, name: str, value: str | None) -> None:
+        """Set something for all sessions, also those that are open; None: its default again."""
+        to = sql.SQL("set {} = {}" if value is not None else "reset {}")
+        parts = [sql.Identifier(name), *([sql.Literal(value)] if value is not None else [])]
+        self._connection.execute(sql.SQL("alter system ") + to.format(*parts))
+        self._connection.execute("select pg_reload_conf()")
+
+    def restart(self) -> float:
+        """Restart it in order; return the moment at which it was up again."""
+        self._connection.close()
+        self.cluster.restart()
+        up = time.monotonic()
+        self._connection = psycopg.connect(self.cluster.dsn, autocommit=True)
+        return up
 
     def query(self, statement: str, *parameters: object) -> tuple[Any, ...]:
         row = self._connection.execute(statement.encode(), parameters or None).fetchone()

@@ -35,24 +35,28 @@ def write_report(
 ) -> None:
     """Write README.md, results.json and the plots; ``complete`` if all workloads were run.
 
-    One that was run by itself takes the place of its former figures, beside the others'.
+    One that was run by itself takes the place of its former figures, beside the others'. Those that
+    a complete run leaves out keep theirs.
     """
     directory.mkdir(parents=True, exist_ok=True)
     raw = directory / "results.json"
     runs = {row.workload: {"date": facts["date"], "revision": facts["revision"]} for row in rows}
-    if not complete and raw.exists():
+    if raw.exists():
         former = json.loads(raw.read_text())
+        stay = workloads.APART if complete else workloads.NAMES
         kept = [
             Row(**row | {"samples": tuple(row["samples"])})
             for row in former["rows"]
-            if row["workload"] not in runs
+            if row["workload"] in stay and row["workload"] not in runs
         ]
-        runs = former["runs"] | runs
+        runs = {name: run for name, run in former["runs"].items() if name in stay} | runs
         rows = sorted([*kept, *rows], key=lambda row: workloads.NAMES.index(row.workload))
-        facts = facts | {
-            "systems": former["machine"]["systems"] | facts["systems"],
-            "not_installed": former["machine"]["not_installed"] | facts["not_installed"],
-        }
+        named = {row.system for row in kept}
+        for of in ("systems", "not_installed"):
+            said = former["machine"][of]
+            if complete:
+                said = {name: about for name, about in said.items() if name in named}
+            facts = facts | {of: said | facts[of]}
     as_json = {"machine": facts, "runs": runs, "rows": [row.as_json() for row in rows]}
     raw.write_text(json.dumps(as_json, indent=1, ensure_ascii=False) + "\n")
     plots = draw(directory, rows)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import mmap
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.systems.base import Failed
 
@@ -53,18 +55,21 @@ class Marks:
 
     def stamped(self) -> int:
         """How many timed jobs have begun."""
-        self._look()
-        return sum(struct.unpack_from("Q", m)[0] for m in self._maps.values())
+        return sum(self.counts().values())
 
-    def stamps(self) -> list[Stamp]:
-        """The timed jobs, in the order of enqueueing."""
+    def counts(self) -> dict[str, int]:
+        """How many timed jobs have begun, by process."""
         self._look()
+        return {name: struct.unpack_from("Q", m)[0] for name, m in self._maps.items()}
+
+    def stamps(self, after: Mapping[str, int] = MappingProxyType({})) -> list[Stamp]:
+        """The timed jobs, in the order of enqueueing; those that came ``after`` so many."""
         found: list[Stamp] = []
-        for marks in self._maps.values():
-            count = min(struct.unpack_from("Q", marks)[0], self.jobs)
-            start = self._size - 8 * self.jobs
-            values = struct.unpack_from(f"{2 * count}I", marks, start)
-            found += [Stamp(values[i], values[i + 1] / 1000) for i in range(0, 2 * count, 2)]
+        for name, count in self.counts().items():
+            first, end = after.get(name, 0), min(count, self.jobs)
+            start = self._size - 8 * self.jobs + 8 * first
+            values = struct.unpack_from(f"{2 * max(0, end - first)}I", self._maps[name], start)
+            found += [Stamp(values[i], values[i + 1] / 1000) for i in range(0, len(values), 2)]
         return sorted(found, key=lambda stamp: stamp.enqueued_ms)
 
     def check(self, first: int, count: int) -> None:

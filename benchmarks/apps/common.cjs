@@ -4,14 +4,13 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { setTimeout: pause } = require("node:timers/promises");
+const { nowUs, ...crowd } = require("./crowd.cjs");
 
 const HEAD = 64;
 const FLUSH_MS = 4; // there is no mmap here: what changed is written every so often
 const dsn = process.env.BENCH_DSN;
 const jobs = Number(process.env.BENCH_JOBS || 0);
 const concurrency = Number(process.env.BENCH_CONCURRENCY || 0);
-
-const nowUs = () => Number(process.hrtime.bigint() / 1000n);
 
 class Marks {
   #file = null;
@@ -135,7 +134,7 @@ async function clients(peer, count, span, first) {
 async function main(peer) {
   const [role, ...rest] = process.argv.slice(2);
   if (role === "worker") return peer.work();
-  const roles = { bulk, single, stream, clients };
+  const roles = { bulk, single, stream, clients, ...crowd };
   await peer.open(role);
   const answer = role === "install" ? await peer.install() : await roles[role](peer, ...rest);
   await peer.close();

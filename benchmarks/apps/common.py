@@ -21,6 +21,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from crowd import ROLES, now_us
+
 HEAD = 64
 _WARM_UP = 5
 _TURN_SECONDS = 0.25
@@ -64,10 +66,6 @@ class Marks:
             self._times[2 * i] = enqueued_us // 1000 & 0xFFFFFFFF
             self._times[2 * i + 1] = min(now - enqueued_us, 0xFFFFFFFF)
         self._head[0] = i + 1
-
-
-def now_us() -> int:
-    return time.monotonic_ns() // 1000
 
 
 marks = Marks()
@@ -169,6 +167,8 @@ async def _act(peer: Peer, role: str, arguments: list[str]) -> dict[str, Any]:
         if role == "clients":
             count, seconds, first, *variants = arguments
             return await _clients(peer, int(count), float(seconds), int(first), variants)
+        if role in ROLES:
+            return await ROLES[role](peer, *arguments)
         raise SystemExit(f"unknown role {role!r}")
     finally:
         await peer.close()

@@ -18,7 +18,7 @@ QUEUES = int(os.environ.get("BENCH_QUEUES", "1"))
 PRIORITIES = int(os.environ.get("BENCH_PRIORITIES", "1"))
 DELAY = float(os.environ.get("BENCH_DELAY", "0"))
 
-app = pgqueue.App(common.DSN or None)
+app = pgqueue.App(common.DSN or None, pgbouncer="BENCH_POOLED" in os.environ)
 
 
 @app.task

@@ -15,7 +15,7 @@ __all__ = ["APPS", "HOME", "Failed", "Missing", "PythonSystem", "System", "call"
 
 APPS = Path(__file__).resolve().parent.parent / "apps"
 HOME = APPS.parent.parent / ".venvs" / "bench"
-ALL = ("drain", "bulk", "single", "contention", "latency", "flat", "many", "io", "idle")
+ALL = ("drain", "bulk", "single", "contention", "latency", "flat", "many", "io", "idle", "fleet")
 
 
 class Missing(Exception):

@@ -20,7 +20,9 @@ class Baseline:
     settings: str = "none to set"
     pace: int = 60_000
     unfinished: str = "select count(*) from bare.job"
-    workloads: Sequence[str] = tuple(name for name in ALL if name not in ("many", "io", "idle"))
+    workloads: Sequence[str] = tuple(
+        name for name in ALL if name not in ("many", "io", "idle", "fleet")
+    )
     batch: int = 10_000_000
 
     def version(self) -> str:

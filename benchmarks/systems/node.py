@@ -31,6 +31,7 @@ class NodeSystem:
         "flat",
         "io",
         "idle",
+        "fleet",
     )
     batch: int = 1_000_000
 

@@ -16,5 +16,5 @@ SYSTEM = PythonSystem(
     pace=15_000,
     unfinished="select count(*) from pgqueuer",
     requires=("pgqueuer[asyncpg]==1.6.*", "uvloop"),
-    workloads=("drain", "bulk", "single", "contention", "latency", "flat", "io", "idle"),
+    workloads=("drain", "bulk", "single", "contention", "latency", "flat", "io", "idle", "fleet"),
 )

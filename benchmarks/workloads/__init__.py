@@ -8,10 +8,14 @@ from importlib import import_module
 from benchmarks.bench import Bench
 from benchmarks.rows import Row
 
-__all__ = ["NAMES", "SYSTEMS", "get"]
+__all__ = ["APART", "NAMES", "ROUNDS", "SYSTEMS", "get"]
 
 # Idle before flat, which leaves the server with millions of rows to vacuum.
-NAMES = ("drain", "bulk", "single", "contention", "latency", "idle", "flat", "many", "io")
+NAMES = ("drain", "bulk", "single", "contention", "latency", "idle", "flat", "many", "io", "fleet")
+
+# What takes too long for `all` is run by itself, and a report of all keeps its former figures.
+APART = ("fleet",)
+ROUNDS = {"fleet": 1}
 
 # Whom `make bench` compares with whom: all there are where a run is short, else the best.
 _BEST = ("pgqueue", "graphile-worker", "pgqueuer")
@@ -23,6 +27,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "many": ("pgqueue",),
     "io": _FAST,
     "idle": ("pgqueue", "graphile-worker"),
+    "fleet": ("pgqueue", "graphile-worker", "pg-boss", "procrastinate", "pgqueuer"),
 }
 
 

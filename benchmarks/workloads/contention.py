@@ -8,16 +8,12 @@ one after another would compare that.
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 from benchmarks.bench import Bench, Run
 from benchmarks.fleet import fleet
+from benchmarks.press import press, room_for
 from benchmarks.rows import Row, row
 from benchmarks.systems import get
-from benchmarks.systems.base import Failed, System, call
+from benchmarks.systems.base import Failed, System
 from benchmarks.window import wait_until_begun
 
 __all__ = ["run"]
@@ -25,7 +21,6 @@ __all__ = ["run"]
 NAME = "contention"
 _PROCESSES = 4
 _CLIENTS = 8  # in each process
-_START_SECONDS = 2.5
 _WIDTH = {"BENCH_CONCURRENCY": "100"}  # ours by default
 
 
@@ -37,28 +32,28 @@ def run(bench: Bench) -> list[Row]:
     def turn(system: System) -> float:
         # Bare INSERTs go into a table beside pgqueue's, whose worker is as busy as for its own.
         busy = get("pgqueue") if system.name == "baseline" else system
-        room = backlog + _PROCESSES * int(20_000 * seconds)
+        room = backlog + room_for(_PROCESSES, seconds)
         with bench.run(system, room) as run:
             worker = Run(busy, run.database, run.marks, run.settle)
             worker.bulk("sleep", 0, backlog)
             with fleet(busy, worker.environment | _WIDTH) as running:
                 wait_until_begun(worker, running)
-                sent, took, before, _ = _press(run, backlog, seconds)
+                done = press(run, _PROCESSES, _CLIENTS, backlog, seconds)
                 running.check()
                 ran_out = run.marks.executed(0, backlog) == backlog
             run.database.wait_until_left()
-            _check(run, worker, backlog, sent + before)
+            _check(run, worker, backlog, done.sent + done.before)
             if ran_out and not bench.quick:
                 raise Failed("the worker had no backlog left and was idle")
-            return sent / took
+            return done.rate
 
     def paired(system: System) -> float:
         spans = 8 * seconds / 3
-        with bench.run(system, 2 * backlog + _PROCESSES * int(20_000 * spans)) as run:
+        with bench.run(system, 2 * backlog + room_for(_PROCESSES, spans)) as run:
             run.bulk("sleep", 0, 2 * backlog)
             with fleet(system, run.environment | _WIDTH) as running:
                 wait_until_begun(run, running)
-                each = _press(run, 2 * backlog, spans, "bare", "async")[3]
+                each = press(run, _PROCESSES, _CLIENTS, 2 * backlog, spans, "bare", "async").each
                 running.check()
             run.database.wait_until_left()
             found = run.database.count("select count(*) from bare.job")
@@ -78,37 +73,6 @@ def run(bench: Bench) -> list[Row]:
             figure = "32 clients / bare INSERT"
             rows.append(row(NAME, name, figure, ratios, "x", ">= 0.85", "in turns of 0.25 s"))
     return rows + bench.failed_rows(NAME)
-
-
-def _press(
-    run: Run, first: int, seconds: float, *variants: str
-) -> tuple[int, float, int, Counter[str]]:
-    """Let the clients press; return the jobs sent, the seconds, the jobs before, and by variant."""
-    start = time.monotonic() + _START_SECONDS
-
-    def one(number: int) -> dict[str, Any]:
-        return call(
-            run.system,
-            run.database.dsn,
-            "clients",
-            _CLIENTS,
-            seconds,
-            first + number * int(20_000 * seconds),
-            *variants,
-            BENCH_START=start,
-        )
-
-    with ThreadPoolExecutor(_PROCESSES) as pool:
-        answers = list(pool.map(one, range(_PROCESSES)))
-    each: Counter[str] = Counter()
-    for answer in answers:
-        each.update(answer.get("each", {}))
-    return (
-        sum(answer["sent"] for answer in answers),
-        max(answer["seconds"] for answer in answers),
-        sum(answer["before"] for answer in answers),
-        each,
-    )
 
 
 def _check(run: Run, worker: Run, backlog: int, sent: int) -> None:

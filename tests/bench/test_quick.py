@@ -44,6 +44,29 @@ def test_all_workloads(tmp_path: Path) -> None:
     assert "## drain" in (report / "README.md").read_text()
 
 
+def test_fleet(tmp_path: Path) -> None:
+    """What is not part of `all`: real fleets, small ones."""
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "fleet", "--systems", "pgqueue", "--quick"]
+    done = subprocess.run(
+        [*command, "--sizes", "1,2", "--json", str(figures)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,  # against a hang
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows: list[dict[str, Any]] = json.loads(figures.read_text())
+    assert [row for row in rows if row["value"] is None] == []
+    assert [row["figure"] for row in rows if row["target"]]
+    one, two = (
+        {row["figure"] for row in rows if row["figure"].endswith(crew)}
+        for crew in (", 1 worker", ", 2 workers")
+    )
+    assert len(one) == len(two) > 10
+
+
 def test_profile() -> None:
     """The profile of a worker: every sample is in a part, and what it says is there."""
     command = [sys.executable, "-m", "benchmarks.profiler", "--quick", "--jobs", "20000"]

@@ -45,3 +45,14 @@ def test_a_whole_run_keeps_nothing_of_the_former(tmp_path: Path) -> None:
     write_report(tmp_path, facts("b"), rates("drain", 30.0), complete=True)
     assert values(tmp_path) == {"drain": 31.0}
     assert "## io\n\nnot run" in (tmp_path / "README.md").read_text()
+
+
+def test_a_whole_run_keeps_what_it_leaves_out(tmp_path: Path) -> None:
+    former = [*rates("drain", 10.0), *rates("fleet", 20.0)]
+    write_report(tmp_path, facts("a", "pgqueue", "chancy"), former, complete=False)
+    write_report(tmp_path, facts("b"), rates("drain", 30.0), complete=True)
+    assert values(tmp_path) == {"drain": 31.0, "fleet": 21.0}
+    text = (tmp_path / "README.md").read_text()
+    assert "Run at day a, pgqueue at a." in text
+    assert "| pgqueue | 1 |" in text  # and nothing of chancy, which has no row left
+    assert "chancy" not in text

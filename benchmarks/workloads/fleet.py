@@ -1,0 +1,70 @@
+"""Many idle worker processes, and what one job costs them: 1 to 200, direct and through PgBouncer.
+
+The fleets take turns. Each is started once, in supervisors of up to ten processes, and gives all
+its figures. Callers and streams enqueue one job a call, on the server itself. A wait is from before
+the enqueue call to the handler's first line. Transactions are counted in the server's log. The
+fleet, the server and the callers share the cores: ratios say more than rates.
+
+It takes longer than the rest of `make bench`, which leaves it out: `python -m benchmarks fleet`.
+Peers have as many processes, without a supervisor; none goes through PgBouncer.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+from benchmarks.bench import Bench, say
+from benchmarks.rows import Row
+from benchmarks.systems.base import Failed, Missing, System
+from benchmarks.workloads.fleet_enqueuers import beside_one
+from benchmarks.workloads.fleet_load import Turn
+from benchmarks.workloads.fleet_plan import Crew, crews_of
+from benchmarks.workloads.fleet_rows import NAME, rows_of
+from benchmarks.workloads.fleet_turn import turn
+
+__all__ = ["run"]
+
+_SIZES = "1,4,30,100,200,30-pooled,100-pooled"
+_QUICK = "1,2"
+_MOST_OF_PEERS = 100
+_ERRORS = (Failed, Missing, subprocess.TimeoutExpired)
+
+
+def run(bench: Bench) -> list[Row]:
+    systems = bench.doing(NAME)
+    crews = crews_of(bench.sizes or (_QUICK if bench.quick else _SIZES))
+    found: dict[str, dict[Crew, list[Turn]]] = {system.name: {} for system in systems}
+    failed: set[tuple[str, Crew]] = set()
+    for number in range(bench.rounds):
+        for crew in crews:
+            for system in systems:
+                if (system.name, crew) in failed or not _takes(system, crew):
+                    continue
+                say(f"{NAME} {number + 1}/{bench.rounds}: {crew} of {system.name}")
+                try:
+                    one = turn(bench, system, crew)
+                except _ERRORS as exc:
+                    failed.add((system.name, crew))
+                    _note(bench, system, f"{crew}: {exc}")
+                else:
+                    found[system.name].setdefault(crew, []).append(one)
+    rows: list[Row] = []
+    for system in systems:
+        rows += rows_of(system.name, found[system.name])
+        if system.name == "pgqueue" and Crew(1) in crews:
+            say(f"{NAME}: enqueuers beside one worker of {system.name}")
+            try:
+                rows += beside_one(bench, system)
+            except _ERRORS as exc:
+                _note(bench, system, f"enqueuers: {exc}")
+    return rows + bench.failed_rows(NAME)
+
+
+def _takes(system: System, crew: Crew) -> bool:
+    return system.name == "pgqueue" or (not crew.pooled and crew.size <= _MOST_OF_PEERS)
+
+
+def _note(bench: Bench, system: System, what: str) -> None:
+    say(f"  failed: {what}")
+    key = f"{NAME}/{system.name}"
+    bench.failures[key] = "; ".join(filter(None, (bench.failures.get(key), what)))
