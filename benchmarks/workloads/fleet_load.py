@@ -19,9 +19,9 @@ from benchmarks.window import wait_until_drained
 from benchmarks.workloads.fleet_plan import begun_within, drain_rate, last_waits, recovery
 from benchmarks.workloads.fleet_start import wait
 
-__all__ = ["CALLERS", "Load", "Turn"]
+__all__ = ["Load", "Turn"]
 
-CALLERS = 5
+_CALLERS = 5
 _SLOW, _FAST = 20, 500  # jobs a second
 _MOST = 100  # enqueues that a stream has under way at once, at the most
 _LIMIT_MS = 50.0
@@ -54,7 +54,6 @@ class Load:
 
     def all(self, workers: int, drained: int) -> None:
         """All that leaves the fleet as it was, with so many jobs to drain."""
-        self._drained()
         self._press("bursts", "brief", 10 * workers, 2, 0.2)
         self.callers()
         self.idle()
@@ -64,8 +63,8 @@ class Load:
         self.bursts()
 
     def callers(self) -> None:
-        for _ in range(1 if self.quick else 3):
-            answer, _ = self._press("callers", CALLERS, self.span(1.5))
+        for _ in range(1 if self.quick else 2):
+            answer, _ = self._press("callers", _CALLERS, self.span(1.5))
             self.found.add(callers=answer["sent"] / answer["seconds"])
 
     def drain(self, jobs: int) -> None:
@@ -81,7 +80,7 @@ class Load:
 
     def idle(self) -> None:
         """The fleet at rest; then with three jobs a second, which meet it at rest."""
-        seconds = self.span(8.0)
+        seconds = self.span(6.0)
         time.sleep(self.run.settle)
         self.run.database.leave()
         with traced(self.run.database) as trace:

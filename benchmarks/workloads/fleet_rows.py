@@ -21,7 +21,6 @@ class _Figure:
 
 
 _FIGURES = {
-    "alone": _Figure("single enqueues of 5 callers", "/s"),
     "callers": _Figure("single enqueues of 5 callers", "/s"),
     "transactions": _Figure("transactions of one job beyond idle", ""),
     "slow_p50": _Figure("p50, 20/s", "ms"),
@@ -60,8 +59,8 @@ _RATIOS = {
     ("drain", Crew(100)): ">= 0.85",
     ("drain", Crew(200)): ">= 0.7",
 }
-# 2.5 times what it was when every enqueue woke the worker.
-_ONE_TO_NONE = ">= 0.6"
+# Said of a fleet that is told of jobs: one that polls does as much without any.
+_ONLY_DIRECT = ("transactions", "slow_cpu")
 
 
 def rows_of(system: str, turns: Mapping[Crew, Sequence[Turn]]) -> list[Row]:
@@ -70,11 +69,11 @@ def rows_of(system: str, turns: Mapping[Crew, Sequence[Turn]]) -> list[Row]:
     rows: list[Row] = []
     for crew, found in turns.items():
         for key, figure in _FIGURES.items():
-            if samples := _samples(found, key):
-                where = "no worker" if key == "alone" else str(crew)
+            samples = _samples(found, key)
+            if samples and not (crew.pooled and key in _ONLY_DIRECT):
                 target = _TARGETS.get((key, crew)) if mine else None
                 note = next((turn.notes[key] for turn in found if key in turn.notes), "")
-                label = f"{figure.label}, {where}"
+                label = f"{figure.label}, {crew}"
                 rows.append(row(NAME, system, label, samples, figure.unit, target, note))
     for (key, crew), target in _RATIOS.items():
         ours, theirs = (_samples(turns.get(one, ()), key) for one in (crew, _BASE))
@@ -82,11 +81,6 @@ def rows_of(system: str, turns: Mapping[Crew, Sequence[Turn]]) -> list[Row]:
             label = f"{_FIGURES[key].label}, {crew} / {_BASE.size}"
             ratio = median(ours) / median(theirs)
             rows.append(row(NAME, system, label, ratio, "x", target if mine else None))
-    one = turns.get(Crew(1), ())
-    if alone := _samples(one, "alone"):
-        ratio = median(_samples(one, "callers")) / median(alone)
-        label = f"{_FIGURES['callers'].label}, 1 worker / no worker"
-        rows.append(row(NAME, system, label, ratio, "x", _ONE_TO_NONE if mine else None))
     return rows
 
 

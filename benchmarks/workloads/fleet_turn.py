@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.bench import Bench, Run, say
-from benchmarks.systems.base import System, call
-from benchmarks.workloads.fleet_load import CALLERS, Load, Turn
+from benchmarks.bench import Bench, say
+from benchmarks.systems.base import System
+from benchmarks.workloads.fleet_load import Load, Turn
 from benchmarks.workloads.fleet_plan import Crew
 from benchmarks.workloads.fleet_start import started
 
@@ -20,8 +20,6 @@ def turn(bench: Bench, system: System, crew: Crew) -> Turn:
     found = Turn()
     drained = bench.size(min(_DRAINED, 4 * system.pace), 2000)
     with bench.run(system, bench.size(1_000_000, 50_000)) as run:
-        if crew.size == 1:
-            found.add(alone=_alone(run, bench.span(2.0, 0.5)))
         began = time.monotonic()
         with started(run, crew) as running:
             say(f"  {crew} of {system.name} are up after {time.monotonic() - began:.1f} s")
@@ -30,9 +28,3 @@ def turn(bench: Bench, system: System, crew: Crew) -> Turn:
             if crew == _RESTARTED:
                 load.restart()
     return found
-
-
-def _alone(run: Run, seconds: float) -> float:
-    """Jobs a second of the callers beside no worker at all."""
-    answer = call(run.system, run.database.dsn, "callers", CALLERS, seconds)
-    return answer["sent"] / answer["seconds"]

@@ -126,10 +126,11 @@ def test_ratios_to_four_workers() -> None:
     assert not [row for row in rows_of("pgqueue", turns(100, callers=1.0)) if row.unit == "x"]
 
 
-def test_one_worker_is_held_against_none() -> None:
-    rows = by_figure(rows_of("pgqueue", turns(1, alone=1000.0, callers=900.0)))
-    assert rows["single enqueues of 5 callers, 1 worker / no worker"].value == 0.9
-    assert "single enqueues of 5 callers, no worker" in rows
+def test_a_polling_fleet_has_no_transactions_of_one_job() -> None:
+    turn = Turn({"transactions": [-3.0], "idle_server": [9.0]})
+    rows = by_figure(rows_of("pgqueue", {Crew(100, pooled=True): [turn]}))
+    assert list(rows) == ["idle, server CPU, 100 workers, PgBouncer"]
+    assert rows["idle, server CPU, 100 workers, PgBouncer"].ok is False
 
 
 def test_peers_have_no_targets() -> None:
