@@ -227,6 +227,7 @@ class Worker:
         self.row: tuple[float, int] = (self.server.loop.time(), 0)  # last pulse, running then
         self.hurry = asyncio.Event()
         self.dead_at: float | None = None
+        self.told = False  # enqueuers tell us, or the watch, what will be due
         self.claimer = Claimer(
             cast("Any", Store(self.server, self)),
             lock=asyncio.Lock(),
@@ -241,12 +242,15 @@ class Worker:
             worker_id=lambda: self.id,
             on_limit=_nothing,
             on_unknown=_nothing,
-            on_flags=_nothing,
+            on_flags=self._on_flags,
             pulse=self.hurry.set,
         )
         self.runner.on_room = self.claimer.on_room
         self.claimer.start()
         self.pulsing = asyncio.create_task(self._pulse())
+
+    def _on_flags(self, *, up: bool, raised: bool = False) -> None:
+        self.told = up
 
     def on_notify(self, channel: str, payload: str) -> None:
         self.claimer.flags.heard()

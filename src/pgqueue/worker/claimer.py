@@ -139,6 +139,7 @@ class Claimer:
 
     def start(self) -> None:
         """Begin to claim."""
+        self.flags.tell()
         self._task = asyncio.create_task(self._loop(), name="pgqueue claimer")
 
     def on_room(self) -> None:
