@@ -22,6 +22,7 @@ _PICTURES = {
     "many": ((" / ", "more"),),
     "io": (("50 ms of sleep", "more"),),
     "idle": (("worker CPU", "less"),),
+    "fleet": (("single enqueues of 5 callers", "more"),),
 }
 _OURS, _THEIRS = "#1f6f54", "#b0b7bd"
 
