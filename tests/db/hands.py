@@ -164,7 +164,7 @@ class Hands:
         noted = (None, None) if begun is None else ([i for i, _ in begun], [t for _, t in begun])
         async with self.connection.transaction():
             await self.run("read_all_rows")
-            rows = await self.run("rescue_jobs", worker, cap, kept, LOST, *noted, move)
+            rows = await self.run("rescue_jobs", [worker], cap, kept, [LOST], *noted, move, [])
         return {row["id"]: row["fate"] for row in rows}
 
     # -- looking

@@ -150,9 +150,9 @@ async def test_who_is_lost(hands: Hands, more_hands: Connect) -> None:
     # After a restart of the server every session is gone, and nobody is dead for it.
     await hands.sql("update @.worker set server_start = $1", since - timedelta(days=1))
     assert await lost(60.0) == ([late], [])
-    assert [row["id"] for row in await hands.run("lock_lost_worker", late, False)] == [late]
-    assert await hands.run("lock_lost_worker", gone, True) == []
-    assert await hands.run("lock_lost_worker", fine, False) == []
+    assert [row["id"] for row in await hands.run("lock_lost_worker", [late], False)] == [late]
+    assert await hands.run("lock_lost_worker", [gone], True) == []
+    assert await hands.run("lock_lost_worker", [fine], False) == []
 
 
 async def test_one_rescuer_at_a_time(hands: Hands, more_hands: Connect) -> None:
@@ -160,13 +160,13 @@ async def test_one_rescuer_at_a_time(hands: Hands, more_hands: Connect) -> None:
     late = await hands.register("default", worker=1)
     await hands.sql("update @.worker set heartbeat_at = now() - '1 h'::interval")
     async with hands.connection.transaction():
-        assert len(await hands.run("lock_lost_worker", late, False)) == 1
-        assert await other.run("lock_lost_worker", late, False) == []
+        assert len(await hands.run("lock_lost_worker", [late], False)) == 1
+        assert await other.run("lock_lost_worker", [late], False) == []
 
 
 async def test_past_bug_17_a_worker_whose_row_is_gone_is_told(hands: Hands) -> None:
     await hands.register("default")
-    await hands.run("remove_worker", hands.id)
+    await hands.run("remove_worker", [hands.id])
     since = await hands.value("select now()")
     (row,) = await hands.run(
         "renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True

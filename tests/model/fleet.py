@@ -14,7 +14,7 @@ from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
 from pgqueue.outcome import RELEASED, Outcome
 from pgqueue.worker.completer import Completer, Entry, entry_of
-from pgqueue.worker.rescue import rescue_worker
+from pgqueue.worker.rescue import rescue_workers
 
 __all__ = ["TASK", "Fleet"]
 
@@ -86,7 +86,7 @@ class Fleet:
         return row["alive"], set(row["cancelled"])
 
     def rescue(self, worker: int, *, orphaned: bool = False) -> None:
-        self._run(rescue_worker(self._store, worker, crash_cap=self.cap, orphaned=orphaned))
+        self._run(rescue_workers(self._store, [worker], crash_cap=self.cap, orphaned=orphaned))
 
     def orphans(self) -> set[int]:
         return set(self._run(self._store.orphans()))

@@ -91,17 +91,19 @@ class Hand:
             self.answers |= dict.fromkeys(good, "cancelled")
 
     async def lock_lost(self) -> None:
-        self.lost = bool(await self.run("lock_lost_worker", self.worker, False))
+        self.lost = bool(await self.run("lock_lost_worker", [self.worker], False))
 
     async def rescue(self) -> None:
         if self.lost:
             await self.run("read_all_rows")
-            rows = await self.run("rescue_jobs", self.worker, CAP, KEPT, LOST, None, None, True)
+            rows = await self.run(
+                "rescue_jobs", [self.worker], CAP, KEPT, [LOST], None, None, True, []
+            )
             self.answers |= {row["id"]: row["fate"] for row in rows}
 
     async def remove(self) -> None:
         if self.lost:
-            await self.run("remove_worker", self.worker)
+            await self.run("remove_worker", [self.worker])
 
     async def cancel(self) -> None:
         for row in await self.run("cancel_jobs", self.ids):

@@ -644,11 +644,11 @@ async def test_a_worker_that_stops_as_its_lease_is_lost_leaves_no_orphans(
     workers: list[Worker] = []
     real = Salvage.rescue
 
-    async def late(self: Salvage, worker: int, **how: Any) -> None:
+    async def late(self: Salvage, lost: list[int], **how: Any) -> None:
         while not workers[0]._lifeline._halt:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # as on a busy machine
-        await real(self, worker, **how)
+        await real(self, lost, **how)
 
     @app.task
     async def forever() -> None:

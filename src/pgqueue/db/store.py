@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
@@ -216,14 +216,14 @@ class Store:
         await self._rows("wake_queues", queues)
 
     async def lock_lost(
-        self, connection: Connection, worker: int, *, vanished: bool
+        self, connection: Connection, workers: Sequence[int], *, vanished: bool
     ) -> list[Record]:
-        """Take a lost worker for rescue, within a transaction; empty if it is not lost any more."""
-        return await self._within(connection, "lock_lost_worker", worker, vanished)
+        """Take those of these workers for rescue that are still lost, within a transaction."""
+        return await self._within(connection, "lock_lost_worker", workers, vanished)
 
-    async def is_registered(self, connection: Connection, worker: int) -> bool:
-        """True if this worker has a row, within a transaction."""
-        return bool(await connection.fetch(self.sql("find_worker"), worker))
+    async def registered(self, connection: Connection, workers: Sequence[int]) -> set[int]:
+        """Return those of these workers that have a row, within a transaction."""
+        return {row["id"] for row in await connection.fetch(self.sql("find_worker"), workers)}
 
     async def lock_children(
         self, connection: Connection, supervisor: int, pid: int
@@ -234,25 +234,28 @@ class Store:
     async def rescue(
         self,
         connection: Connection,
-        worker: int,
+        errors: Mapping[int, str],
         *,
         crash_cap: int,
-        error: str,
         begun: Sequence[tuple[int, int]] | None,
+        spared: Sequence[int],
         move: bool = True,
     ) -> list[Record]:
-        """Give back what a lost worker held and take it off the list, within a transaction.
+        """Give back what lost workers held and take them off the list, within a transaction.
 
-        ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
-        None if nobody knows. ``move``: whether to end those that are at their cap, or cancelled.
+        ``errors``: by worker, what is noted of the crash. ``begun``: ids and claim tokens of the
+        jobs that had started, the only ones to blame; None if nobody knows. ``spared``: workers
+        whose jobs are not blamed. ``move``: whether to end those at their cap, or cancelled.
         """
         await connection.execute(self.sql("read_all_rows"))
         ids = None if begun is None else [job_id for job_id, _ in begun]
         tokens = None if begun is None else [token for _, token in begun]
+        workers = list(errors)
         rows = await self._within(
-            connection, "rescue_jobs", worker, crash_cap, ERRORS_KEPT, error, ids, tokens, move
-        )
-        await connection.execute(self.sql("remove_worker"), worker)
+            connection, "rescue_jobs", workers, crash_cap, ERRORS_KEPT, list(errors.values()),
+            ids, tokens, move, spared,
+        )  # fmt: skip
+        await connection.execute(self.sql("remove_worker"), workers)
         return rows
 
     async def rewind(self, queues: Sequence[str], positions: Sequence[int]) -> None:
@@ -276,7 +279,7 @@ class Store:
 
     async def remove_worker(self, worker: int) -> None:
         """Take a worker off the list."""
-        await self._rows("remove_worker", worker)
+        await self._rows("remove_worker", [worker])
 
     async def due_duties(self) -> dict[str, float]:
         """Return in how many seconds each duty is due; not above 0 is now."""

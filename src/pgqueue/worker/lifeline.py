@@ -435,10 +435,10 @@ class Lifeline:
             # must not take the others for dead.
             self.renewing_since = began
             return
-        for lost in row["expired"]:
-            self._spawn(self._salvage.rescue(lost))
-        for lost in row["vanished"]:
-            self._spawn(self._salvage.rescue(lost, vanished=True))
+        if row["expired"]:
+            self._spawn(self._salvage.rescue(row["expired"]))
+        if row["vanished"]:
+            self._spawn(self._salvage.rescue(row["vanished"], vanished=True))
 
     async def _fenced(self) -> None:
         """Our row is gone: others have, or will have, what we held. Begin anew under a new id."""
@@ -451,7 +451,7 @@ class Lifeline:
             )
         await self._register()
         assert self._former is not None
-        rescue = self._salvage.rescue(self._former, orphaned=True)
+        rescue = self._salvage.rescue([self._former], orphaned=True)
         self._former_rescue = self._spawn(rescue)
         self._tell(self._reports.on_registered)
 

@@ -1,4 +1,4 @@
-"""Gives a dead worker's jobs back: the outcome that it could not write, with the same fence."""
+"""Gives dead workers' jobs back: the outcome that they could not write, with the same fence."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import json
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pgqueue.db.faults import Rejected
 from pgqueue.db.store import READ_ALL_SECONDS, Store
@@ -19,7 +20,14 @@ from pgqueue.errors import PgQueueError
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["SECOND_LOOK_AFTER", "announce", "release_worker", "rescue_children", "rescue_worker"]
+__all__ = [
+    "SECOND_LOOK_AFTER",
+    "Rescued",
+    "announce",
+    "release_worker",
+    "rescue_children",
+    "rescue_workers",
+]
 
 log = logging.getLogger("pgqueue.rescue")
 
@@ -27,26 +35,56 @@ SECOND_LOOK_AFTER = 0.5
 """Seconds after which the server has ended a claim that a dead worker sent last, as a rule."""
 
 
-async def rescue_worker(
-    store: Store, worker: int, *, crash_cap: int, vanished: bool = False, orphaned: bool = False
-) -> dict[str, int]:
-    """Give back what this worker held, if it is still lost; return the lowest position by queue.
+class Rescued(NamedTuple):
+    """What a rescue did."""
 
-    ``orphaned``: its row must be gone already, so there is nothing to lock.
+    workers: list[int]
+    """Those that were lost, and that nobody else was at."""
+    lowest: dict[str, int]
+    """By queue, the lowest position of the jobs that were given back."""
+
+
+async def rescue_workers(
+    store: Store,
+    workers: Sequence[int],
+    *,
+    crash_cap: int,
+    vanished: bool = False,
+    orphaned: bool = False,
+) -> Rescued:
+    """Give back what these workers held, as far as they are still lost, in one transaction.
+
+    ``orphaned``: their rows must be gone already, so there is nothing to lock.
     """
 
     async def take(connection: Connection) -> list[Record]:
         if orphaned:
-            if await store.is_registered(connection, worker):
-                return []
-            return [{"id": worker, "host": "?", "pid": 0, "stopping": False}]  # type: ignore[list-item]
-        return await store.lock_lost(connection, worker, vanished=vanished)
+            rows = await store.registered(connection, workers)
+            unknown = {"host": "?", "pid": 0, "stopping": False}
+            return [{"id": one, **unknown} for one in workers if one not in rows]  # type: ignore[list-item]
+        return await store.lock_lost(connection, workers, vanished=vanished)
 
     why = (
         "its row was deleted" if orphaned else "its session is gone" if vanished else "no heartbeat"
     )
-    # What an orphan holds was claimed after its row was gone: that is no crash of anybody's.
-    return await _rescue(store, take, crash_cap=crash_cap, why=why, begun=() if orphaned else None)
+    try:
+        # What an orphan holds was claimed after its row was gone: that is no crash of anybody's.
+        return await _rescue(
+            store, take, crash_cap=crash_cap, why=why, spare=orphaned, yields=len(workers) == 1
+        )
+    except Rejected as exc:
+        if len(workers) == 1:
+            raise
+        # A job of one of them must not change what becomes of the others' jobs.
+        log.warning("the lost workers are rescued one by one: %s", exc)
+    rescued = Rescued([], {})
+    for one in workers:
+        each = await rescue_workers(
+            store, [one], crash_cap=crash_cap, vanished=vanished, orphaned=orphaned
+        )
+        rescued.workers.extend(each.workers)
+        _lower(rescued.lowest, each.lowest.items())
+    return rescued
 
 
 async def rescue_children(
@@ -64,30 +102,25 @@ async def rescue_children(
     None if nobody knows. ``told_to_stop``: no crash is counted, whatever its row says.
     The server may still be at work on a claim that the child sent last, so there is a second look.
     """
-    found: list[int] = []
-    lowest: dict[str, int] = {}
 
     async def take(connection: Connection) -> list[Record]:
-        rows = await store.lock_children(connection, supervisor, pid)
-        found[:] = [row["id"] for row in rows]
-        return rows
+        return await store.lock_children(connection, supervisor, pid)
 
+    rescued = Rescued([], {})
     for wait in (0.0, SECOND_LOOK_AFTER, 2 * SECOND_LOOK_AFTER):
         await asyncio.sleep(wait)
-        lowest = await _rescue(
+        rescued = await _rescue(
             store, take, crash_cap=crash_cap, why="its process ended", begun=begun,
-            told_to_stop=told_to_stop,
+            spare=told_to_stop,
         )  # fmt: skip
-        if found or not begun:
+        if rescued.workers or not begun:
             break
         # It had registered, so the server is at work on its last pulse, or another was faster.
-    if found:
+    if rescued.workers:
         await asyncio.sleep(SECOND_LOOK_AFTER)
-    for worker in found:
-        late = await rescue_worker(store, worker, crash_cap=crash_cap, orphaned=True)
-        for queue, position in late.items():
-            lowest[queue] = min(position, lowest.get(queue, position))
-    return lowest
+        late = await rescue_workers(store, rescued.workers, crash_cap=crash_cap, orphaned=True)
+        _lower(rescued.lowest, late.lowest.items())
+    return rescued.lowest
 
 
 async def release_worker(
@@ -106,7 +139,7 @@ async def release_worker(
     if receipts:
         with contextlib.suppress(PgQueueError):
             await store.finish([i for i, _ in receipts], [t for _, t in receipts], "completed")
-    await _rescue(store, take, crash_cap=crash_cap, why="it cannot stop in order", begun=())
+    await _rescue(store, take, crash_cap=crash_cap, why="it cannot stop in order", spare=True)
 
 
 async def _rescue(
@@ -115,64 +148,80 @@ async def _rescue(
     *,
     crash_cap: int,
     why: str,
-    begun: Sequence[tuple[int, int]] | None,
-    told_to_stop: bool = False,
-) -> dict[str, int]:
+    begun: Sequence[tuple[int, int]] | None = None,
+    spare: bool = False,
+    yields: bool = True,
+) -> Rescued:
+    """Give back what those held that ``take`` answers, within one transaction.
+
+    ``spare``: no job is blamed. ``yields``: what cannot be ended is given back.
+    """
     labels: dict[int, str] = {}
 
     async def work(connection: Connection, *, move: bool = True) -> list[Record]:
-        rows: list[Record] = []
-        for lost in await take(connection):
-            label = f"{lost['host']}:{lost['pid']}"
-            error = {
-                "type": "WorkerLost",
-                "message": f"worker {label} was lost while the job ran: {why}",
-                "worker": label,
-                "traceback": "",
-            }
-            held = await store.rescue(
-                connection, lost["id"], crash_cap=crash_cap, error=json.dumps(error),
-                begun=_to_blame(begun, stopping=told_to_stop or lost["stopping"]), move=move,
-            )  # fmt: skip
-            if held or lost["pid"]:
-                log.warning("worker %s is lost (%s); it held %d jobs", label, why, len(held))
-            rows += held
-            labels.update((row["id"], label) for row in held)
-        return rows
+        lost = await take(connection)
+        labels.clear()
+        labels.update((row["id"], f"{row['host']}:{row['pid']}") for row in lost)
+        if not lost:
+            return []
+        held = await store.rescue(
+            connection,
+            {worker: _error(label, why) for worker, label in labels.items()},
+            crash_cap=crash_cap,
+            begun=begun,
+            # A worker that is stopping is expected to end, and others end it if it takes too long:
+            # no job is blamed. One that does kill its worker then will be blamed the next time.
+            spared=[row["id"] for row in lost if spare or row["stopping"]],
+            move=move,
+        )
+        counts = Counter(row["worker_id"] for row in held)
+        for row in lost:
+            if counts[row["id"]] or row["pid"]:
+                log.warning(
+                    "worker %s is lost (%s); it held %d jobs",
+                    labels[row["id"]], why, counts[row["id"]],
+                )  # fmt: skip
+        return held
 
     try:
         rows = await store.link.transact(work, deadline=READ_ALL_SECONDS)
     except Rejected as exc:
+        if not yields:
+            raise
         log.warning("a job of a lost worker cannot be ended, and is given back: %s", exc)
         rows = await store.link.transact(partial(work, move=False), deadline=READ_ALL_SECONDS)
     for row in rows:
         log.log(
             logging.ERROR if row["fate"] == "dead" else logging.WARNING,
             "job %d (%s) of lost worker %s (%s): %s",
-            row["id"], row["task"], labels[row["id"]], why, row["fate"],
+            row["id"], row["task"], labels[row["worker_id"]], why, row["fate"],
             extra={"job_id": row["id"], "task": row["task"], "queue": row["queue"]},
         )  # fmt: skip
-    return await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))
+    lowest = await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))
+    return Rescued(list(labels), lowest)
 
 
-def _to_blame(
-    begun: Sequence[tuple[int, int]] | None, *, stopping: bool
-) -> Sequence[tuple[int, int]] | None:
-    """Return the jobs that may have caused the end of a worker; None if any may have.
-
-    A worker that is stopping is expected to end, and others end it if it takes too long: no job is
-    blamed. A job that does kill its worker during a stop is not blamed either; it will be the next
-    time.
-    """
-    return () if stopping else begun
+def _error(label: str, why: str) -> str:
+    return json.dumps(
+        {
+            "type": "WorkerLost",
+            "message": f"worker {label} was lost while the job ran: {why}",
+            "worker": label,
+            "traceback": "",
+        }
+    )
 
 
 async def announce(store: Store, places: Iterable[tuple[str, int]]) -> dict[str, int]:
     """Tell all workers that jobs are ready again at old positions; return the lowest by queue."""
     lowest: dict[str, int] = {}
-    for queue, position in places:
-        lowest[queue] = min(position, lowest.get(queue, position))
+    _lower(lowest, places)
     if lowest:
         queues = sorted(lowest)
         await store.rewind(queues, [lowest[queue] for queue in queues])
     return lowest
+
+
+def _lower(lowest: dict[str, int], places: Iterable[tuple[str, int]]) -> None:
+    for queue, position in places:
+        lowest[queue] = min(position, lowest.get(queue, position))

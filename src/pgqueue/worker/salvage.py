@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.rescue import SECOND_LOOK_AFTER, rescue_worker
+from pgqueue.worker.rescue import SECOND_LOOK_AFTER, rescue_workers
 
 __all__ = ["CONFIRM_AFTER", "Salvage"]
 
@@ -37,52 +37,55 @@ class Salvage:
         self._ready_again = ready_again
         self._rescuing: set[int] = set()
 
-    async def rescue(self, worker: int, *, vanished: bool = False, orphaned: bool = False) -> None:
-        """Give back what a worker held, if it is lost; look twice.
+    async def rescue(
+        self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
+    ) -> None:
+        """Give back what these workers held, as far as they are lost; look twice.
 
-        ``vanished``: it is not its lease that ran out, but its session that is gone. ``orphaned``:
-        its row is gone already.
+        ``vanished``: it is not their leases that ran out, but their sessions that are gone.
+        ``orphaned``: their rows are gone already. Of several workers that found the same ones lost
+        the first to lock their rows gives all back, and the others read nothing.
         """
-        if worker in self._rescuing:
-            return
-        self._rescuing.add(worker)
+        lost = [worker for worker in workers if worker not in self._rescuing]
+        self._rescuing.update(lost)
         try:
             if vanished:
-                # It may be about to reconnect.
+                # They may be about to reconnect.
                 await asyncio.sleep(CONFIRM_AFTER)
-            await self._rescue_once(worker, vanished=vanished, orphaned=orphaned)
-            if not orphaned:
-                # The server may have been at work on a claim that the worker sent last.
+            rescued = await self._rescue_once(lost, vanished=vanished, orphaned=orphaned)
+            again = lost if rescued is None else rescued  # put off, it may have been done
+            if again and not orphaned:
+                # The server may have been at work on claims that the workers sent last.
                 await asyncio.sleep(SECOND_LOOK_AFTER)
-                await self._rescue_once(worker, vanished=False, orphaned=True)
+                await self._rescue_once(again, vanished=False, orphaned=True)
         finally:
-            self._rescuing.discard(worker)
+            self._rescuing.difference_update(lost)
 
     async def rescue_orphans(self) -> bool:
         """Give back what workers hold that are not on the list; False if some of it is put off."""
         async with self._lock:
-            lost = await self._store.orphans()
-        given_back = [
-            await self._rescue_once(worker, vanished=False, orphaned=True)
-            for worker in lost
-            if worker not in self._rescuing
-        ]
-        return all(given_back)
+            found = await self._store.orphans()
+        lost = [worker for worker in found if worker not in self._rescuing]
+        return await self._rescue_once(lost, vanished=False, orphaned=True) is not None
 
-    async def _rescue_once(self, worker: int, *, vanished: bool, orphaned: bool) -> bool:
-        """Give back what a lost worker held; False if that is put off."""
+    async def _rescue_once(
+        self, workers: Sequence[int], *, vanished: bool, orphaned: bool
+    ) -> Sequence[int] | None:
+        """Give back what lost workers held; return those that were lost, None if it is put off."""
+        if not workers:
+            return ()
         try:
             async with self._lock:
-                lowest = await rescue_worker(
+                rescued = await rescue_workers(
                     self._store,
-                    worker,
+                    workers,
                     crash_cap=self._crash_cap,
                     vanished=vanished,
                     orphaned=orphaned,
                 )
         except PgQueueError as exc:
             log.warning("a rescue is put off: %s", exc)
-            return False
-        if lowest:
-            self._ready_again(lowest)
-        return True
+            return None
+        if rescued.lowest:
+            self._ready_again(rescued.lowest)
+        return rescued.workers

@@ -1,4 +1,4 @@
--- A worker, if it is registered. $1 worker id.
+-- Those of these workers that are registered. $1 worker ids.
 -- needs: the primary key of worker
 -- locks: nothing
-select id from :"schema".worker where id = $1::bigint
+select id from :"schema".worker where id = any ($1::bigint[])

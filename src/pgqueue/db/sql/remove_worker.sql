@@ -1,17 +1,17 @@
--- Takes a worker off the list, once it holds no job any more. The last one of a queue takes its flag
+-- Takes workers off the list, once they hold no job any more. The last ones of a queue take its flag
 -- down: nobody is left to be notified.
--- $1 worker id.
+-- $1 worker ids.
 -- needs: the primary keys of worker and queue
--- locks: its row, and rows of queue that it changes; skips what others hold
+-- locks: their rows, and rows of queue that it changes; skips what others hold
 with gone as (
-    delete from :"schema".worker where id = $1::bigint returning queues
+    delete from :"schema".worker where id = any ($1::bigint[]) returning queues
 ),
 up as materialized (
     select queue.name
     from :"schema".queue
     where queue.name = any (array(select unnest(gone.queues) from gone)) and queue.waiting
       and not exists (select from :"schema".worker
-                      where worker.id <> $1::bigint and queue.name = any (worker.queues))
+                      where worker.id <> all ($1::bigint[]) and queue.name = any (worker.queues))
     for update of queue skip locked
 )
 update :"schema".queue set waiting = false from up where queue.name = any (array[up.name])

@@ -1,35 +1,39 @@
--- Gives back what a lost worker held. A crash is counted against the jobs that had begun, but those
+-- Gives back what lost workers held. A crash is counted against the jobs that had begun, but those
 -- that crashed twice and were not exposed: they run exposed or not at all. Where nobody knows what had
--- begun, it is counted against the one that was exposed or, if none was, against all but those.
--- At the cap a job is buried. The others keep their attempt.
--- $1 worker id, $2 cap of crash_count, $3 how many error entries a job keeps, $4 error entry, $5 and
--- $6 ids and claim tokens of the jobs that had begun, or null if nobody knows: no other is blamed,
--- $7 whether to move what is at its end: one row that cannot be moved must not keep the others. It
--- is put off for ten minutes then, if it is at the cap, and kills nobody meanwhile.
--- Answers id, queue, task, position and fate of each: rescued, dead or cancelled. Those that somebody
--- has locked, as the transaction of a host that vanished before its commit, are for find_orphans.
--- needs: nothing: it reads job as a whole, once for each lost worker; then the primary key. Not ctid:
+-- begun, it is counted against the one that its worker had exposed or, if none was, against all of
+-- that worker's but those. At the cap a job is buried. The others keep their attempt.
+-- $1 worker ids, $2 cap of crash_count, $3 how many error entries a job keeps, $4 an error entry for
+-- each worker, $5 and $6 ids and claim tokens of the jobs that had begun, or null if nobody knows: no
+-- other is blamed, $7 whether to move what is at its end: one row that cannot be moved must not keep
+-- the others. It is put off for ten minutes then, if it is at the cap, and kills nobody meanwhile.
+-- $8 those of the workers whose jobs are not blamed.
+-- Answers id, queue, task, position, worker and fate of each: rescued, dead or cancelled. Those that
+-- somebody has locked, as the transaction of a host that vanished before its commit, are for
+-- find_orphans.
+-- needs: nothing: it reads job as a whole, once for all these workers; then the primary key. Not ctid:
 -- a row that was changed since this statement began has another, which its snapshot does not show
 -- locks: the rows of these jobs, in the order of id; skips what others hold
 with mine as materialized (
     select id
     from :"schema".job
-    where worker_id = $1::bigint
+    where worker_id = any ($1::bigint[])
     order by id
 ),
 held as materialized (
-    select job.id, job.exposed, job.crash_count, job.cancel_requested,
-           $5::bigint[] is null
-           or exists (select from unnest($5::bigint[], $6::bigint[]) as noted (id, token)
-                      where noted.id = job.id and noted.token = job.claim_token) as begun
+    select job.id, job.exposed, job.crash_count, job.cancel_requested, job.worker_id,
+           job.worker_id <> all ($8::bigint[])
+           and ($5::bigint[] is null
+                or exists (select from unnest($5::bigint[], $6::bigint[]) as noted (id, token)
+                           where noted.id = job.id and noted.token = job.claim_token)) as begun
     from mine
          join :"schema".job on job.id = any (array[mine.id])
-    where job.worker_id = $1::bigint
+    where job.worker_id = any ($1::bigint[])
     order by job.id
     for update of job skip locked
 ),
 verdict as materialized (
-    select id, cancel_requested and $7::boolean as cancelled, blamed,
+    select id, worker_id, cancel_requested and $7::boolean as cancelled, blamed,
+           ($4::text[])[array_position($1::bigint[], worker_id)]::jsonb as entry,
            capped and $7::boolean as fatal, capped and not $7::boolean as stuck
     from held,
          lateral (
@@ -37,7 +41,8 @@ verdict as materialized (
                     and (held.exposed
                          or held.crash_count < 2
                             and ($5::bigint[] is not null
-                                 or not exists (select from held where exposed)))
+                                 or held.worker_id
+                                    <> all (array(select worker_id from held where exposed))))
                     as blamed
          ) as b,
          lateral (
@@ -57,17 +62,17 @@ freed as (
         errors = case when not blamed then job.errors
                       else case when jsonb_array_length(job.errors) >= $3::integer then job.errors - 0
                                 else coalesce(job.errors, '[]') end
-                           || ($4::jsonb || jsonb_build_object(
+                           || (entry || jsonb_build_object(
                                'attempt', job.attempt, 'at', statement_timestamp())) end
     from verdict
     where job.id = any (array[verdict.id]) and not fatal and not cancelled
-    returning job.id, job.queue, job.task, job.position
+    returning job.id, job.queue, job.task, job.position, verdict.worker_id
 ),
 buried as (
     delete from :"schema".job
     using verdict
     where job.id = any (array[verdict.id]) and fatal
-    returning job.*
+    returning job.*, verdict.entry
 ),
 graves as (
     insert into :"schema".dead
@@ -80,9 +85,9 @@ graves as (
            unique_key, tags, metadata,
            (case when jsonb_array_length(errors) >= $3::integer then errors - 0
                  else coalesce(errors, '[]') end)
-           || ($4::jsonb || jsonb_build_object('attempt', attempt, 'at', statement_timestamp()))
+           || (entry || jsonb_build_object('attempt', attempt, 'at', statement_timestamp()))
     from buried
-    returning id, queue, task
+    returning id, queue, task, worker_id
 ),
 stopped as (
     delete from :"schema".job
@@ -99,10 +104,10 @@ cancelled as (
            attempt, max_attempts, timeout_seconds, priority, crash_count, 'cancelled', queue, task,
            args, unique_key, tags, metadata, errors
     from stopped
-    returning id, queue, task
+    returning id, queue, task, worker_id
 )
-select id, queue, task, position, 'rescued' as fate from freed
+select id, queue, task, position, worker_id, 'rescued' as fate from freed
 union all
-select id, queue, task, null, 'dead' from graves
+select id, queue, task, null, worker_id, 'dead' from graves
 union all
-select id, queue, task, null, 'cancelled' from cancelled
+select id, queue, task, null, worker_id, 'cancelled' from cancelled
