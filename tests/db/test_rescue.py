@@ -8,6 +8,9 @@ from datetime import timedelta
 import pytest
 from tests.db.conftest import Connect
 from tests.db.hands import Hands
+from tests.db.test_plans import nodes
+
+from pgqueue.db.statements import statement
 
 
 async def held(hands: Hands, count: int) -> list[int]:
@@ -153,6 +156,54 @@ async def test_who_is_lost(hands: Hands, more_hands: Connect) -> None:
     assert [row["id"] for row in await hands.run("lock_lost_worker", [late], False)] == [late]
     assert await hands.run("lock_lost_worker", [gone], True) == []
     assert await hands.run("lock_lost_worker", [fine], False) == []
+
+
+async def test_a_session_whose_start_is_not_shown_is_not_gone(hands: Hands) -> None:
+    """Of another role's sessions the pid is shown, and no more."""
+    await hands.register("default")
+    there, gone = [await hands.register("default", worker=n) for n in (1, 2)]
+    since = await hands.value("select now()")
+    pulse = (hands.id, 0, False, None, None, True, 60.0, since)
+    await hands.sql(
+        "update @.worker set session_start = now(), session_pid = 1 where id = $1", gone
+    )
+    await hands.sql(
+        "update @.worker set session_start = now(), session_pid = pg_backend_pid() where id = $1",
+        there,
+    )
+    (row,) = await hands.run("renew_lease", *pulse)
+    assert sorted(row["vanished"]) == [there, gone]  # its start is another
+    transaction = hands.connection.transaction()
+    await transaction.start()
+    stranger = "pg_signal_backend"
+    await hands.sql(f"grant usage on schema @ to {stranger}")
+    await hands.sql(f"grant select, update on all tables in schema @ to {stranger}")
+    await hands.sql(f"set local role {stranger}")
+    (row,) = await hands.run("renew_lease", *pulse)
+    assert row["vanished"] == [gone]
+    assert await hands.run("lock_lost_worker", [there], True) == []
+    assert [row["id"] for row in await hands.run("lock_lost_worker", [there, gone], True)] == [gone]
+    await transaction.rollback()
+
+
+@pytest.mark.parametrize("look", [True, False])
+async def test_a_look_reads_the_list_of_sessions_once(hands: Hands, look: bool) -> None:
+    """However many workers there are; without a look nobody reads it."""
+    await hands.register("default")
+    for n in range(20):
+        await hands.register("default", worker=n)
+    await hands.sql(
+        "update @.worker set session_pid = 100000000 + id, session_start = now() where id < 20"
+    )
+    sql = statement("renew_lease", hands.schema)
+    await hands.connection.execute(f"prepare pulse as {sql}")
+    text = await hands.value(
+        "explain (analyze, format json)"
+        f" execute pulse({hands.id}, 0, false, null, null, {look}, 60.0, now())"
+    )
+    scans = [n for n in nodes(json.loads(text)[0]["Plan"]) if n["Node Type"] == "Function Scan"]
+    reads = [n["Actual Loops"] for n in scans if n["Function Name"] == "pg_stat_get_activity"]
+    assert reads == [int(look)]
 
 
 async def test_one_rescuer_at_a_time(hands: Hands, more_hands: Connect) -> None:

@@ -10,7 +10,8 @@
 -- the seconds until the next scheduled job is due, since when the server runs, how many of its like
 -- that can take a job have a lower id, up to $10, how many there are of its like, and how many seconds
 -- old its last pulse was: who was held up is not to judge others, who may have been held up as well.
--- needs: the primary key of worker, job_cancel, job_scheduled
+-- needs: the primary key of worker, job_cancel, job_scheduled; a look reads worker as a whole, and the
+-- list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row
 with renewed as (
     update :"schema".worker
@@ -22,6 +23,15 @@ with renewed as (
         session_start = $5::timestamptz
     where id = $1::bigint
     returning id
+),
+session as materialized (
+    select pid, backend_start from pg_stat_activity where $6::boolean
+),
+shown as (
+    select pid, backend_start from session where backend_start is not null
+),
+hidden as (  -- of sessions of strangers only the pid is shown
+    select pid from session where backend_start is null
 )
 select exists (select from renewed) as alive,
        array(select id from :"schema".job
@@ -35,10 +45,9 @@ select exists (select from renewed) as alive,
                and $7::float8 > 3
                and server_start = pg_postmaster_start_time()
                and session_pid is not null
-               and not exists (
-                   select from pg_stat_activity as session
-                   where session.pid = session_pid
-                     and coalesce(session.backend_start = session_start, true))) as vanished,
+               and (session_pid in (select pid from hidden)) is false
+               and ((session_pid, session_start) in (select pid, backend_start from shown)) is false
+       ) as vanished,
        (select count(*) from :"schema".worker where $6::boolean) as workers,
        (select extract(epoch from run_at - clock_timestamp())::float8
         from :"schema".job
