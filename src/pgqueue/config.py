@@ -154,7 +154,8 @@ class WorkerSettings:
     heartbeat: float = field(
         default=2.0,
         metadata={
-            "about": "seconds between heartbeats (1 without listen); at most a third of lease"
+            "about": "seconds between heartbeats (1 without listen); at most a third of lease. "
+            "Longer in large fleets: lease / 4 at most"
         },
     )
     grace: float = field(

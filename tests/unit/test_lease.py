@@ -8,8 +8,10 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pgqueue.worker.lease import Lease
+from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.waiting import Waiting
 
 
@@ -137,3 +139,32 @@ async def test_what_is_taken_out_is_counted_as_passed_on_but_not_what_was_cancel
     assert len(waiting.clear()) == 3
     assert waiting.passed_on == 5
     waiting.close()
+
+
+@pytest.mark.parametrize(
+    ("usual", "lease", "workers", "every"),
+    [
+        (2.0, 15.0, 1, 2.0),
+        (2.0, 15.0, 500, 2.0),
+        (2.0, 15.0, 750, 3.0),
+        (2.0, 15.0, 5_000, 3.75),
+        (1.0, 15.0, 300, 1.2),
+        (2.0, 60.0, 3_000, 12.0),
+        (5.0, 15.0, 5_000, 5.0),  # somebody has set it so
+    ],
+)
+def test_a_large_fleet_sends_heartbeats_less_often(
+    usual: float, lease: float, workers: int, every: float
+) -> None:
+    assert heartbeat_every(usual, lease, workers) == every
+
+
+@given(lease=st.floats(0.3, 3600.0), share=st.floats(3.0, 100.0), workers=st.integers(0, 10**6))
+def test_no_size_of_a_fleet_brings_a_heartbeat_near_its_lease(
+    lease: float, share: float, workers: int
+) -> None:
+    usual = lease / share
+    every = heartbeat_every(usual, lease, workers)
+    assert usual <= every <= max(usual, lease / 4)
+    assert every == usual or workers / every >= 250 - 1e-6
+    assert heartbeat_every(usual, lease, workers + 1) >= every

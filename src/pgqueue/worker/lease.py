@@ -1,4 +1,4 @@
-"""Until when others leave alone what this worker has claimed."""
+"""Until when others leave alone what this worker has claimed, and how often it is renewed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ import math
 import threading
 import time
 
-__all__ = ["Lease"]
+__all__ = ["Lease", "heartbeat_every"]
+
+_FLEET_BEATS = 250.0
+_LEAST_BEATS = 4
+
+
+def heartbeat_every(usual: float, lease: float, workers: int) -> float:
+    """Return the seconds between two heartbeats of each of so many workers.
+
+    All of them together send 250 a second, while each still sends four a lease; and no worker sends
+    more than it was set to.
+    """
+    return max(usual, min(workers / _FLEET_BEATS, lease / _LEAST_BEATS))
 
 
 class Lease:

@@ -33,7 +33,7 @@ from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
 from pgqueue.worker.holdings import Holdings, Receipts
-from pgqueue.worker.lease import Lease
+from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
@@ -368,7 +368,7 @@ class Lifeline:
             try:
                 await self._pulse_once()
                 patience.reset()
-                wait = self._settings.heartbeat
+                wait = self._every()
                 if away:
                     away = False
                     log.info("the lease is being renewed again")
@@ -389,6 +389,9 @@ class Lifeline:
                 pass
             self._hurry.clear()
 
+    def _every(self) -> float:
+        return heartbeat_every(self._settings.heartbeat, self._settings.lease, self._workers)
+
     async def _pulse_once(self) -> None:
         began = time.monotonic()
         if self._settings.listen and (
@@ -397,6 +400,7 @@ class Lifeline:
             self._session = await self._pulse.own_session()
             self._session_connects = self._pulse_link.connects
             self.renewing_since = began
+        every = self._every()
         check = random.random() < _MANY_WORKERS / max(self._workers, 1)
         count = check or random.random() < _COUNTS
         running, stopping = self._running(), self._stopping
@@ -428,9 +432,9 @@ class Lifeline:
             cancelled: list[int] = row["cancelled"]
             self._tell(lambda: self._reports.on_cancel(cancelled))
         next_due = row["next_due"]
-        if next_due is not None and next_due <= self._settings.heartbeat * 2:
+        if next_due is not None and next_due <= every * 2:
             self._tell(lambda: self._reports.on_next_due(next_due))
-        if row["age"] > 2 * self._settings.heartbeat + _LATE:
+        if row["age"] > 2 * every + _LATE:
             # It was held up, though nothing failed: so may all have been, and who is first to go on
             # must not take the others for dead.
             self.renewing_since = began
