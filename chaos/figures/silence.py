@@ -64,7 +64,7 @@ def _measure(place: Place, proxy: CuttingProxy, name: str, roles: tuple[str, ...
     def chosen(link: Link) -> bool:
         return link.role in roles
 
-    wait_until(lambda: "duties" in proxy.roles(), what="the worker has all its connections")
+    wait_until(lambda: "heartbeat" in proxy.roles(), what="the worker has a heartbeat")
     probes = _probe(place, _BEFORE)
     place.until_finished([probe.job for probe in probes])
     usual = _wakes(place, probes)
@@ -151,6 +151,6 @@ def _renewed(place: Place, role: str, offset: float, at: float) -> float:
     )
     newest = place.rows(query, f"pgqueue {role}")[0][0]
     if newest is None:
-        return at if role in ("client", "task") else float("inf")
+        return at if role in ("client", "task", "duties") else float("inf")
     made = float(newest) - offset
     return made if made > at else float("inf")

@@ -111,7 +111,7 @@ def _is_idle(place: Place, host: Host) -> bool:
     """It listens, so that a notification is all that would move it."""
     query = (
         "select count(*) from pg_stat_activity where datname = current_database()"
-        " and application_name = 'pgqueue duties' and state = 'idle'"
+        " and application_name = 'pgqueue claim' and state = 'idle'"
     )
     return place.rows(query)[0][0] >= host.processes
 

@@ -43,9 +43,8 @@ _WORK = {
     "drop_history.after": Plan(),
     "ensure_history.after": Plan(),
     "find_held.after": Plan(first="claim_jobs.after:cut"),
-    # The first is an empty one, by which the statement is prepared.
-    "finish_jobs.after": Plan(least=2, most=4),
-    "finish_jobs.before": Plan(least=2, most=4),
+    "finish_jobs.after": Plan(most=3),
+    "finish_jobs.before": Plan(most=3),
     "job.ended": Plan(most=20),
     "job.starting": Plan(most=20),
     "lower_flags.after": Plan(naps=600),

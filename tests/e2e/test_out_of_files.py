@@ -38,9 +38,10 @@ async def leak() -> None:
 def test_it_writes_while_it_can_and_gives_itself_up_when_it_cannot(queue: Queue) -> None:
     with (queue.home / "jobs.py").open("a") as module:
         module.write(LEAK)
-    job = queue.enqueue("leak")
     with Service(queue, "--processes", "1", "--lease", "3") as service:
-        queue.until_state("completed", job, timeout_s=60)
+        # Before its first outcome it has no connection for outcomes.
+        queue.until_state("completed", queue.enqueue("instant"), timeout_s=60)
+        queue.until_state("completed", queue.enqueue("leak"), timeout_s=60)
         # It goes on with the connections that it has.
         queue.until_state("completed", queue.enqueue("instant"), timeout_s=60)
         # Its connection for outcomes ends, and there is no descriptor for another one.

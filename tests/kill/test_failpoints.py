@@ -16,7 +16,12 @@ from pgqueue.errors import ConfigError
 
 SOURCE = Path(pgqueue.__file__).parent
 # Those that run a statement by its name, and come to a place before it and after it.
-STATEMENTS = {"_rows": ("before", "after"), "_read_all": ("after",), "_within": ("after",)}
+STATEMENTS = {
+    "_rows": ("before", "after"),
+    "_quick": ("after",),
+    "_read_all": ("after",),
+    "_within": ("after",),
+}
 
 
 def in_the_source() -> Iterator[tuple[str, bool]]:

@@ -20,7 +20,7 @@ from tests.model.test_machine import PROFILE
 from tests.model.test_pairs import orders
 from tests.model.test_rounds import CASE, MANY
 
-from pgqueue.db import store
+from pgqueue.db import fleet_store
 from pgqueue.db.statements import statement
 
 
@@ -149,7 +149,7 @@ def test_the_machine_finds_a_broken_statement(
     place: Place, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, right, wrong = BROKEN_FOR_GOOD[what]
-    monkeypatch.setattr(store, "statement", breaking(name, right, wrong))
+    monkeypatch.setattr(fleet_store, "statement", breaking(name, right, wrong))
     Machine.place = place
     found = settings(PROFILE, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError):

@@ -145,7 +145,9 @@ class Store:
         await self._takes("call")
         self.server.notify(payload, calls=True)
 
-    async def check_ears(self, queues: Sequence[str], *, word: bool) -> tuple[bool, bool, list[str]]:
+    async def check_ears(
+        self, queues: Sequence[str], *, word: bool
+    ) -> tuple[bool, bool, list[str]]:
         await self._takes("ears")
         if word:
             self.server.notify("h")
@@ -320,9 +322,7 @@ class Fleet:
     def before(self, worker: Worker, most: int) -> int:
         """What a pulse answers: how many that can take a job have a lower id."""
         lower = (
-            w
-            for w in self.listed()
-            if w.id < worker.id and w.row[1] < self.settings.concurrency
+            w for w in self.listed() if w.id < worker.id and w.row[1] < self.settings.concurrency
         )
         return sum(1 for _, _ in zip(lower, range(most), strict=False))
 

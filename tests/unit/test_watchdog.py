@@ -19,7 +19,8 @@ class Scene:
         self.theirs, self.own = Watch(), Watch()
         self.told: list[Callable[[], object]] = []
         self.dog = Watchdog(
-            self.theirs, self.own, tell=self.told.append, on_silent=lambda: None
+            self.theirs, self.own, tell=self.told.append, on_silent=lambda: None,
+            on_rest=lambda: None,
         )  # fmt: skip
 
     def link(self, watch: Watch, *, heard: float, asked: float = 0.0, due: float = NEVER) -> Link:

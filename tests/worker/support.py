@@ -61,8 +61,10 @@ async def at_rest(worker: Worker) -> None:
     def rests() -> bool:
         lanes = claimer._lanes.values()
         seated = not worker.settings.listen or claimer.seating.seat is not AWAY
-        return seated and not claimer._lock.locked() and not any(
-            lane.hot or lane.looks or lane.owed for lane in lanes
+        return (
+            seated
+            and not claimer._lock.locked()
+            and not any(lane.hot or lane.looks or lane.owed for lane in lanes)
         )
 
     await eventually(rests)

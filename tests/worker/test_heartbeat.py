@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from typing import Any
+
+import asyncpg
+import pytest
+
 from pgqueue import App
+from pgqueue.db import link
+from pgqueue.db.link import Link
+from pgqueue.worker import duties, watchdog
 from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, working
+from tests.worker.support import Eyes, nth, working
 
 CROWD = (
     "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, pid, concurrency,"
@@ -31,3 +41,100 @@ async def test_in_a_large_fleet_heartbeats_come_less_often(app: App, eyes: Eyes)
         beat = "select extract(epoch from heartbeat_at - $1)::float8 from pgqueue.worker"
         # The first may have been about to be sent; each is sent up to a tenth early.
         assert await eyes.value(f"{beat} where host <> 'elsewhere'", start) >= 2 * 1.5 * 0.9
+
+
+async def roles(eyes: Eyes) -> list[str]:
+    return sorted(name.removeprefix("pgqueue ") for name, _ in await eyes.sessions())
+
+
+async def holds(eyes: Eyes, *names: str) -> None:
+    async def so() -> bool:
+        return await roles(eyes) == sorted(names)
+
+    try:
+        await eventually(so)
+    except AssertionError:
+        raise AssertionError(f"wanted {sorted(names)}, got {await roles(eyes)}") from None
+
+
+@pytest.fixture
+def restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is closed after a minute without use is closed after half a second."""
+    monkeypatch.setattr(link, "_RESTS_AFTER", {"finish": 0.5, "duties": 0.5})
+    monkeypatch.setattr(watchdog, "_REST_EVERY", 0.5)
+
+
+@pytest.mark.usefixtures("restless")
+async def test_an_idle_worker_holds_two_connections(app: App, eyes: Eyes) -> None:
+    """It has what a job needs while there are jobs, and again after a rest."""
+    gate = asyncio.Event()
+    began: list[int] = []
+
+    @app.task
+    async def note(n: int) -> None:
+        await note.aenqueue(n - 1) if n else None
+        began.append(n)
+        await gate.wait()
+
+    async with working(app, poll_interval=600.0):
+        await holds(eyes, "claim", "heartbeat")
+        for n in range(1, 3):
+            gate.clear()
+            await note.aenqueue(1)
+            await eventually(nth(began, 2 * n))
+            await eventually(lambda: eyes.sessions("pgqueue duties"), what="it is busy")
+            gate.set()
+            await eyes.settled(completed=2 * n)
+            await holds(eyes, "claim", "heartbeat")
+    await holds(eyes)
+
+
+async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
+    app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes longer than a moment does, and no heartbeat waits for it."""
+    asked: Counter[str] = Counter()
+    guarded = Link._guarded
+
+    async def counted(self: Link, *args: Any) -> Any:
+        asked[self.role] += 1
+        return await guarded(self, *args)
+
+    monkeypatch.setattr(Link, "_guarded", counted)
+    monkeypatch.setattr(duties, "_CHECK_EVERY", 0.1)
+
+    @app.task
+    async def nothing() -> None: ...
+
+    await eyes.sql("update pgqueue.duty set due_at = 'infinity'")
+    async with working(app, heartbeat=2.0) as worker:
+        pulses = worker._lifeline.pulses
+        await eventually(lambda: asked["heartbeat"] > worker._lifeline.pulses - pulses + 20)
+        assert asked["duties"] == 0
+        assert await roles(eyes) == ["claim", "heartbeat"]
+        other = await asyncpg.connect(dsn)
+        async with other.transaction():
+            await other.execute("lock table pgqueue.duty in access exclusive mode")
+            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+            await eventually(lambda: eyes.value(f"{waits} and application_name = 'pgqueue duties'"))
+            pulses = worker._lifeline.pulses
+            worker._lifeline.hurry()
+            await eventually(lambda: worker._lifeline.pulses > pulses)
+        await other.close()
+
+
+async def test_a_pool_closes_what_nobody_was_lent_since_the_last_time(app: App, eyes: Eyes) -> None:
+    pool = app.pool
+    async with pool.connection(), pool.connection():
+        pool.rest()
+        await holds(eyes, "client", "client")
+    pool.rest()  # both were lent since
+    async with pool.connection():
+        pass
+    await holds(eyes, "client", "client")
+    pool.rest()
+    await holds(eyes, "client")
+    pool.rest()
+    await holds(eyes)
+    async with pool.connection() as connection:
+        assert await connection.fetchval("select 1") == 1

@@ -22,10 +22,12 @@ from pgqueue.db.connect import (
     set_options,
     socket_of,
 )
+from pgqueue.db.exchange import begin_with, fetch_within, say_goodbye, set_local
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
 from pgqueue.db.listener import Listener
 from pgqueue.db.session import LIVENESS, session_settings
+from pgqueue.db.watch import NEVER, Watch
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
 if TYPE_CHECKING:
@@ -33,49 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Watch"]
 
-_BEGIN = "begin isolation level read committed;"
+_RESTS_AFTER = {"finish": 60.0, "duties": 10.0}  # seconds without use until it is closed
 _TCP = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
-
-
-class Watch:
-    """The statements under way, and when each must have ended. Read by the watchdog thread."""
-
-    def __init__(self) -> None:
-        self._links: set[Link] = set()
-        self._unanswered: list[float] = []
-
-    def add(self, link: Link) -> None:
-        self._links.add(link)
-
-    def discard(self, link: Link) -> None:
-        self._links.discard(link)
-
-    def overdue(self, now: float) -> list[Link]:
-        """Return the links whose statement should have ended by ``now`` (monotonic seconds)."""
-        return [link for link in tuple(self._links) if link.due < now]
-
-    def unheard_since(self, moment: float) -> list[Link]:
-        """Return the links that have heard nothing of the server since that moment."""
-        return [link for link in tuple(self._links) if link.heard_at < moment]
-
-    def note_unanswered(self, asked_at: float) -> None:
-        """Note that nobody answered a connection that was begun then."""
-        self._unanswered.append(asked_at)
-
-    def unanswered(self) -> list[float]:
-        """Return when those connections were begun that nobody answered, each once."""
-        noted, self._unanswered = self._unanswered, []
-        return noted
-
-    def extend(self, seconds: float) -> None:
-        """Leave out so many seconds: who would have read the answers was held up."""
-        for link in tuple(self._links):
-            link.heard_at += seconds
-            if link.due != _NEVER:
-                link.due += seconds
-
-
-_NEVER = float("inf")
 
 
 class Link:
@@ -94,7 +55,8 @@ class Link:
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self.role = role
-        self.due = _NEVER
+        self.rests_after = _RESTS_AFTER.get(role, NEVER)
+        self.due = self.idle_since = NEVER
         self.asked_at = self.heard_at = time.monotonic()
         self.connects = 0
         self._dsn = dsn
@@ -107,9 +69,10 @@ class Link:
         self._on_lost = on_lost
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
-        self._prelude = _BEGIN + "".join(
-            f"set local {name} = '{value}';" for name, value in self._settings.items()
-        )
+        self._resting: asyncio.Task[None] | None = None
+        # Behind a pooler a session is ours only within a transaction: so are its settings.
+        self._local = self._settings if pooled else {}
+        self._begin = begin_with(self._local)
 
     def __repr__(self) -> str:
         return f"<Link {self.role}>"
@@ -126,6 +89,10 @@ class Link:
         """
         return await self._guarded(lambda c: self._one(c, sql, args), deadline)
 
+    async def quick(self, sql: str, *args: Any) -> list[Record]:
+        """As fetch, for a statement that is quick as a rule."""
+        return await self.fetch(sql, *args)
+
     async def transact(
         self,
         work: Callable[[Connection], Awaitable[list[Record]]],
@@ -137,7 +104,7 @@ class Link:
         async def inside(connection: Connection) -> list[Record]:
             async with connection.transaction(isolation="read_committed"):
                 if self._pooled:
-                    await connection.execute(self._prelude.removeprefix(_BEGIN))
+                    await connection.execute(set_local(self._local))
                 return await work(connection)
 
         return await self._guarded(inside, deadline)
@@ -145,20 +112,12 @@ class Link:
     async def _one(self, connection: Connection, sql: str, args: Sequence[Any]) -> list[Record]:
         if not self._pooled:
             return await connection.fetch(sql, *args)
-        # Behind a pooler a session is ours only within a transaction: so are its settings.
-        await connection.execute(self._prelude)
-        try:
-            rows = await connection.fetch(sql, *args)
-        except BaseException:
-            if not connection.is_closed():
-                await connection.execute("rollback")
-            raise
-        await connection.execute("commit")
-        return rows
+        return await fetch_within(connection, self._begin, sql, args)
 
     async def _guarded(
         self, work: Callable[[Connection], Awaitable[list[Record]]], deadline: float | None
     ) -> list[Record]:
+        self.idle_since = NEVER
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = await self._connect()
@@ -183,7 +142,8 @@ class Link:
             self.heard_at = time.monotonic()
             return rows
         finally:
-            self.due = _NEVER
+            self.due = NEVER
+            self.idle_since = time.monotonic()
 
     def _lost_under_way(self) -> None:
         """Hang up. Who listens here hears nothing from now on, whoever's statement it was."""
@@ -238,7 +198,7 @@ class Link:
                 raise as_ours(exc, self._dsn, connecting=True) from exc
             raise
         finally:
-            self.due = _NEVER
+            self.due = NEVER
 
     def _adopt_socket(self, connection: Connection) -> None:
         """Keep a handle of our own on the socket, which the watchdog can shut from its thread."""
@@ -252,12 +212,12 @@ class Link:
 
     def _ended(self, connection: object) -> None:
         """Tell of a connection that ended while it was idle; else its statement tells."""
-        if self._on_lost is not None and connection is self._connection and self.due == _NEVER:
+        if self._on_lost is not None and connection is self._connection and self.due == NEVER:
             self._on_lost()
 
     def cut(self) -> None:
         """Shut the socket down; whoever waits for an answer is told at once. From any thread."""
-        self.due = _NEVER
+        self.due = NEVER
         self._watch.discard(self)
         own = self._socket
         if own is not None:
@@ -279,18 +239,22 @@ class Link:
         if connection is not None and not connection.is_closed():
             connection.terminate()
 
+    def rest(self) -> None:
+        """Close, if nobody has used it for so long; who needs it connects. On the link's loop."""
+        connection = self._connection
+        if connection is None or time.monotonic() - self.idle_since < self.rests_after:
+            return
+        self._connection = None
+        self.abort()
+        self._resting = asyncio.ensure_future(say_goodbye(connection))
+
     async def close(self) -> None:
         """Say goodbye to the server, or hang up when it does not answer."""
-        connection = self._connection
-        if connection is None or connection.is_closed():
-            self.abort()
-            return
         self._on_lost = None
-        # Not wait_for, nor a watchdog: asyncpg, once it closes, does not hear of anything else.
-        closing = asyncio.ensure_future(connection.close())
-        closing.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
-            await asyncio.wait([closing], timeout=2.0)
+            if self._resting is not None:
+                await asyncio.wait([self._resting])
+            if self._connection is not None:
+                await say_goodbye(self._connection)
         finally:
-            closing.cancel()
             self.abort()

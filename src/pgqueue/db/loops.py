@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from pgqueue.db.connect import fd_of, is_readable, socket_of
+from pgqueue.db.exchange import say_goodbye
 from pgqueue.db.faults import is_read_only
 from pgqueue.db.waits import waiting
 from pgqueue.errors import PoolTimeout
@@ -28,6 +29,8 @@ class LoopState:
     def __init__(self, size: int) -> None:
         self.idle: list[Connection] = []
         self.free = asyncio.Semaphore(size)
+        self._unused = 0  # how many at the bottom were not lent since the last rest
+        self._resting: set[asyncio.Task[None]] = set()
         self._size = size
         self._closed = False
         self._proving: dict[asyncio.Task[None], Connection] = {}
@@ -74,6 +77,7 @@ class LoopState:
         """Return an idle connection that seems open."""
         while self.idle:
             connection = self.idle.pop()
+            self._unused = min(self._unused, len(self.idle))
             if not connection.is_closed() and is_readable(fd_of(connection)):
                 connection.terminate()  # the server hung up
             if not connection.is_closed():
@@ -91,11 +95,20 @@ class LoopState:
 
     def distrust(self) -> None:
         """Lend none of the idle connections again before it has answered."""
-        idle, self.idle = self.idle, []
+        idle, self.idle, self._unused = self.idle, [], 0
         for connection in idle:
             task = asyncio.get_running_loop().create_task(self._prove(connection))
             self._proving[task] = connection
             task.add_done_callback(self._proving.pop)
+
+    def rest(self) -> None:
+        """Close those that nobody was lent since the last call of this."""
+        unused, self.idle = self.idle[: self._unused], self.idle[self._unused :]
+        self._unused = len(self.idle)
+        for connection in unused:
+            task = asyncio.ensure_future(say_goodbye(connection))
+            self._resting.add(task)
+            task.add_done_callback(self._resting.discard)
 
     async def _prove(self, connection: Connection) -> None:
         kept = False
@@ -114,13 +127,10 @@ class LoopState:
             connection.terminate()  # a cancelled statement may wait for its peer
         if self._proving:
             await asyncio.wait(tuple(self._proving))
+        if self._resting:
+            await asyncio.wait(tuple(self._resting))
         while self.idle:
-            connection = self.idle.pop()
-            closing = asyncio.ensure_future(connection.close())
-            closing.add_done_callback(lambda task: task.cancelled() or task.exception())
-            await asyncio.wait([closing], timeout=2.0)
-            closing.cancel()
-            connection.terminate()
+            await say_goodbye(self.idle.pop())
 
     def hang_up(self) -> None:
         """End the sessions of a loop that was closed without ``close``; from any thread."""

@@ -240,12 +240,11 @@ class Pool:
         Of event loops, the running one alone: a connection is asked on its own.
         """
         self._silent_at = time.monotonic()
-        state = self._loops.get(asyncio.get_running_loop())
-        if state is not None:
+        if (state := self._loops.get(asyncio.get_running_loop())) is not None:
             state.distrust()
 
-    async def _connect_to_ask(self) -> Connection:
-        return await self._connect(ASK_SECONDS, search_path="")
+    def _connect_to_ask(self) -> Awaitable[Connection]:
+        return self._connect(ASK_SECONDS, search_path="")
 
     async def _connect(self, seconds: float = _CONNECT_SECONDS, **settings: str) -> Connection:
         return await open_connection(
@@ -267,10 +266,12 @@ class Pool:
     async def acheck(self) -> None:
         """Connect once, and raise Unreachable or SchemaError if this app cannot work there."""
 
-        async def nothing(_: Connection) -> None:
-            return
+        await self.arun(lambda _: asyncio.sleep(0))
 
-        await self.arun(nothing)
+    def rest(self) -> None:
+        """Close the connections of the running loop that nobody was lent since the last call."""
+        if (state := self._loops.get(asyncio.get_running_loop())) is not None:
+            state.rest()
 
     def recheck(self) -> None:
         """Look at the schema's version again with the next connection."""
@@ -294,8 +295,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close the idle connections of the running loop, and those of threads."""
-        state = self._loops.pop(asyncio.get_running_loop(), None)
-        if state is not None:
+        if (state := self._loops.pop(asyncio.get_running_loop(), None)) is not None:
             await state.close()
         if self._lanes.spare:
             await asyncio.get_running_loop().run_in_executor(None, self.close)

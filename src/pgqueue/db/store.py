@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgqueue import failpoints
-from pgqueue.db.statements import statement
+from pgqueue.db.fleet_store import ERRORS_KEPT, READ_ALL_SECONDS, FleetStore
 from pgqueue.failure import MISFIT
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-    from pgqueue.db.link import Link
-
 __all__ = ["READ_ALL_SECONDS", "Store"]
 
-ERRORS_KEPT = 20
-# The timeout in read_all_rows.sql.
-READ_ALL_SECONDS = 60.0
 _ANY_SIZE = 2**31 - 1
 _AT_LENGTH = "set local statement_timeout = '60s'"
 
 
-class Store:
+class Store(FleetStore):
     """The statements of one schema on one link."""
-
-    def __init__(self, link: Link, schema: str) -> None:
-        self.link = link
-        self.schema = schema
-        self._sql: dict[str, str] = {}
-
-    def sql(self, name: str) -> str:
-        """Return a statement's text for this schema."""
-        text = self._sql.get(name)
-        if text is None:
-            text = self._sql[name] = statement(name, self.schema)
-        return text
-
-    async def _rows(self, name: str, *args: Any) -> list[Record]:
-        if failpoints.armed is not None:
-            failpoints.armed.reach(f"{name}.before", self.link.cut)
-        rows = await self.link.fetch(self.sql(name), *args)
-        if failpoints.armed is not None:
-            failpoints.armed.reach(f"{name}.after", self.link.lose)
-        return rows
-
-    async def _within(self, connection: Connection, name: str, *args: Any) -> list[Record]:
-        """Run one of several statements in a transaction of ours."""
-        rows = await connection.fetch(self.sql(name), *args)
-        if failpoints.armed is not None:
-            failpoints.armed.reach(f"{name}.after", self.link.cut)
-        return rows
-
-    async def _read_all(self, name: str, *args: Any) -> list[Record]:
-        """Run a statement that reads a table as a whole, however large that is."""
-
-        async def work(connection: Connection) -> list[Record]:
-            await connection.execute(self.sql("read_all_rows"))
-            return await self._within(connection, name, *args)
-
-        return await self.link.transact(work, deadline=READ_ALL_SECONDS)
 
     # -- the claimer's
 
@@ -214,107 +172,3 @@ class Store:
     async def wake(self, queues: Sequence[str]) -> None:
         """Wake workers that wait for these queues."""
         await self._rows("wake_queues", queues)
-
-    async def lock_lost(
-        self, connection: Connection, workers: Sequence[int], *, vanished: bool
-    ) -> list[Record]:
-        """Take those of these workers for rescue that are still lost, within a transaction."""
-        return await self._within(connection, "lock_lost_worker", workers, vanished)
-
-    async def registered(self, connection: Connection, workers: Sequence[int]) -> set[int]:
-        """Return those of these workers that have a row, within a transaction."""
-        return {row["id"] for row in await connection.fetch(self.sql("find_worker"), workers)}
-
-    async def lock_children(
-        self, connection: Connection, supervisor: int, pid: int
-    ) -> list[Record]:
-        """Take the workers of a child that ended for rescue, within a transaction."""
-        return await self._within(connection, "lock_children", supervisor, pid)
-
-    async def rescue(
-        self,
-        connection: Connection,
-        errors: Mapping[int, str],
-        *,
-        crash_cap: int,
-        begun: Sequence[tuple[int, int]] | None,
-        spared: Sequence[int],
-        move: bool = True,
-    ) -> list[Record]:
-        """Give back what lost workers held and take them off the list, within a transaction.
-
-        ``errors``: by worker, what is noted of the crash. ``begun``: ids and claim tokens of the
-        jobs that had started, the only ones to blame; None if nobody knows. ``spared``: workers
-        whose jobs are not blamed. ``move``: whether to end those at their cap, or cancelled.
-        """
-        await connection.execute(self.sql("read_all_rows"))
-        ids = None if begun is None else [job_id for job_id, _ in begun]
-        tokens = None if begun is None else [token for _, token in begun]
-        workers = list(errors)
-        rows = await self._within(
-            connection, "rescue_jobs", workers, crash_cap, ERRORS_KEPT, list(errors.values()),
-            ids, tokens, move, spared,
-        )  # fmt: skip
-        await connection.execute(self.sql("remove_worker"), workers)
-        return rows
-
-    async def rewind(self, queues: Sequence[str], positions: Sequence[int]) -> None:
-        """Tell workers that jobs are ready again at old positions."""
-        await self._rows("rewind_queues", queues, positions)
-
-    # -- the heartbeat's and the duties'
-
-    async def register(self, *values: Any) -> None:
-        """Enter a worker; see register_worker.sql for the values."""
-        await self._rows("register_worker", *values)
-
-    async def own_session(self) -> tuple[int, Any]:
-        """Return pid and start of this session."""
-        row = (await self._rows("own_session"))[0]
-        return row["pid"], row["backend_start"]
-
-    async def renew(self, *values: Any) -> Record:
-        """Renew the lease; see renew_lease.sql for the values and the answer."""
-        return (await self._rows("renew_lease", *values))[0]
-
-    async def remove_worker(self, worker: int) -> None:
-        """Take a worker off the list."""
-        await self._rows("remove_worker", [worker])
-
-    async def due_duties(self) -> dict[str, float]:
-        """Return in how many seconds each duty is due; not above 0 is now."""
-        return {row["name"]: row["due_in"] for row in await self._rows("find_duties")}
-
-    async def take_duty(self, name: str, hold: float) -> bool:
-        """True if this worker is to do it; nobody else takes it for ``hold`` seconds."""
-        return bool(await self._rows("take_duty", name, hold))
-
-    async def end_duty(self, name: str, every: float) -> None:
-        """Say that a duty is done, and due again in so many seconds."""
-        await self._rows("end_duty", name, every)
-
-    async def held(
-        self,
-        workers: Sequence[int],
-        queues: Sequence[str],
-        cursors: Sequence[int],
-        tasks: Sequence[str],
-        floor: int,
-        server: object,
-    ) -> list[Record]:
-        """Return what these workers hold, as the server knows it; see find_held.sql."""
-        return await self._rows("find_held", workers, queues, cursors, tasks, floor, server)
-
-    async def find_passed(
-        self, queues: Sequence[str], cursors: Sequence[int], tasks: Sequence[str], floor: int
-    ) -> list[Record]:
-        """Return what the cursors have passed; see find_passed.sql."""
-        return await self._rows("find_passed", queues, cursors, tasks, floor)
-
-    async def orphans(self) -> list[int]:
-        """Return unregistered workers that hold jobs."""
-        return [row[0] for row in await self._read_all("find_orphans")]
-
-    async def drop_history(self, retention: float) -> int:
-        """Drop the oldest partition past retention; return how many were dropped."""
-        return (await self._rows("drop_history", retention, 1))[0][0]  # type: ignore[no-any-return]

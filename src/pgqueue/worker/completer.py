@@ -151,9 +151,6 @@ class Completer:
         return self.backlog
 
     async def _loop(self) -> None:
-        # Prepares the statement, so that the first job does not pay for it.
-        with contextlib.suppress(Exception):
-            await self._store.finish([], [], "completed")
         while True:
             try:
                 await self._write_all()

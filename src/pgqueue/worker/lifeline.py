@@ -20,51 +20,36 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pgqueue.config import WorkerSettings
-from pgqueue.db.link import Link, Watch
+from pgqueue.db.lent import Borrower, Lender
+from pgqueue.db.link import Watch
 from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
-from pgqueue.worker.holdings import Holdings, Receipts
+from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
+from pgqueue.worker.reports import Reports
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
 from pgqueue.worker.seat import kind_of, seats
 from pgqueue.worker.signoff import give_up, sign_off
 from pgqueue.worker.stopping import GIVE_BACK_SECONDS
 from pgqueue.worker.watchdog import Watchdog
 
-__all__ = ["Lifeline", "Reports"]
+__all__ = ["Lifeline"]
 
 log = logging.getLogger("pgqueue.worker")
 
 _MANY_WORKERS = 4
 _COUNTS = 0.125  # of the pulses count the workers alike
 _LATE = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reports:
-    """What the lifeline tells and asks the worker; each is called on the worker's loop."""
-
-    on_cancel: Callable[[Sequence[int]], None]
-    on_fenced: Callable[[], None]
-    on_registered: Callable[[], None]
-    on_lease: Callable[[], None]
-    on_ready_again: Callable[[dict[str, int]], None]
-    on_next_due: Callable[[float], None]
-    on_seat: Callable[[int | None, int], None]
-    on_silent: Callable[[], None]
-    successes: Callable[[], Receipts]
-    on_failed: Callable[[BaseException], None]
 
 
 class Lifeline:
@@ -98,7 +83,9 @@ class Lifeline:
         self._supervisor = supervisor
         # A blocked loop of the worker is no excuse for these two, which are not read there.
         own_watch = Watch()
-        self._watchdog = Watchdog(watch, own_watch, tell=self._tell, on_silent=reports.on_silent)
+        self._watchdog = Watchdog(
+            watch, own_watch, tell=self._tell, on_silent=reports.on_silent, on_rest=reports.on_rest
+        )
         make = {
             "watch": own_watch,
             "deadline": settings.deadline,
@@ -106,8 +93,10 @@ class Lifeline:
             "pooled_by_session": pooled_by_session,
         }
         # Without its session this worker looks dead to the others, so it is had back at once.
-        self._pulse_link = Link(dsn, role="heartbeat", on_lost=self._on_lost, **make)  # type: ignore[arg-type]
-        self._duty_link = Link(dsn, role="duties", **make)  # type: ignore[arg-type]
+        self._pulse_link = Lender(dsn, role="heartbeat", on_lost=self._on_lost, **make)
+        self._duty_link = Borrower(
+            dsn, role="duties", lender=self._pulse_link, busy=running, **make
+        )
         self._pulse = Store(self._pulse_link, schema)
         duty, lock = Store(self._duty_link, schema), asyncio.Lock()
         self._salvage = Salvage(

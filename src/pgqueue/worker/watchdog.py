@@ -1,5 +1,7 @@
 """Sees to it that no statement waits for ever, and tells where the worker's loop is held up.
 
+It also has connections closed that nobody has used for a while.
+
 It runs on the lifeline's loop. A statement that is overdue ends because its socket is shut down: a
 cancelled coroutine was seen to wait for a peer that never answers.
 """
@@ -14,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from pgqueue.db.link import Watch
+from pgqueue.db.watch import Watch
 
 __all__ = ["Watchdog"]
 
@@ -22,13 +24,14 @@ log = logging.getLogger("pgqueue.worker")
 
 _TICK = 0.5
 _BLOCKED_AFTER = 1.2
+_REST_EVERY = 60.0
 
 
 class Watchdog:
     """Watches the links of the worker's loop and of the loop it runs on itself.
 
     Made in the thread of the worker's loop. ``tell`` has something called there; ``on_silent`` is,
-    when a connection was found silent.
+    when a connection was found silent, and ``on_rest`` once a minute.
     """
 
     def __init__(
@@ -38,11 +41,14 @@ class Watchdog:
         *,
         tell: Callable[[Callable[[], object]], None],
         on_silent: Callable[[], None],
+        on_rest: Callable[[], None],
     ) -> None:
-        self._watch = watch
+        self._watch, self._own_watch = watch, own_watch
         self._watches = (watch, own_watch)
         self._tell = tell
         self._on_silent = on_silent
+        self._on_rest = on_rest
+        self._rest_at = 0.0
         self._owner_thread = threading.get_ident()
         self._answered_at = time.monotonic()
         self._blocked_at: float | None = None
@@ -75,6 +81,7 @@ class Watchdog:
                 )
                 self._blocked_at = None
             self._cut_silent(now)
+            self._rest(now)
             await asyncio.sleep(_TICK)
 
     def _cut_silent(self, now: float) -> None:
@@ -98,6 +105,16 @@ class Watchdog:
             log.info("the %s connection may be as silent: cutting it", link.role)
             link.cut()
         self._tell(self._on_silent)
+
+    def _rest(self, now: float) -> None:
+        """Close what nobody has used for a while, each on its own loop."""
+        for link in self._own_watch.idle(now):
+            link.rest()
+        for link in self._watch.idle(now):
+            self._tell(link.rest)
+        if now >= self._rest_at:
+            self._rest_at = now + _REST_EVERY
+            self._tell(self._on_rest)
 
     def _answer(self) -> None:
         self._answered_at = time.monotonic()

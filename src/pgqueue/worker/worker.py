@@ -31,9 +31,10 @@ from pgqueue.worker.guard import Guard
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.lifeline import Lifeline, Reports
+from pgqueue.worker.lifeline import Lifeline
 from pgqueue.worker.misfits import Misfits
 from pgqueue.worker.promoter import Promoter
+from pgqueue.worker.reports import Reports
 from pgqueue.worker.rescue import announce
 from pgqueue.worker.runner import Runner
 from pgqueue.worker.served import queues_of, tasks_of, warn_of_queues
@@ -229,19 +230,17 @@ class Worker:
         await app.pool.acheck()
         for what in await app.pool.arun(lambda c: check_home(c, app.schema)):
             log.warning('schema "%s": %s; run: pgqueue migrate', app.schema, what)
+        await app.pool.aclose()  # few jobs need one
         dsn = app.pool.dsn
         watch = Watch()
-        pooled, by_session = not settings.listen, app.pool.pooler == "session"
+        by_session = app.pool.pooler == "session"
+        how: dict[str, Any] = {"watch": watch, "deadline": settings.deadline}
+        how |= {"pooled": not settings.listen, "pooled_by_session": by_session}
         listener = Listener(statement("read_channel", app.schema), self._on_notify)
         self._claim_link = Link(
-            dsn, role="claim", watch=watch, deadline=settings.deadline, pooled=pooled,
-            pooled_by_session=by_session,
-            listener=listener, on_lost=self._on_deaf,
+            dsn, role="claim", listener=listener, on_lost=self._on_deaf, **how,
         )  # fmt: skip
-        self._finish_link = Link(
-            dsn, role="finish", watch=watch, deadline=settings.deadline, pooled=pooled,
-            pooled_by_session=by_session,
-        )  # fmt: skip
+        self._finish_link = Link(dsn, role="finish", **how)
         claims, finishes = Store(self._claim_link, app.schema), Store(self._finish_link, app.schema)
         lock = asyncio.Lock()
         # Statements besides claims, few as they are, take turns with them on their connection.
@@ -316,6 +315,7 @@ class Worker:
                 on_next_due=self._on_next_due,
                 on_seat=self._claimer.seating.on_pulse,
                 on_silent=app.pool.distrust,
+                on_rest=app.pool.rest,
                 successes=self._completer.successes,
                 on_failed=self._on_failed,
             ),

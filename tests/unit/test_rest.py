@@ -1,0 +1,135 @@
+"""Connections that nobody uses are closed, and the duties borrow the heartbeat's meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from pgqueue.db.faults import Contended
+from pgqueue.db.lent import Borrower, Lender
+from pgqueue.db.link import Link, Watch
+from pgqueue.worker.watchdog import Watchdog
+
+DSN = "postgresql:///nowhere"
+HOW: dict[str, Any] = {"deadline": 8.0, "pooled": False}
+
+
+class Fake:
+    """A connection that can be closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def terminate(self) -> None:
+        self.closed = True
+
+
+def link_of(role: str, watch: Watch, *, idle: float) -> Link:
+    """One that is connected, and that nobody has used for so many seconds."""
+    link = Link(DSN, role=role, watch=watch, **HOW)
+    link._connection = cast("Any", Fake())
+    link.idle_since = time.monotonic() - idle
+    watch.add(link)
+    return link
+
+
+@pytest.mark.parametrize(
+    ("role", "idle", "rests"),
+    [
+        ("finish", 59.0, False),
+        ("finish", 61.0, True),
+        ("duties", 9.0, False),
+        ("duties", 11.0, True),
+        ("claim", 1e6, False),
+        ("heartbeat", 1e6, False),
+        ("finish", float("-inf"), False),  # a statement is under way
+    ],
+)
+async def test_what_nobody_uses_is_closed(role: str, idle: float, rests: bool) -> None:
+    watch = Watch()
+    link = link_of(role, watch, idle=idle)
+    connection = cast("Fake", link._connection)
+    assert (link in watch.idle(time.monotonic())) is rests
+    link.rest()
+    assert link.connected is not rests
+    await link.close()
+    assert connection.closed
+    assert watch.unheard_since(float("inf")) == []
+
+
+async def test_the_watchdog_lets_each_rest_on_its_own_loop() -> None:
+    theirs, own = Watch(), Watch()
+    told: list[Callable[[], object]] = []
+    minutes: list[int] = []
+    dog = Watchdog(
+        theirs, own, tell=told.append, on_silent=lambda: None, on_rest=lambda: minutes.append(1)
+    )
+    duties, finish = link_of("duties", own, idle=100.0), link_of("finish", theirs, idle=100.0)
+    now = time.monotonic()
+    dog._rest(now)
+    assert (duties.connected, finish.connected) == (False, True)
+    for call in told:
+        call()
+    assert not finish.connected
+    assert len(minutes) == 1
+    dog._rest(now + 59.0)
+    dog._rest(now + 61.0)
+    assert len(told) == 3
+    await asyncio.gather(duties.close(), finish.close())
+
+
+class _Lent(Lender):
+    connected = True
+
+    def __init__(self, *, slow: bool = False) -> None:
+        super().__init__(DSN, role="heartbeat", watch=Watch(), **HOW)
+        self.asked: list[str] = []
+        self.slow = slow
+
+    async def brief(self, sql: str, *args: Any) -> list[Any]:
+        self.asked.append(sql)
+        if self.slow:
+            raise Contended("it took too long")
+        return []
+
+
+class _Own(Borrower):
+    connected = False
+
+    def __init__(self, lender: Lender, *, busy: bool = False) -> None:
+        super().__init__(DSN, lender=lender, busy=lambda: busy, role="duties", watch=Watch(), **HOW)
+        self.asked: list[str] = []
+
+    async def fetch(self, sql: str, *args: Any, deadline: float | None = None) -> list[Any]:
+        self.asked.append(sql)
+        return []
+
+
+@pytest.mark.parametrize(
+    ("open_", "lends", "busy", "slow", "asked"),
+    [
+        (False, True, False, False, (["a"], [])),
+        (False, True, False, True, (["a"], ["a"])),  # it takes longer, and has its own time
+        (False, True, True, False, ([], ["a"])),
+        (False, False, False, False, ([], ["a"])),
+        (True, True, False, False, ([], ["a"])),
+    ],
+)
+async def test_whose_connection_a_quick_statement_takes(
+    open_: bool, lends: bool, busy: bool, slow: bool, asked: tuple[list[str], list[str]]
+) -> None:
+    lender = _Lent(slow=slow)
+    own = _Own(lender, busy=busy)
+    lender.connected, own.connected = lends, open_  # type: ignore[misc]
+    await own.quick("a")
+    assert (lender.asked, own.asked) == asked
