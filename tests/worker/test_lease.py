@@ -175,7 +175,7 @@ async def test_F29_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None
     settings = {"lease": 60.0, "heartbeat": 0.5}
     with child(dsn, **settings) as sleeper:
         await sleeper.ready(eyes)
-        job_id = (await app.tasks.get("nap").aenqueue(8.0)).id
+        job_id = (await app.tasks.get("nap").aenqueue(4.0)).id
         await began(eyes, 1, sleeper.pid)
         async with working(app, **settings) as worker:
             sleeper.send(signal.SIGSTOP)

@@ -121,7 +121,7 @@ async def test_many_delays_that_come_together(app: App, eyes: Eyes) -> None:
 async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
     app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.promoter._LOOK_AGAIN_AFTER", 4.0)
+    monkeypatch.setattr("pgqueue.worker.promoter._LOOK_AGAIN_AFTER", 2.0)
 
     @app.task
     async def note() -> None: ...

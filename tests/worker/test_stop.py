@@ -92,7 +92,10 @@ async def test_a_second_request_skips_the_grace(app: App, eyes: Eyes) -> None:
     assert (await eyes.job(job_id))["state"] == "pending"
 
 
-async def test_a_task_that_cannot_be_stopped_is_left_behind(app: App, eyes: Eyes) -> None:
+async def test_a_task_that_cannot_be_stopped_is_left_behind(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pgqueue.worker.stopping.CANCEL_SECONDS", 0.2)
     started: list[int] = []
     release = threading.Event()
 
@@ -146,8 +149,9 @@ async def test_past_bug_24_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes
 
 @pytest.mark.parametrize("outage", ["blackhole", "cut"])
 async def test_past_bug_62_stopping_during_an_outage_is_bounded(
-    eyes: Eyes, proxy: Proxy, outage: str
+    eyes: Eyes, proxy: Proxy, outage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pgqueue.worker.stopping._WRITE_SECONDS", 0.5)
     app = App(proxy.dsn)
     started: list[int] = []
 
@@ -177,9 +181,10 @@ async def test_past_bug_62_stopping_during_an_outage_is_bounded(
 
 
 async def test_outcomes_that_could_not_be_written_are_found_by_others(
-    app: App, dsn: str, eyes: Eyes
+    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker leaves its row behind, so that nobody has to look for orphans."""
+    monkeypatch.setattr("pgqueue.worker.stopping._WRITE_SECONDS", 0.5)
     started: list[int] = []
 
     @app.task

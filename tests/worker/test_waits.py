@@ -272,13 +272,13 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
 
     task = on_the_loop if flavour == "async" else in_a_thread
     async with working(app, queues=["default"]) as worker:
-        in_time = (await task.using(delay=0.1).aenqueue()).id
-        late = (await task.using(delay=0.1, timeout=3600).aenqueue()).id
-        ids = [in_time, late]
-        async with app.pool.connection():
+        async with app.pool.connection() as connection:
             app.pool._lanes._free.acquire()
+            late = (await task.using(connection=connection, timeout=3600).aenqueue()).id
             await time_out(worker, [late])
             monkeypatch.setattr(app.pool, "wait", 0.3)
+            in_time = (await task.using(connection=connection).aenqueue()).id
+            ids = [in_time, late]
             await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids), timeout_s=60)
         monkeypatch.setattr(app.pool, "wait", 30.0)
         app.pool._lanes._free.release()
