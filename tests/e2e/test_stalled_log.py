@@ -118,7 +118,7 @@ def prepare(queue: Queue, config: str = "", more: str = FAILING) -> None:
 def stalled(queue: Queue, processes: str, config: str = "") -> Iterator[Stalled]:
     """Such a worker for the body, of an app that begins with that."""
     prepare(queue, config)
-    worker = Stalled(queue, "--processes", processes)
+    worker = Stalled(queue, "--processes", processes, "--heartbeat", "0.5")
     try:
         wait_until(lambda: queue.workers(), timeout_s=60, what="a worker is there")
         yield worker

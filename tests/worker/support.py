@@ -16,7 +16,17 @@ from pgqueue import App, Worker
 from pgqueue.worker.seat import AWAY
 from tests.harness.waiting import PATIENCE, eventually
 
-__all__ = ["QUICK", "ROLES", "Eyes", "at_rest", "eyes_on", "no_tasks_left", "quick", "working"]
+__all__ = [
+    "QUICK",
+    "ROLES",
+    "Eyes",
+    "at_rest",
+    "eyes_on",
+    "has_seen_enough",
+    "no_tasks_left",
+    "quick",
+    "working",
+]
 
 # Intervals are short. What ends something (lease, grace, deadline) is long, so that a busy machine
 # ends nothing; a test that waits for such an end has a short one of its own.
@@ -68,6 +78,11 @@ async def at_rest(worker: Worker) -> None:
         )
 
     await eventually(rests)
+
+
+def has_seen_enough(worker: Worker) -> None:
+    """Let it judge others at once: it need not renew for a while before."""
+    worker._lifeline.renewing_since -= 7200.0
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:

@@ -10,14 +10,11 @@ import pytest
 
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
-from tests.worker.support import Eyes, working
+from tests.worker.support import Eyes, has_seen_enough, working
 
-pytestmark = pytest.mark.alone
-
-WAYS: dict[str, dict[str, Any]] = {
-    "session-vanished": {"lease": 60.0, "heartbeat": 0.3, "grace": 600.0},
-    "lease-over": {"listen": False, "grace": 600.0},
-}
+LONG: dict[str, Any] = {"lease": 600.0, "heartbeat": 0.3, "grace": 600.0}
+WAYS: dict[str, dict[str, Any]] = {"session-vanished": LONG, "lease-over": LONG | {"listen": False}}
+PASSES = "update pgqueue.worker set heartbeat_at = now() - interval '601 s'"
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +40,10 @@ async def test_killed_while_it_stops_is_no_crash(dsn: str, eyes: Eyes, way: str)
                 lambda: eyes.value("select bool_and(stopping) from pgqueue.worker"), timeout_s=60
             )
             victim.kill()
-        async with working(app, **(WAYS[way] | {"queues": ["none"]})):
+        if way == "lease-over":
+            await eyes.sql(PASSES)
+        async with working(app, **(WAYS[way] | {"queues": ["none"]})) as other:
+            has_seen_enough(other)
             await eventually(
                 lambda: eyes.value("select bool_and(worker_id is null) from pgqueue.job"),
                 timeout_s=60,

@@ -16,9 +16,7 @@ from pgqueue import App
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT
 from tests.worker.forker import app_of
-from tests.worker.support import Eyes, working
-
-pytestmark = pytest.mark.alone
+from tests.worker.support import Eyes, has_seen_enough, working
 
 LONG = {"lease": 3600.0, "heartbeat": 0.3}  # no lease runs out in these tests
 
@@ -60,8 +58,9 @@ async def test_a_child_that_lives_on_does_not_delay_the_rescue(
     with forker(dsn, loop) as victim:
         await eventually(lambda: said(eyes, job_id), timeout_s=60)
         (child,) = await said(eyes, job_id)
-        async with working(app, **LONG, queues=["none"]):
+        async with working(app, **LONG, queues=["none"]) as other:
             victim.kill()
+            has_seen_enough(other)
             await eventually(
                 lambda: eyes.value("select bool_and(worker_id is null) from pgqueue.job"),
                 timeout_s=60,

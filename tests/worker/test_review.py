@@ -20,7 +20,16 @@ from pgqueue.worker.rescue import rescue_children
 from pgqueue.worker.transaction import JobTransactions
 from tests.harness.waiting import eventually
 from tests.past.test_claim import lose
-from tests.worker.support import Eyes, Runs, at_rest, no_tasks_left, nth, quick, working
+from tests.worker.support import (
+    Eyes,
+    Runs,
+    at_rest,
+    has_seen_enough,
+    no_tasks_left,
+    nth,
+    quick,
+    working,
+)
 
 
 async def test_a_lost_claim_is_looked_for_until_the_database_answers(
@@ -340,7 +349,7 @@ async def test_who_was_held_up_takes_nobody_for_dead_at_once(app: App, eyes: Eye
     await eyes.sql(alive, other)
     async with working(app) as worker:
         lifeline = worker._lifeline
-        lifeline.renewing_since -= 100.0  # it has seen enough to judge
+        has_seen_enough(worker)
         pulses = lifeline.pulses
         await eventually(lambda: lifeline.pulses > pulses + 1)  # and says so from here on
         await eyes.sql("update pgqueue.worker set heartbeat_at = now() - interval '20 s'")
