@@ -9,15 +9,18 @@ import pytest
 from tests.e2e.service import Queue, Service
 from tests.harness.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 both = pytest.mark.parametrize("processes", ["1", "2"], ids=["alone", "supervised"])
 SPIN, HANG = "spin", "hang_in_a_call"
 UVLOOP, ASYNCIO = "--uvloop", "--no-uvloop"
 
 
 def ways(*cases: tuple[str, str, str]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(("processes", "task", "loop"), cases)
+    """What hangs uses no processor, so it bears neighbours."""
+    params = [
+        pytest.param(*case, marks=[pytest.mark.together] if case[1] == HANG else [])
+        for case in cases
+    ]
+    return pytest.mark.parametrize(("processes", "task", "loop"), params)
 
 
 def blocked(queue: Queue, service: Service, task: str) -> list[int]:

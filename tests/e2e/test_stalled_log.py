@@ -17,8 +17,6 @@ import pytest
 from tests.e2e.service import Queue, Service
 from tests.harness.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 both = pytest.mark.parametrize("processes", ["1", "2"], ids=["alone", "supervised"])
 
 FAILING = """
@@ -143,6 +141,7 @@ def fail_many(queue: Queue) -> None:
         )
 
 
+@pytest.mark.together
 @both
 @pytest.mark.parametrize("config", ["", CONFIGURED, ITS_OWN], ids=["plain", "root", "pgqueue"])
 def test_f07_a_worker_whose_log_nobody_reads_works_on_and_ends(
@@ -155,6 +154,7 @@ def test_f07_a_worker_whose_log_nobody_reads_works_on_and_ends(
         assert queue.workers() == []
 
 
+@pytest.mark.together
 def test_f07_what_was_dropped_is_counted_once_somebody_reads(queue: Queue) -> None:
     with stalled(queue, "1") as worker:
         for _ in range(2):
