@@ -30,6 +30,7 @@ _ALONE = {"e2e", "kill"}  # by directory; more are marked where they are
 _AROUND = {"drivers", "e2e", "property", "worker"}  # CI: older versions on its other Pythons
 
 _FIRST = {"test_quick.py", "test_machine.py"}
+_LAST = "unit"  # each takes milliseconds
 
 # Without the traps of a hostile path: tests have triggers of their own, and completions in a job's
 # transaction run with the path of its session (S6). tests/security sets the traps for them.
@@ -67,7 +68,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest begin first: at the end, all processes would wait for the one that has them."""
-    items.sort(key=lambda item: item.path.name not in _FIRST)
+    items.sort(key=lambda item: (item.path.name not in _FIRST, _LAST in item.path.parts))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
