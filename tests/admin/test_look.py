@@ -268,7 +268,7 @@ async def test_a_look_that_takes_too_long_says_what_to_do(
     client: Client, other: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add(client)
-    monkeypatch.setattr(session, "READ_SECONDS", 0.2)
+    monkeypatch.setitem(session.reading.__wrapped__.__kwdefaults__, "seconds", 0.2)
     async with other.connection.transaction():
         await other.sql("lock table pgqueue.job")
         with pytest.raises(DatabaseError, match="was stopped; narrow it"):

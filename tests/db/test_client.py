@@ -222,6 +222,7 @@ def fork(child: Callable[[], None]) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
+@pytest.mark.one_pg
 def test_a_child_enqueues_while_its_parent_does(app: App, query: Query) -> None:
     app.enqueue("t")
     (before,) = ours(query)
@@ -493,6 +494,7 @@ def test_many_jobs_are_all_there_or_none(app: App, query: Query) -> None:
     assert len(app.enqueue_many(good)) == jobs(query) == 20_000
 
 
+@pytest.mark.one_pg
 def test_a_hundred_thousand_jobs_in_bounded_memory(app: App, query: Query) -> None:
     padding = "x" * 200
     bulk = [app.job("t", {"n": n, "padding": padding}) for n in range(100_000)]

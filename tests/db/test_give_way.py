@@ -98,6 +98,7 @@ CALLS: dict[str, Call] = {
 }  # fmt: skip
 
 
+@pytest.mark.one_pg
 @pytest.mark.parametrize("code", ["40001", "40P01"])
 @pytest.mark.parametrize("call", CALLS)
 async def test_what_had_to_give_way_is_done_again(

@@ -11,7 +11,6 @@ from tests.model.place import Place
 from pgqueue.job import MOVES
 
 PROFILE = settings(
-    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -20,9 +19,10 @@ PROFILE = settings(
 
 
 @pytest.mark.one_pg
-def test_everything_that_can_happen(place: Place) -> None:
+@pytest.mark.parametrize("runs", [100, pytest.param(200, marks=pytest.mark.long)])
+def test_everything_that_can_happen(place: Place, runs: int) -> None:
     Machine.place = place
-    run_state_machine_as_test(Machine, settings=PROFILE)
+    run_state_machine_as_test(Machine, settings=settings(PROFILE, max_examples=runs))
     moves = {(was, to) for was in MOVES for to in MOVES[was] if "blocked" not in (was, to)}
     # A machine that goes nowhere finds nothing: it has to have been everywhere.
     assert moves <= place.seen.keys(), f"never seen: {moves - place.seen.keys()}"
