@@ -1,10 +1,10 @@
 """Waits for room and for a reason, and claims a batch.
 
 A reason is a notification, a poll that is due, a due job, or a queue that had more: see Lane. A
-claim that looks for one thing begins where the cursor stood a moment ago. Where there is more, claims
-begin at the cursor; when one comes back short, the queue is looked at from a moment ago. Then the
-watch raises its flag, claims once more, and looks ever less often for half a second: that covers
-enqueues that read the flag before it was up.
+claim that looks for one thing begins where the cursor stood a moment ago. Where there is more,
+claims begin at the cursor; when one comes back short, the queue is looked at from a moment ago.
+Then the watch raises its flag, claims once more, and looks ever less often for half a second: that
+covers enqueues that read the flag before it was up.
 """
 
 from __future__ import annotations
