@@ -163,7 +163,7 @@ async def test_a_session_whose_start_is_not_shown_is_not_gone(hands: Hands) -> N
     await hands.register("default")
     there, gone = [await hands.register("default", worker=n) for n in (1, 2)]
     since = await hands.value("select now()")
-    pulse = (hands.id, 0, False, None, None, True, 60.0, since)
+    pulse = (hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True)
     await hands.sql(
         "update @.worker set session_start = now(), session_pid = 1 where id = $1", gone
     )
@@ -199,7 +199,7 @@ async def test_a_look_reads_the_list_of_sessions_once(hands: Hands, look: bool) 
     await hands.connection.execute(f"prepare pulse as {sql}")
     text = await hands.value(
         "explain (analyze, format json)"
-        f" execute pulse({hands.id}, 0, false, null, null, {look}, 60.0, now())"
+        f" execute pulse({hands.id}, 0, false, null, null, {look}, 60.0, now(), 0, 15, true)"
     )
     scans = [n for n in nodes(json.loads(text)[0]["Plan"]) if n["Node Type"] == "Function Scan"]
     reads = [n["Actual Loops"] for n in scans if n["Function Name"] == "pg_stat_get_activity"]
