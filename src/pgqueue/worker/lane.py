@@ -42,6 +42,7 @@ _CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
 _CALL_EVERY = 1.0
 _STREAM_FINDS = 8
 _STREAM_FIRST, _STREAM_FACTOR, _STREAM_LONGEST = 0.001, 1.5, 0.008
+_STREAM_DENSE = 0.004  # after a claim that found eight jobs or more: each claim has its cost
 _STREAM_OVER = 0.05
 _LATE_NOTIFICATION = 0.02
 _STAND_BY = 0.5
@@ -154,7 +155,7 @@ class Lane:
         if count:
             self.found_at = now
             self.finds = self.finds + 1 if at_once and not full else 0
-            self.spacing = _STREAM_FIRST
+            self.spacing = min(_STREAM_FIRST * max(1.0, count / 2), _STREAM_DENSE)
         if full:
             self.hot = Heat.HOT
             self.streaming = False
