@@ -61,19 +61,19 @@ def traced(database: Database) -> Iterator[Trace]:
 def count(lines: Iterable[str], database: str) -> Counter[str]:
     """Count the transactions in these lines of a log, by the name of their first statement."""
     names: dict[str, str] = {}
-    unnamed: str | None = None  # a transaction whose statement begins with an empty line
+    unnamed: str | None = None  # its statement has said nothing so far
     for line in lines:
-        if unnamed is not None and line.startswith("\t") and line.strip():
-            names[unnamed] = name_of(line)
+        if unnamed is not None and line.startswith("\t") and (name := name_of(line)):
+            names[unnamed] = name
             unnamed = None
         found = _LINE.match(line)
         if found is None or found["database"] != database or found["transaction"] in names:
             continue
         names[found["transaction"]] = name_of(found["text"])
-        unnamed = None if found["text"] else found["transaction"]
+        unnamed = None if names[found["transaction"]] else found["transaction"]
     return Counter(names.values())
 
 
 def name_of(text: str) -> str:
     """What to call a statement: its first words, or those of the comment before it."""
-    return " ".join(text.lstrip("- ").split()[:3]).rstrip(".:;,").lower()
+    return " ".join(text.lstrip("-\t ").split()[:3]).rstrip(".:;,").lower()

@@ -41,13 +41,13 @@ def run(bench: Bench) -> list[Row]:
                 if (system.name, crew) in failed or not _takes(system, crew):
                     continue
                 say(f"{NAME} {number + 1}/{bench.rounds}: {crew} of {system.name}")
+                one = Turn()
+                found[system.name].setdefault(crew, []).append(one)
                 try:
-                    one = turn(bench, system, crew)
+                    turn(bench, system, crew, one)
                 except _ERRORS as exc:
                     failed.add((system.name, crew))
                     _note(bench, system, f"{crew}: {exc}")
-                else:
-                    found[system.name].setdefault(crew, []).append(one)
     rows: list[Row] = []
     for system in systems:
         rows += rows_of(system.name, found[system.name])

@@ -84,7 +84,7 @@ bench-trace run_1 12/7 LOG:  statement: commit
 bench-trace run_1 12/8 LOG:  execute s: -- Takes ready jobs, many
 bench-trace run_1 3/8 LOG:  execute s: -- Takes ready jobs, many
 bench-trace run_1 3/8 DETAIL:  Parameters: $1 = 'execute s: a lie'
-bench-trace run_1 3/9 LOG:  statement:
+bench-trace run_1 3/9 LOG:  statement: --
 \t
 \t  delete from it
 \t  where true
