@@ -31,7 +31,7 @@ SETTINGS = {
     "max_wal_size": "16GB",
     "min_wal_size": "2GB",
     "checkpoint_timeout": "30min",
-    "max_connections": "1000",
+    "max_connections": "1200",
     "jit": "off",
 }
 _READER = "the held snapshot"

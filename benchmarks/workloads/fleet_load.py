@@ -81,8 +81,8 @@ class Load:
     def idle(self) -> None:
         """The fleet at rest; then with three jobs a second, which meet it at rest."""
         seconds = self.span(6.0)
-        time.sleep(self.run.settle)
         self.run.database.leave()
+        time.sleep(4 * self.run.settle)  # after the callers, workers look for more for a while
         with traced(self.run.database) as trace:
             trace.begin()
             workers, server = self.running.cpu, self.run.database.server.cpu
