@@ -14,6 +14,7 @@ from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, settings
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.harness import dispositions, hostile, servers
 from tests.harness.pgbouncer import bouncer
@@ -125,7 +126,7 @@ def pg(clusters: Clusters, request: pytest.FixtureRequest) -> Server:
 @pytest.fixture
 def empty_dsn(pg: Server) -> Iterator[str]:
     """The dsn of a database of this test's own, with nothing in it."""
-    yield from _database(pg, "template0")
+    yield from _database(pg, "template0", hostile.asked_for())
 
 
 @pytest.fixture
@@ -133,17 +134,25 @@ def dsn(pg: Server, request: pytest.FixtureRequest) -> Iterator[str]:
     """The dsn of a database of this test's own, with the schema ``pgqueue`` migrated."""
     from pgqueue.db.migrate import migrate
 
-    template = pg.template("migrated", lambda target: migrate(target, SCHEMA))
-    yield from _database(pg, template, plain=bool(_PLAIN.intersection(request.path.parts)))
+    async def trapped(target: str) -> None:
+        await migrate(target, SCHEMA)
+        hostile.lay(pg, conninfo_to_dict(target)["dbname"], hostile.OURS)
+
+    if hostile.asked_for() is None or _PLAIN.intersection(request.path.parts):
+        template = pg.template("migrated", lambda target: migrate(target, SCHEMA))
+        yield from _database(pg, template, None)
+    else:
+        yield from _database(pg, pg.template("trapped", trapped), hostile.asked_for(), laid=True)
 
 
-def _database(pg: Server, template: str, *, plain: bool = False) -> Iterator[str]:
+def _database(pg: Server, template: str, path: str | None, *, laid: bool = False) -> Iterator[str]:
+    """A database made from that template, with that path. ``laid``: the template has the traps."""
     name = pg.create(template)
-    path = None if plain else hostile.asked_for()
     caught = None
     try:
         if path is not None:
-            hostile.lay(pg, name, hostile.OURS)
+            if not laid:
+                hostile.lay(pg, name, hostile.OURS)
             hostile.set_path(pg, name, path)
             caught = hostile.caught(pg, name)
         yield pg.dsn_for(name)
