@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.service import Queue, Service
 from tests.harness.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.together
 
 LEAK = """
 
@@ -38,7 +38,7 @@ async def leak() -> None:
 def test_it_writes_while_it_can_and_gives_itself_up_when_it_cannot(queue: Queue) -> None:
     with (queue.home / "jobs.py").open("a") as module:
         module.write(LEAK)
-    with Service(queue, "--processes", "1", "--lease", "3") as service:
+    with Service(queue, "--processes", "1", "--lease", "6") as service:
         # Before its first outcome it has no connection for outcomes.
         queue.until_state("completed", queue.enqueue("instant"), timeout_s=60)
         queue.until_state("completed", queue.enqueue("leak"), timeout_s=60)
@@ -49,8 +49,8 @@ def test_it_writes_while_it_can_and_gives_itself_up_when_it_cannot(queue: Queue)
         queue.rows(ended, "pgqueue finish")
         left = queue.enqueue("instant")
         wait_until(lambda: queue.job(left)["state"] == "running", timeout_s=60, what="it runs")
-        assert service.wait(90) != 0
+        assert service.wait(120) != 0
         assert "no file descriptors left (limit 200)" in service.log()
         assert "giving up, so that others take over" in service.log()
-    with Service(queue, "--processes", "1", "--lease", "3") as service:
+    with Service(queue, "--processes", "1", "--lease", "6") as service:
         queue.until_state("completed", left, timeout_s=60)
