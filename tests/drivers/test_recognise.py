@@ -19,8 +19,11 @@ from sqlalchemy.ext import asyncio as sa
 
 from pgqueue import drivers
 from pgqueue.errors import ConfigError
+from tests.drivers import async_callers
 from tests.drivers.blocking_callers import django_database
 from tests.drivers.caller import CALLERS, Caller
+
+assert async_callers  # it registers its callers
 
 NAMES = [
     "asyncpg connection",
