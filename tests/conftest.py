@@ -130,7 +130,15 @@ def empty_dsn(pg: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def dsn(pg: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+def migrated(pg: Server) -> str:
+    """A database with the schema ``pgqueue``, to make others from."""
+    from pgqueue.db.migrate import migrate
+
+    return pg.template("migrated", lambda target: migrate(target, SCHEMA))
+
+
+@pytest.fixture
+def dsn(pg: Server, migrated: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The dsn of a database of this test's own, with the schema ``pgqueue`` migrated."""
     from pgqueue.db.migrate import migrate
 
@@ -139,8 +147,7 @@ def dsn(pg: Server, request: pytest.FixtureRequest) -> Iterator[str]:
         hostile.lay(pg, conninfo_to_dict(target)["dbname"], hostile.OURS)
 
     if hostile.asked_for() is None or _PLAIN.intersection(request.path.parts):
-        template = pg.template("migrated", lambda target: migrate(target, SCHEMA))
-        yield from _database(pg, template, None)
+        yield from _database(pg, migrated, None)
     else:
         yield from _database(pg, pg.template("trapped", trapped), hostile.asked_for(), laid=True)
 

@@ -108,8 +108,8 @@ def test_past_bug_128_django_calls_share_one_session(dsn: str, observer: Observe
         assert len(observer.jobs()) == 2_000
 
 
-def test_past_bug_128_database_drops_after_use(pg: Any, dsn: str) -> None:
-    name = pg.create(pg.template("migrated", lambda target: _never()))
+def test_past_bug_128_database_drops_after_use(pg: Any, migrated: str) -> None:
+    name = pg.create(migrated)
     try:
         with django_database(pg.dsn_for(name), "default") as connection:
             drivers.run_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))])
@@ -119,9 +119,9 @@ def test_past_bug_128_database_drops_after_use(pg: Any, dsn: str) -> None:
         pg.drop(name)
 
 
-def test_past_bug_128_sessions_are_bounded_and_gone_after_a_worker(pg: Any) -> None:
+def test_past_bug_128_sessions_are_bounded_and_gone_after_a_worker(pg: Any, migrated: str) -> None:
     """Ten thousand jobs from threads and from a loop; afterwards nothing holds the database."""
-    name = pg.create(pg.template("migrated", lambda target: _never()))
+    name = pg.create(migrated)
     most = 0
 
     async def run() -> None:
@@ -160,10 +160,6 @@ def test_past_bug_128_sessions_are_bounded_and_gone_after_a_worker(pg: Any) -> N
             server.execute(sqlalchemy.text(f'drop database "{name}"').text)
     finally:
         pg.drop(name)
-
-
-async def _never() -> None:
-    raise AssertionError("the template is there already")
 
 
 async def test_cancelled_call_leaves_no_half(dsn: str, observer: Observer) -> None:
