@@ -96,7 +96,7 @@ grant usage on sequence :"schema".position_seq to :"producer";
 grant select, delete, update (position, run_at, claimed_at, worker_id, claim_token, attempt,
                               crash_count, exposed, errors)
     on :"schema".job to :"worker";
-grant insert, select (id, claim_token, queue, task)
+grant insert, select (id, claim_token, queue, task, worker_id)
     on :"schema".history, :"schema".dead to :"worker";
 grant select, insert, update, delete on :"schema".worker to :"worker";
 grant select, insert (name), update (waiting) on :"schema".queue to :"worker";
