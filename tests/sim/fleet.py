@@ -27,6 +27,7 @@ class Job:
     position: int
     enqueued: float
     seconds: float
+    task: str = "task"
     begun: float | None = None
 
 
@@ -44,10 +45,17 @@ class Server:
         self.loses = 0.0  # what part of notifications is lost
         self.counts: Counter[str] = Counter()
 
-    def enqueue(self, seconds: float = 0.0, *, commits_after: float = 0.0, times: int = 1) -> None:
+    def enqueue(
+        self,
+        seconds: float = 0.0,
+        *,
+        commits_after: float = 0.0,
+        times: int = 1,
+        task: str = "task",
+    ) -> None:
         """Jobs that take ``seconds``. The flag is read now, the rest happens at the commit."""
         jobs = [
-            Job(len(self.jobs) + n + 1, self.loop.time() + commits_after, seconds)
+            Job(len(self.jobs) + n + 1, self.loop.time() + commits_after, seconds, task)
             for n in range(times)
         ]
         self.jobs += jobs
@@ -115,7 +123,9 @@ class Store:
             return [], [QUEUE]
         server.claimed_by = self.worker
         try:
-            seen = [job for job in server.ready if job.position > cursors[5]][:limit]
+            seen = [job for job in server.ready if job.position > cursors[5] and job.task in tasks][
+                :limit
+            ]
             await asyncio.sleep(CLAIM)
             gone = set(map(id, seen))
             server.ready = [job for job in server.ready if id(job) not in gone]
@@ -235,7 +245,7 @@ class Worker:
             lock=asyncio.Lock(),
             listener=self.listener,
             queues=[QUEUE],
-            tasks=["task"],
+            tasks=self.fleet.tasks,
             settings=self.settings,
             lease=cast("Any", SimpleNamespace(is_over=False)),
             runner=cast("Any", self.runner),
@@ -271,6 +281,7 @@ class Worker:
 
     async def _pulse(self) -> None:
         while True:
+            self.hurry.clear()  # before: what happens meanwhile is for the next pulse
             now = self.server.loop.time()
             self.row = now, self.runner.running
             self.server.counts["pulse"] += 1
@@ -278,7 +289,6 @@ class Worker:
             full = self.row[1] >= self.settings.concurrency
             before = None if full else self.fleet.before(self, seats(self.settings.concurrency))
             self.claimer.seating.on_pulse(before, len(self.fleet.listed()))
-            self.hurry.clear()
             try:
                 async with asyncio.timeout(PULSE * self.server.rng.uniform(0.9, 1.0)):
                     await self.hurry.wait()
@@ -302,8 +312,11 @@ def _nothing(*_: object, **__: object) -> None: ...
 class Fleet:
     """Workers, and what the rows of ``worker`` say of them."""
 
-    def __init__(self, server: Server, size: int, **settings: Any) -> None:
+    def __init__(
+        self, server: Server, size: int, *, tasks: Sequence[str] = ("task",), **settings: Any
+    ) -> None:
         self.server = server
+        self.tasks = list(tasks)
         self.settings = WorkerSettings.of(settings)
         self.workers: list[Worker] = []
         for _ in range(size):

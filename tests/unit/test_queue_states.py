@@ -100,6 +100,29 @@ def test_who_looks_after_a_queue_does_not_stand_by(make: Callable[[], Lane]) -> 
     assert lane.looks == looks
 
 
+def test_who_is_full_learns_that_somebody_else_took_the_flag_down() -> None:
+    """Else it believes the flag up once it is short, and raises it no more."""
+    lane = full()
+    lane.on_lowered(0.1)
+    found(lane, 1, 0.15)
+    assert lane.flag is not True
+
+
+def test_who_stands_by_and_streams_meanwhile_still_looks_when_its_time_has_come() -> None:
+    lane = quiet()
+    lane.on_lowered(0.0)
+    now = 0.1
+    while not lane.streaming:
+        found(lane, 1, now)
+        now += 0.0005
+    while lane.streaming:
+        [now] = lane.looks
+        lane.look_if_due(now)
+        found(lane, 0, now)
+    assert now < lane.by_until, "flags.up leaves it out"
+    assert lane.looks and lane.looks[-1] <= lane.by_until
+
+
 def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> None:
     lane = quiet()
     lane.hot, lane.looks = Heat.ONCE, [9.0, 5.1]
