@@ -182,3 +182,28 @@ def test_who_may_take_no_more_jobs_leaves_the_watch(monkeypatch: pytest.MonkeyPa
         assert max(begun) < 0.1, begun
 
     simulated(play(), monkeypatch)
+
+
+def test_a_worker_alone_hears_again_as_soon_as_its_backlog_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pulse found it full, and nobody else is there to be on watch for it."""
+
+    async def play() -> None:
+        server = Server(random.Random(1))
+        fleet = Fleet(server, 1, concurrency=10)
+        await at_rest(fleet)
+        probes: list[int] = []
+        for n in range(10):
+            server.enqueue(0.1, times=200 + 37 * n)
+            while server.ready or fleet.workers[0].runner.running:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            probes.append(len(server.jobs))
+            server.enqueue()
+            await asyncio.sleep(6.0)
+        await fleet.end()
+        begun = [(server.jobs[n].begun or 1e9) - server.jobs[n].enqueued for n in probes]
+        assert max(begun) < 0.1, begun
+
+    simulated(play(), monkeypatch)

@@ -120,7 +120,8 @@ def test_who_stands_by_and_streams_meanwhile_still_looks_when_its_time_has_come(
         lane.look_if_due(now)
         found(lane, 0, now)
     assert now < lane.by_until, "flags.up leaves it out"
-    assert lane.looks and lane.looks[-1] <= lane.by_until
+    assert lane.looks
+    assert lane.looks[-1] <= lane.by_until
 
 
 def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> None:
