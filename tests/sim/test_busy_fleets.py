@@ -196,7 +196,7 @@ def test_a_worker_alone_hears_again_as_soon_as_its_backlog_is_done(
         probes: list[int] = []
         for n in range(10):
             server.enqueue(0.1, times=200 + 37 * n)
-            while server.ready or fleet.workers[0].runner.running:
+            while server.ready or fleet.workers[0].runner.running:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.1)
             probes.append(len(server.jobs))
@@ -205,5 +205,58 @@ def test_a_worker_alone_hears_again_as_soon_as_its_backlog_is_done(
         await fleet.end()
         begun = [(server.jobs[n].begun or 1e9) - server.jobs[n].enqueued for n in probes]
         assert max(begun) < 0.1, begun
+
+    simulated(play(), monkeypatch)
+
+
+@pytest.mark.parametrize("size", [1, 4, 30])
+def test_whoever_forges_notifications_keeps_no_worker_from_its_work(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any role that may connect can say that somebody took the flag down, again and again."""
+
+    async def play() -> None:
+        server = Server(random.Random(1))
+        fleet = Fleet(server, size)
+        await at_rest(fleet)
+
+        async def forge() -> None:
+            while True:
+                server.notify("d:default")
+                await asyncio.sleep(0.4)
+
+        forger = asyncio.create_task(forge())
+        for _ in range(1_000):
+            server.enqueue()
+            await asyncio.sleep(0.0005)
+        since = len(server.jobs)
+        for _ in range(20):
+            await asyncio.sleep(1.7)
+            server.enqueue()
+        await asyncio.sleep(6.0)
+        forger.cancel()
+        begun = sorted((job.begun or 1e9) - job.enqueued for job in server.jobs[since:])
+        await fleet.end()
+        assert begun[-1] < 0.6, begun
+
+    simulated(play(), monkeypatch)
+
+
+def test_each_burst_reaches_as_many_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bursts within a second of each other: the watch called for the first one."""
+
+    async def play() -> None:
+        server = Server(random.Random(1))
+        fleet = Fleet(server, 30, concurrency=10)
+        await at_rest(fleet)
+        worst: list[float] = []
+        for _ in range(6):
+            since = len(server.jobs)
+            server.enqueue(0.1, times=300)
+            await asyncio.sleep(0.6)
+            worst.append(max((job.begun or 1e9) - job.enqueued for job in server.jobs[since:]))
+        await asyncio.sleep(5.0)
+        await fleet.end()
+        assert max(worst) < 0.15, worst
 
     simulated(play(), monkeypatch)

@@ -1,0 +1,73 @@
+"""Taking a seat takes a moment: what a pulse says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.listener import Listener
+from pgqueue.errors import Unreachable
+from pgqueue.worker.seating import Seating
+
+
+class Store:
+    def __init__(self) -> None:
+        self.heard: list[frozenset[str]] = []
+        self.fails = False
+        self.link = SimpleNamespace(listen=self._listen)
+        self.listener = Listener("", lambda _channel, _payload: None)
+
+    async def _listen(self) -> None:
+        self.heard.append(self.listener.wanted)
+
+    async def raise_flags(self, _queues: object) -> dict[str, bool]:
+        if self.fails:
+            raise Unreachable("the statement took too long")
+        return {}
+
+    async def call(self, _payload: str) -> None: ...
+
+
+def seating(store: Store, lock: asyncio.Lock, pulses: list[str]) -> Seating:
+    return Seating(
+        cast("Any", store),
+        lock,
+        store.listener,
+        settings=WorkerSettings.of({}),
+        on_watch=lambda: None,
+        on_away=lambda: ["default"],
+        pulse=lambda: pulses.append("now"),
+    )
+
+
+async def settled(one: Seating) -> None:
+    while one._moving is not None and not one._moving.done():
+        await asyncio.wait([one._moving])
+
+
+async def test_what_a_pulse_says_while_it_moves_is_not_forgotten() -> None:
+    store, lock, pulses = Store(), asyncio.Lock(), list[str]()
+    one = seating(store, lock, pulses)
+    one.on_pulse(0, 5)
+    await settled(one)
+    async with lock:  # a claim is on its way
+        one.on_pulse(None, 5)
+        await asyncio.sleep(0)
+        one.on_pulse(0, 5)
+    await settled(one)
+    one.on_idle()
+    assert one.seat.rank == 0 or pulses
+
+
+async def test_it_stops_listening_though_a_flag_could_not_be_raised() -> None:
+    """The session lives on: nobody else would tune it."""
+    store, pulses = Store(), list[str]()
+    one = seating(store, asyncio.Lock(), pulses)
+    one.on_pulse(0, 50)
+    await settled(one)
+    store.fails = True
+    one.on_pulse(5, 50)
+    await settled(one)
+    assert store.heard[-1] == one.seat.channels
