@@ -31,3 +31,18 @@ async def test_a_worker_that_came_while_the_last_one_left_is_told_of_the_flag(
     await removal
     up = await coming.value("select waiting from @.queue where name = 'default'")
     assert up or "d:default" in await ear.heard()
+
+
+async def test_workers_that_leave_together_take_the_flag_down(
+    hands: Hands, more_hands: Connect
+) -> None:
+    """Each of them saw the row of the other; both had said that they stop."""
+    first, second = await more_hands(), await more_hands()
+    for one in (first, second):
+        await one.register("default")
+    await first.run("raise_flags", ["default"])
+    await hands.sql("update @.worker set stopping = true")
+    async with first.connection.transaction():
+        await first.run("remove_worker", first.id)
+        await second.run("remove_worker", second.id)
+    assert not await hands.value("select waiting from @.queue where name = 'default'")
