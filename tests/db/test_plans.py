@@ -233,7 +233,7 @@ async def test_a_pulse_visits_few_rows(hands: Hands) -> None:
     await hands.claim(limit=1000)
     seen = await executed(
         hands, "renew_lease", str(hands.id), "5", "false", "null", "null", "true", "60",
-        "'-infinity'", "0", "15", "true",
+        "'-infinity'", "0", "15", "true", "true",
     )  # fmt: skip
     assert seen.rows <= 2
     assert seen.buffers < 100

@@ -100,7 +100,7 @@ async def test_all_that_is_written_to_rows_that_were_there(
         await client.apause("default")
         await client.aresume("default")
         await session.run("raise_flags", ["default"])
-        await session.run("lower_flags", ["default"])
+        await session.run("lower_flags", ["default"], None)
         await session.run("remove_worker", [worker])
         await session.sql("update pgqueue.duty set due_at = now()")
         await session.sql("select pgqueue.drop_history('0', null)")

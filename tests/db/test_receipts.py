@@ -172,7 +172,7 @@ async def test_past_bug_105_the_pulse_brings_the_cancel_requests_of_this_worker(
     await hands.run("cancel_jobs", [mine, theirs])
     since = await hands.value("select now()")
     (row,) = await hands.run(
-        "renew_lease", hands.id, 1, False, None, None, True, 0.0, since, 0, 15, True
+        "renew_lease", hands.id, 1, False, None, None, True, 0.0, since, 0, 15, True, True
     )
     assert row["cancelled"] == [mine]
 

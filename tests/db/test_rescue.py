@@ -141,7 +141,7 @@ async def test_who_is_lost(hands: Hands, more_hands: Connect) -> None:
 
     async def lost(watched: float, look: bool = True) -> tuple[list[int], list[int]]:
         (row,) = await hands.run(
-            "renew_lease", hands.id, 0, False, None, None, look, watched, since, 0, 15, True
+            "renew_lease", hands.id, 0, False, None, None, look, watched, since, 0, 15, True, True
         )
         assert row["alive"]
         return row["expired"], row["vanished"]
@@ -163,7 +163,7 @@ async def test_a_session_whose_start_is_not_shown_is_not_gone(hands: Hands) -> N
     await hands.register("default")
     there, gone = [await hands.register("default", worker=n) for n in (1, 2)]
     since = await hands.value("select now()")
-    pulse = (hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True)
+    pulse = (hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True, True)
     await hands.sql(
         "update @.worker set session_start = now(), session_pid = 1 where id = $1", gone
     )
@@ -199,7 +199,7 @@ async def test_a_look_reads_the_list_of_sessions_once(hands: Hands, look: bool) 
     await hands.connection.execute(f"prepare pulse as {sql}")
     text = await hands.value(
         "explain (analyze, format json)"
-        f" execute pulse({hands.id}, 0, false, null, null, {look}, 60.0, now(), 0, 15, true)"
+        f" execute pulse({hands.id}, 0, false, null, null, {look}, 60.0, now(), 0, 15, true, true)"
     )
     scans = [n for n in nodes(json.loads(text)[0]["Plan"]) if n["Node Type"] == "Function Scan"]
     reads = [n["Actual Loops"] for n in scans if n["Function Name"] == "pg_stat_get_activity"]
@@ -220,7 +220,7 @@ async def test_past_bug_17_a_worker_whose_row_is_gone_is_told(hands: Hands) -> N
     await hands.run("remove_worker", [hands.id])
     since = await hands.value("select now()")
     (row,) = await hands.run(
-        "renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True
+        "renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True, True
     )
     assert not row["alive"]
 

@@ -72,7 +72,7 @@ async def test_flags_pass_rows_that_somebody_has_locked(hands: Hands, more_hands
         await operator.run("pause_queue", "a")
         async with asyncio.timeout(60):
             assert [row["name"] for row in await hands.run("raise_flags", ["a", "b"])] == ["b"]
-            await hands.run("lower_flags", ["a", "b"])
+            await hands.run("lower_flags", ["a", "b"], None)
     await hands.run("raise_flags", ["b"])
     up = await hands.run("raise_flags", ["a", "b", "no such queue"])
     assert sorted((row["name"], row["raised"]) for row in up) == [("a", True), ("b", False)]

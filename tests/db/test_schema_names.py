@@ -55,7 +55,9 @@ async def test_a_job_from_end_to_end(dsn: str, more_hands: Connect, schema: str)
     assert len(await hands.run("redrive_jobs", [row["id"]])) == 1
     rows = await hands.run("find_passed", ["default"], [2**60] * 10, ["t"], 0)
     assert len(rows) == 2
-    await hands.run("renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True)
+    await hands.run(
+        "renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True, True
+    )
     await hands.run("wake_queues", ["default"])
     await hands.run("ensure_history")
     assert (await hands.run("drop_history", 0.0, None))[0]["dropped"] == 1

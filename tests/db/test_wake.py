@@ -58,7 +58,7 @@ async def test_who_waits_is_told_of_the_queues_that_got_work(hands: Hands, ear: 
     assert sorted(await ear.heard()) == ["q:a", "q:b"]
     await hands.enqueue({"task": "t", "queue": "nobody's"})
     assert await ear.heard() == []
-    await hands.run("lower_flags", ["a", "b", "c"])
+    await hands.run("lower_flags", ["a", "b", "c"], None)
     assert sorted(await ear.heard()) == ["d:a", "d:b"]
     await hands.enqueue({"task": "t", "queue": "a"})
     assert await ear.heard() == []

@@ -83,7 +83,7 @@ class Fleet:
     def renew(self, worker: int) -> tuple[bool, set[int]]:
         """Return whether it is registered, and what it is asked to cancel."""
         row = self._run(
-            self._store.renew(worker, 1, False, None, None, True, 60.0, EVER, 0, 15, True)
+            self._store.renew(worker, 1, False, None, None, True, 60.0, EVER, 0, 15, True, True)
         )
         return row["alive"], set(row["cancelled"])
 

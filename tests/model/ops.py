@@ -54,7 +54,7 @@ class Hand:
 
     async def renew(self) -> None:
         (row,) = await self.run(
-            "renew_lease", self.worker, 1, False, None, None, True, 60.0, EVER, 0, 15, True
+            "renew_lease", self.worker, 1, False, None, None, True, 60.0, EVER, 0, 15, True, True
         )
         self.answers["W"] = row["alive"]
         if row["alive"]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.seat import seats
+from pgqueue.worker.seat import kind_of, load_of, seats
 
 __all__ = ["Fleet", "Server"]
 
@@ -41,7 +41,8 @@ class Server:
         self.jobs: list[Job] = []
         self.flag = False
         self.claimed_by: object = None
-        self.listeners: dict[object, tuple[frozenset[str], Callable[[str, str], None]]] = {}
+        self.listeners: dict[object, tuple[frozenset[str], Callable[[str], None]]] = {}
+        self.kinds: set[int] = set()  # those that serve the queue
         self.loses = 0.0  # what part of notifications is lost
         self.counts: Counter[str] = Counter()
 
@@ -77,13 +78,11 @@ class Server:
             for listener, (channels, hear) in list(self.listeners.items()):
                 if channel in channels and self.rng.random() >= self.loses:
                     self.counts["heard"] += 1
-                    self.loop.call_later(DELIVERY, self._deliver, listener, hear, channel, payload)
+                    self.loop.call_later(DELIVERY, self._deliver, listener, hear, payload)
 
-    def _deliver(
-        self, listener: object, hear: Callable[[str, str], None], channel: str, payload: str
-    ) -> None:
+    def _deliver(self, listener: object, hear: Callable[[str], None], payload: str) -> None:
         if listener in self.listeners:
-            hear(channel, payload)
+            hear(payload)
 
 
 class Store:
@@ -144,12 +143,15 @@ class Store:
         was, self.server.flag = self.server.flag, True
         return {QUEUE: not was}
 
-    async def lower_flags(self, queues: Sequence[str]) -> set[str]:
+    async def lower_flags(self, queues: Sequence[str], kind: int | None = None) -> dict[str, bool]:
         await self._takes("lower")
-        was, self.server.flag = self.server.flag, False
-        if was:
-            self.server.notify(f"d:{QUEUE}")
-        return {QUEUE} if was else set()
+        if not self.server.flag:
+            return {}
+        if kind is not None and self.server.kinds - {kind}:
+            return {QUEUE: False}
+        self.server.flag = False
+        self.server.notify(f"d:{QUEUE}")
+        return {QUEUE: True}
 
     async def call(self, payload: str) -> None:
         await self._takes("call")
@@ -236,7 +238,8 @@ class Worker:
     def __post_init__(self) -> None:
         self.listener = Listener("", self.on_notify)
         self.runner = Runner(self.settings.concurrency, self.server.loop)
-        self.row: tuple[float, int] = (self.server.loop.time(), 0)  # last pulse, running then
+        # last pulse, and what it said: running jobs, whether it takes more
+        self.row: tuple[float, int, bool] = (self.server.loop.time(), 0, True)
         self.hurry = asyncio.Event()
         self.dead_at: float | None = None
         self.told = False  # enqueuers tell us, or the watch, what will be due
@@ -264,18 +267,19 @@ class Worker:
     def _on_flags(self, *, up: bool, raised: bool = False) -> None:
         self.told = up
 
-    def on_notify(self, channel: str, payload: str) -> None:
+    def on_notify(self, payload: str) -> None:
         self.claimer.flags.heard()
         kind, _, queue = payload.partition(":")
         match kind:
-            case "q" if channel:
-                self.claimer.on_call(queue)
+            case "m":
+                reach, _, queue = queue.partition(":")
+                self.claimer.on_call(queue, int(reach))
             case "q":
                 self.claimer.on_notification(queue)
             case "d":
                 self.claimer.on_lowered(queue)
             case "w":
-                self.hurry.set()
+                self.claimer.seating.on_left()
             case _:
                 pass
 
@@ -283,12 +287,14 @@ class Worker:
         while True:
             self.hurry.clear()  # before: what happens meanwhile is for the next pulse
             now = self.server.loop.time()
-            self.row = now, self.runner.running
+            running, takes_jobs = self.runner.running, self.claimer.takes_jobs
+            self.row = now, running, takes_jobs
             self.server.counts["pulse"] += 1
             await asyncio.sleep(OTHER)
-            full = self.row[1] >= self.settings.concurrency
-            before = None if full else self.fleet.before(self, seats(self.settings.concurrency))
-            self.claimer.seating.on_pulse(before, len(self.fleet.listed()))
+            before = self.fleet.before(self, seats(self.settings.concurrency))
+            self.claimer.seating.on_pulse(
+                before, len(self.fleet.listed()), running=running, takes_jobs=takes_jobs
+            )
             try:
                 async with asyncio.timeout(PULSE * self.server.rng.uniform(0.9, 1.0)):
                     await self.hurry.wait()
@@ -318,6 +324,7 @@ class Fleet:
         self.server = server
         self.tasks = list(tasks)
         self.settings = WorkerSettings.of(settings)
+        server.kinds.add(kind_of([QUEUE], self.tasks, listen=self.settings.listen))
         self.workers: list[Worker] = []
         for _ in range(size):
             self.add()
@@ -333,11 +340,10 @@ class Fleet:
         return [w for w in self.workers if w.dead_at is None or now < w.dead_at + FORGOTTEN]
 
     def before(self, worker: Worker, most: int) -> int:
-        """What a pulse answers: how many that can take a job have a lower id."""
-        lower = (
-            w for w in self.listed() if w.id < worker.id and w.row[1] < self.settings.concurrency
-        )
-        return sum(1 for _, _ in zip(lower, range(most), strict=False))
+        """What a pulse answers: how many that can take a job come before this one."""
+        mine = load_of(worker.row[1]), worker.id
+        first = (w for w in self.listed() if w.row[2] and (load_of(w.row[1]), w.id) < mine)
+        return sum(1 for _, _ in zip(first, range(most), strict=False))
 
     @property
     def watch(self) -> list[Worker]:

@@ -133,7 +133,8 @@ def test_a_late_commit_does_not_end_a_stream(size: int, monkeypatch: pytest.Monk
         await fleet.end()
         late_ones = waits(server)
         assert late_ones[int(len(late_ones) * 0.9)] < 0.02
-        assert late_ones[-1] < 0.1
+        assert late_ones[int(len(late_ones) * 0.999)] < 0.1
+        assert late_ones[-1] < 0.5  # it read the flag while it was down, and came after the stream
 
     simulated(play(), monkeypatch)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from pgqueue.worker.lane import Heat, Lane
 from pgqueue.worker.seat import Seat
 
-FIRST, SECOND, AWAY = Seat(0, workers=9), Seat(1, workers=9), Seat(None, workers=9)
+FIRST, SECOND, AWAY = Seat(0, 9, 15), Seat(1, 9, 15), Seat(None, 9, 15)
 
 
 def quiet(flag: bool | None = True) -> Lane:
@@ -30,7 +28,8 @@ def streaming() -> Lane:
     for n in range(20):
         found(lane, 1, 0.0005 * n)
     assert lane.streaming
-    lane.flag, lane.lowered_at = False, 0.01
+    lane.on_own_lowering(True, 0.01, heard=True)
+    lane.on_lowered(0.011)
     return lane
 
 
@@ -58,7 +57,7 @@ def test_jobs_that_come_apart_are_no_stream() -> None:
     assert not lane.streaming
 
 
-@pytest.mark.parametrize("seat", [AWAY, Seat(None, called=True, workers=9)])
+@pytest.mark.parametrize("seat", [AWAY, Seat(5, 9, 15)])
 def test_nobody_but_the_watch_looks_after_a_stream(seat: Seat) -> None:
     lane = quiet()
     for n in range(100):
@@ -92,12 +91,54 @@ def test_a_flag_that_is_up_in_spite_of_a_stream_goes_down_again() -> None:
     assert lane.flag is None
 
 
-@pytest.mark.parametrize("make", [streaming, full])
-def test_who_looks_after_a_queue_does_not_stand_by(make: Callable[[], Lane]) -> None:
-    lane = make()
-    looks = list(lane.looks)
+def test_who_took_a_flag_down_hears_of_it_and_goes_on() -> None:
+    lane = streaming()
+    assert (lane.streaming, lane.owns, lane.own_words) == (True, True, 0)
+
+
+def test_who_hears_that_another_took_over_stands_by() -> None:
+    lane = streaming()
     lane.on_lowered(5.0)
-    assert lane.looks == looks
+    assert (lane.streaming, lane.owns, lane.looks) == (False, False, [5.5])
+
+
+def test_a_late_commit_changes_nothing() -> None:
+    """It notifies though the flag is down: to take it down again answers that it was."""
+    lane = streaming()
+    lane.on_notification(FIRST, 1.0)
+    lane.on_own_lowering(None, 1.001, heard=True)
+    assert (lane.streaming, lane.owns, lane.flag) == (True, True, False)
+
+
+def test_who_is_second_to_take_a_flag_down_stands_by() -> None:
+    lane = quiet()
+    for n in range(20):
+        found(lane, 1, 0.0005 * n)
+    lane.on_own_lowering(None, 1.0, heard=True)
+    assert (lane.streaming, lane.flag, lane.looks) == (False, False, [1.5])
+
+
+def test_a_queue_of_several_kinds_keeps_its_flag() -> None:
+    lane = quiet()
+    for n in range(20):
+        found(lane, 1, 0.0005 * n)
+    lane.on_own_lowering(False, 1.0, heard=True)
+    for n in range(20):
+        found(lane, 1, 1.0 + 0.0005 * n)
+    assert (lane.streaming, lane.flag) == (False, True)
+
+
+def test_one_with_much_to_do_leaves_a_stream_to_others() -> None:
+    lane = streaming()
+    lane.found(1, full=False, seat=FIRST, began=0.02, now=0.02, light=False)
+    assert not lane.streaming
+
+
+def test_a_flag_that_is_said_to_be_down_again_and_again_delays_nothing() -> None:
+    lane = quiet()
+    for n in range(6):
+        lane.on_lowered(5.0 + 0.1 * n)
+    assert lane.looks[-1] == 5.5
 
 
 def test_who_is_full_learns_that_somebody_else_took_the_flag_down() -> None:
@@ -128,23 +169,37 @@ def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> 
     lane = quiet()
     lane.hot, lane.looks = Heat.ONCE, [9.0, 5.1]
     lane.on_lowered(5.0)
-    assert (lane.flag, lane.hot, lane.looks, lane.by_until) == (False, Heat.COLD, [5.5], 5.5)
+    assert (lane.flag, lane.looks, lane.by_until) == (False, [5.5], 5.5)
 
 
 def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() -> None:
     lane = streaming()
     found(lane, 5, 1.0, full=True)
     assert (lane.hot, lane.streaming, lane.full_since) == (Heat.HOT, False, 1.0)
-    assert lane.calls(5, FIRST, 1.0)
+    assert lane.calls(5, FIRST, 1.0) == 11
     assert not lane.calls(5, FIRST, 1.5), "once a second"
     assert lane.calls(5, FIRST, 2.5)
     assert not lane.calls(5, AWAY, 9.0)
-    assert not lane.calls(5, Seat(0, workers=1), 9.0)
+    assert not lane.calls(5, Seat(0, 1, 15), 9.0)
     assert not lane.calls(1, FIRST, 9.0), "it looked for one, and has it"
-    assert lane.calls(1, Seat(2, workers=9), 9.0), "nobody of the watch is left"
+    assert lane.calls(1, Seat(2, 9, 15), 9.0), "nobody of the watch is left"
     found(lane, 4, 9.5)
     assert lane.full_since is None
     assert not lane.calls(4, FIRST, 99.0)
+    found(lane, 5, 9.6, full=True)
+    assert lane.calls(5, FIRST, 9.6), "that was another burst"
+
+
+def test_the_last_who_were_called_call_twice_as_many() -> None:
+    lane = quiet()
+    lane.on_call(11, Seat(11, 99, 103), 1.0, 0.0)
+    assert lane.looks == [], "it was not meant"
+    for place, reach in ((5, 0), (10, 22)):
+        lane = quiet()
+        lane.on_call(11, Seat(place, 99, 103), 1.0, 0.0)
+        assert lane.looks == [1.0]
+        found(lane, 5, 1.01, full=True, seat=Seat(place, 99, 103))
+        assert lane.calls(5, Seat(place, 99, 103), 1.01) == reach
 
 
 def test_a_busy_queue_is_left_to_whoever_is_there() -> None:
@@ -167,7 +222,7 @@ def test_a_busy_queue_is_left_to_whoever_is_there() -> None:
 def test_who_found_jobs_or_was_called_comes_back_soon(called: bool) -> None:
     lane = quiet()
     if called:
-        lane.on_call(10.0, 0.5)
+        lane.on_call(11, Seat(5, 9, 15), 10.0, 0.5)
         assert lane.looks.pop() == pytest.approx(10.015)
     else:
         found(lane, 1, 9.5)
@@ -180,7 +235,7 @@ def test_who_found_jobs_or_was_called_comes_back_soon(called: bool) -> None:
 def test_who_leaves_the_watch_says_which_flag_it_took_down() -> None:
     assert streaming().leave()
     lane = full()
-    lane.flag = False
+    lane.on_own_lowering(True, 1.0, heard=True)
     assert lane.leave()
     assert not quiet().leave()
     by = quiet()
@@ -191,7 +246,7 @@ def test_who_leaves_the_watch_says_which_flag_it_took_down() -> None:
 _EVENTS = st.sampled_from(
     ["notification", "call", "lowered", "due", "none", "one", "some", "full", "busy", "leave"]
 )
-_SEATS = st.sampled_from([FIRST, SECOND, AWAY, Seat(None, called=True, workers=9), Seat(0)])
+_SEATS = st.sampled_from([FIRST, SECOND, AWAY, Seat(5, 9, 15), Seat(0, 1, 15)])
 
 
 @given(st.lists(st.tuples(_EVENTS, _SEATS, st.floats(0.0, 1.0)), max_size=60))
@@ -205,8 +260,9 @@ def test_every_event_in_every_state(events: list[tuple[str, Seat, float]]) -> No
                 lane.on_notification(seat, now)
                 assert lane.hot or lane.looks or lane.streaming or lane.full_since is not None
             case "call":
-                lane.on_call(now, gap)
-                assert lane.looks[-1] <= now + 0.03
+                lane.on_call(11, seat, now, gap)
+                meant = seat.rank is None and seat.place is not None
+                assert not meant or lane.looks[-1] <= now + 0.03
             case "lowered":
                 lane.on_lowered(now)
             case "due":

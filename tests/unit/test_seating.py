@@ -42,6 +42,10 @@ def seating(store: Store, lock: asyncio.Lock, pulses: list[str]) -> Seating:
     )
 
 
+def on_pulse(one: Seating, before: int, workers: int, *, takes_jobs: bool = True) -> None:
+    one.on_pulse(before, workers, running=0, takes_jobs=takes_jobs)
+
+
 async def settled(one: Seating) -> None:
     while one._moving is not None and not one._moving.done():
         await asyncio.wait([one._moving])
@@ -50,12 +54,12 @@ async def settled(one: Seating) -> None:
 async def test_what_a_pulse_says_while_it_moves_is_not_forgotten() -> None:
     store, lock, pulses = Store(), asyncio.Lock(), list[str]()
     one = seating(store, lock, pulses)
-    one.on_pulse(0, 5)
+    on_pulse(one, 0, 5)
     await settled(one)
     async with lock:  # a claim is on its way
-        one.on_pulse(None, 5)
+        on_pulse(one, 0, 5, takes_jobs=False)
         await asyncio.sleep(0)
-        one.on_pulse(0, 5)
+        on_pulse(one, 0, 5)
     await settled(one)
     one.on_idle()
     assert one.seat.rank == 0 or pulses
@@ -65,9 +69,9 @@ async def test_it_stops_listening_though_a_flag_could_not_be_raised() -> None:
     """The session lives on: nobody else would tune it."""
     store, pulses = Store(), list[str]()
     one = seating(store, asyncio.Lock(), pulses)
-    one.on_pulse(0, 50)
+    on_pulse(one, 0, 50)
     await settled(one)
     store.fails = True
-    one.on_pulse(5, 50)
+    on_pulse(one, 5, 50)
     await settled(one)
     assert store.heard[-1] == one.seat.channels

@@ -14,10 +14,10 @@ __all__ = ["Listener"]
 class Listener:
     """Listens on channels that begin with the name which ``channel_sql`` answers.
 
-    ``wanted``: the suffixes of those channels. ``on_notify`` is told the suffix and the payload.
+    ``wanted``: the suffixes of those channels. ``on_notify`` is told the payload.
     """
 
-    def __init__(self, channel_sql: str, on_notify: Callable[[str, str], None]) -> None:
+    def __init__(self, channel_sql: str, on_notify: Callable[[str], None]) -> None:
         self.wanted: frozenset[str] = frozenset()
         self._channel_sql = channel_sql
         self._on_notify = on_notify
@@ -37,5 +37,5 @@ class Listener:
             await connection.add_listener(self._channel + suffix, self._hear)
             self._heard |= {suffix}
 
-    def _hear(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
-        self._on_notify(channel.removeprefix(self._channel), str(payload))
+    def _hear(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self._on_notify(str(payload))

@@ -78,9 +78,13 @@ class Store(FleetStore):
         (row,) = await self._rows("check_ears", queues, word)
         return row["listens"], row["spoken"], row["down"]
 
-    async def lower_flags(self, queues: Sequence[str]) -> set[str]:
-        """Ask for none on these queues; return those where somebody had asked for them."""
-        return {row["name"] for row in await self._rows("lower_flags", queues)}
+    async def lower_flags(self, queues: Sequence[str], kind: int | None = None) -> dict[str, bool]:
+        """Ask for none on these queues; return where somebody had asked, and whether it was done.
+
+        With ``kind``, it is not done on those that workers of another kind serve.
+        """
+        rows = await self._rows("lower_flags", queues, kind)
+        return {row["name"]: row["lowered"] for row in rows}
 
     async def call(self, payload: str) -> None:
         """Tell also those workers that hear no single job."""

@@ -36,7 +36,7 @@ from pgqueue.worker.large import inline_bytes
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.pace import Pace
 from pgqueue.worker.runner import Runner
-from pgqueue.worker.seat import poll_after
+from pgqueue.worker.seat import kind_of, poll_after
 from pgqueue.worker.seating import Seating
 from pgqueue.worker.unread import is_unread, took_nothing, verdict
 
@@ -103,6 +103,7 @@ class Claimer:
             lock,
             self._lanes,
             listen=settings.listen,
+            kind=kind_of(queues, tasks, listen=settings.listen),
             on_flags=on_flags,
             on_deaf=self.look_everywhere,
         )
@@ -161,11 +162,11 @@ class Claimer:
             lane.on_notification(self.seating.seat, time.monotonic())
             self._bell.set()
 
-    def on_call(self, queue: str) -> None:
-        """This queue has more than the watch can take."""
+    def on_call(self, queue: str, reach: int) -> None:
+        """This queue has more than others can take; so many workers are called."""
         lane = self._lanes.get(queue)
         if lane is not None:
-            lane.on_call(time.monotonic(), random.random())
+            lane.on_call(reach, self.seating.seat, time.monotonic(), random.random())
             self._bell.set()
 
     def on_lowered(self, queue: str) -> None:
@@ -275,6 +276,17 @@ class Claimer:
             await self._look_once(lanes, room)
         await self.flags.mind_streams(list(self._lanes.values()))
 
+    @property
+    def takes_jobs(self) -> bool:
+        """True if a job that is enqueued now can begin here."""
+        most = self._settings.max_jobs
+        return (
+            not self._away
+            and not self._completer.is_full
+            and self._runner.running < self._settings.concurrency
+            and (most is None or self._kept < most)
+        )
+
     def _room_now(self) -> int:
         """How many jobs the runner can take.
 
@@ -357,7 +369,8 @@ class Claimer:
             if lanes or next_look <= now:
                 return lanes
             self._bell.clear()
-            self.seating.on_idle()
+            if self._runner.free > 0:
+                self.seating.on_idle()
             try:
                 async with asyncio.timeout(next_look - now):
                     await self._bell.wait()
@@ -397,12 +410,18 @@ class Claimer:
         short: list[Lane] = []
         fuller: list[Lane] = []
         seat = self.seating.seat
+        # Of those that were there before: what never waits is over by the next claim.
+        running = self._settings.concurrency - self._runner.free - counts.total()
+        light = self.seating.is_light(running)
+        self.seating.on_load(running)
         for lane in lanes:
             if lane.name in busy:
                 continue  # who is there may leave something: see Lane.met
             count = counts[lane.name]
             streamed = lane.streaming
-            lane.found(count, full=count >= quota, seat=seat, began=began, now=now)
+            lane.found(
+                count, full=count >= quota, seat=seat, began=began, now=now, light=light
+            )  # fmt: skip
             if lane.full_since is None:
                 short.append(lane)
             elif streamed:
@@ -410,9 +429,10 @@ class Claimer:
         if fuller:
             await self.flags.up(fuller)
         for lane in lanes:
-            if lane.name not in busy and lane.calls(counts[lane.name], seat, now):
+            reach = 0 if lane.name in busy else lane.calls(counts[lane.name], seat, now)
+            if reach:
                 async with self._lock:
-                    await self._store.call(f"q:{lane.name}")
+                    await self._store.call(f"m:{reach}:{lane.name}")
         return short
 
     async def _look_once(self, lanes: list[Lane], room: int) -> None:

@@ -38,6 +38,7 @@ class Flags:
         lanes: Mapping[str, Lane],
         *,
         listen: bool,
+        kind: int = 0,
         on_flags: Callable[..., None],
         on_deaf: Callable[[], None],
     ) -> None:
@@ -45,6 +46,7 @@ class Flags:
         self._lock = lock
         self._lanes = lanes
         self._listen = listen
+        self._kind = kind
         self._on_flags = on_flags
         self._on_deaf = on_deaf
         self._ears = Ears()
@@ -65,7 +67,7 @@ class Flags:
         """Know of no flag: others look after them, or are to be asked."""
         self._sure = True
         for lane in self._lanes.values():
-            lane.flag = None
+            lane.flag, lane.own_words = None, 0
 
     def tell(self, *, raised: bool = False) -> None:
         """Tell whether enqueuers notify us, or the watch, of what will be due."""
@@ -93,7 +95,7 @@ class Flags:
                 lane.flag = None
                 lane.look_at(now + _LOCKED_SECONDS)
                 continue
-            lane.flag = True
+            lane.flag, lane.owns = True, False
             if up[lane.name]:
                 lane.hot = max(lane.hot, Heat.ONCE)  # once more, now that the flag is up
                 lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
@@ -134,22 +136,15 @@ class Flags:
     async def mind_streams(self, lanes: list[Lane]) -> None:
         """Lower the flags of queues where jobs stream. One worker does, the others stand by."""
         fresh = [lane for lane in lanes if lane.streaming and lane.flag is not False]
-        if not fresh:
-            return
-        lowered = await self._lower(fresh)
-        for lane in fresh:
-            if lane.name not in lowered:
-                lane.stop_streaming(lane.lowered_at)
+        if fresh:
+            await self._lower(fresh, self._kind)
 
-    async def _lower(self, lanes: list[Lane]) -> set[str]:
-        """Return the queues whose flag was up until now; without LISTEN, all."""
-        lowered = {lane.name for lane in lanes}
+    async def _lower(self, lanes: list[Lane], kind: int | None = None) -> None:
+        lowered = {lane.name: True for lane in lanes}
         if self._listen:
             async with self._lock:
-                lowered = await self._store.lower_flags(sorted(lowered))
+                lowered = await self._store.lower_flags(sorted(lowered), kind)
         now = time.monotonic()
         for lane in lanes:
-            lane.flag = False
-            lane.lowered_at = now
+            lane.on_own_lowering(lowered.get(lane.name), now, heard=self._listen and self.on_watch)
         self.tell()
-        return lowered

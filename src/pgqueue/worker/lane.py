@@ -40,12 +40,14 @@ _BUSY_ASK_AFTER = 2.0
 _ENGAGED_SECONDS = 1.0
 _CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
 _CALL_EVERY = 1.0
+_CALLED_FIRST = 8
 _STREAM_FINDS = 8
 _STREAM_FIRST, _STREAM_FACTOR, _STREAM_LONGEST = 0.001, 1.5, 0.008
 _STREAM_DENSE = 0.004  # after a claim that found eight jobs or more: each claim has its cost
 _STREAM_OVER = 0.05
 _LATE_NOTIFICATION = 0.02
 _STAND_BY = 0.5
+_SHARED_SECONDS = 60.0
 
 
 class Heat(IntEnum):
@@ -77,6 +79,10 @@ class Lane:
         "lowered_at",
         "name",
         "owed",
+        "own_words",
+        "owns",
+        "reach",
+        "shared_until",
         "spacing",
         "streaming",
         "stuck",
@@ -86,18 +92,23 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.hot = Heat.HOT  # it may have work: look at it in the next claim
+        # It may have work: look at it in the next claim.
+        self.hot = Heat.HOT
         self.full_since: float | None = None
         self.flag: bool | None = None  # whether its waiting flag is up, as far as we know
         self.looks: list[float] = []  # moments of the looks that are still to come, latest first
         self.owed = False  # a look back that was put off
+        self.owns = False  # we took the flag down, and raise it
+        self.own_words = 0  # notifications of that which are still to come
         # a stream of single jobs
         self.streaming = False  # we look every few ms, and nobody notifies
         self.finds = 0  # claims in turn that found something at once
         self.found_at = self.ended_at = self.lowered_at = float("-inf")
         self.by_until = float("-inf")  # until then it is for somebody else to raise the flag
+        self.shared_until = float("-inf")  # until then another kind of worker needs the flag
         self.spacing = _STREAM_FIRST
         # others
+        self.reach = 0  # how many were called with us
         self.called_at = self.called_until = float("-inf")
         self.busy_since: float | None = None  # since when somebody else was claiming, each time
         self.engaged = False  # we came back for it
@@ -132,24 +143,67 @@ class Lane:
         else:
             self.hot = max(self.hot, Heat.ONCE)
 
-    def on_call(self, now: float, rand: float) -> None:
-        """A watcher has more than it can take. ``rand``: 0 to 1, of one's own."""
-        self.called_until = now + _CALLED_SECONDS
-        self.look_at(now + rand * _CALLED_WITHIN)
+    def on_call(self, reach: int, seat: Seat, now: float, rand: float) -> None:
+        """A worker has more than it can take, and calls ``reach`` workers. ``rand``: 0 to 1."""
+        if seat.rank is not None:
+            self.on_notification(seat, now)
+        elif seat.place is not None and seat.place < reach:
+            self.called_until = now + _CALLED_SECONDS
+            self.reach = reach
+            self.look_at(now + rand * _CALLED_WITHIN)
+
+    # -- the flag
 
     def on_lowered(self, now: float) -> None:
-        """Somebody took the flag down."""
-        if not self.streaming and self.full_since is None:
-            self.flag = False
+        """Somebody took the flag down: we did, or we stand by."""
+        if self.own_words:
+            self.own_words -= 1
+            return
+        self.flag = False
+        self.owns = self.streaming = False
+        if self.full_since is None:
+            self._stand_by(now)
+
+    def on_own_lowering(self, done: bool | None, now: float, *, heard: bool) -> None:
+        """We were to take the flag down; ``done``: False if it stays up, None if it was down.
+
+        ``heard``: we are going to hear of it.
+        """
+        self.lowered_at = now
+        self.flag = done is False
+        if done:
+            self.owns = True
+            self.own_words += heard
+        elif done is False:
+            self.shared_until = now + _SHARED_SECONDS
+            self.streaming = False
+        elif self.streaming and not self.owns:
+            self.streaming = False
+            self._stand_by(now)
+
+    def leave(self) -> bool:
+        """Leave the watch; return True if the flag is down, and was taken down here."""
+        ours = self.owns and self.flag is False
+        self.streaming = self.owns = False
+        self.finds = self.own_words = 0
+        self.looks.clear()
+        return ours
+
+    def _stand_by(self, now: float) -> None:
+        self.finds = 0
+        if self.by_until not in self.looks:
             self.by_until = now + _STAND_BY
             self.looks = [self.by_until]
-            if self.hot is Heat.ONCE:
-                self.hot = Heat.COLD
 
     # -- what a claim brought
 
-    def found(self, count: int, *, full: bool, seat: Seat, began: float, now: float) -> None:
-        """Note a claim that was not in anybody's way. ``full``: it took all that it might."""
+    def found(
+        self, count: int, *, full: bool, seat: Seat, began: float, now: float, light: bool = True
+    ) -> None:
+        """Note a claim that was not in anybody's way.
+
+        ``full``: it took all that it might. ``light``: the next job should come here, too.
+        """
         at_once = began - self.ended_at < _STREAM_FIRST
         self.ended_at = now
         if count:
@@ -163,42 +217,44 @@ class Lane:
                 self.full_since = began
             return
         self.full_since = None
+        self.called_at = float("-inf")
         if self.streaming:
-            if now > self.found_at + _STREAM_OVER:
-                self.streaming = False
-                self.finds = 0
-            else:
+            if light and now <= self.found_at + _STREAM_OVER:
                 self.looks = [now + self.spacing]
                 self.spacing = min(self.spacing * _STREAM_FACTOR, _STREAM_LONGEST)
-        elif self.finds >= _STREAM_FINDS and seat.rank is not None:
+                return
+            self.streaming = self.owns = False
+            self.finds = 0
+            if self.by_until > now:
+                self.look_at(self.by_until)
+        elif (
+            self.finds >= _STREAM_FINDS
+            and light
+            and seat.rank is not None
+            and now >= self.shared_until
+        ):
             self.streaming = True
             self.looks = [now + self.spacing]
 
-    def leave(self) -> bool:
-        """Leave the watch; return True if the flag is down, and was taken down here."""
-        ours = self.flag is False and (self.streaming or self.full_since is not None)
-        self.streaming = False
-        self.finds = 0
-        self.looks.clear()
-        return ours
+    def calls(self, count: int, seat: Seat, now: float) -> int:
+        """Return how many workers are to be called now, beside those who were.
 
-    def stop_streaming(self, now: float) -> None:
-        """Somebody else has taken the flag down before."""
-        self.streaming = False
-        self.finds = 0
-        self.on_lowered(now)
-
-    def calls(self, count: int, seat: Seat, now: float) -> bool:
-        """True if others are to be called now: a claim of ``count`` jobs took all that it might.
-
-        Who was looking for one job and found it leaves it to the rest of the watch to call.
+        A claim of ``count`` jobs took all that it might. Who was looking for one job and found it
+        leaves it to the rest of the watch to call; of those who were called the last two do.
         """
-        if self.full_since is None or seat.workers < 2 or seat.rank is None:
-            return False
-        if (count < 2 and seat.rank + 1 < WATCH) or now < self.called_at + _CALL_EVERY:
-            return False
+        if self.full_since is None or seat.workers < 2 or now < self.called_at + _CALL_EVERY:
+            return 0
+        if seat.rank is not None:
+            if count < 2 and seat.rank + 1 < WATCH:
+                return 0
+            reach = WATCH + _CALLED_FIRST
+        else:
+            last = seat.place is not None and seat.place >= self.reach - 2
+            if not last or now >= self.called_until or self.reach >= seat.reach:
+                return 0
+            reach = 2 * self.reach
         self.called_at = now
-        return True
+        return reach
 
     # -- others that claim
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -48,7 +49,10 @@ __all__ = ["Lifeline"]
 log = logging.getLogger("pgqueue.worker")
 
 _MANY_WORKERS = 4
-_COUNTS = 0.125  # of the pulses count the workers alike
+_COUNTS, _COUNTS_ALWAYS = (
+    0.125,
+    50,
+)  # what part of pulses count the workers alike, where they are many
 _LATE = 1.0
 
 
@@ -69,6 +73,7 @@ class Lifeline:
         holdings: Holdings,
         reports: Reports,
         running: Callable[[], int],
+        takes_jobs: Callable[[], bool],
         cursors: Callable[[], list[int]],
         due_since: Callable[[], datetime],
         supervisor: int | None,
@@ -79,6 +84,7 @@ class Lifeline:
         self._lease = lease
         self._holdings = holdings
         self._running = running
+        self._takes_jobs = takes_jobs
         self._due_since = due_since
         self._supervisor = supervisor
         # A blocked loop of the worker is no excuse for these two, which are not read there.
@@ -391,12 +397,12 @@ class Lifeline:
             self.renewing_since = began
         every = self._every()
         check = random.random() < _MANY_WORKERS / max(self._workers, 1)
-        count = check or random.random() < _COUNTS
-        running, stopping = self._running(), self._stopping
+        count = check or self._alike < _COUNTS_ALWAYS or random.random() < _COUNTS
+        running, takes_jobs = self._running(), self._takes_jobs() and not self._stopping
         row = await self._pulse.renew(
-            self.worker_id, running, stopping, *self._session, check,
+            self.worker_id, running, self._stopping, *self._session, check,
             began - self.renewing_since, self._due_since(),
-            self._kind, seats(self._settings.concurrency), count,
+            self._kind, seats(self._settings.concurrency), count, takes_jobs,
         )  # fmt: skip
         self.pulses += 1
         if not row["alive"]:
@@ -411,9 +417,8 @@ class Lifeline:
             self._workers = row["workers"]
         if count:
             self._alike = row["alike"]
-        takes_jobs = running < self._settings.concurrency and not stopping
-        before, alike = row["before"] if takes_jobs else None, self._alike
-        self._tell(lambda: self._reports.on_seat(before, alike))
+        on_seat = functools.partial(self._reports.on_seat, row["before"], self._alike)
+        self._tell(functools.partial(on_seat, running=running, takes_jobs=takes_jobs))
         if self._server not in (None, row["server"]):
             self._reconciler.hurry()  # it may not know how jobs ended that are over here
         self._server = row["server"]

@@ -28,7 +28,7 @@ log = logging.getLogger("pgqueue.worker")
 _SOON = 0.2
 _SHARE = 20
 _CHEAP_SHARE = 2000
-_AT_REST_EVERY = 60.0
+_AT_REST_EVERY = 10.0
 
 
 def pause(took: float, *, every: float, lease: float) -> float:

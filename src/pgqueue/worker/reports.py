@@ -20,7 +20,7 @@ class Reports:
     on_lease: Callable[[], None]
     on_ready_again: Callable[[dict[str, int]], None]
     on_next_due: Callable[[float], None]
-    on_seat: Callable[[int | None, int], None]
+    on_seat: Callable[..., None]
     on_silent: Callable[[], None]
     on_rest: Callable[[], None]
     successes: Callable[[], Receipts]

@@ -4,46 +4,57 @@ A notification wakes all that listen, and each of them claims. So of workers tha
 serve the same queues and know the same tasks) three are on watch and hear each one. Some more hear
 calls: a watcher sends one when there is more than it can take. The rest hear nothing.
 
-| workers of its kind with a free slot and a lower id | hears   | looks by itself    |
-|-----------------------------------------------------|---------|--------------------|
-| fewer than 3: it is on watch                        | jobs    | each poll_interval |
-| so few that calls reach 1,000 slots                 | calls   | by turns           |
-| more, or it has no free slot, or it stops           | nothing | by turns           |
+| workers of its kind before it         | hears   | looks by itself    |
+|---------------------------------------|---------|--------------------|
+| fewer than 3: it is on watch          | jobs    | each poll_interval |
+| as many as have 1,000 slots, 12 to 100| calls   | by turns           |
+| more, or it can take no job           | nothing | by turns           |
 
-By turns: the more workers there are, the less often each looks, so that the fleet looks four times
-a second. Each pulse tells a worker its seat; ids are random, so the choice is.
+Before a worker come those that can take a job and run fewer (of 0, 1, 4, 16, 64 and more), and of
+equals those with a lower id; ids are random. Each pulse tells. By turns: the more workers there
+are, the less often each looks, so that the fleet looks four times a second.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["AWAY", "WATCH", "Seat", "kind_of", "poll_after", "seat_of", "seats"]
+__all__ = ["AWAY", "WATCH", "Seat", "kind_of", "load_of", "poll_after", "seat_of", "seats"]
 
 WATCH = 3
-_CALLED_LEAST = 12
+_CALLED_LEAST, _CALLED_MOST = 12, 100
 _CALLED_SLOTS = 1_000
-_STAGGER = 0.01
+_STAGGER = 0.003
+_LOADS = (1, 4, 16, 64)  # as in renew_lease.sql
 _FLEET_EVERY = 0.25
 _FLEET_SHORTEST = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """``rank`` on the watch, 0 for who looks first; None beside it. ``workers`` of this kind."""
+    """``place`` behind others of the kind; None if it can take no job. ``workers`` of this kind.
 
-    rank: int | None
-    called: bool = False
+    ``reach``: how many places hear anything.
+    """
+
+    place: int | None
     workers: int = 1
+    reach: int = 0
+
+    @property
+    def rank(self) -> int | None:
+        """The place on the watch, 0 for who looks first; None beside it."""
+        return self.place if self.place is not None and self.place < WATCH else None
 
     @property
     def channels(self) -> frozenset[str]:
         """What to listen to: the suffixes of the schema's channel."""
-        if self.rank is not None:
-            return frozenset({""})
-        return frozenset({"_call"}) if self.called else frozenset()
+        if self.place is None or self.place >= self.reach:
+            return frozenset()
+        return frozenset({"" if self.place < WATCH else "_call"})
 
     @property
     def delay(self) -> float:
@@ -57,16 +68,20 @@ AWAY = Seat(None)
 
 def seats(concurrency: int) -> int:
     """Return how many workers of a kind hear anything."""
-    return WATCH + max(_CALLED_LEAST, -(-_CALLED_SLOTS // concurrency))
+    return WATCH + min(_CALLED_MOST, max(_CALLED_LEAST, -(-_CALLED_SLOTS // concurrency)))
 
 
-def seat_of(before: int | None, workers: int, concurrency: int) -> Seat:
-    """Return the seat behind ``before`` others; None: this one can take no job now."""
-    if before is None:
-        return Seat(None, called=False, workers=workers)
-    if before < WATCH:
-        return Seat(before, workers=workers)
-    return Seat(None, called=before < seats(concurrency), workers=workers)
+def seat_of(before: int, workers: int, concurrency: int, *, takes_jobs: bool) -> Seat:
+    """Return the seat behind ``before`` others. Of three workers each hears each job, always."""
+    reach = seats(concurrency)
+    if workers <= WATCH:
+        return Seat(min(before, WATCH - 1), workers, reach)
+    return Seat(before if takes_jobs else None, workers, reach)
+
+
+def load_of(running: int) -> int:
+    """Return how much a worker has to do, for comparison: 0 to 4."""
+    return bisect(_LOADS, running)
 
 
 def poll_after(interval: float, seat: Seat, *, listen: bool) -> float:

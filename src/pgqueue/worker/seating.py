@@ -1,9 +1,10 @@
-"""Takes the seat that each pulse gives a worker; gives up the watch when it can take no more."""
+"""Takes the seat that each pulse gives a worker; asks for a pulse when it deserves another one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 
@@ -11,13 +12,16 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.seat import AWAY, WATCH, Seat, seat_of
+from pgqueue.worker.seat import AWAY, WATCH, Seat, load_of, seat_of
 
 __all__ = ["Seating"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_PULSE_EVERY = 1.0
+_PULSE_EVERY = 0.25
+_NEXT_IN_LINE = 3
+_ANSWER_WITHIN = 0.05
+_LIGHT = 1  # load with which a watcher need not say that it has more to do
 
 
 class Seating:
@@ -47,56 +51,85 @@ class Seating:
         self._on_away = on_away
         self._pulse = pulse
         self._pulsed_at = float("-inf")
-        self._was_full = False
+        self._asked: asyncio.TimerHandle | None = None
+        self._load = 0  # as the last pulse said
+        self._takes_jobs = True
         self._moving: asyncio.Task[None] | None = None
-        self.seat = AWAY
+        self._stopped = False
+        self._wanted = self.seat = AWAY
 
-    def on_pulse(self, before: int | None, workers: int) -> None:
-        """Note what a pulse said: how many alike stand before this one; None if it is full."""
-        seat = seat_of(before, workers, self._settings.concurrency)
-        self._was_full = before is None
+    def on_pulse(self, before: int, workers: int, *, running: int, takes_jobs: bool) -> None:
+        """Note what a pulse answered, and what it had said: how much runs, and whether more can."""
+        self._load, self._takes_jobs = load_of(running), takes_jobs
         if not self._settings.listen:
-            self.seat = Seat(None, workers=workers)
-        elif seat.channels == self.seat.channels:
-            self.seat = seat
-        elif self._moving is None or self._moving.done():  # else the next pulse says it again
-            self._moving = asyncio.create_task(self._move(seat), name="pgqueue seat")
+            self.seat = Seat(None, workers)
+            return
+        self._wanted = seat_of(before, workers, self._settings.concurrency, takes_jobs=takes_jobs)
+        if self._moving is not None and not self._moving.done():
+            return  # it looks again
+        if self._wanted.channels == self.seat.channels:
+            self.seat = self._wanted
+        elif not self._stopped:
+            self._moving = asyncio.create_task(self._move(), name="pgqueue seat")
 
     def on_full(self) -> None:
         """Have the others told that this watcher can take no more: the pulse says so."""
         if self.seat.rank is not None and self.seat.workers > WATCH:
             self._pulse_soon()
 
+    def on_load(self, running: int) -> None:
+        """Let others go before this watcher, which has more to do than its last pulse said."""
+        if self.seat.rank is not None and load_of(running) > max(_LIGHT, self._load):
+            self.on_full()
+
     def on_idle(self) -> None:
         """Ask for a seat again, now that there is room: it may be that nobody else has any."""
-        if self._was_full and self._settings.listen:
+        if not self._takes_jobs and self._settings.listen:
             self._pulse_soon()
 
-    def _pulse_soon(self) -> None:
-        now = time.monotonic()
-        if now > self._pulsed_at + _PULSE_EVERY:
-            self._pulsed_at = now
-            self._pulse()
+    def on_left(self) -> None:
+        """A watcher left: who is next in line asks for its seat."""
+        if self.seat.place is not None and self.seat.place < WATCH + _NEXT_IN_LINE:
+            self._pulse_soon(random.uniform(0.0, _ANSWER_WITHIN))
 
-    async def _move(self, seat: Seat) -> None:
-        left = self.seat.rank is not None
-        lowered = self._on_away() if left else []
-        self._listener.wanted = seat.channels
-        try:
-            async with self._lock:
-                if lowered:
-                    await self._store.raise_flags(lowered)
-                await self._store.link.listen()
-                if left and seat.workers > WATCH:
-                    await self._store.call("w")
-        except PgQueueError as exc:
-            log.debug("this worker listens once it is connected: %s", exc)
-        self.seat = seat
-        if seat.rank is not None:
-            self._on_watch()
+    def is_light(self, running: int) -> bool:
+        """True if nobody else should have the next job rather."""
+        return self.seat.workers == 1 or load_of(running) <= _LIGHT
+
+    def _pulse_soon(self, after: float = 0.0) -> None:
+        if self._asked is None and not self._stopped:
+            now = time.monotonic()
+            wait = max(after, self._pulsed_at + _PULSE_EVERY - now)
+            self._asked = asyncio.get_running_loop().call_later(wait, self._ask)
+
+    def _ask(self) -> None:
+        self._asked = None
+        self._pulsed_at = time.monotonic()
+        self._pulse()
+
+    async def _move(self) -> None:
+        while self._wanted.channels != self.seat.channels and not self._stopped:
+            seat, left = self._wanted, self.seat.rank is not None
+            lowered = self._on_away() if left else []
+            self._listener.wanted = seat.channels
+            try:
+                async with self._lock:
+                    await self._store.link.listen()
+                    if lowered:
+                        await self._store.raise_flags(lowered)
+                    if left and seat.workers > WATCH:
+                        await self._store.call("w")
+            except PgQueueError as exc:
+                log.debug("this worker listens once it is connected: %s", exc)
+            self.seat = seat
+            if seat.rank is not None:
+                self._on_watch()
 
     async def stop(self) -> None:
         """Move no more."""
+        self._stopped = True
+        if self._asked is not None:
+            self._asked.cancel()
         if self._moving is not None and not self._moving.done():
             await asyncio.wait([self._moving], timeout=self._settings.deadline)
             self._moving.cancel()

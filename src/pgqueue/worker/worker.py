@@ -320,6 +320,7 @@ class Worker:
                 on_failed=self._on_failed,
             ),
             running=lambda: self._runner.running,
+            takes_jobs=lambda: self._claimer.takes_jobs,
             cursors=self._claimer.cursors,
             due_since=lambda: self._promoter.since,
             supervisor=int(supervisor) if supervisor else None,
@@ -464,13 +465,15 @@ class Worker:
 
     # -- what the machines tell each other
 
-    def _on_notify(self, channel: str, payload: str) -> None:
+    def _on_notify(self, payload: str) -> None:
         """Take a hint; what it says is never trusted, only looked into."""
         self._claimer.flags.heard()
         kind, _, rest = payload.partition(":")
         match kind:
-            case "q" if channel:
-                self._claimer.on_call(rest)
+            case "m":
+                reach, _, queue = rest.partition(":")
+                if reach.isdecimal() and len(reach) < 10:
+                    self._claimer.on_call(queue, int(reach))
             case "q":
                 self._claimer.on_notification(rest)
             case "d":
@@ -484,8 +487,10 @@ class Worker:
                     seconds = float(rest)
                     if 0 <= seconds < 3600:
                         self._promoter.due_in(seconds + self._claimer.seating.seat.delay)
-            case "c" | "w":
+            case "c":
                 self._lifeline.hurry()
+            case "w":
+                self._claimer.seating.on_left()
             case "h":
                 pass  # a word that means nothing, but that it is heard
             case _:

@@ -161,7 +161,8 @@ create table :"schema".worker (
     host            text not null,
     version         text not null,
     queues          text[] not null,
-    kind            bigint not null default 0
+    kind            bigint not null default 0,
+    takes_jobs      boolean not null default true
 ) with (fillfactor = 50);
 
 -- One row for each queue that was served or paused. waiting is up while a worker waits for a
@@ -273,8 +274,9 @@ begin atomic
       and pg_catalog.current_setting('pgqueue.notify', true) is distinct from 'off';
 end;
 
--- Tells also those workers that hear no single job: `q:<queue>` has more than the others can take, `c`
--- somebody asked to cancel, `w` the watch is to be set anew.
+-- Tells also those workers that hear no single job: `m:<reach>:<queue>` there is more than the others can
+-- take, and so many are to come; `r:<position>:<queue>` as above; `c` somebody asked to cancel; `w` the
+-- watch is to be set anew.
 create function :"schema".call(payload text) returns void
 language sql volatile set search_path = ''
 begin atomic

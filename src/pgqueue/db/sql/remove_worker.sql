@@ -1,5 +1,5 @@
 -- Takes workers off the list, once they hold no job any more. The last ones of a queue take its flag
--- down: nobody is left to be notified.
+-- down: nobody is left to be notified. Who came meanwhile is told, and raises it.
 -- $1 worker ids.
 -- needs: the primary keys of worker and queue
 -- locks: their rows, and rows of queue that it changes; skips what others hold
@@ -11,7 +11,12 @@ up as materialized (
     from :"schema".queue
     where queue.name = any (array(select unnest(gone.queues) from gone)) and queue.waiting
       and not exists (select from :"schema".worker
-                      where worker.id <> all ($1::bigint[]) and queue.name = any (worker.queues))
+                      where worker.id <> all ($1::bigint[]) and not worker.stopping
+                        and queue.name = any (worker.queues))
     for update of queue skip locked
+),
+lowered as (
+    update :"schema".queue set waiting = false from up where queue.name = any (array[up.name])
+    returning queue.name
 )
-update :"schema".queue set waiting = false from up where queue.name = any (array[up.name])
+select :"schema".notify('d:' || name) from lowered

@@ -4,12 +4,12 @@
 -- a gap: it counts nobody's lease as run out before it has watched for as long itself, so that an
 -- outage of the server is not taken for the death of all; $8 look no further back for due jobs,
 -- $9 what it has in common with others that can stand in for it, $10 how many hear anything at most,
--- $11 whether to count those others.
+-- $11 whether to count those others, $12 whether it can take a job now.
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
 -- ran out, those whose session is gone from a server that kept running, how many workers there are,
 -- the seconds until the next scheduled job is due, since when the server runs, how many of its like
--- that can take a job have a lower id, up to $10, how many there are of its like, and how many seconds
--- old its last pulse was: who was held up is not to judge others, who may have been held up as well.
+-- that can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those
+-- with lower ids), how many there are of its like, and how many seconds old its last pulse was: who was held up is not to judge others, who may have been held up as well.
 -- needs: the primary key of worker, job_cancel, job_scheduled; a look reads worker as a whole, and the
 -- list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row
@@ -20,7 +20,8 @@ with renewed as (
         running = $2::integer,
         stopping = $3::boolean,
         session_pid = $4::integer,
-        session_start = $5::timestamptz
+        session_start = $5::timestamptz,
+        takes_jobs = $12::boolean
     where id = $1::bigint
     returning id
 ),
@@ -57,8 +58,9 @@ select exists (select from renewed) as alive,
        pg_postmaster_start_time() as server,
        (select count(*)
         from (select from :"schema".worker
-              where id < $1::bigint and kind = $9::bigint and not stopping
-                and running < concurrency
+              where id <> $1::bigint and kind = $9::bigint and takes_jobs
+                and (width_bucket(running, array[1, 4, 16, 64]), id)
+                    < (width_bucket($2::integer, array[1, 4, 16, 64]), $1::bigint)
                 and clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
               limit $10::integer) as first) as before,
        (select count(*) from :"schema".worker where $11::boolean and kind = $9::bigint) as alike,
