@@ -146,7 +146,10 @@ class WorkerSettings:
     )
     poll_interval: float = field(
         default=5.0,
-        metadata={"about": "seconds between looks for work nobody announced (1 without listen)"},
+        metadata={
+            "about": "seconds between looks for work nobody announced (1 without listen); "
+            "in a fleet, by turns"
+        },
     )
     lease: float = field(
         default=15.0, metadata={"about": "seconds without a heartbeat until a worker is lost"}
