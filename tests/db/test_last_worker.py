@@ -19,7 +19,7 @@ async def test_a_worker_that_came_while_the_last_one_left_is_told_of_the_flag(
     await leaving.run("raise_flags", ["default"])
     async with hands.connection.transaction():
         await hands.sql("select from @.worker where id = $1 for update", leaving.id)
-        removal = asyncio.ensure_future(leaving.run("remove_worker", leaving.id))
+        removal = asyncio.ensure_future(leaving.run("remove_worker", [leaving.id]))
         pid = leaving.connection.get_server_pid()
         waits = "select cardinality(pg_blocking_pids($1)) > 0"
         await eventually(lambda: coming.value(waits, pid))
@@ -43,6 +43,6 @@ async def test_workers_that_leave_together_take_the_flag_down(
     await first.run("raise_flags", ["default"])
     await hands.sql("update @.worker set stopping = true")
     async with first.connection.transaction():
-        await first.run("remove_worker", first.id)
-        await second.run("remove_worker", second.id)
+        await first.run("remove_worker", [first.id])
+        await second.run("remove_worker", [second.id])
     assert not await hands.value("select waiting from @.queue where name = 'default'")
