@@ -72,11 +72,14 @@ class Server:
         if flag:
             self.notify(f"q:{QUEUE}")
 
-    def notify(self, payload: str, *, calls: bool = False) -> None:
+    def notify(self, payload: str, *, calls: bool = False, own: object = None) -> None:
+        """``own``: who sends it, and hears it before the answer to the statement that sends it."""
         self.counts["notify"] += 1
         for channel in ("", "_call") if calls else ("",):
             for listener, (channels, hear) in list(self.listeners.items()):
-                if channel in channels and self.rng.random() >= self.loses:
+                if channel in channels and listener is own:
+                    hear(payload)
+                elif channel in channels and self.rng.random() >= self.loses:
                     self.counts["heard"] += 1
                     self.loop.call_later(DELIVERY, self._deliver, listener, hear, payload)
 
@@ -150,12 +153,12 @@ class Store:
         if kind is not None and self.server.kinds - {kind}:
             return {QUEUE: False}
         self.server.flag = False
-        self.server.notify(f"d:{QUEUE}")
+        self.server.notify(f"d:{QUEUE}", own=self.worker)
         return {QUEUE: True}
 
     async def call(self, payload: str) -> None:
         await self._takes("call")
-        self.server.notify(payload, calls=True)
+        self.server.notify(payload, calls=True, own=self.worker)
 
     async def check_ears(
         self, queues: Sequence[str], *, word: bool

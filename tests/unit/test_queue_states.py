@@ -28,8 +28,9 @@ def streaming() -> Lane:
     for n in range(20):
         found(lane, 1, 0.0005 * n)
     assert lane.streaming
-    lane.on_own_lowering(True, 0.01, heard=True)
-    lane.on_lowered(0.011)
+    lane.before_own_lowering(heard=True)
+    lane.on_lowered(0.009)
+    lane.on_own_lowering(True, 0.01)
     return lane
 
 
@@ -106,7 +107,8 @@ def test_a_late_commit_changes_nothing() -> None:
     """It notifies though the flag is down: to take it down again answers that it was."""
     lane = streaming()
     lane.on_notification(FIRST, 1.0)
-    lane.on_own_lowering(None, 1.001, heard=True)
+    lane.before_own_lowering(heard=True)
+    lane.on_own_lowering(None, 1.001)
     assert (lane.streaming, lane.owns, lane.flag) == (True, True, False)
 
 
@@ -114,7 +116,8 @@ def test_who_is_second_to_take_a_flag_down_stands_by() -> None:
     lane = quiet()
     for n in range(20):
         found(lane, 1, 0.0005 * n)
-    lane.on_own_lowering(None, 1.0, heard=True)
+    lane.before_own_lowering(heard=True)
+    lane.on_own_lowering(None, 1.0)
     assert (lane.streaming, lane.flag, lane.looks) == (False, False, [1.5])
 
 
@@ -122,7 +125,8 @@ def test_a_queue_of_several_kinds_keeps_its_flag() -> None:
     lane = quiet()
     for n in range(20):
         found(lane, 1, 0.0005 * n)
-    lane.on_own_lowering(False, 1.0, heard=True)
+    lane.before_own_lowering(heard=True)
+    lane.on_own_lowering(False, 1.0)
     for n in range(20):
         found(lane, 1, 1.0 + 0.0005 * n)
     assert (lane.streaming, lane.flag) == (False, True)
@@ -235,7 +239,8 @@ def test_who_found_jobs_or_was_called_comes_back_soon(called: bool) -> None:
 def test_who_leaves_the_watch_says_which_flag_it_took_down() -> None:
     assert streaming().leave()
     lane = full()
-    lane.on_own_lowering(True, 1.0, heard=True)
+    lane.before_own_lowering(heard=True)
+    lane.on_own_lowering(True, 1.0)
     assert lane.leave()
     assert not quiet().leave()
     by = quiet()

@@ -141,10 +141,12 @@ class Flags:
 
     async def _lower(self, lanes: list[Lane], kind: int | None = None) -> None:
         lowered = {lane.name: True for lane in lanes}
+        for lane in lanes:
+            lane.before_own_lowering(heard=self._listen and self.on_watch)
         if self._listen:
             async with self._lock:
                 lowered = await self._store.lower_flags(sorted(lowered), kind)
         now = time.monotonic()
         for lane in lanes:
-            lane.on_own_lowering(lowered.get(lane.name), now, heard=self._listen and self.on_watch)
+            lane.on_own_lowering(lowered.get(lane.name), now)
         self.tell()

@@ -164,16 +164,18 @@ class Lane:
         if self.full_since is None:
             self._stand_by(now)
 
-    def on_own_lowering(self, done: bool | None, now: float, *, heard: bool) -> None:
-        """We were to take the flag down; ``done``: False if it stays up, None if it was down.
+    def before_own_lowering(self, *, heard: bool) -> None:
+        """We are going to take the flag down. ``heard``: and hear of it, before the answer."""
+        self.own_words += heard
 
-        ``heard``: we are going to hear of it.
-        """
+    def on_own_lowering(self, done: bool | None, now: float) -> None:
+        """Note whether the flag was taken down: False if it stays up, None if it was down."""
         self.lowered_at = now
         self.flag = done is False
+        if not done:
+            self.own_words = max(self.own_words - 1, 0)
         if done:
             self.owns = True
-            self.own_words += heard
         elif done is False:
             self.shared_until = now + _SHARED_SECONDS
             self.streaming = False
