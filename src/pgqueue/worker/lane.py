@@ -65,6 +65,7 @@ class Lane:
         "asked_at",
         "busy_since",
         "by_until",
+        "called",
         "called_at",
         "called_until",
         "ended_at",
@@ -81,7 +82,6 @@ class Lane:
         "owed",
         "own_words",
         "owns",
-        "reach",
         "shared_until",
         "spacing",
         "streaming",
@@ -108,7 +108,7 @@ class Lane:
         self.shared_until = float("-inf")  # until then another kind of worker needs the flag
         self.spacing = _STREAM_FIRST
         # others
-        self.reach = 0  # how many were called with us
+        self.called = 0  # how many were called with us
         self.called_at = self.called_until = float("-inf")
         self.busy_since: float | None = None  # since when somebody else was claiming, each time
         self.engaged = False  # we came back for it
@@ -149,7 +149,7 @@ class Lane:
             self.on_notification(seat, now)
         elif seat.place is not None and seat.place < reach:
             self.called_until = now + _CALLED_SECONDS
-            self.reach = reach
+            self.called = reach
             self.look_at(now + rand * _CALLED_WITHIN)
 
     # -- the flag
@@ -251,10 +251,10 @@ class Lane:
                 return 0
             reach = WATCH + _CALLED_FIRST
         else:
-            last = seat.place is not None and seat.place >= self.reach - 2
-            if not last or now >= self.called_until or self.reach >= seat.reach:
+            last = seat.place is not None and seat.place >= self.called - 2
+            if not last or now >= self.called_until or self.called >= seat.hearers:
                 return 0
-            reach = 2 * self.reach
+            reach = 2 * self.called
         self.called_at = now
         return reach
 

@@ -37,12 +37,12 @@ _FLEET_SHORTEST = 0.05
 class Seat:
     """``place`` behind others of the kind; None if it can take no job. ``workers`` of this kind.
 
-    ``reach``: how many places hear anything.
+    ``hearers``: how many places hear anything.
     """
 
     place: int | None
     workers: int = 1
-    reach: int = 0
+    hearers: int = 0
 
     @property
     def rank(self) -> int | None:
@@ -52,7 +52,7 @@ class Seat:
     @property
     def channels(self) -> frozenset[str]:
         """What to listen to: the suffixes of the schema's channel."""
-        if self.place is None or self.place >= self.reach:
+        if self.place is None or self.place >= self.hearers:
             return frozenset()
         return frozenset({"" if self.place < WATCH else "_call"})
 
