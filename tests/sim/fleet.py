@@ -255,7 +255,7 @@ class Worker:
             settings=self.settings,
             lease=cast("Any", SimpleNamespace(is_over=False)),
             runner=cast("Any", self.runner),
-            completer=cast("Any", SimpleNamespace(is_full=False, expect=_nothing)),
+            completer=cast("Any", SimpleNamespace(is_full=False)),
             holdings=cast("Any", SimpleNamespace(begin=_nothing, end=_nothing, lose=_nothing)),
             worker_id=lambda: self.id,
             on_limit=_nothing,

@@ -582,7 +582,6 @@ class Claimer:
                 self._completer.add(entry_of(record, token, RELEASED))
         else:
             self.claimed += len(records)
-            self._completer.expect()
             self._runner.add(records, token)
 
     def _lose(self, worker: int, token: int, room: int, why: BaseException) -> None:

@@ -76,7 +76,6 @@ class Completer:
         self._aside: dict[asyncio.TimerHandle, Entry] = {}
         self._task: asyncio.Task[None] | None = None
         self._away = False
-        self._expects = False
         self.completed = 0
         self.flushes = 0
 
@@ -106,12 +105,6 @@ class Completer:
     def successes(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that succeeded and are not written yet."""
         return {*self._done, *self._flushing[0]}
-
-    def expect(self) -> None:
-        """Connect and prepare while the jobs that were just claimed still run."""
-        if not self._store.link.connected and not self._expects:
-            self._expects = True
-            self._wake.set()
 
     def done(self, job_id: int, token: int) -> None:
         """Note a success."""
@@ -173,10 +166,6 @@ class Completer:
             if not (self._done or self._entries):
                 await self._wake.wait()
             self._wake.clear()
-            if self._expects:
-                with contextlib.suppress(PgQueueError):
-                    await self._store.finish([], [], "completed")
-                self._expects = False
             while self._done or self._entries:
                 done, self._done = self._done[: self._batch], self._done[self._batch :]
                 entries, self._entries = (
