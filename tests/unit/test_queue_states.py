@@ -94,7 +94,7 @@ def test_a_flag_that_is_up_in_spite_of_a_stream_goes_down_again() -> None:
 
 def test_who_took_a_flag_down_hears_of_it_and_goes_on() -> None:
     lane = streaming()
-    assert (lane.streaming, lane.owns, lane.own_words) == (True, True, 0)
+    assert (lane.streaming, lane.owns, lane.own_lowerings) == (True, True, 0)
 
 
 def test_who_hears_that_another_took_over_stands_by() -> None:
@@ -164,16 +164,16 @@ def test_who_stands_by_and_streams_meanwhile_still_looks_when_its_time_has_come(
         [now] = lane.looks
         lane.look_if_due(now)
         found(lane, 0, now)
-    assert now < lane.by_until, "flags.up leaves it out"
+    assert now < lane.stand_by_until, "flags.up leaves it out"
     assert lane.looks
-    assert lane.looks[-1] <= lane.by_until
+    assert lane.looks[-1] <= lane.stand_by_until
 
 
 def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> None:
     lane = quiet()
     lane.hot, lane.looks = Heat.ONCE, [9.0, 5.1]
     lane.on_lowered(5.0)
-    assert (lane.flag, lane.looks, lane.by_until) == (False, [5.5], 5.5)
+    assert (lane.flag, lane.looks, lane.stand_by_until) == (False, [5.5], 5.5)
 
 
 def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() -> None:

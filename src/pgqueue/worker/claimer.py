@@ -252,10 +252,9 @@ class Claimer:
                     ours = isinstance(exc, PgQueueError) or is_unread(exc)
                     log.warning("%s: %s", what, str(exc) or repr(exc), exc_info=not ours)
                 await asyncio.sleep(patience.delay())
+                # What the failed turn was to look at is not to wait for a poll.
                 for lane in self._lanes.values():
-                    lane.hot = (
-                        Heat.HOT
-                    )  # what the failed turn was to look at is not to wait for a poll
+                    lane.hot = Heat.HOT
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""
@@ -408,7 +407,7 @@ class Claimer:
         """Note what a claim brought; return the queues that had less than they might."""
         now = time.monotonic()
         short: list[Lane] = []
-        fuller: list[Lane] = []
+        grown: list[Lane] = []  # streams that are more than this worker can take
         seat = self.seating.seat
         # Of those that were there before: what never waits is over by the next claim.
         running = self._settings.concurrency - self._runner.free - counts.total()
@@ -419,15 +418,14 @@ class Claimer:
                 continue  # who is there may leave something: see Lane.met
             count = counts[lane.name]
             streamed = lane.streaming
-            lane.found(
-                count, full=count >= quota, seat=seat, began=began, now=now, light=light
-            )  # fmt: skip
-            if lane.full_since is None:
+            full = count >= quota
+            lane.found(count, full=full, seat=seat, began=began, now=now, light=light)
+            if not full:
                 short.append(lane)
             elif streamed:
-                fuller.append(lane)
-        if fuller:
-            await self.flags.up(fuller)
+                grown.append(lane)
+        if grown:
+            await self.flags.up(grown)
         for lane in lanes:
             reach = 0 if lane.name in busy else lane.calls(counts[lane.name], seat, now)
             if reach:

@@ -67,7 +67,7 @@ class Flags:
         """Know of no flag: others look after them, or are to be asked."""
         self._sure = True
         for lane in self._lanes.values():
-            lane.flag, lane.own_words = None, 0
+            lane.flag, lane.own_lowerings = None, 0
 
     def tell(self, *, raised: bool = False) -> None:
         """Tell whether enqueuers notify us, or the watch, of what will be due."""
@@ -82,7 +82,7 @@ class Flags:
         if lanes and not self._sure and not await self._hears():
             return
         now = time.monotonic()
-        down = [lane for lane in lanes if lane.flag is not True and lane.by_until <= now]
+        down = [lane for lane in lanes if lane.flag is not True and lane.stand_by_until <= now]
         if not down:
             return
         up = dict.fromkeys((lane.name for lane in down), True)  # whether it was just raised

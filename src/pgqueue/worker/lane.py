@@ -4,16 +4,18 @@
 |---------------|-------------------------------------|------------------------------------------|
 | quiet         | a notification                      | one claim, ``Seat.delay`` later          |
 |               | a call                              | one claim, some ms later                 |
-|               | some found at once, 8 times in turn | streaming: the flag goes down            |
+|               | some found at once, 8 times in turn | streaming: the flag goes down (watch)    |
 |               | as many found as there was room for | full: claim again at once, call others   |
-|               | none found, flag not up             | raise it, and look 9 times within 0.5 s  |
+|               | fewer found, the flag is not up     | raise it, and look 9 times within 0.5 s  |
+|               | another worker took the flag down   | 0.5 s later: one claim, raise it         |
 | streaming     | 1 to 8 ms have passed               | one claim                                |
-|               | none found for 50 ms                | quiet: the flag goes up                  |
+|               | none found for 50 ms, or not light  | quiet: the flag goes up                  |
 |               | as many as there was room for       | full: the flag goes up, call others      |
 |               | a notification, in spite of it all  | the flag goes down again                 |
+|               | another kind needs the flag         | quiet, for a minute                      |
+|               | another worker took the flag down   | quiet, as above                          |
 | full          | fewer than there was room for       | look back; if none, quiet                |
 |               | full for 0.2 s                      | the flag goes down                       |
-| quiet         | somebody else took the flag down    | 0.5 s later: one claim, raise it         |
 
 So whoever takes a flag down and dies leaves jobs unannounced for half a second.
 
@@ -64,7 +66,6 @@ class Lane:
     __slots__ = (
         "asked_at",
         "busy_since",
-        "by_until",
         "called",
         "called_at",
         "called_until",
@@ -80,10 +81,11 @@ class Lane:
         "lowered_at",
         "name",
         "owed",
-        "own_words",
+        "own_lowerings",
         "owns",
         "shared_until",
         "spacing",
+        "stand_by_until",
         "streaming",
         "stuck",
         "turn",
@@ -99,12 +101,12 @@ class Lane:
         self.looks: list[float] = []  # moments of the looks that are still to come, latest first
         self.owed = False  # a look back that was put off
         self.owns = False  # we took the flag down, and raise it
-        self.own_words = 0  # notifications of that which are still to come
+        self.own_lowerings = 0  # notifications of that which are still to come
         # a stream of single jobs
         self.streaming = False  # we look every few ms, and nobody notifies
         self.finds = 0  # claims in turn that found something at once
         self.found_at = self.ended_at = self.lowered_at = float("-inf")
-        self.by_until = float("-inf")  # until then it is for somebody else to raise the flag
+        self.stand_by_until = float("-inf")  # until then it is for somebody else to raise the flag
         self.shared_until = float("-inf")  # until then another kind of worker needs the flag
         self.spacing = _STREAM_FIRST
         # others
@@ -156,8 +158,8 @@ class Lane:
 
     def on_lowered(self, now: float) -> None:
         """Somebody took the flag down: we did, or we stand by."""
-        if self.own_words:
-            self.own_words -= 1
+        if self.own_lowerings:
+            self.own_lowerings -= 1
             return
         self.flag = False
         self.owns = self.streaming = False
@@ -166,14 +168,14 @@ class Lane:
 
     def before_own_lowering(self, *, heard: bool) -> None:
         """We are going to take the flag down. ``heard``: and hear of it, before the answer."""
-        self.own_words += heard
+        self.own_lowerings += heard
 
     def on_own_lowering(self, done: bool | None, now: float) -> None:
         """Note whether the flag was taken down: False if it stays up, None if it was down."""
         self.lowered_at = now
         self.flag = done is False
         if not done:
-            self.own_words = max(self.own_words - 1, 0)
+            self.own_lowerings = max(self.own_lowerings - 1, 0)
         if done:
             self.owns = True
         elif done is False:
@@ -187,15 +189,15 @@ class Lane:
         """Leave the watch; return True if the flag is down, and was taken down here."""
         ours = self.owns and self.flag is False
         self.streaming = self.owns = False
-        self.finds = self.own_words = 0
+        self.finds = self.own_lowerings = 0
         self.looks.clear()
         return ours
 
     def _stand_by(self, now: float) -> None:
         self.finds = 0
-        if self.by_until not in self.looks:
-            self.by_until = now + _STAND_BY
-            self.looks = [self.by_until]
+        if self.stand_by_until not in self.looks:
+            self.stand_by_until = now + _STAND_BY
+            self.looks = [self.stand_by_until]
 
     # -- what a claim brought
 
@@ -227,8 +229,8 @@ class Lane:
                 return
             self.streaming = self.owns = False
             self.finds = 0
-            if self.by_until > now:
-                self.look_at(self.by_until)
+            if self.stand_by_until > now:
+                self.look_at(self.stand_by_until)
         elif (
             self.finds >= _STREAM_FINDS
             and light

@@ -4,11 +4,11 @@ A notification wakes all that listen, and each of them claims. So of workers tha
 serve the same queues and know the same tasks) three are on watch and hear each one. Some more hear
 calls: a watcher sends one when there is more than it can take. The rest hear nothing.
 
-| workers of its kind before it         | hears   | looks by itself    |
-|---------------------------------------|---------|--------------------|
-| fewer than 3: it is on watch          | jobs    | each poll_interval |
-| as many as have 1,000 slots, 12 to 100| calls   | by turns           |
-| more, or it can take no job           | nothing | by turns           |
+| workers of its kind before it          | hears   | looks by itself    |
+|----------------------------------------|---------|--------------------|
+| fewer than 3: it is on watch           | jobs    | each poll_interval |
+| 12 to 100 more, with 1,000 slots       | calls   | by turns           |
+| more, or it can take no job            | nothing | by turns           |
 
 Before a worker come those that can take a job and run fewer (of 0, 1, 4, 16, 64 and more), and of
 equals those with a lower id; ids are random. Each pulse tells. By turns: the more workers there
