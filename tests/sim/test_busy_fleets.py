@@ -261,3 +261,26 @@ def test_each_burst_reaches_as_many_as_it_needs(monkeypatch: pytest.MonkeyPatch)
         assert max(worst) < 0.15, worst
 
     simulated(play(), monkeypatch)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_watcher_that_gets_more_to_do_says_so_at_once(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with its next pulse, which may be two seconds away."""
+
+    async def play() -> None:
+        server = Server(random.Random(seed))
+        fleet = Fleet(server, 8)
+        await at_rest(fleet)
+        first = fleet.watch[0]
+        while server.loop.time() - first.row[0] > 0.1:  # noqa: ASYNC110  (it has just pulsed)
+            await asyncio.sleep(0.05)
+        for _ in range(150):
+            server.enqueue(0.3)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2.0)
+        await fleet.end()
+        assert first.runner.finished < 100, [worker.runner.finished for worker in fleet.workers]
+
+    simulated(play(), monkeypatch)
