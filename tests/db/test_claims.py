@@ -182,7 +182,7 @@ async def held(hands: Hands, *workers: int, cursor: int = 0, floor: int = 0) -> 
 
 
 async def test_what_a_worker_holds_is_found_by_position(hands: Hands) -> None:
-    """Among what others hold, with the receipt; and no further than the next ready job."""
+    """Among what others hold, with the receipt; and behind no more than a hundred ready jobs."""
     await hands.enqueue(*[{"task": "t"}] * 6)
     own = await hands.claim(limit=2)
     token, other = hands.token, hands.id + 1
@@ -190,13 +190,18 @@ async def test_what_a_worker_holds_is_found_by_position(hands: Hands) -> None:
     rows = await held(hands, hands.id)
     assert [(row["id"], row["claim_token"]) for row in rows] == [(own[1]["id"], token)]
     assert {row["id"] for row in await held(hands, hands.id, other)} == {row["id"] for row in own}
-    # Behind a ready job: it is found when the cursor has passed that, or the job is gone.
+    # What is behind some ready jobs is found, even by a worker that has claimed nothing.
     await hands.sql("update @.job set worker_id = 7, claim_token = 7 where position = 5")
-    assert await held(hands, 7) == []
-    assert len(await held(hands, 7, cursor=4)) == 1
+    assert len(await held(hands, 7)) == 1
     assert await held(hands, 7, cursor=4, floor=5) == []
     other_server = await hands.run("find_held", [7], ["default"], [4] * 10, ["t"], 5, None)
     assert len(other_server) == 1, "a floor of another server is none"
+    # What is far behind is found when the cursor has come nearer.
+    await hands.enqueue(*[{"task": "t"}] * 120)
+    far = await hands.value("select max(position) from @.job")
+    await hands.sql("update @.job set worker_id = 8, claim_token = 8 where position = $1", far)
+    assert await held(hands, 8) == []
+    assert len(await held(hands, 8, cursor=far - 90)) == 1
 
 
 async def test_a_look_at_what_a_worker_holds_reads_no_backlog(hands: Hands) -> None:
