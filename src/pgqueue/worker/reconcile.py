@@ -2,7 +2,7 @@
 
 There is no index on the worker of a job: a claim changes no indexed column. But a job keeps its
 position while it runs. So the look walks the index of ready jobs from the floor to the cursors, and
-on to the hundredth ready job: what lies behind that one would not have had its turn yet.
+on to the thirtieth ready job: what lies behind that one would not have had its turn yet.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 -- $1 worker ids, $2 queues, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
 -- $5 floor: below it nothing can be, $6 on the server that began then; on another one there is none.
 -- A token that somebody deleted by hand is answered as 0, which return_jobs takes for it.
--- What lies behind the hundredth ready job above a cursor is left out: a worker that has claimed nothing
+-- What lies behind the thirtieth ready job above a cursor is left out: a worker that has claimed nothing
 -- for long may be some jobs behind the others, and what is further would not have had its turn yet.
--- needs: job_ready (two probes a queue and priority, and a hundred rows of a backlog)
+-- needs: job_ready (two probes a queue and priority, and thirty rows of a backlog)
 -- locks: nothing
 with lane as (
     select want.queue, p.priority::smallint as priority,
@@ -22,7 +22,7 @@ reach as (
                and job.position > lane.cursor
                and job.worker_id is null and job.task = any ($4::text[])
              order by job.position
-             offset 99
+             offset 29
              limit 1
          ) as first on true
 )
