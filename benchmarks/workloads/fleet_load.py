@@ -63,7 +63,7 @@ class Load:
         self.bursts()
 
     def callers(self) -> None:
-        for _ in range(1 if self.quick else 2):
+        for _ in range(1 if self.quick else 6):
             answer, _ = self._press("callers", _CALLERS, self.span(1.5))
             self.found.add(callers=answer["sent"] / answer["seconds"])
 
@@ -83,11 +83,12 @@ class Load:
         seconds = self.span(6.0)
         self.run.database.leave()
         time.sleep(4 * self.run.settle)  # after the callers, workers look for more for a while
-        with traced(self.run.database) as trace:
+        workers, server = self.running.cpu, self.run.database.server.cpu
+        time.sleep(seconds)
+        workers, server = self.running.cpu - workers, self.run.database.server.cpu - server
+        with traced(self.run.database) as trace:  # logging costs the server as much again
             trace.begin()
-            workers, server = self.running.cpu, self.run.database.server.cpu
             time.sleep(seconds)
-            workers, server = self.running.cpu - workers, self.run.database.server.cpu - server
             rest = trace.transactions()
             trace.begin()
             began = time.monotonic()

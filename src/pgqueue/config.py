@@ -158,7 +158,8 @@ class WorkerSettings:
         default=2.0,
         metadata={
             "about": "seconds between heartbeats (1 without listen); at most a third of lease. "
-            "Longer in large fleets: lease / 4 at most"
+            "Longer in large fleets, and four times as long where three others stand before a "
+            "worker that has nothing to run: lease / 4 at most"
         },
     )
     grace: float = field(

@@ -159,6 +159,23 @@ def test_a_large_fleet_sends_heartbeats_less_often(
     assert heartbeat_every(usual, lease, workers) == every
 
 
+@pytest.mark.parametrize(
+    ("usual", "lease", "workers", "every"),
+    [
+        (2.0, 15.0, 4, 3.75),
+        (1.0, 15.0, 4, 3.75),
+        (0.1, 15.0, 4, 0.4),
+        (2.0, 15.0, 5_000, 3.75),
+        (0.5, 15.0, 750, 3.0),
+        (5.0, 15.0, 4, 5.0),
+    ],
+)
+def test_a_worker_at_rest_sends_fewer(
+    usual: float, lease: float, workers: int, every: float
+) -> None:
+    assert heartbeat_every(usual, lease, workers, at_rest=True) == every
+
+
 @given(lease=st.floats(0.3, 3600.0), share=st.floats(3.0, 100.0), workers=st.integers(0, 10**6))
 def test_no_size_of_a_fleet_brings_a_heartbeat_near_its_lease(
     lease: float, share: float, workers: int

@@ -72,8 +72,9 @@ async def test_the_watchdog_lets_each_rest_on_its_own_loop() -> None:
     told: list[Callable[[], object]] = []
     minutes: list[int] = []
     dog = Watchdog(
-        theirs, own, tell=told.append, on_silent=lambda: None, on_rest=lambda: minutes.append(1)
-    )
+        theirs, own, running=lambda: 0, deadline=8.0, tell=told.append, on_silent=lambda: None,
+        on_rest=lambda: minutes.append(1),
+    )  # fmt: skip
     duties, finish = link_of("duties", own, idle=100.0), link_of("finish", theirs, idle=100.0)
     now = time.monotonic()
     dog._rest(now)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
 
 from pgqueue.db.link import Link, Watch
-from pgqueue.worker.watchdog import Watchdog
+from pgqueue.worker.watchdog import Watchdog, tick_after
 
 NEVER = float("inf")
 
@@ -18,9 +19,10 @@ class Scene:
     def __init__(self) -> None:
         self.theirs, self.own = Watch(), Watch()
         self.told: list[Callable[[], object]] = []
+        self.jobs = 0
         self.dog = Watchdog(
-            self.theirs, self.own, tell=self.told.append, on_silent=lambda: None,
-            on_rest=lambda: None,
+            self.theirs, self.own, running=lambda: self.jobs, deadline=8.0, tell=self.told.append,
+            on_silent=lambda: None, on_rest=lambda: None,
         )  # fmt: skip
 
     def link(self, watch: Watch, *, heard: float, asked: float = 0.0, due: float = NEVER) -> Link:
@@ -34,10 +36,79 @@ class Scene:
         self.dog._cut_silent(now)  # pyright: ignore[reportPrivateUsage]
         return [link for watch in (self.theirs, self.own) for link in watch.unheard_since(NEVER)]
 
+    def ask(self, now: float) -> None:
+        self.dog._ask(now)  # pyright: ignore[reportPrivateUsage]
+
+    def answer(self) -> None:
+        """The worker's loop runs what it was told."""
+        while self.told:
+            self.told.pop(0)()
+
+    @property
+    def at_rest(self) -> bool:
+        return self.dog._at_rest()  # pyright: ignore[reportPrivateUsage]
+
 
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
+
+
+@pytest.mark.parametrize(
+    ("deadline", "at_rest", "seconds"),
+    [(8.0, False, 0.5), (8.0, True, 2.0), (60.0, True, 2.0), (4.0, True, 1.0), (0.1, True, 0.5)],
+)
+def test_a_worker_at_rest_looks_less_often(deadline: float, at_rest: bool, seconds: float) -> None:
+    assert tick_after(deadline, at_rest=at_rest) == seconds
+
+
+def test_at_rest_is_who_has_no_job_and_waits_for_nobody(scene: Scene) -> None:
+    asks = scene.link(scene.theirs, heard=0.0)
+    assert scene.at_rest
+    scene.jobs = 1
+    assert not scene.at_rest
+    scene.jobs = 0
+    asks.due = 8.0
+    assert not scene.at_rest
+    asks.due = NEVER
+    scene.ask(0.0)
+    assert scene.at_rest, "its loop has not had the time to answer"
+    scene.ask(2.0)
+    assert not scene.at_rest, "its loop is blocked"
+
+
+def test_a_loop_is_blocked_from_when_it_was_asked(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not from when it last answered: one at rest is seldom asked."""
+    with caplog.at_level(logging.WARNING, "pgqueue.worker"):
+        scene.ask(0.0)
+        scene.answer()
+        for now in (2.0, 2.5, 2.9):
+            scene.ask(now)
+        assert not caplog.messages
+        assert len(scene.told) == 1, "one question is enough"
+        asks = scene.link(scene.theirs, heard=0.0, due=10.0)
+        for now in (3.0, 3.5, 4.0):
+            scene.ask(now)
+        assert asks.due == 11.5, "nobody is there to read the answer"
+        assert ["blocked for 1.0 s" in message for message in caplog.messages] == [True]
+        scene.answer()
+        scene.ask(4.5)
+    assert "runs again after 2.5 s" in caplog.messages[1]
+    assert len(caplog.messages) == 2
+
+
+def test_a_process_that_stood_still_was_not_blocked(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    asks = scene.link(scene.own, heard=1.0, due=9.0)
+    with caplog.at_level(logging.WARNING, "pgqueue.worker"):
+        scene.ask(1.0)
+        scene.dog._stood_still(30.0)  # pyright: ignore[reportPrivateUsage]
+        scene.ask(31.5)
+    assert caplog.messages == ["this process stood still for 30.0 s"]
+    assert (asks.heard_at, asks.due) == (31.0, 39.0)
 
 
 def test_nothing_overdue_nothing_cut(scene: Scene) -> None:

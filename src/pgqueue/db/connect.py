@@ -30,6 +30,9 @@ __all__ = [
 Pooler = Literal["none", "transaction", "session"]
 """What stands before the server: nothing, or PgBouncer in this mode."""
 
+# PgBouncer compares the text of a client's parameters with what the server says. Where they differ
+# ("utf-8", as asyncpg has it), it sets them each time that a client gets another session.
+_AS_SERVERS_SAY = {"client_encoding": "UTF8"}
 _LATE = 20
 _late: set[asyncio.Task[Connection]] = set()
 
@@ -58,7 +61,7 @@ async def open_connection(
     try:
         target = resolve(dsn)
         limit = min(seconds, target.connect_timeout or seconds)
-        start: Mapping[str, str] = settings if pooler == "none" else {}
+        start: Mapping[str, str] = settings if pooler == "none" else _AS_SERVERS_SAY
         connection = await _uncancelled(
             asyncpg.connect(
                 **target.arguments,

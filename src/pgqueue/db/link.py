@@ -70,8 +70,10 @@ class Link:
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
         self._resting: asyncio.Task[None] | None = None
-        # Behind a pooler a session is ours only within a transaction: so are its settings.
+        # Behind a pooler a session is ours only within a transaction: so are its settings. Its name
+        # is set anew whenever somebody with another name had it.
         self._local = self._settings if pooled else {}
+        self._name = "pgqueue worker" if pooled else f"pgqueue {role}"
         self._begin = begin_with(self._local)
 
     def __repr__(self) -> str:
@@ -157,7 +159,7 @@ class Link:
         try:
             connection = await open_connection(
                 self._dsn,
-                name=f"pgqueue {self.role}",
+                name=self._name,
                 seconds=self._deadline,
                 settings=self._settings | LIVENESS,
                 pooler=self._pooler,

@@ -25,6 +25,10 @@ class Watch:
     def discard(self, link: Link) -> None:
         self._links.discard(link)
 
+    def asks(self) -> bool:
+        """Return whether a statement is under way."""
+        return any(link.due != NEVER for link in tuple(self._links))
+
     def overdue(self, now: float) -> list[Link]:
         """Return the links whose statement should have ended by ``now`` (monotonic seconds)."""
         return [link for link in tuple(self._links) if link.due < now]

@@ -4,12 +4,12 @@
 |---------------|-------------------------------------|------------------------------------------|
 | quiet         | a notification                      | one claim, ``Seat.delay`` later          |
 |               | a call                              | one claim, some ms later                 |
-|               | some found at once, 8 times in turn | streaming: the flag goes down (watch)    |
+|               | some found, 8 notifications closely | streaming: the flag goes down (watch)    |
 |               | as many found as there was room for | full: claim again at once, call others   |
 |               | fewer found, the flag is not up     | raise it, and look 9 times within 0.5 s  |
 |               | another worker took the flag down   | 0.5 s later: one claim, raise it         |
-| streaming     | 1 to 8 ms have passed               | one claim                                |
-|               | none found for 50 ms, or not light  | quiet: the flag goes up                  |
+| streaming     | 1 to 16 ms have passed              | one claim                                |
+|               | under 8 found in 50 ms, or not light | quiet: the flag goes up                 |
 |               | as many as there was room for       | full: the flag goes up, call others      |
 |               | a notification, in spite of it all  | the flag goes down again                 |
 |               | another kind needs the flag         | quiet, for a minute                      |
@@ -32,6 +32,7 @@ import random
 from enum import IntEnum
 
 from pgqueue.worker.seat import WATCH, Seat
+from pgqueue.worker.stream import Stream
 
 __all__ = ["Heat", "Lane"]
 
@@ -43,10 +44,6 @@ _ENGAGED_SECONDS = 1.0
 _CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
 _CALL_EVERY = 1.0
 _CALLED_FIRST = 8
-_STREAM_FINDS = 8
-_STREAM_FIRST, _STREAM_FACTOR, _STREAM_LONGEST = 0.001, 1.5, 0.008
-_STREAM_DENSE = 0.004  # after a claim that found eight jobs or more: each claim has its cost
-_STREAM_OVER = 0.05
 _LATE_NOTIFICATION = 0.02
 _STAND_BY = 0.5
 _SHARED_SECONDS = 60.0
@@ -69,9 +66,7 @@ class Lane:
         "called",
         "called_at",
         "called_until",
-        "ended_at",
         "engaged",
-        "finds",
         "flag",
         "found_at",
         "full_since",
@@ -84,9 +79,8 @@ class Lane:
         "own_lowerings",
         "owns",
         "shared_until",
-        "spacing",
         "stand_by_until",
-        "streaming",
+        "stream",
         "stuck",
         "turn",
         "wait",
@@ -103,12 +97,10 @@ class Lane:
         self.owns = False  # we took the flag down, and raise it
         self.own_lowerings = 0  # notifications of that which are still to come
         # a stream of single jobs
-        self.streaming = False  # we look every few ms, and nobody notifies
-        self.finds = 0  # claims in turn that found something at once
-        self.found_at = self.ended_at = self.lowered_at = float("-inf")
+        self.stream = Stream()
+        self.found_at = self.lowered_at = float("-inf")
         self.stand_by_until = float("-inf")  # until then it is for somebody else to raise the flag
         self.shared_until = float("-inf")  # until then another kind of worker needs the flag
-        self.spacing = _STREAM_FIRST
         # others
         self.called = 0  # how many were called with us
         self.called_at = self.called_until = float("-inf")
@@ -119,6 +111,11 @@ class Lane:
         self.holder: str | None = None  # the transaction that was in the way when we asked
         self.asked_at = float("-inf")
         self.stuck = False  # it has been in the way for too long
+
+    @property
+    def streaming(self) -> bool:
+        """True while we look every few ms, and nobody notifies."""
+        return self.stream.on
 
     # -- reasons to look
 
@@ -135,6 +132,7 @@ class Lane:
 
     def on_notification(self, seat: Seat, now: float) -> None:
         """Somebody enqueued."""
+        self.stream.on_notification(now)
         if self.streaming or (self.full_since is not None and self.flag is False):
             # We look anyhow. The flag is up, though we took it down: again, but not for what was
             # under way by then.
@@ -162,7 +160,8 @@ class Lane:
             self.own_lowerings -= 1
             return
         self.flag = False
-        self.owns = self.streaming = False
+        self.owns = False
+        self.stream.end()
         if self.full_since is None:
             self._stand_by(now)
 
@@ -180,21 +179,21 @@ class Lane:
             self.owns = True
         elif done is False:
             self.shared_until = now + _SHARED_SECONDS
-            self.streaming = False
+            self.stream.end()
         elif self.streaming and not self.owns:
-            self.streaming = False
+            self.stream.end()
             self._stand_by(now)
 
     def leave(self) -> bool:
         """Leave the watch; return True if the flag is down, and was taken down here."""
         ours = self.owns and self.flag is False
-        self.streaming = self.owns = False
-        self.finds = self.own_lowerings = 0
+        self.stream.end()
+        self.owns = False
+        self.own_lowerings = 0
         self.looks.clear()
         return ours
 
     def _stand_by(self, now: float) -> None:
-        self.finds = 0
         if self.stand_by_until not in self.looks:
             self.stand_by_until = now + _STAND_BY
             self.looks = [self.stand_by_until]
@@ -208,37 +207,34 @@ class Lane:
 
         ``full``: it took all that it might. ``light``: the next job should come here, too.
         """
-        at_once = began - self.ended_at < _STREAM_FIRST
-        self.ended_at = now
+        self.stream.note_claim(now - began)
         if count:
             self.found_at = now
-            self.finds = self.finds + 1 if at_once and not full else 0
-            self.spacing = min(_STREAM_FIRST * max(1.0, count / 2), _STREAM_DENSE)
         if full:
             self.hot = Heat.HOT
-            self.streaming = False
+            self.stream.end()
             if self.full_since is None:
                 self.full_since = began
             return
         self.full_since = None
         self.called_at = float("-inf")
         if self.streaming:
-            if light and now <= self.found_at + _STREAM_OVER:
-                self.looks = [now + self.spacing]
-                self.spacing = min(self.spacing * _STREAM_FACTOR, _STREAM_LONGEST)
+            look = self.stream.go_on(count, now) if light else None
+            if look is not None:
+                self.looks = [look]
                 return
-            self.streaming = self.owns = False
-            self.finds = 0
+            self.stream.end()
+            self.owns = False
             if self.stand_by_until > now:
                 self.look_at(self.stand_by_until)
         elif (
-            self.finds >= _STREAM_FINDS
+            count
             and light
+            and self.stream.is_due
             and seat.rank is not None
             and now >= self.shared_until
         ):
-            self.streaming = True
-            self.looks = [now + self.spacing]
+            self.looks = [self.stream.begin(count, now)]
 
     def calls(self, count: int, seat: Seat, now: float) -> int:
         """Return how many workers are to be called now, beside those who were.

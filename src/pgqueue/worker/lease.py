@@ -10,15 +10,18 @@ __all__ = ["Lease", "heartbeat_every"]
 
 _FLEET_BEATS = 250.0
 _LEAST_BEATS = 4
+_AT_REST = 4
 
 
-def heartbeat_every(usual: float, lease: float, workers: int) -> float:
+def heartbeat_every(usual: float, lease: float, workers: int, *, at_rest: bool = False) -> float:
     """Return the seconds between two heartbeats of each of so many workers.
 
     All of them together send 250 a second, while each still sends four a lease; and no worker sends
-    more than it was set to.
+    more than it was set to. One ``at_rest``, which is not on watch and has nothing to run, sends
+    fewer.
     """
-    return max(usual, min(workers / _FLEET_BEATS, lease / _LEAST_BEATS))
+    wanted = max(_AT_REST * usual if at_rest else usual, workers / _FLEET_BEATS)
+    return max(usual, min(wanted, lease / _LEAST_BEATS))
 
 
 class Lease:

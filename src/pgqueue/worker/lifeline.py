@@ -39,7 +39,7 @@ from pgqueue.worker.passed import PassedJobs
 from pgqueue.worker.reconcile import Reconciler
 from pgqueue.worker.reports import Reports
 from pgqueue.worker.salvage import CONFIRM_AFTER, Salvage
-from pgqueue.worker.seat import kind_of, seats
+from pgqueue.worker.seat import WATCH, kind_of, seats
 from pgqueue.worker.signoff import give_up, sign_off
 from pgqueue.worker.stopping import GIVE_BACK_SECONDS
 from pgqueue.worker.watchdog import Watchdog
@@ -54,6 +54,7 @@ _COUNTS, _COUNTS_ALWAYS = (
     50,
 )  # what part of pulses count the workers alike, where they are many
 _LATE = 1.0
+_FLEET_LOOKS_EVERY = 0.2
 
 
 class Lifeline:
@@ -90,8 +91,9 @@ class Lifeline:
         # A blocked loop of the worker is no excuse for these two, which are not read there.
         own_watch = Watch()
         self._watchdog = Watchdog(
-            watch, own_watch, tell=self._tell, on_silent=reports.on_silent, on_rest=reports.on_rest
-        )
+            watch, own_watch, running=running, deadline=settings.deadline, tell=self._tell,
+            on_silent=reports.on_silent, on_rest=reports.on_rest,
+        )  # fmt: skip
         make = {
             "watch": own_watch,
             "deadline": settings.deadline,
@@ -116,7 +118,7 @@ class Lifeline:
             lock,
             queues=queues,
             tasks=tasks,
-            interval=settings.poll_interval,
+            interval=self._looks_every,
             cursors=cursors,
             connects=self._connects,
             ready_again=self._ready_again,
@@ -156,7 +158,9 @@ class Lifeline:
         self._session: tuple[int | None, Any] = (None, None)
         self._session_connects = 0
         self.renewing_since = time.monotonic()
-        self._workers = self._alike = 1
+        self._workers: int = 1
+        self._alike: int = 1
+        self._on_watch = True
         self._kind = kind_of(queues, tasks, listen=settings.listen)
         self._background: set[asyncio.Task[None]] = set()
         self._former: int | None = None
@@ -384,8 +388,24 @@ class Lifeline:
                 pass
             self._hurry.clear()
 
+    def _at_rest(self) -> bool:
+        """True if others see to what comes, and nothing runs here."""
+        return not (self._on_watch or self._running() or self._stopping)
+
     def _every(self) -> float:
-        return heartbeat_every(self._settings.heartbeat, self._settings.lease, self._workers)
+        return heartbeat_every(
+            self._settings.heartbeat,
+            self._settings.lease,
+            self._workers,
+            at_rest=self._at_rest(),
+        )
+
+    def _looks_every(self) -> float:
+        """Return the seconds between two looks for passed jobs, which the fleet shares."""
+        interval = self._settings.poll_interval
+        if self._settings.listen:
+            return interval  # it hardly looks while it has nothing to run
+        return max(interval, _FLEET_LOOKS_EVERY * self._alike)
 
     async def _pulse_once(self) -> None:
         began = time.monotonic()
@@ -396,7 +416,8 @@ class Lifeline:
             self._session_connects = self._pulse_link.connects
             self.renewing_since = began
         every = self._every()
-        check = random.random() < _MANY_WORKERS / max(self._workers, 1)
+        looks = _MANY_WORKERS * every / self._settings.heartbeat
+        check = random.random() < looks / max(self._workers, 1)
         count = check or self._alike < _COUNTS_ALWAYS or random.random() < _COUNTS
         running, takes_jobs = self._running(), self._takes_jobs() and not self._stopping
         row = await self._pulse.renew(
@@ -417,6 +438,7 @@ class Lifeline:
             self._workers = row["workers"]
         if count:
             self._alike = row["alike"]
+        self._on_watch = row["before"] < WATCH
         on_seat = functools.partial(self._reports.on_seat, row["before"], self._alike)
         self._tell(functools.partial(on_seat, running=running, takes_jobs=takes_jobs))
         if self._server not in (None, row["server"]):
@@ -426,7 +448,7 @@ class Lifeline:
             cancelled: list[int] = row["cancelled"]
             self._tell(lambda: self._reports.on_cancel(cancelled))
         next_due = row["next_due"]
-        if next_due is not None and next_due <= every * 2:
+        if next_due is not None and next_due <= every * 2 and not self._at_rest():
             self._tell(lambda: self._reports.on_next_due(next_due))
         if row["age"] > 2 * every + _LATE:
             # It was held up, though nothing failed: so may all have been, and who is first to go on

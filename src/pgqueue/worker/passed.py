@@ -23,7 +23,8 @@ _SHARE = 20
 class PassedJobs:
     """The search from the floor up to the cursors, on the lifeline's loop.
 
-    ``cursors``: where the claims of each queue go on from. ``connects`` changes when the server may
+    ``interval``: seconds between two looks, at the least. ``cursors``: where the claims of each
+    queue go on from. ``connects`` changes when the server may
     be another one; None if nobody can tell. ``ready_again`` is told the lowest of each queue.
     """
 
@@ -34,7 +35,7 @@ class PassedJobs:
         *,
         queues: Sequence[str],
         tasks: Sequence[str],
-        interval: float,
+        interval: Callable[[], float],
         cursors: Callable[[], list[int]],
         connects: Callable[[], tuple[int, ...] | None],
         ready_again: Callable[[dict[str, int]], None],
@@ -51,7 +52,7 @@ class PassedJobs:
 
     async def search(self) -> None:
         """Look, for ever."""
-        wait = self._interval
+        wait = self._interval()
         patience = Patience(0.2, wait)
         looked_on: tuple[int, ...] | None = None
         while True:
@@ -75,7 +76,7 @@ class PassedJobs:
                 self._ready_again(found)
             looked_on = self._connects()
             took = time.monotonic() - began
-            wait = max(self._interval, _SHARE * took)
+            wait = max(self._interval(), _SHARE * took)
 
     async def _look(self) -> dict[str, int]:
         found: dict[str, int] = {}

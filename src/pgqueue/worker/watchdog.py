@@ -23,15 +23,26 @@ __all__ = ["Watchdog"]
 log = logging.getLogger("pgqueue.worker")
 
 _TICK = 0.5
-_BLOCKED_AFTER = 1.2
+_TICK_AT_REST = 2.0
+_BLOCKED_AFTER = 0.9
 _REST_EVERY = 60.0
+
+
+def tick_after(deadline: float, *, at_rest: bool) -> float:
+    """Return the seconds until the next look.
+
+    Hundreds of workers that have nothing to do should not wake twice a second for nothing. A
+    statement that begins meanwhile has a deadline four times as far away at least.
+    """
+    return max(_TICK, min(_TICK_AT_REST, deadline / 4)) if at_rest else _TICK
 
 
 class Watchdog:
     """Watches the links of the worker's loop and of the loop it runs on itself.
 
     Made in the thread of the worker's loop. ``tell`` has something called there; ``on_silent`` is,
-    when a connection was found silent, and ``on_rest`` once a minute.
+    when a connection was found silent, and ``on_rest`` once a minute. ``running``: how many jobs
+    the worker has. ``deadline``: of a statement, in seconds.
     """
 
     def __init__(
@@ -39,19 +50,23 @@ class Watchdog:
         watch: Watch,
         own_watch: Watch,
         *,
+        running: Callable[[], int],
+        deadline: float,
         tell: Callable[[Callable[[], object]], None],
         on_silent: Callable[[], None],
         on_rest: Callable[[], None],
     ) -> None:
         self._watch, self._own_watch = watch, own_watch
         self._watches = (watch, own_watch)
+        self._running = running
+        self._deadline = deadline
         self._tell = tell
         self._on_silent = on_silent
         self._on_rest = on_rest
         self._rest_at = 0.0
         self._owner_thread = threading.get_ident()
-        self._answered_at = time.monotonic()
-        self._blocked_at: float | None = None
+        self._asked_at: float | None = None  # until the loop answers
+        self._blocked_since: float | None = None
 
     async def watch_over(self) -> None:
         """Cut statements that are overdue, and say where the worker's loop is held up."""
@@ -59,30 +74,43 @@ class Watchdog:
         while True:
             now = time.monotonic()
             if now > next_at + _TICK:
-                # This process stood still, and what came in meanwhile is still to be read.
-                still = now - next_at
-                for watch in self._watches:
-                    watch.extend(still)
-                self._answered_at += still
-                if still > _BLOCKED_AFTER:
-                    log.warning("this process stood still for %.1f s", still)
-            next_at = now + _TICK
-            self._tell(self._answer)
-            silent = now - self._answered_at
-            if silent > _BLOCKED_AFTER:
-                # Nobody was there to read the answers: that is not the server's fault.
-                self._watch.extend(_TICK)
-                if self._blocked_at is None:
-                    self._blocked_at = now
-                    self._report_blocked(silent)
-            elif self._blocked_at is not None:
-                log.warning(
-                    "the event loop runs again after %.1f s", now - self._blocked_at + silent
-                )
-                self._blocked_at = None
+                self._stood_still(now - next_at)
+            self._ask(now)
             self._cut_silent(now)
             self._rest(now)
-            await asyncio.sleep(_TICK)
+            tick = tick_after(self._deadline, at_rest=self._at_rest())
+            next_at = now + tick
+            await asyncio.sleep(tick)
+
+    def _at_rest(self) -> bool:
+        """True if there is nothing to run, and nobody waits for an answer."""
+        asks = any(watch.asks() for watch in self._watches)
+        return not (asks or self._running() or self._blocked_since is not None)
+
+    def _stood_still(self, seconds: float) -> None:
+        """This process did not run, and what came in meanwhile is still to be read."""
+        for watch in self._watches:
+            watch.extend(seconds)
+        if self._asked_at is not None:
+            self._asked_at += seconds
+        if seconds > _BLOCKED_AFTER:
+            log.warning("this process stood still for %.1f s", seconds)
+
+    def _ask(self, now: float) -> None:
+        """Ask the worker's loop whether it runs, and report it if it has not answered for long."""
+        asked_at = self._asked_at
+        if asked_at is None:
+            if self._blocked_since is not None:
+                log.warning("the event loop runs again after %.1f s", now - self._blocked_since)
+                self._blocked_since = None
+            self._asked_at = now
+            self._tell(self._answer)
+        elif now - asked_at > _BLOCKED_AFTER:
+            # Nobody was there to read the answers: that is not the server's fault.
+            self._watch.extend(_TICK)
+            if self._blocked_since is None:
+                self._blocked_since = asked_at
+                self._report_blocked(now - asked_at)
 
     def _cut_silent(self, now: float) -> None:
         """Cut what is overdue, and what has heard nothing for half as long: all may be as silent.
@@ -117,7 +145,7 @@ class Watchdog:
             self._tell(self._on_rest)
 
     def _answer(self) -> None:
-        self._answered_at = time.monotonic()
+        self._asked_at = None
 
     def _report_blocked(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._owner_thread)  # pyright: ignore[reportPrivateUsage]
