@@ -11,12 +11,11 @@ __all__ = ["print_exactly"]
 
 def print_exactly(text: str) -> None:
     """Print it as it is or not at all: an escape in it would mean something else."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        text.encode(encoding)
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError as exc:
         raise click.ClickException(
-            f"{encoding} has no letter {exc.object[exc.start]!a}, which is in this SQL; "
+            f"stdout is not UTF-8, and {exc.object[exc.start]!a} is in this SQL; "
             "set PYTHONIOENCODING=utf-8"
         ) from None
     click.echo(text, nl=False)
