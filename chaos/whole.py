@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
 
+from chaos.exits import Block, ended_blocked, exits
 from chaos.faults.clocks import JUMPS, WorkerClock
 from chaos.findings import Findings
 from chaos.load import Diary
@@ -18,11 +18,6 @@ __all__ = ["check_whole"]
 
 _THREADS, _TASKS, _FILES = 12, 30, 120
 _SESSIONS_PER_PROCESS = 4 + 20
-_EXITS = re.compile(
-    r"^(\S+) error pgqueue\.supervisor process \d+ \(pid \d+\) "
-    r"(?:left without.*|ended with exit code (\d+)(: .*)?)$",
-    re.MULTILINE,
-)
 _OWN_EXIT = 77
 _CLOCK = WorkerClock.name
 
@@ -37,7 +32,8 @@ async def check_whole(
     _returned(diary, findings)
     _stopped(diary, world, findings)
     _leaks(diary, findings)
-    _survived(diary, world, home, findings)
+    blocks = await connection.fetch("select process, t1 from chaos.run where kind = 'block'")
+    _survived(diary, world, home, findings, [(row["process"], row["t1"]) for row in blocks])
     if world.quiet:
         await _in_order(connection, findings)
 
@@ -143,9 +139,14 @@ def _leaks(diary: Diary, findings: Findings) -> None:
                 )
 
 
-def _survived(diary: Diary, world: World, home: Path, findings: Findings) -> None:
-    """I22: no exception of a job ends a process. With faults, the supervisor's log is asked; a
-    process that says why it could not start is excused by a fault."""
+def _survived(
+    diary: Diary, world: World, home: Path, findings: Findings, blocks: Sequence[Block]
+) -> None:
+    """I22: no exception of a job ends a process. With faults, the supervisor's log is asked.
+
+    A process that says why it could not start is excused by a fault. One whose guard says that a
+    job blocks its loop during a stop is excused if a job did block it.
+    """
     if world.quiet:
         workers = [p for p in diary.last_lines if p.startswith("worker-")]
         living = {str(line["pid"]) for line in diary.of("living")}
@@ -158,16 +159,20 @@ def _survived(diary: Diary, world: World, home: Path, findings: Findings) -> Non
         [(struck[line["n"]], line["t"]) for line in diary.of("heal") if line["n"] in struck]
     )
     for path in home.glob("worker-*.log"):
-        for found in _EXITS.finditer(path.read_text(errors="replace")):
-            said_at, code, why = found.groups()
-            at = datetime.fromisoformat(said_at).timestamp() - clock["offset"]
+        for end in exits(path.read_text(errors="replace")):
+            at = end.at - clock["offset"]
             # The clock of a worker may have been set while it wrote.
             moments = [at, *(at - jump for jump in JUMPS if clocks.meet(at - jump, at - jump))]
-            if code == str(_OWN_EXIT) or (
-                why and any(world.faults.meet(moment - 1.0, moment) for moment in moments)
+            if (
+                end.code == str(_OWN_EXIT)
+                or (end.why and any(world.faults.meet(m - 1.0, m) for m in moments))
+                or (
+                    end.guarded
+                    and ended_blocked(path.stem, end.pid, moments, blocks, diary.last_lines)
+                )
             ):
                 continue
-            findings.violate("I22", f"{path.stem}: {found.group(0)[:150]}")
+            findings.violate("I22", f"{path.stem}: {end.line[:150]}")
 
 
 async def _in_order(connection: asyncpg.Connection, findings: Findings) -> None:
