@@ -40,6 +40,21 @@ async def test_no_more_are_counted_than_hear_anything(hands: Hands) -> None:
     assert await pulse(hands, 19) == (5, 20)
 
 
+async def test_all_are_counted_whose_heartbeat_is_not_late(hands: Hands) -> None:
+    """Of whatever kind, and whether or not lost ones are looked for."""
+    for n in range(6):
+        await hands.register("default", worker=n)
+    await hands.sql(f"update @.worker set kind = {KIND} where id < 4")
+    late = "heartbeat_at = now() - '10 s'::interval"
+    await hands.sql(f"update @.worker set {late} where id in (1, 5)")
+    since = await hands.value("select now()")
+    for look, count in ((False, True), (True, True), (False, False)):
+        (row,) = await hands.run(
+            "renew_lease", 0, 0, False, None, None, look, 0.0, since, KIND, 5, count, True
+        )
+        assert (row["workers"], row["alike"]) == ((4, 4) if count else (0, 0))
+
+
 async def test_a_queue_that_several_kinds_serve_keeps_its_flag(hands: Hands) -> None:
     for worker, queue in ((1, "a"), (2, "a"), (3, "b")):
         await hands.register(queue, worker=worker)

@@ -12,7 +12,7 @@ import pytest
 from pgqueue import App
 from pgqueue.db import link
 from pgqueue.db.link import Link
-from pgqueue.worker import duties, watchdog
+from pgqueue.worker import duties, fleet_size, watchdog
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -21,6 +21,9 @@ CROWD = (
     " lease_seconds, host, version, queues)"
     " select n, now() + interval '1 h', now(), pg_postmaster_start_time(), 1, 100, 15,"
     " 'elsewhere', '0', '{default}' from generate_series(1, 2000) as n"
+)
+KILLED = (
+    "update pgqueue.worker set heartbeat_at = now() - interval '10 s' where id between 1 and 1000"
 )
 
 
@@ -41,6 +44,25 @@ async def test_in_a_large_fleet_heartbeats_come_less_often(app: App, eyes: Eyes)
         beat = "select extract(epoch from heartbeat_at - $1)::float8 from pgqueue.worker"
         # The first may have been about to be sent; each is sent up to a tenth early.
         assert await eyes.value(f"{beat} where host <> 'elsewhere'", start) >= 2 * 1.5 * 0.9
+
+
+async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it hardly ever looks for lost workers while it believes in many."""
+
+    @app.task
+    async def nothing() -> None: ...
+
+    await eyes.sql(CROWD)
+    async with working(app, lease=6.0, heartbeat=0.3) as worker:
+        lifeline = worker._lifeline
+        await eventually(lambda: lifeline._workers == 2001)
+        monkeypatch.setattr(fleet_size, "_LOOKS", 0)
+        await eyes.sql(KILLED)
+        await eyes.sql("delete from pgqueue.worker where id between 1001 and 2000")
+        await eventually(lambda: lifeline._workers == 1, what="only the living are counted")
+        assert lifeline._every() == 0.3
 
 
 async def roles(eyes: Eyes) -> list[str]:

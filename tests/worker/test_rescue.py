@@ -10,7 +10,7 @@ import pytest
 from pgqueue import App, RunningJob
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
-from pgqueue.worker import lifeline
+from pgqueue.worker import fleet_size
 from pgqueue.worker.rescue import rescue_workers
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
@@ -47,7 +47,7 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
     app: App, dsn: str, eyes: Eyes, scans: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two workers that find the same ones one reads job: once, and once more for late claims."""
-    monkeypatch.setattr(lifeline, "_MANY_WORKERS", 1000)  # each pulse looks
+    monkeypatch.setattr(fleet_size, "_LOOKS", 1000)  # each pulse looks
     other = App(dsn)
     ran: list[tuple[int, int]] = []
 

@@ -33,6 +33,7 @@ from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
+from pgqueue.worker.fleet_size import share_of_counts, share_of_looks
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.passed import PassedJobs
@@ -48,11 +49,6 @@ __all__ = ["Lifeline"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_MANY_WORKERS = 4
-_COUNTS, _COUNTS_ALWAYS = (
-    0.125,
-    50,
-)  # what part of pulses count the workers alike, where they are many
 _LATE = 1.0
 _FLEET_LOOKS_EVERY = 0.2
 
@@ -416,9 +412,8 @@ class Lifeline:
             self._session_connects = self._pulse_link.connects
             self.renewing_since = began
         every = self._every()
-        looks = _MANY_WORKERS * every / self._settings.heartbeat
-        check = random.random() < looks / max(self._workers, 1)
-        count = check or self._alike < _COUNTS_ALWAYS or random.random() < _COUNTS
+        check = random.random() < share_of_looks(self._workers, every / self._settings.heartbeat)
+        count = check or random.random() < share_of_counts(self._alike)
         running, takes_jobs = self._running(), self._takes_jobs() and not self._stopping
         row = await self._pulse.renew(
             self.worker_id, running, self._stopping, *self._session, check,
@@ -434,10 +429,8 @@ class Lifeline:
         self._lease.hold(began, self._settings.lease)
         if lapsed:
             self._tell(self._reports.on_lease)
-        if check:
-            self._workers = row["workers"]
         if count:
-            self._alike = row["alike"]
+            self._workers, self._alike = row["workers"], row["alike"]
         self._on_watch = row["before"] < WATCH
         on_seat = functools.partial(self._reports.on_seat, row["before"], self._alike)
         self._tell(functools.partial(on_seat, running=running, takes_jobs=takes_jobs))

@@ -4,9 +4,10 @@
 -- a gap: it counts nobody's lease as run out before it has watched for as long itself, so that an
 -- outage of the server is not taken for the death of all; $8 look no further back for due jobs,
 -- $9 what it has in common with others that can stand in for it, $10 how many hear anything at most,
--- $11 whether to count those others, $12 whether it can take a job now.
+-- $11 whether to count all workers and those others, $12 whether it can take a job now.
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
--- ran out, those whose session is gone from a server that kept running, how many workers there are,
+-- ran out, those whose session is gone from a server that kept running, how many workers there are
+-- whose heartbeat is not late (only these look for lost ones),
 -- the seconds until the next scheduled job is due, since when the server runs, how many of its like
 -- that can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those
 -- with lower ids), how many there are of its like, and how many seconds old its last pulse was: who was held up is not to judge others, who may have been held up as well.
@@ -49,7 +50,7 @@ select exists (select from renewed) as alive,
                and (session_pid in (select pid from hidden)) is false
                and ((session_pid, session_start) in (select pid, backend_start from shown)) is false
        ) as vanished,
-       (select count(*) from :"schema".worker where $6::boolean) as workers,
+       counted.workers,
        (select extract(epoch from run_at - clock_timestamp())::float8
         from :"schema".job
         where position is null and run_at >= $8::timestamptz and run_at < 'infinity'
@@ -63,7 +64,13 @@ select exists (select from renewed) as alive,
                     < (width_bucket($2::integer, array[1, 4, 16, 64]), $1::bigint)
                 and clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
               limit $10::integer) as first) as before,
-       (select count(*) from :"schema".worker where $11::boolean and kind = $9::bigint) as alike,
+       counted.alike,
        (select extract(epoch from clock_timestamp() - heartbeat_at)::float8
         from :"schema".worker
         where id = $1::bigint) as age
+from (select count(*) filter (
+                 where clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
+             ) as workers,
+             count(*) filter (where kind = $9::bigint) as alike
+      from :"schema".worker
+      where $11::boolean) as counted
