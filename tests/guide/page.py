@@ -4,6 +4,7 @@
 - ``sh`` is run by bash, which stops at the first command that fails.
 - ``text`` is what the block before it prints: its lines are in the output, in their order. ``...``
   stands for anything. Where its last line is an error (``pgqueue: ...``), the block has to fail.
+- A fence without a language is not run.
 """
 
 from __future__ import annotations
