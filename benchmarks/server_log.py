@@ -21,6 +21,7 @@ _LINE = re.compile(
     r"bench-trace (?P<database>\S+) (?P<transaction>\d+/\d+) \S+ +"
     r"(?:execute [^:]*|statement): *(?P<text>.*)"
 )
+_NAME = re.compile(r"/\* *(\w+) *\*/")
 _SETTINGS = {"log_line_prefix": "bench-trace %d %v ", "log_statement": "all"}
 _HEED_SECONDS = 0.2  # until every process has heard of new settings
 
@@ -75,5 +76,8 @@ def count(lines: Iterable[str], database: str) -> Counter[str]:
 
 
 def name_of(text: str) -> str:
-    """What to call a statement: its first words, or those of the comment before it."""
-    return " ".join(text.lstrip("-\t ").split()[:3]).rstrip(".:;,").lower()
+    """What to call a statement: the name in a comment before it, or its first words."""
+    text = text.lstrip("-\t ")
+    if named := _NAME.match(text):
+        return named[1]
+    return " ".join(text.split()[:3]).rstrip(".:;,").lower()

@@ -78,11 +78,12 @@ def test_no_recovery() -> None:
 def test_transactions_are_counted_by_number_and_database() -> None:
     log = """\
 bench-trace run_1 12/7 LOG:  statement: begin
-bench-trace run_1 12/7 LOG:  execute __asyncpg_stmt_1__: -- Takes ready jobs, many
+bench-trace run_1 12/7 LOG:  execute __asyncpg_stmt_1__: /* claim_jobs */ with want as (
 \tselect 1
 bench-trace run_1 12/7 LOG:  statement: commit
-bench-trace run_1 12/8 LOG:  execute s: -- Takes ready jobs, many
-bench-trace run_1 3/8 LOG:  execute s: -- Takes ready jobs, many
+bench-trace run_1 12/8 LOG:  execute s: /* claim_jobs */ with want as (
+bench-trace run_1 3/8 LOG:  execute s: /* claim_jobs */ with want as (
+bench-trace run_1 5/1 LOG:  execute s: -- Fetch jobs, many
 bench-trace run_1 3/8 DETAIL:  Parameters: $1 = 'execute s: a lie'
 bench-trace run_1 3/9 LOG:  statement: --
 \t
@@ -94,7 +95,8 @@ bench-trace [unknown] 4/2 LOG:  connection received
 """
     assert count(log.splitlines(), "run_1") == {
         "begin": 1,
-        "takes ready jobs": 2,
+        "claim_jobs": 2,
+        "fetch jobs, many": 1,
         "delete from it": 1,
     }
 

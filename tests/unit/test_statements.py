@@ -14,6 +14,7 @@ from pgqueue.db.statements import (
     read_all,
     render,
     statement,
+    without_comments,
 )
 from pgqueue.errors import ConfigError
 
@@ -45,9 +46,13 @@ def test_the_schema_is_put_in_quoted(text: str, schema: str, rendered: str) -> N
     assert render(text, schema) == rendered
 
 
+def raw_text(name: str) -> str:
+    return resources.files("pgqueue.db").joinpath("sql", f"{name}.sql").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_statement_names_its_schema(name: str) -> None:
-    raw = resources.files("pgqueue.db").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    raw = raw_text(name)
     text = statement(name, WEIRD)
     assert ':"schema"' not in text
     assert text.count('"we""ird') == raw.count(':"schema"')
@@ -55,12 +60,51 @@ def test_every_statement_names_its_schema(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_statement_says_what_it_needs_and_locks(name: str) -> None:
-    raw = resources.files("pgqueue.db").joinpath("sql", f"{name}.sql").read_text("utf-8")
+    raw = raw_text(name)
     head = "\n".join(line for line in raw.splitlines() if line.startswith("--"))
     assert re.search(r"^-- needs: \S", head, re.MULTILINE)
     assert re.search(r"^-- locks: \S", head, re.MULTILINE)
     assert raw.startswith("-- ")
     assert ";" not in raw.split("\n-- locks:")[1].split("\n", 1)[1], "one statement a file"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("-- head\n-- more\nselect 1  -- one\nfrom a\n", "select 1\nfrom a"),
+        ("select 1,\n    -- the second\n    2", "select 1,\n    2"),
+        ("select 1 -- the last", "select 1"),
+        ("select '--a', 'it''s --b' -- c", "select '--a', 'it''s --b'"),
+        ("select '\n-- a\n' -- b", "select '\n-- a\n'"),
+        ("select e'\\'-- a' -- b", "select e'\\'-- a'"),
+        ('select "--a""--b" -- c', 'select "--a""--b"'),
+        ("do $$ --a\n-- b\n$$ -- c", "do $$ --a\n-- b\n$$"),
+        ("do $x$ -- $$ $y$ -- a\n$x$ -- b", "do $x$ -- $$ $y$ -- a\n$x$"),
+        ("select $1::a -- $2 $", "select $1::a"),
+        ("select 1 - -1", "select 1 - -1"),
+    ],
+)
+def test_comments_go_and_what_is_quoted_stays(text: str, left: str) -> None:
+    assert without_comments(text) == left
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_statement_is_sent_with_its_name_and_no_other_comment(name: str) -> None:
+    assert "/*" not in raw_text(name), "comments begin with two dashes"
+    head = f"/* {name} */ "
+    sent = statement(name, "pgqueue")
+    assert sent.startswith(head)
+    rest = sent.removeprefix(head)
+    assert re.match(r"\w", rest)
+    assert "--" not in rest
+    assert "/*" not in rest
+
+
+def test_a_third_of_the_text_of_statements_is_not_sent() -> None:
+    written = sum(len(render(raw_text(name), "pgqueue")) for name in FILES)
+    sent = sum(len(statement(name, "pgqueue")) for name in FILES)
+    assert sent < 0.7 * written, f"{sent} of {written} characters are sent"
+    assert len(statement("enqueue_one", "pgqueue")) < 300
 
 
 def test_no_file_is_needed_once_all_were_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,10 @@
 A client reads a file when it first needs it. A worker reads all of them at its start: the package
 may be replaced or removed while it runs, and it may run out of descriptors.
 
+Comments are for whoever reads the file: they are not sent. What is sent begins with the name of the
+file in a comment, which names the statement in the server's log, in ``pg_stat_activity`` and in
+``pg_stat_statements``.
+
 Two spellings are replaced in every file: ``:"schema"`` by the quoted identifier (as psql does), and
 ``':"schema".table'`` by a string literal of the same, for ``regclass`` casts.
 """
@@ -22,10 +26,23 @@ __all__ = [
     "read_all",
     "render",
     "statement",
+    "without_comments",
 ]
 
 _LITERAL = re.compile(r"""':"schema"\.(\w+)'""")
 _IDENTIFIER = ':"schema"'
+# What is quoted is matched first, so that two dashes in it are no comment.
+_COMMENT = re.compile(
+    r"""
+    (?P<quoted>
+        [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
+        | \$ (?P<tag> (?:[a-zA-Z_]\w*)? ) \$ .*? \$ (?P=tag) \$
+    )
+    | ^[ \t]* --[^\n]*\n  # alone on its line, which goes with it
+    | [ \t]* --[^\n]*
+    """,
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
 
 
 def quote_identifier(name: str) -> str:
@@ -68,12 +85,17 @@ def render(text: str, schema: str) -> str:
     return text.replace(_IDENTIFIER, quoted)
 
 
+def without_comments(text: str) -> str:
+    """Return SQL text without its ``--`` comments; what is quoted stays as it is."""
+    return _COMMENT.sub(lambda m: m["quoted"] or "", text).strip()
+
+
 @functools.cache
 def _source(name: str) -> str:
     # importlib.resources would be a tenth of the time that it takes to import pgqueue.
     text = pkgutil.get_data("pgqueue.db", f"sql/{name}.sql")
     assert text is not None
-    return text.decode()
+    return f"/* {name} */ {without_comments(text.decode())}"
 
 
 def read_all() -> None:
@@ -87,5 +109,5 @@ def read_all() -> None:
 
 @functools.lru_cache(maxsize=512)
 def statement(name: str, schema: str) -> str:
-    """Return the statement in ``sql/<name>.sql`` for this schema, without its header comment."""
+    """Return the statement in ``sql/<name>.sql`` for this schema, its name before it."""
     return render(_source(name), schema)
