@@ -5,17 +5,19 @@ Neither poll nor heartbeat comes round while these tests wait.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from pgqueue import App, Worker
 from pgqueue.db.store import Store
+from pgqueue.worker.due_floor import DueFloor
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, eyes_on, working
 
@@ -26,7 +28,7 @@ _ENQUEUE = 'select pgqueue.enqueue(\'[{"task": "note", "delay": 0.3}]\'::jsonb)'
 @pytest.fixture(autouse=True)
 def no_full_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does the look at all, which finds what nobody told of."""
-    monkeypatch.setattr("pgqueue.worker.promoter._FULL_LOOK_EVERY", 3600.0)
+    monkeypatch.setattr("pgqueue.worker.due_floor._FROM_EVER_EVERY", 3600.0)
 
 
 async def told(worker: Worker) -> None:
@@ -159,10 +161,10 @@ async def test_a_row_that_somebody_holds_is_tried_now_and_then(
         await eyes.settled(completed=1)
 
 
-async def test_a_look_asked_before_all_is_to_be_looked_at_again_does_not_undo_that(
+async def test_a_look_under_way_takes_no_look_from_the_start_away(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pulse, on another thread, may come in between."""
+    """Its moment comes, and a pulse reads from another thread, while a look is under way."""
 
     @app.task
     async def note() -> None: ...
@@ -174,8 +176,8 @@ async def test_a_look_asked_before_all_is_to_be_looked_at_again_does_not_undo_th
         asked.append(since)
         answer = await original(self, since)
         if len(asked) == 2:
-            promoter._full_look_at = 0.0
-            assert promoter.since < since
+            promoter._floor._from_ever_at = -math.inf
+            assert await asyncio.to_thread(lambda: promoter.since) == since
         return answer
 
     async with working(app, **_SELDOM) as worker:
@@ -188,6 +190,24 @@ async def test_a_look_asked_before_all_is_to_be_looked_at_again_does_not_undo_th
             await eventually(lambda turn=turn: len(asked) == turn)
             await told(worker)
     assert asked[2] < asked[1]
+
+
+async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(
+    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pulses look from there then."""
+    monkeypatch.setattr("pgqueue.worker.due_floor._FROM_EVER_EVERY", 0.3)
+
+    @app.task
+    async def note() -> None: ...
+
+    async with working(app, **_SELDOM) as worker:
+        promoter = worker._promoter
+        start = DueFloor().moment
+        await told(worker)
+        promoter._floor.clear_until(datetime.now(UTC))
+        assert promoter.since > start
+        await eventually(lambda: promoter.since == start)
 
 
 async def test_looks_do_not_keep_a_due_job_waiting(app: App, eyes: Eyes) -> None:

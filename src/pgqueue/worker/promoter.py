@@ -9,28 +9,26 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.due_floor import DueFloor
 
 __all__ = ["Promoter"]
 
 log = logging.getLogger("pgqueue.worker")
 
 _BATCH = 1_000
-_EVER = datetime(1, 1, 2, tzinfo=UTC)
-_BACK = timedelta(seconds=60)
 _TICK = 0.005
 _MOST_TICKS = 10_000
 _LOOK_EVERY = 1.0
 _LOOK_AGAIN_AFTER = 1.0
 _LOOK_AFTER_PROMOTION = 0.02
 _LOOK_AFTER_NONE = 1.0
-_FULL_LOOK_EVERY = 30.0
 
 
 class Promoter:
@@ -65,9 +63,7 @@ class Promoter:
         self._told = False  # enqueuers tell us what will be due
         self._look_again_at = math.inf
         self._vain = False
-        self._since = _EVER
-        self._full_looks = 0
-        self._full_look_at = 0.0
+        self._floor = DueFloor()
         self._task: asyncio.Task[None] | None = None
         self.promoted = 0
 
@@ -109,13 +105,8 @@ class Promoter:
 
     @property
     def since(self) -> datetime:
-        """How far back there is no need to look for due jobs."""
-        if time.monotonic() >= self._full_look_at:
-            # From the start of the index now and then: what was committed late lies behind.
-            self._since = _EVER
-            self._full_looks += 1
-            self._full_look_at = time.monotonic() + _FULL_LOOK_EVERY
-        return self._since
+        """How far back there is no need to look for due jobs. For any thread: it only reads."""
+        return self._floor.moment
 
     async def _loop(self) -> None:
         patience = Patience()
@@ -148,13 +139,14 @@ class Promoter:
         """
         while True:
             now = time.monotonic()
+            self._floor.look_from(now)  # the pulse looks from there, though nobody does here
             rest = self._dues[0] * _TICK - now if self._dues else 3600.0
             if self._look_at <= now and not (self._looked_last and rest <= 0):
                 self._looked_last = True
                 return False
             if rest <= 0:
                 break
-            rest = min(rest, self._look_at - now)
+            rest = min(rest, self._look_at - now, self._floor.rests(now))
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(rest):
@@ -170,9 +162,9 @@ class Promoter:
         async with self._lock:
             if self._look_again_at <= time.monotonic():
                 self._look_again_at = math.inf
-            since, full_looks = self.since, self._full_looks
+            since = self._floor.look_from(time.monotonic())
             seconds, clear_until = await self._store.next_due(since)
-        self._raise_since(clear_until, full_looks)
+        self._floor.clear_until(clear_until)
         self._look_at = min(self._look_at, self._look_again_at)
         if not self._told:
             self._look_by(self._look_every)
@@ -183,23 +175,18 @@ class Promoter:
         if seconds is not None and seconds <= self._near:
             self.due_in(seconds)
 
-    def _raise_since(self, run_at: datetime, full_looks: int) -> None:
-        """Leave out next time what was seen to be clear, unless all is to be looked at again."""
-        if full_looks == self._full_looks:
-            self._since = max(self._since, run_at - _BACK)
-
     async def _promote(self) -> set[str]:
         """Promote what is due; return the queues that got work."""
         queues: set[str] = set()
         while True:
             async with self._lock:
-                full_looks = self._full_looks
-                rows: list[Any] = await self._store.promote(_BATCH, self._since)
+                since = self._floor.look_from(time.monotonic())
+                rows: list[Any] = await self._store.promote(_BATCH, since)
             if rows:
                 self.promoted += len(rows)
                 fresh = {row["queue"] for row in rows}
                 queues |= fresh
-                self._raise_since(max(row["run_at"] for row in rows), full_looks)
+                self._floor.clear_until(max(row["run_at"] for row in rows))
                 async with self._lock:
                     await self._store.wake(sorted(fresh))
             if len(rows) < _BATCH:
