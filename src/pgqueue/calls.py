@@ -12,7 +12,16 @@ from typing import Any, cast
 from pgqueue.db.statements import statement
 from pgqueue.job import Enqueued, JobState, NewJob, envelope
 
-__all__ = ["CHUNK", "CHUNK_CHARACTERS", "Calls", "Lookout", "answers", "new", "plain"]
+__all__ = [
+    "CHUNK",
+    "CHUNK_CHARACTERS",
+    "QUIET_LONGEST",
+    "Calls",
+    "Lookout",
+    "answers",
+    "new",
+    "plain",
+]
 
 CHUNK = 5_000
 """Jobs that one statement takes at most."""
@@ -20,8 +29,11 @@ CHUNK = 5_000
 CHUNK_CHARACTERS = 16_000_000
 """Characters of arguments that one statement takes at most, but for a single larger job."""
 
+QUIET_LONGEST = 0.04
+"""For how many seconds at most nobody looks whether a worker waits."""
+
 _QUIET_SECONDS = 0.01
-_QUIET_LONGEST = 0.04
+assert _QUIET_SECONDS < QUIET_LONGEST
 _STATES = {state.value: state for state in JobState}
 
 Values = tuple[str, str, str, int, int]
@@ -91,7 +103,7 @@ class Lookout:
         elif asked_at >= self._quiet_until:  # else another has looked at the same time
             since = asked_at - self._quiet_until
             longer = 2 * self._quiet_seconds if since < self._quiet_seconds else _QUIET_SECONDS
-            self._quiet_seconds = min(longer, _QUIET_LONGEST)
+            self._quiet_seconds = min(longer, QUIET_LONGEST)
             self._quiet_until = asked_at + self._quiet_seconds
         return new(abs(answer))
 

@@ -37,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     monkeypatch.setattr(doubt, "_IDLE_SECONDS", 3.0)  # a busy client may pause for one
     # Each enqueue looks for waiting workers: there is one statement, whatever the time.
     monkeypatch.setattr(calls, "_QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(calls, "_QUIET_LONGEST", 0.0)
+    monkeypatch.setattr(calls, "QUIET_LONGEST", 0.0)
     return found
 
 

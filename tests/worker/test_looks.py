@@ -29,7 +29,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Store, "find_passed", nothing)
     monkeypatch.setattr(claimer, "_LAG_SPACING", 0.4)
-    monkeypatch.setattr(claimer, "_LAG_FAR", 600.0)
+    monkeypatch.setattr(claimer, "FAR_SECONDS", 600.0)
     monkeypatch.setattr(cursor, "_MEMORY", 600.0)
 
 

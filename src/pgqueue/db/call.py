@@ -9,10 +9,13 @@ from itertools import chain
 from pgqueue.db.patience import Patience
 from pgqueue.errors import Unreachable
 
-__all__ = ["Call", "Ended"]
+__all__ = ["CALL_SECONDS", "LEAST_SECONDS", "Call", "Ended"]
 
-# With less left, a slow answer would come too late, and nobody would know whether it was yes.
-_LEAST_SECONDS = 3.0
+CALL_SECONDS = 30.0
+"""What a call may take, if nobody says otherwise."""
+
+LEAST_SECONDS = 3.0
+"""With less left nothing is sent: a slow answer would come too late to know whether it was yes."""
 
 
 class Ended(Unreachable):
@@ -60,4 +63,4 @@ class Call:
         return wait
 
     def _least(self) -> float:
-        return min(_LEAST_SECONDS, self._seconds / 2)
+        return min(LEAST_SECONDS, self._seconds / 2)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from pgqueue.db.call import CALL_SECONDS, LEAST_SECONDS
 from pgqueue.db.connect import fd_of, is_readable
 from pgqueue.db.statements import statement
 from pgqueue.errors import Unreachable
@@ -42,6 +43,9 @@ _LATE_SECONDS = 1.0
 _READ_SECONDS = 0.1
 # Where nobody answers, a server may be slow to let a session in: it is asked once more.
 _ASK_TIMES = 2
+# Each time takes a connection and an answer. What is found silent by then can be done again.
+assert _AFTER + _ASK_TIMES * 2 * ASK_SECONDS < CALL_SECONDS - LEAST_SECONDS
+assert _READ_SECONDS < _LATE_SECONDS < ASK_SECONDS
 
 
 class Questions:

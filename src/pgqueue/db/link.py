@@ -26,7 +26,7 @@ from pgqueue.db.exchange import begin_with, fetch_within, say_goodbye, set_local
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
 from pgqueue.db.listener import Listener
-from pgqueue.db.session import LIVENESS, session_settings
+from pgqueue.db.session import LIVENESS, TCP_OPTIONS, session_settings
 from pgqueue.db.watch import NEVER, Watch
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["Link", "Watch"]
 
 _RESTS_AFTER = {"finish": 60.0, "duties": 10.0}  # seconds without use until it is closed
-_TCP = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 
 
 class Link:
@@ -209,7 +208,7 @@ class Link:
             return
         self._socket = socket.socket(fileno=os.dup(own.fileno()))
         note_session(self._socket)
-        set_options(self._socket, _TCP)
+        set_options(self._socket, TCP_OPTIONS)
         self._watch.add(self)
 
     def _ended(self, connection: object) -> None:

@@ -16,7 +16,7 @@ from pgqueue import failpoints
 from pgqueue.config import check_int
 from pgqueue.db import migrate
 from pgqueue.db.again import again
-from pgqueue.db.call import Call, Ended
+from pgqueue.db.call import CALL_SECONDS, Call, Ended
 from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
 from pgqueue.db.doubt import ASK_SECONDS, Doubt, Questions
 from pgqueue.db.faults import as_ours, is_answer, is_connection_loss, is_read_only
@@ -50,7 +50,7 @@ class Pool:
         *,
         schema: str,
         size: int = 5,
-        deadline: float = 30.0,
+        deadline: float = CALL_SECONDS,
         wait: float = _WAIT_SECONDS,
         pooler: Pooler = "none",
     ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KEEPALIVES", "LIVENESS", "session_settings"]
+__all__ = ["KEEPALIVES", "LIVENESS", "LOCK_SECONDS", "TCP_OPTIONS", "session_settings"]
 
 _BASE = {
     "search_path": "",
@@ -22,13 +22,22 @@ _PLANS = {
     "enable_mergejoin": "off",
     "enable_sort": "off",
 }
-_LOCK_SECONDS = 1.0
+LOCK_SECONDS = 1.0
+"""How long the write of outcomes waits for a row that somebody has locked."""
+
 # With these the server lets go of a host that vanished, and of what its transactions hold.
 KEEPALIVES = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
+}
+# The same on our side of the connection.
+TCP_OPTIONS = {
+    "TCP_KEEPIDLE": int(KEEPALIVES["tcp_keepalives_idle"]),
+    "TCP_KEEPINTVL": int(KEEPALIVES["tcp_keepalives_interval"]),
+    "TCP_KEEPCNT": int(KEEPALIVES["tcp_keepalives_count"]),
+    "TCP_USER_TIMEOUT": int(KEEPALIVES["tcp_user_timeout"]),
 }
 LIVENESS = {**KEEPALIVES, "idle_in_transaction_session_timeout": "60000"}
 
@@ -40,5 +49,5 @@ def session_settings(role: str, deadline: float) -> dict[str, str]:
         settings["synchronous_commit"] = "off"
     if role == "finish":
         # One row that somebody has locked must not hold up all other outcomes for long.
-        settings["lock_timeout"] = str(int(min(_LOCK_SECONDS, deadline / 2) * 1000))
+        settings["lock_timeout"] = str(int(min(LOCK_SECONDS, deadline / 2) * 1000))
     return settings

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["READ_ALL_SECONDS", "Store"]
 
 _ANY_SIZE = 2**31 - 1
-_AT_LENGTH = "set local statement_timeout = '60s'"
+_AT_LENGTH = f"set local statement_timeout = '{READ_ALL_SECONDS:g}s'"
 
 
 class Store(FleetStore):

@@ -28,7 +28,7 @@ from pgqueue.db.store import READ_ALL_SECONDS, Store
 from pgqueue.errors import PgQueueError
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.completer import Completer, entry_of
-from pgqueue.worker.cursor import Cursors
+from pgqueue.worker.cursor import FAR_SECONDS, NEAR_SECONDS, Cursors
 from pgqueue.worker.flags import Flags
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lane import Heat, Lane
@@ -47,8 +47,6 @@ __all__ = ["Claimer"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_LAG_NEAR = 0.25
-_LAG_FAR = 2.0
 _LAG_EVERY = 0.5
 _LAG_SPACING = 0.02
 _LAG_SHARE = 10
@@ -61,6 +59,9 @@ _FULL_AFTER = 0.1
 _REPORT_EVERY = 60.0
 _SINGLY_SECONDS = 10.0
 _GIVEN_UP_AFTER = 1.25
+assert _LAG_SPACING < _LAG_EVERY
+assert _FULL_AFTER < _TAKE_BACK_AFTER
+assert _GIVEN_UP_AFTER > 1.0  # by then the server has ended a claim whose answer was lost
 
 
 class Claimer:
@@ -385,7 +386,7 @@ class Claimer:
         cursors = self._cursors.heads(names)
         if now >= self._lag_at + _LAG_EVERY and any(lane.full_since is not None for lane in lanes):
             # A queue that is never short would never be looked back on.
-            cursors = self._cursors.lagging(names, now, _LAG_NEAR)
+            cursors = self._cursors.lagging(names, now, NEAR_SECONDS)
             self._lag_at = now + _LAG_SPACING
         for lane in lanes:
             lane.hot = Heat.COLD  # before the claim: a notification meanwhile counts
@@ -438,7 +439,7 @@ class Claimer:
         now = time.monotonic()
         self._cursors.remember(now)
         names = self._turned([lane.name for lane in lanes])
-        lagging = self._cursors.lagging(names, now, _LAG_FAR)
+        lagging = self._cursors.lagging(names, now, FAR_SECONDS)
         for lane in lanes:
             lane.hot, lane.owed = Heat.COLD, False
         counts, quota, busy = await self._take(names, lagging, room)

@@ -33,14 +33,14 @@ from pgqueue.outcome import (
 from pgqueue.worker.fruitless import Fruitless
 from pgqueue.worker.rungs import DAMAGED, Entry, Rung, entry_of, is_of_the_row, next_rung
 
-__all__ = ["Completer", "Entry", "entry_of"]
+__all__ = ["ASIDE_SECONDS", "Completer", "Entry", "entry_of"]
 
 log = logging.getLogger("pgqueue.worker")
 
 _AFTER_FAILURE = 0.2
 _BATCH = 2_000
 _FULL = 20_000
-_ASIDE_SECONDS = 1.0
+ASIDE_SECONDS = 1.0
 _REFUSED_SECONDS = 10.0
 
 
@@ -262,7 +262,7 @@ class Completer:
                     continue
                 self._set_aside(
                     Entry(*receipts[0], outcome),
-                    _REFUSED_SECONDS if refused else _ASIDE_SECONDS,
+                    _REFUSED_SECONDS if refused else ASIDE_SECONDS,
                     exc,
                 )
                 return None
@@ -318,7 +318,7 @@ class Completer:
                     return good
                 less = None if isinstance(exc, Contended) else next_rung(entries[0], exc)
                 if less is None:
-                    waits = _REFUSED_SECONDS if isinstance(exc, Rejected) else _ASIDE_SECONDS
+                    waits = _REFUSED_SECONDS if isinstance(exc, Rejected) else ASIDE_SECONDS
                     self._set_aside(entries[0], waits, exc)
                     return {entries[0].id}
                 log.warning("job %d: its outcome cannot be stored whole: %s", less.id, exc)

@@ -12,11 +12,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-__all__ = ["PRIORITIES", "Cursors", "Floor"]
+__all__ = ["FAR_SECONDS", "NEAR_SECONDS", "PRIORITIES", "Cursors", "Floor"]
 
 PRIORITIES = 10
+
+NEAR_SECONDS = 0.25
+"""How far claims look back in a queue that is full: most commits are no later."""
+
+FAR_SECONDS = 2.0
+"""How far they look back when a claim came back short."""
+
 _STEP = 0.05
 _MEMORY = 2.5
+# Else a look would begin later than it says: what is remembered may be a step younger.
+assert NEAR_SECONDS < FAR_SECONDS <= _MEMORY - _STEP
 _REACH = 100_000
 
 

@@ -18,6 +18,7 @@ __all__ = ["Ears"]
 _EVERY = 60.0
 _BOUND = 2.0
 _UNHEARD = 2
+assert _UNHEARD * _BOUND < _EVERY  # who is deaf knows before it would send another word
 
 
 class Ears:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
+from pgqueue.calls import QUIET_LONGEST
 from pgqueue.db.store import Store
 from pgqueue.worker.ears import Ears
 from pgqueue.worker.lane import Heat, Lane
@@ -22,6 +23,8 @@ log = logging.getLogger("pgqueue.worker")
 _FULL_BEFORE_LOWER = 0.2
 _LOCKED_SECONDS = 0.5
 _AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
+# An enqueuer that saw no flag a moment ago does not look: the worker looks before, and again after.
+assert _AFTER_FLAG[0] < QUIET_LONGEST < _AFTER_FLAG[-1]
 
 
 class Flags:

@@ -44,6 +44,7 @@ __all__ = ["Guard", "Request"]
 log = logging.getLogger("pgqueue.worker")
 
 _PRINT_SECONDS = 2.0
+assert _PRINT_SECONDS <= CLOSE_SECONDS  # then the process is ended, printed or not
 _FAILED = 1
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -20,13 +20,19 @@ from pgqueue.db.link import Link, Watch
 from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.rescue import rescue_children
+from pgqueue.worker.rescue import SECOND_LOOK_AFTER, rescue_children
 
-__all__ = ["Handback"]
+__all__ = ["FINISH_SECONDS", "Handback"]
 
 log = logging.getLogger("pgqueue.supervisor")
 
+FINISH_SECONDS = 5.0
+"""How long a supervisor that ends waits for what is still to be given back."""
+
 _WATCH_EVERY = 0.5
+_JOIN_SECONDS = 1.0
+assert _WATCH_EVERY < _JOIN_SECONDS  # a statement that is overdue is cut before that
+assert 4 * SECOND_LOOK_AFTER < FINISH_SECONDS  # all looks for what a child held
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Handback:
         self._give_up_at = time.monotonic() + seconds
         thread = self._thread
         if thread is not None:
-            thread.join(seconds + 1.0)
+            thread.join(seconds + _JOIN_SECONDS)
         if self._crashes:
             log.warning(
                 "the jobs of %d crashed processes are not given back; other workers do that when "

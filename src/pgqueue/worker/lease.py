@@ -10,6 +10,7 @@ __all__ = ["Lease", "heartbeat_every"]
 
 _FLEET_BEATS = 250.0
 _LEAST_BEATS = 4
+assert _LEAST_BEATS > 3  # settings allow a third of a lease; renew_lease.sql forgets after half
 _AT_REST = 4
 
 

@@ -29,6 +29,8 @@ _LOOK_EVERY = 1.0
 _LOOK_AGAIN_AFTER = 1.0
 _LOOK_AFTER_PROMOTION = 0.02
 _LOOK_AFTER_NONE = 1.0
+assert _TICK < _LOOK_AFTER_PROMOTION < _LOOK_EVERY
+assert WorkerSettings().heartbeat < _MOST_TICKS * _TICK  # room for all that a pulse tells of
 
 
 class Promoter:

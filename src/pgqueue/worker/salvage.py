@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from pgqueue.config import WorkerSettings
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.rescue import SECOND_LOOK_AFTER, rescue_workers
@@ -15,6 +16,9 @@ __all__ = ["CONFIRM_AFTER", "Salvage"]
 log = logging.getLogger("pgqueue.worker")
 
 CONFIRM_AFTER = 0.75
+"""How long a lost session may be away. Its worker ends its own lease by then (lifeline)."""
+
+assert WorkerSettings().lease > CONFIRM_AFTER  # else the session would tell nothing sooner
 
 
 class Salvage:

@@ -31,6 +31,7 @@ _STAGGER = 0.003
 _LOADS = (1, 4, 16, 64)  # as in renew_lease.sql
 _FLEET_EVERY = 0.25
 _FLEET_SHORTEST = 0.05
+assert _FLEET_SHORTEST < _FLEET_EVERY
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ log = logging.getLogger("pgqueue.worker")
 _PULSE_EVERY = 0.25
 _NEXT_IN_LINE = 3
 _ANSWER_WITHIN = 0.05
+assert _ANSWER_WITHIN < _PULSE_EVERY
 _LIGHT = 1  # load with which a watcher need not say that it has more to do
 
 

@@ -22,8 +22,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue.config import WorkerSettings
+from pgqueue.db.session import LOCK_SECONDS
 from pgqueue.outcome import RELEASED
-from pgqueue.worker.completer import Completer, entry_of
+from pgqueue.worker.completer import ASIDE_SECONDS, Completer, entry_of
 
 if TYPE_CHECKING:
     from pgqueue.worker.claimer import Claimer
@@ -70,6 +71,12 @@ _KUBERNETES_SECONDS = 30.0
 _JOBS_SECONDS = WorkerSettings().grace + CANCEL_SECONDS
 assert _JOBS_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _KUBERNETES_SECONDS
 assert _JOBS_SECONDS + PROBE_SECONDS + GIVE_BACK_SECONDS < _KUBERNETES_SECONDS
+# A supervisor is more patient than any stop of its process is long, on a server that answers.
+assert _WRITE_SECONDS + _ANNOUNCE_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _MARGIN
+assert PROBE_SECONDS + GIVE_BACK_SECONDS < _MARGIN
+# An outcome whose row was locked is tried once more before it is given up.
+assert LOCK_SECONDS + ASIDE_SECONDS + LOCK_SECONDS < _WRITE_SECONDS
+assert FORCED_SECONDS < CANCEL_SECONDS
 
 
 def patience(settings: WorkerSettings, *, forced: bool = False) -> float:

@@ -31,7 +31,7 @@ from types import FrameType
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings, check_int
 from pgqueue.worker.channel import Message
-from pgqueue.worker.handback import Handback
+from pgqueue.worker.handback import FINISH_SECONDS, Handback
 from pgqueue.worker.process import Process
 from pgqueue.worker.signals import heard
 from pgqueue.worker.stopping import patience
@@ -45,7 +45,6 @@ _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 30.0
 _STEADY_AFTER = 30.0
 _TRIES = 5
-_HANDBACK_SECONDS = 5.0
 _WRONG = 2
 
 
@@ -188,7 +187,7 @@ class Supervisor:
             process.wait()
             self._forget(process)
             self._give_back(process)
-        self._handback.finish(_HANDBACK_SECONDS)
+        self._handback.finish(FINISH_SECONDS)
 
     # -- what happens
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from pgqueue.config import WorkerSettings
 from pgqueue.worker.lease import Lease
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Claimed", "Waiting", "is_suspect"]
 
-_SUSPECT_CRASHES = 2
+_SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
 _SUSPECTS_WAIT = 1.0
 _LEASE_LOOKS = 0.05
+assert WorkerSettings().crash_cap > _SUSPECT_CRASHES  # a job runs alone before it is buried
 
 Claimed = tuple["Record", int]
 

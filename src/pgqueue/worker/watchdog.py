@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from pgqueue.config import WorkerSettings
 from pgqueue.db.watch import Watch
 
 __all__ = ["Watchdog"]
@@ -25,6 +26,10 @@ log = logging.getLogger("pgqueue.worker")
 _TICK = 0.5
 _TICK_AT_REST = 2.0
 _BLOCKED_AFTER = 0.9
+# Who is asked answers before the next tick, unless it is blocked. Whoever is, though it was at rest
+# just before, is found out before statements are cut.
+assert _TICK < _BLOCKED_AFTER
+assert _TICK_AT_REST + _BLOCKED_AFTER + 2 * _TICK < WorkerSettings().deadline
 _REST_EVERY = 60.0
 
 
