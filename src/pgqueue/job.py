@@ -37,7 +37,7 @@ class JobState(enum.StrEnum):
     @property
     def is_final(self) -> bool:
         """True once nothing but an operator moves the job again."""
-        return self in (JobState.COMPLETED, JobState.CANCELLED, JobState.DEAD)
+        return JobState.CANCELLED not in MOVES[self]
 
 
 MOVES: Mapping[JobState, frozenset[JobState]] = {
@@ -57,7 +57,10 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset({JobState.PENDING}),
     JobState.DEAD: frozenset({JobState.PENDING}),
 }
-"""Allowed moves. Those out of ``dead`` and ``cancelled`` are an operator's: redrive and retry."""
+"""Allowed moves. Those out of ``dead`` and ``cancelled`` are an operator's: redrive and retry.
+
+What is not over can be cancelled, so ``JobState.is_final`` follows from it.
+"""
 
 
 class Options(TypedDict, total=False):

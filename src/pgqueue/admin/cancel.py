@@ -9,6 +9,7 @@ from pgqueue.admin.info import CancelResult
 from pgqueue.admin.session import writing
 from pgqueue.admin.states import find_states
 from pgqueue.db.statements import statement
+from pgqueue.job import JobState
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["cancel"]
 
 _ROUNDS = 3
-_LIVE = ("pending", "running", "scheduled", "blocked")
+_LIVE = frozenset(state for state in JobState if not state.is_final)
 
 
 async def cancel(connection: Connection, schema: str, ids: Sequence[int]) -> list[CancelResult]:

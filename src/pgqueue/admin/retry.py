@@ -9,6 +9,7 @@ from pgqueue.admin.info import RetryResult
 from pgqueue.admin.session import repeated, writing
 from pgqueue.admin.states import find_states
 from pgqueue.db.statements import statement
+from pgqueue.job import MOVES, JobState
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -19,6 +20,7 @@ _ROUNDS = 3
 # Which statement makes a job of this state ready.
 _RETRY = {"scheduled": "ready_jobs", "dead": "redrive_jobs", "cancelled": "revive_jobs"}
 _REDRIVE = {"dead": "redrive_jobs"}
+assert all(JobState.PENDING in MOVES[JobState(state)] for state in {**_RETRY, **_REDRIVE})
 
 
 async def retry(connection: Connection, schema: str, ids: Sequence[int]) -> list[RetryResult]:
