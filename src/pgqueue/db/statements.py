@@ -7,8 +7,12 @@ Comments are for whoever reads the file: they are not sent. What is sent begins 
 file in a comment, which names the statement in the server's log, in ``pg_stat_activity`` and in
 ``pg_stat_statements``.
 
-Two spellings are replaced in every file: ``:"schema"`` by the quoted identifier (as psql does), and
-``':"schema".table'`` by a string literal of the same, for ``regclass`` casts.
+What several statements share word for word stands once, in ``sql/parts``: ``:released`` in a file
+is replaced by the text of ``parts/released.sql``. A part without a file fails when the statement is
+loaded; one that is used once fails the tests.
+
+Two more spellings are replaced in every file: ``:"schema"`` by the quoted identifier (as psql
+does), and ``':"schema".table'`` by a string literal of the same, for ``regclass`` casts.
 """
 
 from __future__ import annotations
@@ -16,23 +20,24 @@ from __future__ import annotations
 import functools
 import pkgutil
 import re
+from collections.abc import Callable
 
 from pgqueue.errors import ConfigError
 
 __all__ = [
     "check_schema_name",
+    "put_together",
     "quote_identifier",
     "quote_literal",
     "read_all",
     "render",
     "statement",
-    "without_comments",
 ]
 
 _LITERAL = re.compile(r"""':"schema"\.(\w+)'""")
 _IDENTIFIER = ':"schema"'
-# What is quoted is matched first, so that two dashes in it are no comment.
-_COMMENT = re.compile(
+# What is quoted is matched first: nothing in it is a comment or names a part.
+_TOKEN = re.compile(
     r"""
     (?P<quoted>
         [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
@@ -40,6 +45,7 @@ _COMMENT = re.compile(
     )
     | ^[ \t]* --[^\n]*\n  # alone on its line, which goes with it
     | [ \t]* --[^\n]*
+    | (?<! [:\w] ) : (?P<part> [a-z]\w* )
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
@@ -85,17 +91,32 @@ def render(text: str, schema: str) -> str:
     return text.replace(_IDENTIFIER, quoted)
 
 
-def without_comments(text: str) -> str:
-    """Return SQL text without its ``--`` comments; what is quoted stays as it is."""
-    return _COMMENT.sub(lambda m: m["quoted"] or "", text).strip()
+def put_together(text: str, part: Callable[[str], str]) -> str:
+    """Return SQL text without its ``--`` comments, and with the parts that it names."""
+
+    def token(match: re.Match[str]) -> str:
+        name = match["part"]
+        return match["quoted"] or "" if name is None else part(name)
+
+    return _TOKEN.sub(token, text).strip()
 
 
 @functools.cache
 def _source(name: str) -> str:
+    return f"/* {name} */ {put_together(_read(name), _part)}"
+
+
+@functools.cache
+def _part(name: str) -> str:
+    text = put_together(_read(f"parts/{name}"), _part)
+    return " ".join(text.split())
+
+
+def _read(path: str) -> str:
     # importlib.resources would be a tenth of the time that it takes to import pgqueue.
-    text = pkgutil.get_data("pgqueue.db", f"sql/{name}.sql")
+    text = pkgutil.get_data("pgqueue.db", f"sql/{path}.sql")
     assert text is not None
-    return f"/* {name} */ {without_comments(text.decode())}"
+    return text.decode()
 
 
 def read_all() -> None:

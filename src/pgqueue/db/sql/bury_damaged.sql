@@ -11,19 +11,10 @@ with gone as (
       and coalesce(claim_token, 0) = $2::bigint
       and worker_id is not null
       and not cancel_requested
-    returning id, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt, max_attempts,
-              timeout_seconds, priority, crash_count, queue, task, unique_key,
-              case when $5::boolean then args::jsonb else '{}' end as args,
-              case when $5::boolean then tags::text[] end as tags,
-              case when $5::boolean then metadata::jsonb end as metadata
+    returning :undamaged_columns
 )
-insert into :"schema".dead
-    (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-     max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args, unique_key,
-     tags, metadata, errors)
-select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-       max_attempts, timeout_seconds, priority, crash_count, $3::text, queue, task, args, unique_key,
-       tags, metadata,
+insert into :"schema".dead (:carried_columns, crash_count, finished_at, reason, errors)
+select :carried_columns, crash_count, statement_timestamp(), $3::text,
        jsonb_build_array($4::jsonb || jsonb_build_object('at', statement_timestamp()))
 from gone
 returning id

@@ -14,13 +14,8 @@ with gone as (
       and not job.cancel_requested
     returning job.*, receipt.reason, receipt.error
 )
-insert into :"schema".dead
-    (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-     max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args, unique_key,
-     tags, metadata, errors)
-select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-       max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args, unique_key,
-       tags, metadata,
+insert into :"schema".dead (:carried_columns, crash_count, finished_at, reason, errors)
+select :carried_columns, crash_count, statement_timestamp(), reason,
        case when error is null then errors
             else case when jsonb_array_length(errors) >= $5::integer then errors - 0
                       else coalesce(errors, '[]') end

@@ -17,13 +17,8 @@ gone as (
     returning job.*
 ),
 kept as (
-    insert into :"schema".history
-        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-         max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
-         tags, metadata, errors)
-    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
-           attempt, max_attempts, timeout_seconds, priority, crash_count, 'cancelled', queue, task,
-           args, unique_key, tags, metadata, errors
+    insert into :"schema".history (:carried_columns, crash_count, finished_at, state, errors)
+    select :carried_columns, crash_count, statement_timestamp(), 'cancelled', errors
     from gone
 ),
 asked as (

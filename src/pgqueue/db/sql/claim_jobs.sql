@@ -59,17 +59,13 @@ taken as (
         attempt = least(attempt, 2147483646) + 1  -- whatever a row says: it is one of a batch
     from picked
     where job.ctid = picked.row_id
-    returning job.id, job.position, job.queue, job.priority, job.task, job.args, job.attempt,
-              job.max_attempts, job.crash_count, job.timeout_seconds, job.enqueued_at, job.tags,
-              job.metadata, job.cancel_requested
+    returning :claimed_columns, args, metadata
 )
-select id, position, queue, priority, task,
+select :claimed_columns,
        case when pg_column_size(args) <= $9::integer
                  and (metadata is null or pg_column_size(metadata) <= $9::integer)
             then args end as args,
-       attempt, max_attempts, crash_count, timeout_seconds, enqueued_at, tags,
-       case when pg_column_size(metadata) <= $9::integer then metadata end as metadata,
-       cancel_requested
+       case when pg_column_size(metadata) <= $9::integer then metadata end as metadata
 from taken
 union all
 select null, null, queue, null, null, null, null, null, null, null, null, null, null, null

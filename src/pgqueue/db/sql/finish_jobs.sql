@@ -14,13 +14,8 @@ with gone as (
     returning job.*
 ),
 kept as (
-    insert into :"schema".history
-        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-         max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
-         tags, metadata, errors)
-    select id, pg_catalog.statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
-           attempt, max_attempts, timeout_seconds, priority, crash_count, $3::text, queue, task,
-           args, unique_key, tags, metadata, errors
+    insert into :"schema".history (:carried_columns, crash_count, finished_at, state, errors)
+    select :carried_columns, crash_count, pg_catalog.statement_timestamp(), $3::text, errors
     from gone
     returning id
 )

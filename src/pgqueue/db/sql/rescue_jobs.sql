@@ -51,10 +51,7 @@ verdict as materialized (
 ),
 freed as (
     update :"schema".job
-    set worker_id = null,
-        claim_token = null,
-        claimed_at = null,
-        exposed = false,
+    set :released,
         position = case when stuck then null else job.position end,
         run_at = case when stuck then statement_timestamp() + interval '10 min' else run_at end,
         crash_count = least(job.crash_count, 32766) + blamed::integer,
@@ -75,14 +72,10 @@ buried as (
     returning job.*, verdict.entry
 ),
 graves as (
-    insert into :"schema".dead
-        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-         max_attempts, timeout_seconds, priority, crash_count, reason, queue, task, args,
-         unique_key, tags, metadata, errors)
-    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
-           attempt, max_attempts, timeout_seconds, priority, least(crash_count, 32766) + 1,
-           'its worker died ' || crash_count + 1 || ' times while it ran', queue, task, args,
-           unique_key, tags, metadata,
+    insert into :"schema".dead (:carried_columns, crash_count, finished_at, reason, errors)
+    select :carried_columns,
+           least(crash_count, 32766) + 1, statement_timestamp(),
+           'its worker died ' || crash_count + 1 || ' times while it ran',
            (case when jsonb_array_length(errors) >= $3::integer then errors - 0
                  else coalesce(errors, '[]') end)
            || (entry || jsonb_build_object('attempt', attempt, 'at', statement_timestamp()))
@@ -96,13 +89,8 @@ stopped as (
     returning job.*
 ),
 cancelled as (
-    insert into :"schema".history
-        (id, finished_at, run_at, enqueued_at, claimed_at, worker_id, claim_token, attempt,
-         max_attempts, timeout_seconds, priority, crash_count, state, queue, task, args, unique_key,
-         tags, metadata, errors)
-    select id, statement_timestamp(), run_at, enqueued_at, claimed_at, worker_id, claim_token,
-           attempt, max_attempts, timeout_seconds, priority, crash_count, 'cancelled', queue, task,
-           args, unique_key, tags, metadata, errors
+    insert into :"schema".history (:carried_columns, crash_count, finished_at, state, errors)
+    select :carried_columns, crash_count, statement_timestamp(), 'cancelled', errors
     from stopped
     returning id, queue, task, worker_id
 )

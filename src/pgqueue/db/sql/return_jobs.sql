@@ -7,10 +7,7 @@
 -- needs: the primary key of job, probed once a receipt (see finish_jobs)
 -- locks: the rows of these jobs, in the order of id
 update :"schema".job
-set worker_id = null,
-    claim_token = null,
-    claimed_at = null,
-    exposed = false,
+set :released,
     position = case when receipt.delay is null then job.position end,
     run_at = case when receipt.delay is null then job.run_at
                   else clock_timestamp() + make_interval(secs => receipt.delay) end,

@@ -5,19 +5,15 @@
 -- needs: history_id, job_unique_key
 -- locks: the rows of history in the order of id; then unique keys in their order, as enqueue does
 with held as materialized (
-    select id, enqueued_at, max_attempts, timeout_seconds, priority, queue, task, args, unique_key,
-           tags, metadata, errors
+    select :job_columns, errors
     from :"schema".history
     where id = any ($1::bigint[]) and state = 'cancelled'
     order by id
     for update
 ),
 back as (
-    insert into :"schema".job
-        (id, position, run_at, enqueued_at, max_attempts, timeout_seconds, priority, queue, task,
-         args, unique_key, tags, metadata, errors)
-    select id, position, statement_timestamp(), enqueued_at, max_attempts, timeout_seconds, priority,
-           queue, task, args, unique_key, tags, metadata, errors
+    insert into :"schema".job (:job_columns, position, run_at, errors)
+    select :job_columns, position, statement_timestamp(), errors
     from (select *, nextval(':"schema".position_seq'::regclass) as position from held) as held
     order by unique_key collate "C" nulls first, id
     on conflict do nothing
