@@ -19,6 +19,7 @@ _BEGINS_AFTER = 8  # notifications that followed each other closely
 _FIRST, _FACTOR, _LONGEST = 0.001, 1.5, 0.008
 _DENSE = ((2, 0.004), (6, 0.016))  # from so many jobs a ms on, so long: a claim costs 1 ms of CPU
 _SPAN, _LEAST = 0.05, 8  # over when it brought fewer jobs in so many seconds
+assert _FIRST < _LONGEST < _DENSE[-1][1] < _SPAN
 
 
 def spacing_after(count: int) -> float:

@@ -28,8 +28,8 @@ _TICK_AT_REST = 2.0
 _BLOCKED_AFTER = 0.9
 # Who is asked answers before the next tick, unless it is blocked. Whoever is, though it was at rest
 # just before, is found out before statements are cut.
-assert _TICK < _BLOCKED_AFTER
-assert _TICK_AT_REST + _BLOCKED_AFTER + 2 * _TICK < WorkerSettings().deadline
+assert _BLOCKED_AFTER > _TICK
+assert WorkerSettings().deadline > _TICK_AT_REST + _BLOCKED_AFTER + 2 * _TICK
 _REST_EVERY = 60.0
 
 
