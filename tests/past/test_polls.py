@@ -1,57 +1,49 @@
-"""Family H, what starts together polls together."""
+"""Family H, what starts together polls together; in simulated time."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Any
+import random
 
 import pytest
 
-from pgqueue import App, Worker
-from pgqueue.db.store import Store
-from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, quick
+from pgqueue.worker.claimer import Claimer
+from tests.sim.clock import simulated
+from tests.sim.fleet import Fleet, Server
 
 
-async def test_past_bug_116_polls_of_a_fleet_spread(
-    dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("listen", [True, False])
+def test_past_bug_116_polls_of_a_fleet_spread(
+    listen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty workers that were started in the same moment must not poll together for ever."""
-    real = Store.claim
+    """Twenty workers that polled in the same moment, each about every five seconds."""
+    poll = Claimer._poll
     moments: list[float] = []
 
-    async def claim(self: Store, *args: Any, **options: Any) -> Any:
-        moments.append(time.monotonic())
-        return await real(self, *args, **options)
+    async def noted(self: Claimer, room: int) -> None:
+        moments.append(asyncio.get_running_loop().time())
+        await poll(self, room)
 
-    monkeypatch.setattr(Store, "claim", claim)
-    apps = [App(dsn) for _ in range(20)]
-    workers: list[Worker] = []
-    for app in apps:
+    monkeypatch.setattr(Claimer, "_poll", noted)
 
-        @app.task
-        async def nothing() -> None: ...
+    async def play() -> None:
+        server = Server(random.Random(1))
+        fleet = Fleet(server, 20, listen=listen, poll_interval=5.0)
+        await asyncio.sleep(15.0)
+        moments.clear()
+        for worker in fleet.workers:
+            worker.claimer._poll_at = 0.0
+            worker.claimer._bell.set()
+        await asyncio.sleep(100.0)
+        await fleet.end()
 
-        workers.append(Worker(app, **quick(poll_interval=0.4, heartbeat=0.45, lease=5.0)))
-    try:
-        await asyncio.gather(*[worker.start() for worker in workers])
-        for worker in workers:
-            worker._claimer._poll_at = 0.0
-            worker._claimer._bell.set()
-        polls = [worker._claimer._polls for worker in workers]
-        await eventually(
-            lambda: all(w._claimer._polls > n + 25 for w, n in zip(workers, polls, strict=True)),
-        )
+    simulated(play(), monkeypatch)
 
-        def spread() -> bool:
-            """After a pause of the whole machine all are overdue together, and spread again."""
-            late = [moment for moment in moments if moment > moments[-1] - 2.0]
-            most = max(sum(1 for m in late if 0 <= m - start < 0.1) for start in late)
-            return most <= 14
+    def most(moments: list[float]) -> int:
+        """How many came within half a second."""
+        return max(sum(1 for m in moments if 0 <= m - start < 0.5) for start in moments)
 
-        await eventually(spread)
-    finally:
-        await asyncio.gather(*[worker.stop() for worker in workers])
-        for app in apps:
-            await app.aclose()
+    assert most([moment for moment in moments if moment < 20.0]) >= 20
+    late = [moment for moment in moments if moment > 105.0]
+    assert len(late) >= 20
+    assert most(late) <= 10
