@@ -20,7 +20,7 @@ ENCODINGS = ("UTF8", "LATIN1", "SQL_ASCII")
 @pytest.fixture(params=ENCODINGS)
 def encoded_dsn(pg: Server, request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated database of each encoding in turn."""
-    name = f"{pg.create()}_{request.param.lower()}"
+    name = f"{pg.new_name()}_{request.param.lower()}"
     with pg.connect() as connection:
         connection.execute(
             sql.SQL(

@@ -27,7 +27,7 @@ assert blocking_callers
 
 @pytest.fixture(scope="module", params=["LATIN1", "WIN1252", "EUC_JP"])
 def encoded_dsn(pg: Server, request: pytest.FixtureRequest) -> Iterator[str]:
-    name = f"{pg.create()}_{request.param.lower()}"
+    name = f"{pg.new_name()}_{request.param.lower()}"
     with pg.connect() as connection:
         connection.execute(
             sql.SQL(
