@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import os
 import shutil
@@ -159,16 +160,22 @@ def with_database(dsn: str, database: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
 
 
+@functools.cache
+def _majors() -> frozenset[int]:
+    """What is installed; each collected test wants to know."""
+    return frozenset(binaries.major for binaries in installed())
+
+
 def chosen() -> list[int | None]:
     """The majors of PGQUEUE_TEST_PG; the newest that is there by default; None for their dsn."""
     if theirs():
         return [None]
     words = os.environ.get("PGQUEUE_TEST_PG", "").replace(",", " ").split()
     if words == ["all"]:
-        return sorted({binaries.major for binaries in installed()})
+        return sorted(_majors())
     if words:
         return [int(word) for word in words]
-    return [max((binaries.major for binaries in installed()), default=18)]
+    return [max(_majors(), default=18)]
 
 
 def theirs() -> str | None:

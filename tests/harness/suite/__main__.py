@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ TRIES = ("again, first", "again, second")
 
 def main() -> int:
     options = _parser().parse_args()
+    # The tests start programs by the thousand: each would compile all that it imports anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     home: Path = options.log
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
