@@ -12,8 +12,10 @@ from chaos.matrix.report import table
 from chaos.matrix.run import matrix
 from tests.harness.servers import Server
 
-# Several wait at a time; those that are alike stand together, so that each part takes as long.
+# Six are played at a time; those that are alike stand together, so that each part takes as long.
+# At the end of a part the last ones are alone: the fewer parts, the less is waited for.
 PARTS = 8
+SHOWN = 2
 
 
 def sample() -> list[Case]:
@@ -38,9 +40,9 @@ async def check(pg: Server, some: Sequence[Case]) -> None:
     assert all(row.ok for row in rows), table(rows)
 
 
-@pytest.mark.parametrize("number", range(PARTS // 2))
+@pytest.mark.parametrize("number", range(SHOWN))
 async def test_F1_F14_F15_F30_each_place(pg: Server, number: int) -> None:
-    await check(pg, part(sample(), number, PARTS // 2))
+    await check(pg, part(sample(), number, SHOWN))
 
 
 @pytest.mark.long
@@ -50,7 +52,7 @@ async def test_F1_F14_F15_F30_each_place_with_each_action(pg: Server, number: in
 
 
 def test_the_parts_are_the_whole() -> None:
-    together = [case for n in range(PARTS // 2) for case in part(sample(), n, PARTS // 2)]
+    together = [case for n in range(SHOWN) for case in part(sample(), n, SHOWN)]
     assert {case.point for case in together} == {case.point for case in cases()}
     assert {case.action for case in together} == {case.action for case in cases()}
     together += [case for n in range(PARTS) for case in part(rest(), n, PARTS)]
