@@ -37,6 +37,8 @@ _LAST = "unit"  # each takes milliseconds
 # transaction run with the path of its session (S6). tests/security sets the traps for them.
 _PLAIN = {"worker"}
 
+_AGAIN = {"drivers"}  # most of these only add rows, so that the next one can have their database
+
 # How fast examples are says something of the machine, not of what is tested.
 settings.register_profile(
     "pgqueue", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -146,28 +148,41 @@ def dsn(pg: Server, migrated: str, request: pytest.FixtureRequest) -> Iterator[s
         await migrate(target, SCHEMA)
         hostile.lay(pg, conninfo_to_dict(target)["dbname"], hostile.OURS)
 
-    if hostile.asked_for() is None or _PLAIN.intersection(request.path.parts):
-        yield from _database(pg, migrated, None)
-    else:
-        yield from _database(pg, pg.template("trapped", trapped), hostile.asked_for(), laid=True)
+    plain = _PLAIN.intersection(request.path.parts)
+    path = None if plain else hostile.asked_for()
+    template = migrated if path is None else pg.template("trapped", trapped)
+    again = bool(_AGAIN.intersection(request.path.parts))
+    yield from _database(pg, template, path, laid=True, again=again)
 
 
-def _database(pg: Server, template: str, path: str | None, *, laid: bool = False) -> Iterator[str]:
-    """A database made from that template, with that path. ``laid``: the template has the traps."""
-    name = pg.create(template)
-    caught = None
+def _database(
+    pg: Server, template: str, path: str | None, *, laid: bool = False, again: bool = False
+) -> Iterator[str]:
+    """A database made from that template, with that path.
+
+    ``laid``: the template has the traps. ``again``: another test may have had it, and it is as new.
+    """
+    kind = (template, path)
+    name = pg.reused.take(kind) if again else None
+    known, well, caught = name is not None, False, None
+    name = name or pg.create(template)
     try:
         if path is not None:
-            if not laid:
-                hostile.lay(pg, name, hostile.OURS)
-            hostile.set_path(pg, name, path)
+            if not known:
+                if not laid:
+                    hostile.lay(pg, name, hostile.OURS)
+                hostile.set_path(pg, name, path)
             caught = hostile.caught(pg, name)
+        if again and not known:
+            pg.reused.add(name)
         yield pg.dsn_for(name)
         assert caught is None or not caught()
         left = remaining(lambda: pg.sessions(name, "pgqueue%"), timeout_s=_LEAK_SECONDS)
         assert not left, f"this test has left sessions behind: {left}"
+        well = True
     finally:
-        pg.drop(name)
+        if not (again and well and pg.reused.give_back(kind, name)):
+            pg.drop(name)
 
 
 @pytest.fixture

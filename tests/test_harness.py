@@ -45,6 +45,50 @@ def test_databases_from_a_template(pg: Server) -> None:
     pg.drop(name)
 
 
+def test_a_database_is_used_again_if_only_rows_were_added(pg: Server, migrated: str) -> None:
+    name = pg.create(migrated)
+    pg.reused.add(name)
+    with psycopg.connect(pg.dsn_for(name)) as connection:
+        first = connection.execute('select id from pgqueue.enqueue(\'{"task": "t"}\')').fetchone()
+    assert pg.reused.give_back("test", name)
+    assert pg.reused.take("test") == name
+    assert pg.reused.take("test") is None
+    with psycopg.connect(pg.dsn_for(name)) as connection:
+        assert connection.execute("select count(*) from pgqueue.jobs").fetchone() == (0,)
+        query = 'select id from pgqueue.enqueue(\'{"task": "t"}\')'
+        assert connection.execute(query).fetchone() == first
+    assert pg.reused.give_back("test", name)
+    pg.drop(name)
+    assert pg.reused.take("test") == name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "create table public.t ()",
+        "drop function pgqueue.enqueue",
+        "alter table pgqueue.job add more int",
+        "grant select on pgqueue.job to public",
+        "update pgqueue.duty set due_at = now()",
+        "delete from pgqueue.home",
+        "create function pg_catalog.f() returns int language sql as 'select 1'",
+        "alter database {} set statement_timeout = '1s'",
+        "truncate pgqueue.job",
+    ],
+)
+def test_a_database_that_was_changed_is_not_used_again(
+    pg: Server, migrated: str, change: str
+) -> None:
+    name = pg.create(migrated)
+    pg.reused.add(name)
+    with pg.connect(name) as connection:
+        connection.execute("set allow_system_table_mods = on")
+        connection.execute(change.format(name).encode())
+    assert not pg.reused.give_back("test", name)
+    assert pg.reused.take("test") is None
+    pg.drop(name)
+
+
 def test_sessions_are_seen(empty_dsn: str, pg: Server) -> None:
     name = empty_dsn.split("?")[0].rsplit("/", 1)[1]
     with psycopg.connect(empty_dsn, application_name="pgqueue test"):

@@ -52,13 +52,12 @@ def lay(server: Server, database: str, guilty: str = ANYBODY) -> None:
 
 def set_path(server: Server, database: str, name: str) -> None:
     """Make a path of PATHS the default of a database's sessions."""
-    with server.connect() as connection:
-        connection.execute(
-            sql.SQL("alter database {} set search_path = {}").format(
-                sql.Identifier(database),
-                sql.SQL(PATHS[name]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            )
+    server.execute(
+        sql.SQL("alter database {} set search_path = {}").format(
+            sql.Identifier(database),
+            sql.SQL(PATHS[name]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         )
+    )
 
 
 def caught(server: Server, database: str) -> Callable[[], list[str]]:

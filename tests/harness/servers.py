@@ -20,6 +20,7 @@ import pytest
 from psycopg import sql
 
 from pgqueue.embedded import Cluster, installed, locks, postmaster
+from tests.harness.databases import Reused
 
 __all__ = ["Server", "chosen", "missing", "own_server", "sweep", "theirs", "with_database"]
 
@@ -76,6 +77,7 @@ class Server:
         self._templates: dict[str, str] = {}
         self._session: psycopg.Connection[Any] | None = None
         self._turn = threading.Lock()
+        self.reused = Reused(self)
 
     def __repr__(self) -> str:
         return f"<Server {self.major}>"
@@ -91,7 +93,7 @@ class Server:
         """Make a database and return its name."""
         name = self.new_name()
         # The other strategy writes each page into the log: it takes twice the processor time.
-        self._do(
+        self.execute(
             sql.SQL("create database {} template {} strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
@@ -106,7 +108,7 @@ class Server:
         return f"{self._prefix}_{next(self._numbers)}"
 
     def drop(self, database: str) -> None:
-        self._do(
+        self.execute(
             sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database))
         )
 
@@ -120,14 +122,14 @@ class Server:
 
     def sessions(self, database: str, like: str = "%") -> list[str]:
         """The other sessions of a database whose application_name is like that."""
-        rows = self._do(
+        rows = self.execute(
             "select application_name, state, left(query, 100) from pg_stat_activity"
             " where datname = %s and application_name like %s and pid <> pg_backend_pid()",
             (database, like),
         )
         return [f"{name} ({state}): {query}" for name, state, query in rows]
 
-    def _do(self, query: Any, params: tuple[str, ...] | None = None) -> list[Any]:
+    def execute(self, query: Any, params: tuple[str, ...] | None = None) -> list[Any]:
         """Run a statement in a session that is kept: most tests need some."""
         with self._turn:
             try:
@@ -144,8 +146,8 @@ class Server:
         return done.fetchall() if done.description else []
 
     def close(self) -> None:
-        """Drop the templates, and end the session that was kept."""
-        for name in self._templates.values():
+        """Drop what is there to be used again, and end the session that was kept."""
+        for name in (*self.reused.take_all(), *self._templates.values()):
             self.drop(name)
         self.leave()
 
