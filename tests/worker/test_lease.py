@@ -197,11 +197,17 @@ async def test_F30_a_zombie_does_not_begin_what_it_had_claimed(
         await zombie.ready(eyes)
         old = list(await eyes.worker_ids())
         await app.aenqueue_many([app.tasks.get("write").job(str(path))] * 3000)
-        # It claims ahead once it knows how long they take.
-        await eventually(lambda: eyes.value(f"{holds} having count(*) > 3", old))
-        zombie.send(signal.SIGSTOP)
+
+        async def stopped_with_some() -> bool:
+            """It claims ahead once it knows how long they take."""
+            zombie.send(signal.SIGSTOP)
+            if await eyes.value(holds, old) > 1:
+                return True
+            zombie.send(signal.SIGCONT)
+            return False
+
+        await eventually(stopped_with_some)
         begun = path.read_text().split()
-        assert await eyes.value(holds, old) > 1
         app.tasks.get("write").function = lambda job, path: None
         app.tasks.get("write").is_async = False
         async with working(app):
