@@ -160,3 +160,36 @@ async def test_a_pool_closes_what_nobody_was_lent_since_the_last_time(app: App, 
     await holds(eyes)
     async with pool.connection() as connection:
         assert await connection.fetchval("select 1") == 1
+
+
+BEFORE = (
+    "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, pid, concurrency,"
+    " lease_seconds, host, version, queues, kind, takes_jobs)"
+    " select n, now() + interval '1 h', now(), pg_postmaster_start_time(), 1, 100, 15,"
+    " 'elsewhere', '0', '{default}', $1, true from generate_series(1, 3) as n"
+)
+
+
+async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Eyes) -> None:
+    """It is late by what it has to do now, and not by what it had; it judges others as before."""
+    gate = asyncio.Event()
+    began: list[int] = []
+
+    @app.task
+    async def wait() -> None:
+        began.append(1)
+        await gate.wait()
+
+    async with working(app, listen=False, heartbeat=1.0, lease=60.0) as worker:
+        lifeline = worker._lifeline
+        await eyes.sql(BEFORE, lifeline._kind)
+        await eventually(lambda: lifeline._every() == 4.0, what="three come before it")
+        pulses, since = lifeline.pulses, lifeline.renewing_since
+        await eventually(lambda: lifeline.pulses > pulses)
+        await wait.aenqueue()
+        await eventually(nth(began, 1))
+        pulses = lifeline.pulses
+        await eventually(lambda: lifeline.pulses > pulses)
+        assert lifeline.renewing_since == since
+        gate.set()
+        await eyes.settled(completed=1)

@@ -157,6 +157,7 @@ class Lifeline:
         self._workers: int = 1
         self._alike: int = 1
         self._on_watch = True
+        self._spacing = settings.heartbeat  # from the last pulse to this one, as was wanted then
         self._kind = kind_of(queues, tasks, listen=settings.listen)
         self._background: set[asyncio.Task[None]] = set()
         self._former: int | None = None
@@ -363,7 +364,7 @@ class Lifeline:
             try:
                 await self._pulse_once()
                 patience.reset()
-                wait = self._every()
+                wait = self._spacing = self._every()
                 if away:
                     away = False
                     log.info("the lease is being renewed again")
@@ -411,7 +412,7 @@ class Lifeline:
             self._session = await self._pulse.own_session()
             self._session_connects = self._pulse_link.connects
             self.renewing_since = began
-        every = self._every()
+        every = self._spacing
         check = random.random() < share_of_looks(self._workers, every / self._settings.heartbeat)
         count = check or random.random() < share_of_counts(self._alike)
         running, takes_jobs = self._running(), self._takes_jobs() and not self._stopping
