@@ -193,3 +193,25 @@ async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Ey
         assert lifeline.renewing_since == since
         gate.set()
         await eyes.settled(completed=1)
+
+
+@pytest.mark.parametrize("listen", [True, False])
+async def test_what_the_watch_leaves_undone_a_worker_at_rest_does(
+    app: App, eyes: Eyes, listen: bool
+) -> None:
+    """The three on watch are frozen: nobody else makes ready what is due."""
+
+    @app.task
+    async def nothing() -> None: ...
+
+    async with working(app, listen=listen, lease=6.0, heartbeat=0.3) as worker:
+        lifeline = worker._lifeline
+        await eyes.sql(BEFORE, lifeline._kind)
+        await eventually(lambda: lifeline._every() == 1.2, what="three come before it")
+        await eventually(lambda: not worker._promoter._lock.locked())
+        async with eyes.connection.transaction():
+            await eyes.sql("set local pgqueue.notify = off")
+            await eyes.sql(
+                """select pgqueue.enqueue('[{"task": "nothing", "delay": 1.5}]'::jsonb)"""
+            )
+        await eyes.settled(completed=1)

@@ -442,7 +442,9 @@ class Lifeline:
             cancelled: list[int] = row["cancelled"]
             self._tell(lambda: self._reports.on_cancel(cancelled))
         next_due = row["next_due"]
-        if next_due is not None and next_due <= every * 2 and not self._at_rest():
+        # What will be due is for the watch. What is due by now, the watch did not make ready.
+        soon = 0.0 if self._at_rest() else every * 2
+        if next_due is not None and next_due <= soon:
             self._tell(lambda: self._reports.on_next_due(next_due))
         if row["age"] > 2 * every + _LATE:
             # It was held up, though nothing failed: so may all have been, and who is first to go on
