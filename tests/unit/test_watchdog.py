@@ -111,6 +111,22 @@ def test_a_process_that_stood_still_was_not_blocked(
     assert (asks.heard_at, asks.due) == (31.0, 39.0)
 
 
+def test_an_answer_in_the_moment_of_a_stand_still_is_not_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both threads go on at once: where it was, the loop would be taken for blocked for ever."""
+
+    class Seconds(float):
+        def __radd__(self, other: float) -> float:
+            scene.answer()  # between a read and the write that follows from it
+            return other + float(self)
+
+    scene.ask(1.0)
+    scene.dog._stood_still(Seconds(30.0))  # pyright: ignore[reportPrivateUsage]
+    scene.ask(32.0)
+    assert len(scene.told) == 1, "it is asked again"
+
+
 def test_nothing_overdue_nothing_cut(scene: Scene) -> None:
     one = scene.link(scene.own, heard=0.0, asked=5.0, due=14.0)
     other = scene.link(scene.theirs, heard=0.0)

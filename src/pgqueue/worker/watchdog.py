@@ -70,7 +70,8 @@ class Watchdog:
         self._on_rest = on_rest
         self._rest_at = 0.0
         self._owner_thread = threading.get_ident()
-        self._asked_at: float | None = None  # until the loop answers
+        self._asked_at = 0.0
+        self._answered = True  # the worker's loop sets it, we take it back
         self._blocked_since: float | None = None
 
     async def watch_over(self) -> None:
@@ -96,26 +97,24 @@ class Watchdog:
         """This process did not run, and what came in meanwhile is still to be read."""
         for watch in self._watches:
             watch.extend(seconds)
-        if self._asked_at is not None:
-            self._asked_at += seconds
+        self._asked_at += seconds
         if seconds > _BLOCKED_AFTER:
             log.warning("this process stood still for %.1f s", seconds)
 
     def _ask(self, now: float) -> None:
         """Ask the worker's loop whether it runs, and report it if it has not answered for long."""
-        asked_at = self._asked_at
-        if asked_at is None:
+        if self._answered:
             if self._blocked_since is not None:
                 log.warning("the event loop runs again after %.1f s", now - self._blocked_since)
                 self._blocked_since = None
-            self._asked_at = now
+            self._asked_at, self._answered = now, False
             self._tell(self._answer)
-        elif now - asked_at > _BLOCKED_AFTER:
+        elif now - self._asked_at > _BLOCKED_AFTER:
             # Nobody was there to read the answers: that is not the server's fault.
             self._watch.extend(_TICK)
             if self._blocked_since is None:
-                self._blocked_since = asked_at
-                self._report_blocked(now - asked_at)
+                self._blocked_since = self._asked_at
+                self._report_blocked(now - self._asked_at)
 
     def _cut_silent(self, now: float) -> None:
         """Cut what is overdue, and what has heard nothing for half as long: all may be as silent.
@@ -150,7 +149,7 @@ class Watchdog:
             self._tell(self._on_rest)
 
     def _answer(self) -> None:
-        self._asked_at = None
+        self._answered = True
 
     def _report_blocked(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._owner_thread)  # pyright: ignore[reportPrivateUsage]
