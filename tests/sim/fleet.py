@@ -13,13 +13,14 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.seat import kind_of, load_of, seats
+from pgqueue.worker.lease import heartbeat_every
+from pgqueue.worker.seat import WATCH, kind_of, load_of, seats
 
 __all__ = ["Fleet", "Server"]
 
 QUEUE = "default"
 SENT, CLAIM, OTHER, DELIVERY = 0.0002, 0.0005, 0.0003, 0.0003
-PULSE, FORGOTTEN = 2.0, 4.0
+PULSE, FORGOTTEN = 2.0, 7.5
 
 
 @dataclass(eq=False)
@@ -245,6 +246,7 @@ class Worker:
         self.row: tuple[float, int, bool] = (self.server.loop.time(), 0, True)
         self.hurry = asyncio.Event()
         self.dead_at: float | None = None
+        self.on_watch = True
         self.told = False  # enqueuers tell us, or the watch, what will be due
         self.claimer = Claimer(
             cast("Any", Store(self.server, self)),
@@ -295,14 +297,19 @@ class Worker:
             self.server.counts["pulse"] += 1
             await asyncio.sleep(OTHER)
             before = self.fleet.before(self, seats(self.settings.concurrency))
+            self.on_watch = before < WATCH
             self.claimer.seating.on_pulse(
                 before, len(self.fleet.listed()), running=running, takes_jobs=takes_jobs
             )
             try:
-                async with asyncio.timeout(PULSE * self.server.rng.uniform(0.9, 1.0)):
+                async with asyncio.timeout(self._every() * self.server.rng.uniform(0.9, 1.0)):
                     await self.hurry.wait()
             except TimeoutError:
                 pass
+
+    def _every(self) -> float:
+        rests = not self.on_watch and not self.runner.running
+        return heartbeat_every(PULSE, self.settings.lease, len(self.fleet.listed()), at_rest=rests)
 
     def kill(self) -> None:
         """End without a word. What it holds is lost to this model; it is killed while idle."""

@@ -76,7 +76,7 @@ def test_jobs_at_random_moments_begin_soon(
         spent = server.counts - before
         await fleet.end()
         late = waits(server)
-        assert late[-1] < 0.05, late[-10:]
+        assert late[-1] < 0.1, late[-10:]
         assert late[len(late) // 2] < 0.005
         assert spent["claim"] < 5 * len(late) + 100, spent
 

@@ -19,7 +19,7 @@ __all__ = ["Seating"]
 log = logging.getLogger("pgqueue.worker")
 
 _PULSE_EVERY = 0.25
-_NEXT_IN_LINE = 3
+_NEXT_IN_LINE = 6  # twice a watch: at rest they know their place by a pulse some seconds ago
 _ANSWER_WITHIN = 0.05
 assert _ANSWER_WITHIN < _PULSE_EVERY
 _LIGHT = 1  # load with which a watcher need not say that it has more to do
