@@ -31,6 +31,7 @@ def every(seconds: float, count: int = 20) -> list[float]:
         (0.002, 0.001, True),  # the server is slow: each notification costs as much
         (0.005, 0.001, False),
         (0.005, 0.002, True),
+        (0.007, 0.010, False),  # a stream that brings less than eight in 50 ms is over
     ],
 )
 def test_notifications_that_follow_each_other_closely_are_worth_nothing(

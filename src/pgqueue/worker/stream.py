@@ -3,7 +3,8 @@
 A notification costs the server more than a claim: commits that notify wait for each other, and each
 wakes sessions. So where notifications follow each other closely, a watcher takes the flag down and
 looks every few ms instead. Closely is within 1 ms, or three times what a claim takes: on a server
-that is slow or busy a claim takes longer, and notifications are dearer still.
+that is slow or busy a claim takes longer, and notifications are dearer still. Not where a stream of
+such jobs would be over at once.
 
 Numbers are from two cores with five callers that enqueue one job after another: beside other load
 they get 250 jobs a second through with notifications, and 2,000 without.
@@ -19,6 +20,8 @@ _BEGINS_AFTER = 8  # notifications that followed each other closely
 _FIRST, _FACTOR, _LONGEST = 0.001, 1.5, 0.008
 _DENSE = ((2, 0.004), (6, 0.016))  # from so many jobs a ms on, so long: a claim costs 1 ms of CPU
 _SPAN, _LEAST = 0.05, 8  # over when it brought fewer jobs in so many seconds
+_CLOSE_MOST = _SPAN / _LEAST
+assert _CLOSE < _CLOSE_MOST
 assert _FIRST < _LONGEST < _DENSE[-1][1] < _SPAN
 
 
@@ -48,7 +51,8 @@ class Stream:
 
     def on_notification(self, now: float) -> None:
         """Somebody enqueued, and said so."""
-        close = now - self._notified_at < max(_CLOSE, _CLOSE_SHARE * self._cost)
+        within = min(max(_CLOSE, _CLOSE_SHARE * self._cost), _CLOSE_MOST)
+        close = now - self._notified_at < within
         self._close = self._close + 1 if close else 0
         self._notified_at = now
 
