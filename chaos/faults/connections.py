@@ -30,17 +30,17 @@ class TerminateRole(BaseFault):
     def __init__(self, role: str) -> None:
         self.name = f"terminate-{role}"
         self.disruptive = 3.0
-        self._like = "pgqueue %" if role == "all" else f"pgqueue {role}"
+        self._role = role
 
     async def strike(self, arena: Arena) -> None:
         async with direct(arena) as own:
             # Those of clients come and go.
-            found = await wait_for(lambda: sessions(own, self._like), seconds=_FIND_SECONDS)
+            found = await wait_for(lambda: sessions(own, self._role), seconds=_FIND_SECONDS)
             if not found:
-                raise Missed(f"nobody is connected as {self._like}")
-            one = arena.rng.random() < 0.5 and self._like != "pgqueue %"
+                raise Missed(f"nobody is connected as {self._role}")
+            one = arena.rng.random() < 0.5 and self._role != "all"
             victims = [arena.rng.choice(found)] if one else found
-            arena.log("terminated", pids=[row["pid"] for row in victims], like=self._like)
+            arena.log("terminated", pids=[row["pid"] for row in victims], role=self._role)
             for row in victims:
                 await own.execute("select pg_terminate_backend($1)", row["pid"])
             pids = [row["pid"] for row in victims]
@@ -63,9 +63,7 @@ class FreezeBackend(BaseFault):
 
     async def strike(self, arena: Arena) -> None:
         async with direct(arena) as own:
-            found = await wait_for(
-                lambda: sessions(own, f"pgqueue {self._role}"), seconds=_FIND_SECONDS
-            )
+            found = await wait_for(lambda: sessions(own, self._role), seconds=_FIND_SECONDS)
         if not found:
             raise Missed(f"nobody is connected as {self._role}")
         victim = arena.rng.choice(found)["pid"]

@@ -180,10 +180,16 @@ def proxy_of(arena: Arena) -> CuttingProxy:
     return arena.proxy
 
 
-async def sessions(connection: Connection, like: str = "pgqueue %") -> list[Record]:
-    """The sessions of this database whose application_name is like that."""
+async def sessions(connection: Connection, role: str = "all") -> list[Record]:
+    """The sessions of this role in this database; behind a pooler a worker's have one name."""
+    if role == "all":
+        names = ["pgqueue %"]
+    elif role in ("client", "task"):
+        names = [f"pgqueue {role}"]
+    else:
+        names = [f"pgqueue {role}", "pgqueue worker"]
     return await connection.fetch(
-        "select pid, application_name, backend_start from pg_stat_activity where"
-        " datname = current_database() and application_name like $1 and pid <> pg_backend_pid()",
-        like,
+        "select pid, application_name, backend_start from pg_stat_activity where datname ="
+        " current_database() and application_name like any ($1) and pid <> pg_backend_pid()",
+        names,
     )

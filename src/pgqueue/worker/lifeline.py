@@ -50,7 +50,7 @@ __all__ = ["Lifeline"]
 log = logging.getLogger("pgqueue.worker")
 
 _LATE = 1.0
-_FLEET_LOOKS_EVERY = 0.2
+_FLEET_LOOKS_EVERY = 0.1
 
 
 class Lifeline:
