@@ -20,6 +20,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _LAST_WORDS_SECONDS = 10.0
 _NOTIFICATION = b"A"
 _SLICE = 2048
+_TCP_REPAIR = 19  # in linux/tcp.h: what is closed so says nothing to its peer
 
 
 @dataclass(eq=False)
@@ -58,6 +59,7 @@ class CuttingProxy(Proxy):
 
     silence(which)      matching connections hang; with ``new``, so do those to come
     resume(which)       they go on, and what they kept is delivered
+    vanish(which)       matching connections end without a word to their clients; needs root
     arm(cut)            reset connections at the statements that ``cut`` matches
     notifications(n)    deliver each n times: 0 loses them
     throttle(rate)      so many bytes a second for each connection and direction
@@ -81,6 +83,10 @@ class CuttingProxy(Proxy):
     def resume(self, which: Callable[[Link], bool]) -> None:
         """Let matching connections go on, and all that are to come."""
         self._call(self._resume(which))
+
+    def vanish(self, which: Callable[[Link], bool]) -> int:
+        """End matching connections as if the word of that was lost; return how many."""
+        return self._call(self._vanish(which))
 
     def admit(self) -> None:
         """End a black hole and refusals, and nothing else."""
@@ -121,6 +127,17 @@ class CuttingProxy(Proxy):
         for link in self._living:
             if which(link):
                 link.open.set()
+
+    async def _vanish(self, which: Callable[[Link], bool]) -> int:
+        chosen = [link for link in self._living if which(link)]
+        for link in chosen:
+            raw = link.client.get_extra_info("socket")
+            # What has come is acknowledged, or the client would send it again, and be told.
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            raw.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+            link.client.transport.abort()
+            link.server.transport.abort()
+        return len(chosen)
 
     async def _admit(self) -> None:
         delay = self._delay

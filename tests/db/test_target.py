@@ -26,7 +26,7 @@ from pgqueue import Client, ConfigError, Unreachable
 from pgqueue.db import connect
 from pgqueue.db.connect import open_connection
 from pgqueue.db.faults import Contended, as_ours
-from pgqueue.db.target import resolve, session_attributes
+from pgqueue.db.target import keepalive_parameters, resolve, session_attributes
 from pgqueue.errors import DatabaseError
 
 HERE = "postgresql://u@h/d"
@@ -190,6 +190,13 @@ def test_every_form_of_a_dsn_leads_there(dsn: str, home: Path, form: str) -> Non
         assert client.pool.dsn.startswith("postgresql://")
     with psycopg.connect(dsn) as connection:
         assert connection.execute("select count(*) from pgqueue.job").fetchone() == (1,)
+
+
+def test_keepalives_of_a_dsn_are_left_as_they_are() -> None:
+    ours = {"keepalives_idle": 10, "keepalives_interval": 3, "keepalives_count": 3}
+    assert keepalive_parameters(HERE) == ours
+    del ours["keepalives_idle"]
+    assert keepalive_parameters(f"{HERE}?keepalives_idle=70&keepalives=0") == ours
 
 
 MORE = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pgqueue.db.faults import as_ours
 from pgqueue.db.forks import note_session
+from pgqueue.db.session import KEEPALIVE_OPTIONS
 from pgqueue.db.target import resolve
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ async def open_connection(
         )
         note_session(connection)
         own = socket_of(connection)
-        if own is not None and target.socket_options:
-            set_options(own, target.socket_options)
+        if own is not None:
+            set_options(own, {**KEEPALIVE_OPTIONS, **target.socket_options})
         if pooler == "session" and settings:
             await _set(connection, settings, limit)
     except Exception as exc:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["KEEPALIVES", "LIVENESS", "LOCK_SECONDS", "TCP_OPTIONS", "session_settings"]
+__all__ = [
+    "KEEPALIVES",
+    "KEEPALIVE_OPTIONS",
+    "LIVENESS",
+    "LOCK_SECONDS",
+    "TCP_OPTIONS",
+    "session_settings",
+]
 
 _BASE = {
     "search_path": "",
@@ -32,13 +39,16 @@ KEEPALIVES = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
-# The same on our side of the connection.
-TCP_OPTIONS = {
+# The same on our side of the connection. Only with these does who waits for an answer, and sends
+# nothing, hear that the session has ended where the word of that was lost.
+KEEPALIVE_OPTIONS = {
     "TCP_KEEPIDLE": int(KEEPALIVES["tcp_keepalives_idle"]),
     "TCP_KEEPINTVL": int(KEEPALIVES["tcp_keepalives_interval"]),
     "TCP_KEEPCNT": int(KEEPALIVES["tcp_keepalives_count"]),
-    "TCP_USER_TIMEOUT": int(KEEPALIVES["tcp_user_timeout"]),
 }
+# For the worker's own connections alone. Linux also ends a connection whose peer reads nothing for
+# so long: a server does that to a handler that sends much behind a statement that waits.
+TCP_OPTIONS = {**KEEPALIVE_OPTIONS, "TCP_USER_TIMEOUT": int(KEEPALIVES["tcp_user_timeout"])}
 LIVENESS = {**KEEPALIVES, "idle_in_transaction_session_timeout": "60000"}
 
 

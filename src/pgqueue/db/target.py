@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pgqueue.db.session import KEEPALIVE_OPTIONS
 from pgqueue.dsn import ENVIRONMENT, check_parameters, find_password, parse, read_services
 from pgqueue.errors import ConfigError, nearest
 
-__all__ = ["Target", "resolve", "session_attributes"]
+__all__ = ["Target", "keepalive_parameters", "resolve", "session_attributes"]
 
 log = logging.getLogger("pgqueue.db")
 
@@ -90,6 +91,16 @@ def session_attributes(dsn: str) -> str | None:
     """Return which of several hosts will do; None if nobody asked, or there is one."""
     given = _complete(parse(dsn))
     return _attributes(given, _places(given)[0])
+
+
+def keepalive_parameters(dsn: str) -> dict[str, int]:
+    """Return libpq's parameters that make keepalives as frequent as ours, but for those given."""
+    given = _complete(parse(dsn))
+    return {
+        key: KEEPALIVE_OPTIONS[name]
+        for key, name in _SOCKET.items()
+        if name in KEEPALIVE_OPTIONS and int(given.get(key) or 0) <= 0
+    }
 
 
 def _attributes(given: Mapping[str, str], hosts: list[str]) -> str | None:

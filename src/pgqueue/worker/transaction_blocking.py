@@ -18,7 +18,7 @@ from pgqueue.db.forks import note_session
 from pgqueue.db.pool import Pool
 from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.statements import statement
-from pgqueue.db.target import session_attributes
+from pgqueue.db.target import keepalive_parameters, session_attributes
 from pgqueue.db.waits import NotBegun, waiting
 from pgqueue.errors import ConfigError, DatabaseError, PoolTimeout
 from pgqueue.running import RunningJob
@@ -119,6 +119,7 @@ class BlockingTransactions:
             connect_timeout=int(max(2, self._deadline)),
             application_name="pgqueue task",
             prepare_threshold=None,
+            **keepalive_parameters(self._pool.dsn),
             **self._options(),
             **self._attributes(),
         )

@@ -1,0 +1,67 @@
+"""F11: a session is over, its client waits for an answer, and the word of the end was lost."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pytest
+from chaos.faults.cutting import CuttingProxy
+
+from pgqueue import App, Backoff, RunningJob
+from pgqueue.db.session import KEEPALIVE_OPTIONS
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, working
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        sys.platform != "linux" or os.geteuid() != 0, reason="ending a session so needs root"
+    ),
+]
+
+LONG = "select pg_sleep(3600)"
+AT_ONCE = Backoff(base=0.0)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in KEEPALIVE_OPTIONS:
+        monkeypatch.setitem(KEEPALIVE_OPTIONS, name, 1)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("role", ["client", "task"])
+async def test_F11_a_statement_of_a_handler_ends_with_its_session(
+    cutting: CuttingProxy, eyes: Eyes, dsn: str, role: str
+) -> None:
+    """Else the job would keep its slot, and its lease, for as long as the worker lives."""
+    app = App(cutting.dsn)
+
+    @app.task(retry=AT_ONCE)
+    async def client(*, job: RunningJob) -> None:
+        async with job.transaction() as tx:
+            if job.attempt == 1:
+                await tx.execute(LONG)
+
+    @app.task(retry=AT_ONCE)
+    def task(*, job: RunningJob) -> None:
+        with job.transaction() as tx:
+            if job.attempt == 1:
+                tx.execute(LONG)
+
+    async def waits() -> Any:
+        return await eyes.value(
+            "select pid from pg_stat_activity where state = 'active' and query = $1", LONG
+        )
+
+    async with working(app):
+        job_id = (await {"client": client, "task": task}[role].aenqueue()).id
+        await eventually(waits)
+        pid = await waits()
+        assert cutting.vanish(lambda link: link.role == role) >= 1
+        await eyes.sql("select pg_terminate_backend($1)", pid)
+        row = await eyes.reaches(job_id, "completed")
+    assert row["attempt"] == 2
+    await app.aclose()
