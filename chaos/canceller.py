@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from chaos.caller import connect
 from chaos.control import Control
 from chaos.history import History
 from chaos.tasks import app
@@ -29,7 +30,7 @@ def main() -> int:
     control = Control(config["control"])
     while not (word := control.heard()).over:
         try:
-            with psycopg.connect(config["dsn"], connect_timeout=5, autocommit=True) as connection:
+            with connect(config["dsn"], autocommit=True) as connection:
                 found = [row[0] for row in connection.execute(_DOOMED)]
         except psycopg.Error:
             time.sleep(0.2)

@@ -296,10 +296,13 @@ class Conductor:
         for worker in self._workers:
             ended = await worker.ended(40.0)
             self._history.write(f="ended", worker=worker.name, ok=ended, code=worker.returncode)
-        await sessions_gone(self.dsn, 0.5 if self._ground.pooled else 20.0)
+        await sessions_gone(self.dsn, 0.5 if self._ground.pooled else 60.0)
         rows = await arena.sql(
             "select (select count(*) from pg_stat_activity where application_name like 'pgqueue%'"
             " and datname = current_database()) as sessions,"
+            " (select string_agg(application_name, ', ' order by application_name)"
+            " from pg_stat_activity where application_name like 'pgqueue%'"
+            " and datname = current_database()) as names,"
             " (select count(*) from pg_locks where locktype = 'advisory') as locks,"
             " (select count(*) from pgqueue.worker) as workers,"
             " (select count(*) from pgqueue.job where worker_id is not null) as held"

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from chaos.caller import connect
 from chaos.control import Control
 from chaos.history import History
 from chaos.tasks import app
@@ -68,7 +69,7 @@ class _Operator:
     def retry(self) -> None:
         """Make some that are scheduled ready before they are due."""
         try:
-            with psycopg.connect(self._dsn, connect_timeout=5, autocommit=True) as connection:
+            with connect(self._dsn, autocommit=True) as connection:
                 found = [row[0] for row in connection.execute(_WAITING)]
         except psycopg.Error:
             return

@@ -19,6 +19,7 @@ import psycopg
 
 import pgqueue
 from chaos import tasks
+from chaos.caller import connect
 from chaos.control import Control, Word
 from chaos.history import History
 from chaos.kinds import Draw
@@ -133,9 +134,8 @@ class Producer:
         committing = False
         try:
             if connection is None or connection.closed:
-                connection = psycopg.connect(
+                connection = connect(
                     self.config["dsn"],
-                    connect_timeout=5,
                     prepare_threshold=None if tasks.POOLED else 5,
                     application_name="chaos producer",
                 )

@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from chaos.faults.wire import Downward, Upward
 from tests.harness.proxy import Proxy, Streams
 
-__all__ = ["Cut", "CuttingProxy", "Link"]
+__all__ = ["Cut", "CuttingProxy", "Link", "end_unheard"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _LAST_WORDS_SECONDS = 10.0
@@ -131,10 +131,7 @@ class CuttingProxy(Proxy):
     async def _vanish(self, which: Callable[[Link], bool]) -> int:
         chosen = [link for link in self._living if which(link)]
         for link in chosen:
-            raw = link.client.get_extra_info("socket")
-            # What has come is acknowledged, or the client would send it again, and be told.
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-            raw.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+            end_unheard(link.client.get_extra_info("socket"))
             link.client.transport.abort()
             link.server.transport.abort()
         return len(chosen)
@@ -240,3 +237,10 @@ class CuttingProxy(Proxy):
         else:
             # The server sees to the end what it has begun, unless it waits for more.
             self._loop.call_later(_LAST_WORDS_SECONDS, link.server.transport.abort)
+
+
+def end_unheard(own: socket.socket) -> None:
+    """Let a socket say nothing to its peer when it is closed. Needs root, and Linux."""
+    # What has come is acknowledged, or the peer would send it again, and be told.
+    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    own.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)

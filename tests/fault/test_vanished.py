@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 import pytest
-from chaos.faults.cutting import CuttingProxy
+from chaos.faults.cutting import CuttingProxy, end_unheard
 
 from pgqueue import App, Backoff, RunningJob
+from pgqueue.db.connect import open_connection, socket_of
 from pgqueue.db.session import KEEPALIVE_OPTIONS
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
@@ -65,3 +66,21 @@ async def test_F11_a_statement_of_a_handler_ends_with_its_session(
         row = await eyes.reaches(job_id, "completed")
     assert row["attempt"] == 2
     await app.aclose()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_F11_a_proxy_lets_go_of_a_client_that_vanished(
+    cutting: CuttingProxy, eyes: Eyes
+) -> None:
+    """As the server does whose place it takes: else such sessions stay for as long as it does."""
+    connection = await open_connection(cutting.dsn, name="gone", seconds=30.0, settings={})
+    assert await eyes.sessions("gone")
+    own = socket_of(connection)
+    assert own is not None
+    end_unheard(own)
+    connection.terminate()
+
+    async def none() -> bool:
+        return not await eyes.sessions("gone")
+
+    await eventually(none)

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 from psycopg.conninfo import conninfo_to_dict
 
+from pgqueue.db.connect import set_options
+from pgqueue.db.session import KEEPALIVE_OPTIONS
+
 __all__ = ["Proxy", "Streams"]
 
 T = TypeVar("T")
@@ -123,6 +126,8 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        # The server would find out about a client that vanished; behind this it cannot.
+        set_options(writer.get_extra_info("socket"), KEEPALIVE_OPTIONS)
         try:
             # A cut while this one waits to be connected is a cancellation.
             await self._open.wait()
