@@ -23,6 +23,7 @@ from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.lost_commit import ask, ended_inside, not_ours, session_ended
 from pgqueue.worker.not_begun import not_begun
+from pgqueue.worker.stopping import CANCEL_SECONDS
 from pgqueue.worker.transaction_blocking import BlockingTransactions
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from asyncpg.transaction import Transaction
 
 __all__ = ["JobTransactions"]
+
+# A rollback takes no time: who does not answer one is silent, or busy with what was cancelled.
+_ROLL_BACK_SECONDS = 4.0
+assert _ROLL_BACK_SECONDS < CANCEL_SECONDS  # a job that was told to end can have ended by then
 
 
 class JobTransactions:
@@ -124,13 +129,19 @@ class JobTransactions:
     async def _roll_back(self, connection: Connection, transaction: Transaction) -> None:
         if connection.is_closed():
             return
+        rollback = asyncio.ensure_future(transaction.rollback())
+        # Where we are cancelled, nobody else asks what it came to.
+        rollback.add_done_callback(lambda task: task.cancelled() or task.exception())
+        doubt = self._pool.doubt(connection, time.monotonic() + _ROLL_BACK_SECONDS, None)
         try:
-            await asyncio.shield(transaction.rollback())
+            await asyncio.shield(rollback)
         except BaseException as exc:
             # A connection that cannot roll back does so by ending.
             connection.terminate()
             if not isinstance(exc, Exception):
                 raise
+        finally:
+            doubt.end()
 
     async def _clean(self, connection: Connection) -> None:
         """Let the next job find nothing of this one's in the session."""
