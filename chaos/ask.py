@@ -11,12 +11,20 @@ import asyncpg
 
 from chaos.faults.fault import DRIVER_ERRORS
 
-__all__ = ["ask", "sessions_gone"]
+__all__ = ["LEFT", "ask", "sessions_gone"]
 
-_OURS = (
-    "select count(*) from pg_stat_activity where application_name like 'pgqueue%'"
-    " and datname = current_database()"
+_SESSIONS = (
+    "from pg_stat_activity where application_name like 'pgqueue%' and datname = current_database()"
 )
+_OURS = f"select count(*) {_SESSIONS}"
+LEFT = (
+    f"select (select count(*) {_SESSIONS}) as sessions,"
+    f" (select string_agg(application_name, ', ') {_SESSIONS}) as names,"
+    " (select count(*) from pg_locks where locktype = 'advisory') as locks,"
+    " (select count(*) from pgqueue.worker) as workers,"
+    " (select count(*) from pgqueue.job where worker_id is not null) as held"
+)
+"""What is there after all workers have ended."""
 
 
 async def ask(dsn: str, query: str) -> Any:

@@ -16,7 +16,7 @@ import asyncpg
 
 from chaos.arena import Arena, Fault, WorkerProcess
 from chaos.arenas.ground import Ground
-from chaos.ask import ask, sessions_gone
+from chaos.ask import LEFT, ask, sessions_gone
 from chaos.clock import clock_offset
 from chaos.control import Control, Word
 from chaos.faults.cutting import CuttingProxy
@@ -297,17 +297,7 @@ class Conductor:
             ended = await worker.ended(40.0)
             self._history.write(f="ended", worker=worker.name, ok=ended, code=worker.returncode)
         await sessions_gone(self.dsn, 0.5 if self._ground.pooled else 60.0)
-        rows = await arena.sql(
-            "select (select count(*) from pg_stat_activity where application_name like 'pgqueue%'"
-            " and datname = current_database()) as sessions,"
-            " (select string_agg(application_name, ', ' order by application_name)"
-            " from pg_stat_activity where application_name like 'pgqueue%'"
-            " and datname = current_database()) as names,"
-            " (select count(*) from pg_locks where locktype = 'advisory') as locks,"
-            " (select count(*) from pgqueue.worker) as workers,"
-            " (select count(*) from pgqueue.job where worker_id is not null) as held"
-        )
-        left = dict(rows[0])
+        left = dict((await arena.sql(LEFT))[0])
         if self._ground.pooled:
             left["sessions"] = 0  # those that are there are the pooler's to keep
         self._history.write(f="left", **left)
