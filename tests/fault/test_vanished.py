@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from typing import Any
 
+import psycopg
 import pytest
+from chaos.caller import connect
 from chaos.faults.cutting import CuttingProxy, end_unheard
 
 from pgqueue import App, Backoff, RunningJob
@@ -32,6 +35,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(KEEPALIVE_OPTIONS, name, 1)
 
 
+async def end_unheard_of(cutting: CuttingProxy, eyes: Eyes, role: str) -> None:
+    """End the session that is at LONG, once it is."""
+
+    async def waits() -> Any:
+        return await eyes.value(
+            "select pid from pg_stat_activity where state = 'active' and query = $1", LONG
+        )
+
+    await eventually(waits)
+    pid = await waits()
+    assert cutting.vanish(lambda link: link.role == role) >= 1
+    await eyes.sql("select pg_terminate_backend($1)", pid)
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("role", ["client", "task"])
 async def test_F11_a_statement_of_a_handler_ends_with_its_session(
@@ -52,17 +69,9 @@ async def test_F11_a_statement_of_a_handler_ends_with_its_session(
             if job.attempt == 1:
                 tx.execute(LONG)
 
-    async def waits() -> Any:
-        return await eyes.value(
-            "select pid from pg_stat_activity where state = 'active' and query = $1", LONG
-        )
-
     async with working(app):
         job_id = (await {"client": client, "task": task}[role].aenqueue()).id
-        await eventually(waits)
-        pid = await waits()
-        assert cutting.vanish(lambda link: link.role == role) >= 1
-        await eyes.sql("select pg_terminate_backend($1)", pid)
+        await end_unheard_of(cutting, eyes, role)
         row = await eyes.reaches(job_id, "completed")
     assert row["attempt"] == 2
     await app.aclose()
@@ -84,3 +93,16 @@ async def test_F11_a_proxy_lets_go_of_a_client_that_vanished(
         return not await eyes.sessions("gone")
 
     await eventually(none)
+
+
+async def test_F11_a_program_of_the_torture_run_goes_on(cutting: CuttingProxy, eyes: Eyes) -> None:
+    """Else the canceller would cancel nothing from there on, and what is doomed would be left."""
+
+    def ask() -> None:
+        with connect(cutting.dsn, application_name="program") as connection:
+            connection.execute(LONG)
+
+    asking = asyncio.create_task(asyncio.to_thread(ask))
+    await end_unheard_of(cutting, eyes, "program")
+    with pytest.raises(psycopg.OperationalError):
+        await asking
