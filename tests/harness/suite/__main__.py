@@ -40,7 +40,9 @@ def main() -> int:
     parts: list[Notes] = []
     for part in PARTS:
         workers = options.workers if part == "together" else one
-        parts.append(pytests.run(part, [f"--suite-part={part}", "-n", workers, *options.pytest]))
+        # Who has none left takes tests of others: heavy ones stand together in a few files.
+        how = [f"--suite-part={part}", "-n", workers, "--dist", "worksteal"]
+        parts.append(pytests.run(part, [*how, *options.pytest]))
     first = {test: result for notes in parts for test, result in notes.results.items()}
     failed = rules.failures(first)
     tries: list[Notes] = []
