@@ -69,6 +69,7 @@ async def test_past_bug_35_48_after_a_long_outage_all_is_as_before(
         await burst(0)
         await app.aenqueue_many([count.job(1000 + n, True) for n in range(5)])
         await eventually(lambda: len(runs.seen) == 35)
+        await eventually(lambda: worker.statistics().completed == 30, what="30 are written")
         await eventually(as_ever)
         proxy.refuse()
         proxy.cut()
