@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from pgqueue import App, ConfigError, RunningJob, Unreachable
 from tests.harness.pgbouncer import bouncer
+from tests.harness.servers import Server
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, nth, working
 
@@ -67,6 +70,37 @@ async def test_sessions_behind_session_mode_have_our_settings(session_dsn: str) 
         shown = await app.pool.arun(lambda c: c.fetchval("show tcp_keepalives_idle"), checked=False)
         assert shown in ("0", "10")  # a unix socket has none
         await app.aenqueue("t")
+
+
+async def test_transaction_mode_does_not_set_a_session_anew_for_each_transaction(
+    dsn: str, bouncer_dsn: str, pg: Server, eyes: Eyes
+) -> None:
+    """It does where clients say another encoding than the server, or have another name."""
+    if pg.cluster is None:
+        pytest.skip("the log of a server that is not ours cannot be read")
+    database = conninfo_to_dict(dsn)["dbname"]
+    await eyes.sql(f"alter database \"{database}\" set log_statement = 'all'")
+    log = pg.cluster.log_file
+    start = log.stat().st_size
+    async with App(bouncer_dsn, pgbouncer=True) as app:
+
+        @app.task
+        async def nothing() -> None: ...
+
+        async with working(app, heartbeat=0.1, poll_interval=0.1) as worker:
+            for n in range(1, 11):
+                await nothing.aenqueue()
+                await eyes.settled(completed=n)
+            pulses = worker._lifeline.pulses
+            await eventually(lambda: worker._lifeline.pulses > pulses + 5)
+    with log.open("rb") as lines:
+        lines.seek(start)
+        text = lines.read().decode("utf-8", "replace").lower()
+    said = rf"\] {re.escape(str(database))} log: +statement: "
+    assert re.findall(said + "begin", text), "nothing was logged"
+    assert not re.findall(said + ".*set client_encoding", text)
+    # Once for each session of the server, and whenever the app had it in between.
+    assert len(re.findall(said + "set application_name='pgqueue worker'", text)) <= 20
 
 
 @pytest.mark.parametrize("value", ["transaction", 1, None])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue.worker.fleet_size import share_of_counts, share_of_looks
+from pgqueue.worker.fleet_size import passed_every, share_of_counts, share_of_looks
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,23 @@ def test_of_many_an_eighth_counts(alike: int, share: float) -> None:
 def test_those_who_are_left_soon_know(before: int) -> None:
     """How many pulses it takes, on average, until one that knew so many counts again."""
     assert 1 / max(share_of_counts(before), share_of_looks(before)) <= 8
+
+
+@pytest.mark.parametrize(
+    ("interval", "alike", "listen", "seconds"),
+    [
+        (1.0, 4, False, 1.0),
+        (1.0, 100, False, 10.0),
+        (30.0, 100, False, 30.0),
+        (5.0, 100, True, 5.0),
+    ],
+)
+def test_behind_a_pooler_a_fleet_shares_the_looks_for_passed_jobs(
+    interval: float, alike: int, listen: bool, seconds: float
+) -> None:
+    assert passed_every(interval, alike, listen=listen) == seconds
+
+
+def test_who_looks_half_as_often_looks_for_lost_workers_twice_as_likely() -> None:
+    assert share_of_looks(100, 2.0) == 2 * share_of_looks(100)
+    assert share_of_looks(4, 2.0) == 1.0

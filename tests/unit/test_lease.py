@@ -142,38 +142,25 @@ async def test_what_is_taken_out_is_counted_as_passed_on_but_not_what_was_cancel
 
 
 @pytest.mark.parametrize(
-    ("usual", "lease", "workers", "every"),
+    ("usual", "lease", "workers", "every", "every_at_rest"),
     [
-        (2.0, 15.0, 1, 2.0),
-        (2.0, 15.0, 500, 2.0),
-        (2.0, 15.0, 750, 3.0),
-        (2.0, 15.0, 5_000, 3.75),
-        (1.0, 15.0, 300, 1.2),
-        (2.0, 60.0, 3_000, 12.0),
-        (5.0, 15.0, 5_000, 5.0),  # somebody has set it so
+        (2.0, 15.0, 1, 2.0, 3.75),
+        (1.0, 15.0, 1, 1.0, 3.75),
+        (0.1, 15.0, 1, 0.1, 0.4),
+        (2.0, 15.0, 500, 2.0, 3.75),
+        (2.0, 15.0, 750, 3.0, 3.75),
+        (0.5, 15.0, 750, 3.0, 3.0),
+        (2.0, 15.0, 5_000, 3.75, 3.75),
+        (1.0, 15.0, 300, 1.2, 3.75),
+        (2.0, 60.0, 3_000, 12.0, 12.0),
+        (5.0, 15.0, 5_000, 5.0, 5.0),  # somebody has set it so
     ],
 )
-def test_a_large_fleet_sends_heartbeats_less_often(
-    usual: float, lease: float, workers: int, every: float
+def test_a_large_fleet_and_workers_at_rest_send_heartbeats_less_often(
+    usual: float, lease: float, workers: int, every: float, every_at_rest: float
 ) -> None:
     assert heartbeat_every(usual, lease, workers) == every
-
-
-@pytest.mark.parametrize(
-    ("usual", "lease", "workers", "every"),
-    [
-        (2.0, 15.0, 4, 3.75),
-        (1.0, 15.0, 4, 3.75),
-        (0.1, 15.0, 4, 0.4),
-        (2.0, 15.0, 5_000, 3.75),
-        (0.5, 15.0, 750, 3.0),
-        (5.0, 15.0, 4, 5.0),
-    ],
-)
-def test_a_worker_at_rest_sends_fewer(
-    usual: float, lease: float, workers: int, every: float
-) -> None:
-    assert heartbeat_every(usual, lease, workers, at_rest=True) == every
+    assert heartbeat_every(usual, lease, workers, at_rest=True) == every_at_rest
 
 
 @given(lease=st.floats(0.3, 3600.0), share=st.floats(3.0, 100.0), workers=st.integers(0, 10**6))

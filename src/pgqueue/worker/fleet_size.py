@@ -1,4 +1,4 @@
-"""How often one worker looks for lost ones, and counts the others: the more they are, the less.
+"""How often a worker looks for what any of them would find: the more they are, the less.
 
 | what                  | of so many workers | part of its pulses |
 |-----------------------|--------------------|--------------------|
@@ -12,11 +12,12 @@ shrinks, those that are left soon look as often as they should.
 
 from __future__ import annotations
 
-__all__ = ["share_of_counts", "share_of_looks"]
+__all__ = ["passed_every", "share_of_counts", "share_of_looks"]
 
 _LOOKS = 4
 _FEW = 50
 _COUNTS = 0.125
+_FLEET_SEEKS_EVERY = 0.1
 
 
 def share_of_looks(workers: int, spacing: float = 1.0) -> float:
@@ -30,3 +31,12 @@ def share_of_looks(workers: int, spacing: float = 1.0) -> float:
 def share_of_counts(alike: int) -> float:
     """Return in what part of its pulses a worker counts, beside so many of its kind."""
     return 1.0 if alike < _FEW else _COUNTS
+
+
+def passed_every(interval: float, alike: int, *, listen: bool) -> float:
+    """Return the seconds between two looks of a worker for jobs that its cursors passed.
+
+    ``interval``: as set. Where workers listen, one that has nothing to run hardly looks. Behind a
+    pooler each does, and so all of a kind together look ten times a second at most.
+    """
+    return interval if listen else max(interval, _FLEET_SEEKS_EVERY * alike)

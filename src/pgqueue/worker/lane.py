@@ -9,7 +9,7 @@
 |               | fewer found, the flag is not up     | raise it, and look 9 times within 0.5 s  |
 |               | another worker took the flag down   | 0.5 s later: one claim, raise it         |
 | streaming     | 1 to 16 ms have passed              | one claim                                |
-|               | under 8 found in 50 ms, or not light | quiet: the flag goes up                 |
+|               | under 8 in 50 ms, or not light      | quiet: the flag goes up                  |
 |               | as many as there was room for       | full: the flag goes up, call others      |
 |               | a notification, in spite of it all  | the flag goes down again                 |
 |               | another kind needs the flag         | quiet, for a minute                      |

@@ -33,7 +33,7 @@ from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
-from pgqueue.worker.fleet_size import share_of_counts, share_of_looks
+from pgqueue.worker.fleet_size import passed_every, share_of_counts, share_of_looks
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.passed import PassedJobs
@@ -50,7 +50,6 @@ __all__ = ["Lifeline"]
 log = logging.getLogger("pgqueue.worker")
 
 _LATE = 1.0
-_FLEET_LOOKS_EVERY = 0.1
 
 
 class Lifeline:
@@ -114,7 +113,9 @@ class Lifeline:
             lock,
             queues=queues,
             tasks=tasks,
-            interval=self._looks_every,
+            interval=lambda: passed_every(
+                settings.poll_interval, self._alike, listen=settings.listen
+            ),
             cursors=cursors,
             connects=self._connects,
             ready_again=self._ready_again,
@@ -396,13 +397,6 @@ class Lifeline:
             self._workers,
             at_rest=self._at_rest(),
         )
-
-    def _looks_every(self) -> float:
-        """Return the seconds between two looks for passed jobs, which the fleet shares."""
-        interval = self._settings.poll_interval
-        if self._settings.listen:
-            return interval  # it hardly looks while it has nothing to run
-        return max(interval, _FLEET_LOOKS_EVERY * self._alike)
 
     async def _pulse_once(self) -> None:
         began = time.monotonic()

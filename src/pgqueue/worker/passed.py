@@ -24,8 +24,8 @@ class PassedJobs:
     """The search from the floor up to the cursors, on the lifeline's loop.
 
     ``interval``: seconds between two looks, at the least. ``cursors``: where the claims of each
-    queue go on from. ``connects`` changes when the server may
-    be another one; None if nobody can tell. ``ready_again`` is told the lowest of each queue.
+    queue go on from. ``connects`` changes when the server may be another one; None if nobody can
+    tell. ``ready_again`` is told the lowest of each queue.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ _CLOSE, _CLOSE_SHARE = 0.001, 3
 _COST_WEIGHT = 0.25
 _BEGINS_AFTER = 8  # notifications that followed each other closely
 _FIRST, _FACTOR, _LONGEST = 0.001, 1.5, 0.008
-_DENSE = ((2, 0.004), (6, 0.016))  # from so many jobs a ms on, so long: a claim costs 1 ms of CPU
+_DENSE = ((2, 0.004), (6, 0.016))  # from so many jobs a ms on, so long: each claim has its cost
 _SPAN, _LEAST = 0.05, 8  # over when it brought fewer jobs in so many seconds
 _CLOSE_MOST = _SPAN / _LEAST
 assert _CLOSE < _CLOSE_MOST
@@ -46,7 +46,7 @@ class Stream:
 
     @property
     def is_due(self) -> bool:
-        """True if looking would be cheaper than being told."""
+        """True if looking every few ms would be cheaper than notifications."""
         return self._close >= _BEGINS_AFTER
 
     def on_notification(self, now: float) -> None:
@@ -57,13 +57,13 @@ class Stream:
         self._notified_at = now
 
     def begin(self, count: int, now: float) -> float:
-        """Look instead of being told, after a claim of ``count`` jobs; return when to look next."""
+        """Begin, after a claim of ``count`` jobs; return when to look next."""
         self.on = True
         self._since, self._found = now, 0
         return self._next(count, now)
 
     def end(self) -> None:
-        """Be told again."""
+        """Wait for notifications again."""
         self.on = False
         self._close = 0
 

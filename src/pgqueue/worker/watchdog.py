@@ -26,8 +26,8 @@ log = logging.getLogger("pgqueue.worker")
 _TICK = 0.5
 _TICK_AT_REST = 2.0
 _BLOCKED_AFTER = 0.9
-# Who is asked answers before the next tick, unless it is blocked. Whoever is, though it was at rest
-# just before, is found out before statements are cut.
+# A loop that is asked answers before the next tick, unless it is blocked. If it is, and the worker
+# was at rest just before, that is found out before statements are cut.
 assert _BLOCKED_AFTER > _TICK
 assert WorkerSettings().deadline > _TICK_AT_REST + _BLOCKED_AFTER + 2 * _TICK
 _REST_EVERY = 60.0
@@ -36,8 +36,9 @@ _REST_EVERY = 60.0
 def tick_after(deadline: float, *, at_rest: bool) -> float:
     """Return the seconds until the next look.
 
-    Hundreds of workers that have nothing to do should not wake twice a second for nothing. A
-    statement that begins meanwhile has a deadline four times as far away at least.
+    Hundreds of workers that have nothing to do should not wake twice a second for nothing. The
+    ``deadline`` of a statement that begins meanwhile is four times as far away, if it is 2 s or
+    more.
     """
     return max(_TICK, min(_TICK_AT_REST, deadline / 4)) if at_rest else _TICK
 
