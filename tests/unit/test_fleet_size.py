@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue.worker.fleet_size import passed_every, share_of_counts, share_of_looks
+from pgqueue.worker.fleet_size import due_within, passed_every, share_of_counts, share_of_looks
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_behind_a_pooler_a_fleet_shares_the_looks_for_passed_jobs(
 def test_who_looks_half_as_often_looks_for_lost_workers_twice_as_likely() -> None:
     assert share_of_looks(100, 2.0) == 2 * share_of_looks(100)
     assert share_of_looks(4, 2.0) == 1.0
+
+
+def test_what_will_be_due_is_for_the_watch() -> None:
+    assert due_within(2.0, at_rest=False) == 4.0
+    assert due_within(3.75, at_rest=True) == 0.0

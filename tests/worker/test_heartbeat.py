@@ -188,6 +188,7 @@ async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Ey
         await eventually(lambda: lifeline.pulses > pulses)
         await wait.aenqueue()
         await eventually(nth(began, 1))
+        assert lifeline._every() == 1.0, "it has something to run"
         pulses = lifeline.pulses
         await eventually(lambda: lifeline.pulses > pulses)
         assert lifeline.renewing_since == since

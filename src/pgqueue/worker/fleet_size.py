@@ -12,7 +12,7 @@ shrinks, those that are left soon look as often as they should.
 
 from __future__ import annotations
 
-__all__ = ["passed_every", "share_of_counts", "share_of_looks"]
+__all__ = ["due_within", "passed_every", "share_of_counts", "share_of_looks"]
 
 _LOOKS = 4
 _FEW = 50
@@ -40,3 +40,12 @@ def passed_every(interval: float, alike: int, *, listen: bool) -> float:
     pooler each does, and so all of a kind together look ten times a second at most.
     """
     return interval if listen else max(interval, _FLEET_SEEKS_EVERY * alike)
+
+
+def due_within(every: float, *, at_rest: bool) -> float:
+    """Return within how many seconds a job must be due for this worker to make it ready.
+
+    ``every``: seconds between its pulses. What will be due is for the watch. What is due by now, the
+    watch did not make ready: workers at rest do.
+    """
+    return 0.0 if at_rest else 2 * every

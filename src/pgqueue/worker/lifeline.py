@@ -33,7 +33,7 @@ from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.duties import Duties
-from pgqueue.worker.fleet_size import passed_every, share_of_counts, share_of_looks
+from pgqueue.worker.fleet_size import due_within, passed_every, share_of_counts, share_of_looks
 from pgqueue.worker.holdings import Holdings
 from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.passed import PassedJobs
@@ -436,9 +436,7 @@ class Lifeline:
             cancelled: list[int] = row["cancelled"]
             self._tell(lambda: self._reports.on_cancel(cancelled))
         next_due = row["next_due"]
-        # What will be due is for the watch. What is due by now, the watch did not make ready.
-        soon = 0.0 if self._at_rest() else every * 2
-        if next_due is not None and next_due <= soon:
+        if next_due is not None and next_due <= due_within(every, at_rest=self._at_rest()):
             self._tell(lambda: self._reports.on_next_due(next_due))
         if row["age"] > 2 * every + _LATE:
             # It was held up, though nothing failed: so may all have been, and who is first to go on
