@@ -45,7 +45,7 @@ def passed_every(interval: float, alike: int, *, listen: bool) -> float:
 def due_within(every: float, *, at_rest: bool) -> float:
     """Return within how many seconds a job must be due for this worker to make it ready.
 
-    ``every``: seconds between its pulses. What will be due is for the watch. What is due by now, the
-    watch did not make ready: workers at rest do.
+    ``every``: seconds between its pulses. What will be due is for the watch. What is due by now,
+    the watch did not make ready: workers at rest do.
     """
     return 0.0 if at_rest else 2 * every
