@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -15,13 +16,13 @@ from pgqueue import App, Worker
 from pgqueue.db.migrate import migrate
 from pgqueue.db.statements import statement
 from pgqueue.worker import ears as ears_module
-from pgqueue.worker.flags import Flags
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
 ROUTES = ["direct"]
 
-NOTIFY = "select pgqueue.notify('x') from pgqueue.queue where waiting"
+NOTIFY = "select pgqueue.notify($1) from pgqueue.queue where waiting"
+NUMBERS = itertools.count()
 
 
 async def made_anew(worker: Worker, eyes: Eyes, dsn: str) -> None:
@@ -36,8 +37,7 @@ async def unlistened(worker: Worker, eyes: Eyes, dsn: str) -> None:
 
 
 async def rows_deleted(worker: Worker, eyes: Eyes, dsn: str) -> None:
-    await eyes.sql("delete from pgqueue.queue")
-    await eyes.sql("delete from pgqueue.turn")
+    await eyes.sql("with gone as (delete from pgqueue.queue) delete from pgqueue.turn")
 
 
 async def flag_lowered(worker: Worker, eyes: Eyes, dsn: str) -> None:
@@ -45,29 +45,31 @@ async def flag_lowered(worker: Worker, eyes: Eyes, dsn: str) -> None:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """One entry for each notification that a worker hears."""
-    heard: list[bool] = []
-    original = Flags.heard
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What workers hear, one entry for each notification."""
+    heard: list[str] = []
+    original = Worker._on_notify
 
-    def note(self: Flags) -> None:
-        heard.append(True)
-        original(self)
+    def note(self: Worker, payload: str) -> None:
+        heard.append(payload)
+        original(self, payload)
 
-    monkeypatch.setattr(Flags, "heard", note)
+    monkeypatch.setattr(Worker, "_on_notify", note)
     return heard
 
 
-async def hears(eyes: Eyes, heard: list[bool]) -> None:
-    """Wait until a worker hears what an enqueuer would send, if the flag is up."""
-    before = len(heard)
+async def hears(eyes: Eyes, heard: list[str]) -> None:
+    """Wait until a worker hears what is sent from now on, as enqueuers do if the flag is up."""
+    sent: list[str] = []
 
     async def came() -> bool:
+        # A number of its own: what was sent before a fault may still be on its way.
+        sent.append(f"x:{next(NUMBERS)}")
         try:
-            await eyes.sql(NOTIFY)
+            await eyes.sql(NOTIFY, sent[-1])
         except asyncpg.PostgresError:
             return False  # the schema is just being made
-        return len(heard) > before
+        return not set(sent).isdisjoint(heard)
 
     await eventually(came, timeout_s=60, what="a worker hears a notification")
 
@@ -77,7 +79,7 @@ async def test_f12_it_hears_again(
     app: App,
     eyes: Eyes,
     dsn: str,
-    heard: list[bool],
+    heard: list[str],
     fault: Callable[[Worker, Eyes, str], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -125,7 +127,7 @@ async def test_f12_words_that_nobody_brings_are_missed(
 
 
 async def test_one_word_is_heard_by_all(
-    app: App, eyes: Eyes, heard: list[bool], monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, heard: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So one of a fleet speaks for all."""
 
