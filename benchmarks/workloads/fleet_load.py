@@ -68,7 +68,7 @@ class Load:
             self.found.add(callers=answer["sent"] / answer["seconds"])
 
     def drain(self, jobs: int) -> None:
-        for _ in range(1 if self.quick else 2):
+        for _ in range(1 if self.quick else 5):
             _, stamps = self._press("bursts", "stamp", jobs, 1, 0)
             self.found.add(drain=drain_rate(stamps))
 
