@@ -30,19 +30,24 @@ REST = "rest"
 
 # From the innermost frame outwards, the first that fits one of these says where a sample is.
 _RULES = (
-    _Rule("heartbeat thread", ("worker/lifeline.py",)),
+    _Rule("heartbeat thread", ("worker/fleet/lifeline.py",)),
     _Rule("call of the task", ("apps/use_pgqueue.py", "apps/common.py")),
     _Rule("argument conversion", ("pgqueue/payload/",)),
-    _Rule("outcome", ("worker/completer.py",), frozenset({"done", "add"})),
-    _Rule("completion", ("worker/completer.py",)),
-    _Rule("cursors and claims", ("worker/claimer.py", "worker/cursor.py", "worker/lane.py")),
+    _Rule("outcome", ("worker/finish/completer.py",), frozenset({"done", "add"})),
+    _Rule("completion", ("worker/finish/completer.py",)),
+    _Rule(
+        "cursors and claims",
+        ("worker/claim/claimer.py", "worker/claim/cursor.py", "worker/claim/lane.py"),
+    ),
     _Rule(
         "buffer",
-        ("worker/runner.py", "worker/waiting.py"),
+        ("worker/run/runner.py", "worker/run/waiting.py"),
         frozenset({"add", "next", "_ring"}),
     ),
-    _Rule("one job's run", ("worker/attempt.py", "worker/verdict.py", "worker/job_log.py")),
-    _Rule("slots and tasks", ("worker/runner.py",)),
+    _Rule(
+        "one job's run", ("worker/run/attempt.py", "worker/run/verdict.py", "worker/run/job_log.py")
+    ),
+    _Rule("slots and tasks", ("worker/run/runner.py",)),
 )
 PARTS = (LOOP, DECODE, *(rule.part for rule in _RULES), REST)
 

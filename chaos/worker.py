@@ -9,7 +9,7 @@ from typing import Any
 
 from chaos import mutants
 from pgqueue.observe.logs import configure
-from pgqueue.worker.supervisor import Supervisor
+from pgqueue.supervisor.supervisor import Supervisor
 
 __all__ = ["main"]
 

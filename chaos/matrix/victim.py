@@ -45,7 +45,7 @@ def _work(config: dict[str, Any]) -> int:
 
 
 def _supervise(config: dict[str, Any]) -> int:
-    from pgqueue.worker.supervisor import Supervisor
+    from pgqueue.supervisor.supervisor import Supervisor
 
     return Supervisor(
         "chaos.matrix.app:app",

@@ -41,8 +41,8 @@ async def _nothing(*_: object, **__: object) -> None:
 
 def stragglers_passed() -> None:
     """What is committed behind a cursor is not looked for."""
-    from pgqueue.worker.cursor import Cursors
-    from pgqueue.worker.passed import PassedJobs
+    from pgqueue.worker.claim.cursor import Cursors
+    from pgqueue.worker.fleet.passed import PassedJobs
 
     replace_method(Cursors, "lagging", lambda _: lambda self, queues, now, age: self.heads(queues))
     replace_method(PassedJobs, "search", lambda _: _for_ever)
@@ -50,7 +50,7 @@ def stragglers_passed() -> None:
 
 def wake_up_lost() -> None:
     """Notifications are not heeded, and nobody polls."""
-    from pgqueue.worker.claimer import Claimer
+    from pgqueue.worker.claim.claimer import Claimer
     from pgqueue.worker.worker import Worker
 
     async def no_poll(self: Any, _room: int) -> None:
@@ -77,7 +77,7 @@ def no_relisten() -> None:
 def batch_dropped() -> None:
     """A batch of completions that is refused is forgotten."""
     from pgqueue.db.faults import Contended, Rejected
-    from pgqueue.worker.completer import Completer
+    from pgqueue.worker.finish.completer import Completer
 
     async def write(self: Any, receipts: list[tuple[int, int]], state: str) -> set[int] | None:
         ids, tokens = [r[0] for r in receipts], [r[1] for r in receipts]
@@ -96,7 +96,7 @@ def batch_dropped() -> None:
 def no_ladder() -> None:
     """Errors are stored as they are, and a batch that is refused is tried again as a whole."""
     from pgqueue import failure
-    from pgqueue.worker.completer import Completer
+    from pgqueue.worker.finish.completer import Completer
 
     async def ladder(self: Any, entries: list[Any]) -> set[int]:
         while True:
@@ -129,7 +129,7 @@ def client_clock() -> None:
 
 def heartbeat_on_loop() -> None:
     """The lease is renewed only while the loop of the handlers turns."""
-    from pgqueue.worker.lifeline import Lifeline
+    from pgqueue.worker.fleet.lifeline import Lifeline
 
     def make(pulse: Callable[..., Any]) -> Callable[..., Any]:
         async def behind_handlers(self: Any) -> None:
@@ -159,7 +159,7 @@ def unique_ignored() -> None:
 
 def cancel_lost() -> None:
     """A worker takes no notice of cancel requests."""
-    from pgqueue.worker.runner import Runner
+    from pgqueue.worker.run.runner import Runner
 
     replace_method(Runner, "cancel", lambda _: lambda self, job_ids, why: None)
 
@@ -181,7 +181,7 @@ def effect_outside() -> None:
 
 def completed_early() -> None:
     """A job that is no transaction's is completed as its handler begins."""
-    from pgqueue.worker.attempt import Attempts
+    from pgqueue.worker.run.attempt import Attempts
 
     def make(run: Callable[..., Any]) -> Callable[..., Any]:
         async def complete_first(self: Any, slot: Any, record: Any) -> None:
@@ -203,8 +203,8 @@ def release_lost() -> None:
 
 def no_rescue() -> None:
     """Nobody gives back what a dead worker held."""
-    from pgqueue.worker.handback import Handback
-    from pgqueue.worker.salvage import Salvage
+    from pgqueue.supervisor.handback import Handback
+    from pgqueue.worker.fleet.salvage import Salvage
 
     replace_method(Salvage, "rescue", lambda _: _nothing)
     replace_method(Handback, "note", lambda _: lambda self, *_, **__: None)
@@ -212,14 +212,14 @@ def no_rescue() -> None:
 
 def strays_kept() -> None:
     """A worker keeps what the database says that it holds, whether it knows of that or not."""
-    from pgqueue.worker.holdings import Holdings
+    from pgqueue.worker.fleet.holdings import Holdings
 
     replace_method(Holdings, "compare", lambda _: lambda self, rows, began: None)
 
 
 def waiting_blamed() -> None:
     """A supervisor does not know which jobs of a process had begun, and blames all of them."""
-    from pgqueue.worker.process import Process
+    from pgqueue.supervisor.process import Process
 
     replace_method(Process, "begun", lambda _: lambda self: None)
 
@@ -228,7 +228,7 @@ def token_reused() -> None:
     """All claims of a process show the same token."""
     import secrets
 
-    from pgqueue.worker import claimer
+    from pgqueue.worker.claim import claimer
 
     token = secrets.randbits(63)
 

@@ -86,11 +86,11 @@ def test_profile() -> None:
 
 def test_innermost_frame_of_ours_says_the_part() -> None:
     loop = "run (/lib/uvloop/__init__.py:9);uv_run (/project/libuv/core.c:4);"
-    serve = loop + "Runner._dispatch (/src/pgqueue/worker/runner.py:1);"
+    serve = loop + "Runner._dispatch (/src/pgqueue/worker/run/runner.py:1);"
     stacks = {
         loop + "read (libc.so.6)": "loop and socket",
         loop + "data_received (/project/asyncpg/protocol.c:1)": "decode of claimed rows",
-        serve + "Waiting.next (/src/pgqueue/worker/waiting.py:2)": "buffer",
+        serve + "Waiting.next (/src/pgqueue/worker/run/waiting.py:2)": "buffer",
         serve
         + "Payload.decode (/src/pgqueue/payload/codec.py:3);x (msgspec.so)": "argument conversion",
         "write (/project/asyncpg/protocol.c:1)": "decode of claimed rows",

@@ -236,7 +236,7 @@ def test_a_wrong_target_ends_it_with_one_line(queue: Queue) -> None:
 SUPERVISE = """\
 import json, sys
 from pgqueue.observe.logs import configure
-from pgqueue.worker.supervisor import Supervisor
+from pgqueue.supervisor.supervisor import Supervisor
 if __name__ == "__main__":
     configure("info")
     sys.exit(Supervisor(**json.loads(sys.argv[1])).run())
@@ -340,7 +340,7 @@ def test_no_secret_shows_in_the_list_of_processes(queue: Queue) -> None:
 def test_56_the_handlers_that_were_there_are_put_back(queue: Queue) -> None:
     code = f"""
 import os, signal, threading
-from pgqueue.worker.supervisor import Supervisor
+from pgqueue.supervisor.supervisor import Supervisor
 numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 def mine(number, frame): ...
 for number in numbers:

@@ -12,7 +12,7 @@ from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App, RunningJob
 from pgqueue.db import doubt
-from pgqueue.worker import transaction
+from pgqueue.worker.run import transaction
 from tests.harness.waiting import PATIENCE, eventually
 from tests.worker.support import Eyes, working
 

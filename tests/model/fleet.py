@@ -13,8 +13,9 @@ from tests.model.ops import EVER
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
 from pgqueue.outcome import RELEASED, Outcome
-from pgqueue.worker.completer import Completer, Entry, entry_of
-from pgqueue.worker.rescue import rescue_workers
+from pgqueue.worker.finish.completer import Completer
+from pgqueue.worker.fleet.rescue import rescue_workers
+from pgqueue.worker.receipt import Entry, entry_of
 
 __all__ = ["TASK", "Fleet"]
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from pgqueue import App, RunningJob
-from pgqueue.worker import duties
+from pgqueue.worker.fleet import duties
 from tests.harness.waiting import eventually
 from tests.past.test_scale import OLD_DAYS, OLD_LEFT
 from tests.worker.child import EFFECT, app_of, child

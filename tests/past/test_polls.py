@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pgqueue.worker.claimer import Claimer
+from pgqueue.worker.claim.claimer import Claimer
 from tests.sim.clock import simulated
 from tests.sim.fleet import Fleet, Server
 

@@ -13,7 +13,7 @@ import pytest
 from pgqueue import App
 from pgqueue.db.link import Link
 from pgqueue.db.store import Store
-from pgqueue.worker import duties
+from pgqueue.worker.fleet import duties
 from tests.harness.waiting import eventually
 from tests.worker.child import child
 from tests.worker.support import Eyes, nth, working

@@ -15,13 +15,13 @@ import pytest
 
 from pgqueue import App, Unreachable, Worker
 from pgqueue.db.migrate import migrate
-from pgqueue.worker import duties
-from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.duties import Duties
-from pgqueue.worker.lifeline import Lifeline
-from pgqueue.worker.passed import PassedJobs
-from pgqueue.worker.promoter import Promoter
-from pgqueue.worker.watchdog import Watchdog
+from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.fleet import duties
+from pgqueue.worker.fleet.duties import Duties
+from pgqueue.worker.fleet.lifeline import Lifeline
+from pgqueue.worker.fleet.passed import PassedJobs
+from pgqueue.worker.fleet.watchdog import Watchdog
 from tests.harness import servers
 from tests.harness.servers import own_server, with_database
 from tests.harness.waiting import eventually
@@ -205,7 +205,7 @@ async def test_past_bug_59_a_heartbeat_that_fails_while_the_worker_starts(
 
 CRASHING = """
 import pgqueue
-from pgqueue.worker.lifeline import Lifeline
+from pgqueue.worker.fleet.lifeline import Lifeline
 
 app = pgqueue.App()
 

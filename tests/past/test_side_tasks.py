@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pgqueue import App
-from pgqueue.worker.completer import Completer
+from pgqueue.worker.finish.completer import Completer
 from tests.harness.waiting import eventually
 from tests.past.test_shutdown import failing
 from tests.worker.support import Eyes, nth, working

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.db.hands import Hands, connect
 
-from pgqueue.worker.cursor import Cursors, Floor
+from pgqueue.worker.claim.cursor import Cursors
+from pgqueue.worker.fleet.floor import Floor
 
 QUEUES = ["a", "b"]
 PRODUCERS = 3

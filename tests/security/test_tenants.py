@@ -15,8 +15,8 @@ from psycopg import sql
 from pgqueue import App, Client, RunningJob
 from pgqueue.db.link import Link
 from pgqueue.db.migrate import LOCK, migrate
-from pgqueue.worker import claimer
-from pgqueue.worker.claimer import Claimer
+from pgqueue.worker.claim import claimer
+from pgqueue.worker.claim.claimer import Claimer
 from tests.harness.waiting import eventually
 from tests.security.conftest import dsn_as
 from tests.worker.support import Eyes, at_rest, working

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from pgqueue import App, Client, ConfigError, PgQueueError, RunningJob, Worker
-from pgqueue.worker.transaction import JobTransactions
+from pgqueue.worker.run.transaction import JobTransactions
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pgqueue.worker import claimer, cursor, flags, pace, seating
+from pgqueue.worker.claim import claimer, cursor, flags, pace, seating
 
 __all__ = ["simulated"]
 

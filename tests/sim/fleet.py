@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
-from pgqueue.worker.claimer import Claimer
+from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.lease import heartbeat_every
 from pgqueue.worker.seat import WATCH, kind_of, load_of, seats
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue.worker import child as child_module
+from pgqueue.supervisor import child as child_module
 
 
 class Asked(child_module._Child):

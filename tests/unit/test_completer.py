@@ -9,8 +9,9 @@ from tests.harness.waiting import eventually
 
 from pgqueue.db.faults import Contended, Rejected
 from pgqueue.outcome import DONE, RELEASED, Outcome
-from pgqueue.worker.completer import Completer, Entry
-from pgqueue.worker.fruitless import Fruitless
+from pgqueue.worker.finish.completer import Completer
+from pgqueue.worker.finish.fruitless import Fruitless
+from pgqueue.worker.receipt import Entry
 
 
 class Refusing:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pgqueue.worker.cursor import PRIORITIES, Cursors, Floor
+from pgqueue.worker.claim.cursor import PRIORITIES, Cursors
+from pgqueue.worker.fleet.floor import Floor
 
 
 def at(*positions: int) -> list[int]:

@@ -6,7 +6,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
-from pgqueue.worker.due_floor import DueFloor
+from pgqueue.worker.claim.due_floor import DueFloor
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from pgqueue.worker.ears import Ears
+from pgqueue.worker.claim.ears import Ears
 
 MINUTE = 60.0
 

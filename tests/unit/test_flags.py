@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from pgqueue.worker.flags import Flags
-from pgqueue.worker.lane import Heat, Lane
+from pgqueue.worker.claim.flags import Flags
+from pgqueue.worker.claim.lane import Heat, Lane
 
 
 class Rows:

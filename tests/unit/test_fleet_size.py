@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue.worker.fleet_size import due_within, passed_every, share_of_counts, share_of_looks
+from pgqueue.worker.fleet.fleet_size import (
+    due_within,
+    passed_every,
+    share_of_counts,
+    share_of_looks,
+)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from pgqueue.db.faults import Contended, Rejected, as_ours
 from pgqueue.errors import DatabaseError, OutcomeUnknown, SchemaError, Unreachable
-from pgqueue.worker.fruitless import Fruitless, is_own_fault
+from pgqueue.worker.finish.fruitless import Fruitless, is_own_fault
 
 DSN = "postgresql://host/name"
 LOST = FileNotFoundError(errno.ENOENT, "no such file", "finish_jobs.sql")

@@ -9,10 +9,10 @@ import pytest
 from pgqueue.db.faults import Rejected
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.outcome import RELEASED, Dead, Snoozed
-from pgqueue.worker.completer import Entry
-from pgqueue.worker.holdings import Holdings, Receipts
-from pgqueue.worker.reconcile import pause
-from pgqueue.worker.unread import is_unread, took_nothing, verdict
+from pgqueue.worker.claim.unread import is_unread, took_nothing, verdict
+from pgqueue.worker.fleet.holdings import Holdings, Receipts
+from pgqueue.worker.fleet.reconcile import pause
+from pgqueue.worker.receipt import Entry
 
 LATER = float("inf")
 

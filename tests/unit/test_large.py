@@ -8,7 +8,8 @@ import pytest
 from pgqueue.db.faults import as_ours
 from pgqueue.errors import PgQueueError
 from pgqueue.outcome import Dead, Snoozed
-from pgqueue.worker.large import inline_bytes, not_read
+from pgqueue.worker.claim.inline import inline_bytes
+from pgqueue.worker.run.large import not_read
 
 
 @pytest.mark.parametrize("room", [1, 10, 100, 1000, 10_000])

@@ -11,7 +11,7 @@ import pytest
 from pgqueue.db.faults import as_ours
 from pgqueue.db.pool import Pool
 from pgqueue.db.waits import NotBegun
-from pgqueue.worker.not_begun import is_away_for_psycopg, not_begun
+from pgqueue.worker.run.not_begun import is_away_for_psycopg, not_begun
 
 DSN = "postgresql://u@127.0.0.1:1/d"
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pgqueue.worker.pace import Pace
+from pgqueue.worker.claim.pace import Pace
 
 
 class Busy:

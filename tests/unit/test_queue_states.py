@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgqueue.worker.lane import Heat, Lane
+from pgqueue.worker.claim.lane import Heat, Lane
 from pgqueue.worker.seat import Seat
 
 FIRST, SECOND, AWAY = Seat(0, 9, 15), Seat(1, 9, 15), Seat(None, 9, 15)

@@ -12,7 +12,7 @@ import pytest
 from pgqueue.db.faults import Contended
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Link, Watch
-from pgqueue.worker.watchdog import Watchdog
+from pgqueue.worker.fleet.watchdog import Watchdog
 
 DSN = "postgresql:///nowhere"
 HOW: dict[str, Any] = {"deadline": 8.0, "pooled": False}

@@ -21,10 +21,10 @@ from tests.harness.waiting import eventually
 from pgqueue import App, PoolTimeout
 from pgqueue.db.waits import waiting
 from pgqueue.outcome import RELEASED, Dead, Outcome, RetryAt, Snoozed
-from pgqueue.worker.attempt import Slot
 from pgqueue.worker.board import Board
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.runner import Runner
+from pgqueue.worker.run.attempt import Slot
+from pgqueue.worker.run.runner import Runner
 
 eager = pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin with the next turn")
 SECONDS = 30.0
@@ -499,7 +499,7 @@ async def test_a_lack_of_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -
 
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     with monkeypatch.context() as patched:
-        patched.setattr("pgqueue.worker.runner.NewTask", make)
+        patched.setattr("pgqueue.worker.run.runner.NewTask", make)
         patched.setattr(bench.outcomes, "add", refuse)
         bench.add(hold, 2)
         await eventually(lambda: not bench.runner.waits)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.errors import Unreachable
-from pgqueue.worker.seating import Seating
+from pgqueue.worker.claim.seating import Seating
 
 
 class Store:

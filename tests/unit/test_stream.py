@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pgqueue.worker.stream import Stream, spacing_after
+from pgqueue.worker.claim.stream import Stream, spacing_after
 
 
 def notified(*moments: float, cost: float = 0.0) -> Stream:

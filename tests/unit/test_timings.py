@@ -9,7 +9,9 @@ import re
 
 from pgqueue.db.fleet_store import READ_ALL_SECONDS
 from pgqueue.db.statements import statement
-from pgqueue.worker import salvage, seat, waiting
+from pgqueue.worker import seat
+from pgqueue.worker.fleet import salvage
+from pgqueue.worker.run import waiting
 
 
 def number(name: str, pattern: str) -> float:

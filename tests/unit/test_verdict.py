@@ -10,7 +10,7 @@ import pytest
 from pgqueue import App, DatabaseError, Discard, PoolTimeout, Snooze, Unreachable
 from pgqueue.db.waits import NotBegun
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed
-from pgqueue.worker.verdict import judge, only_waited
+from pgqueue.worker.run.verdict import judge, only_waited
 
 TASK: Any = App("postgresql://nowhere.invalid/none").task(name="t")(lambda: None)
 RECORD: Any = {"attempt": 1, "crash_count": 0, "max_attempts": 5, "timeout_seconds": 3.0}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from pgqueue.db.link import Link, Watch
-from pgqueue.worker.watchdog import Watchdog, tick_after
+from pgqueue.worker.fleet.watchdog import Watchdog, tick_after
 
 NEVER = float("inf")
 

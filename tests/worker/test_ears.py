@@ -15,7 +15,7 @@ import pytest
 from pgqueue import App, Worker
 from pgqueue.db.migrate import migrate
 from pgqueue.db.statements import statement
-from pgqueue.worker import ears as ears_module
+from pgqueue.worker.claim import ears as ears_module
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 

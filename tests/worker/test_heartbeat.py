@@ -12,7 +12,7 @@ import pytest
 from pgqueue import App
 from pgqueue.db import link
 from pgqueue.db.link import Link
-from pgqueue.worker import duties, fleet_size, watchdog
+from pgqueue.worker.fleet import duties, fleet_size, watchdog
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 

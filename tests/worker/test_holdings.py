@@ -20,7 +20,7 @@ UNKNOWN = "this worker holds"
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let looks that took long be as frequent as others; the next would come a lease later."""
-    monkeypatch.setattr("pgqueue.worker.reconcile._CHEAP_SHARE", 0)
+    monkeypatch.setattr("pgqueue.worker.fleet.reconcile._CHEAP_SHARE", 0)
 
 
 def answers_die(
@@ -64,7 +64,7 @@ async def test_a_claim_whose_answer_died_is_given_back(
 async def test_a_job_without_room_in_memory_waits_and_holds_up_no_other(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.claimer.verdict", lambda error: Snoozed(0.2))
+    monkeypatch.setattr("pgqueue.worker.claim.claimer.verdict", lambda error: Snoozed(0.2))
     claim = Store.claim
     alone: list[int] = []
 
@@ -147,7 +147,7 @@ async def test_no_job_is_given_back_that_is_held(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Jobs begin, end and are written while one look follows the other."""
-    monkeypatch.setattr("pgqueue.worker.reconcile.pause", lambda *_, **__: 0.0)
+    monkeypatch.setattr("pgqueue.worker.fleet.reconcile.pause", lambda *_, **__: 0.0)
     runs = Runs()
 
     @app.task
@@ -200,7 +200,7 @@ async def test_a_worker_that_can_write_nothing_gives_itself_up(
         return await finish(self, ids, *args)
 
     monkeypatch.setattr(Store, "finish", no_file)
-    monkeypatch.setattr("pgqueue.worker.completer.Patience.delay", lambda self: 0.1)
+    monkeypatch.setattr("pgqueue.worker.finish.completer.Patience.delay", lambda self: 0.1)
     monkeypatch.setattr("pgqueue.worker.stopping._WRITE_SECONDS", 0.5)
     await note.aenqueue(1)
     worker = Worker(app, **quick(**OFTEN, lease=4.0))

@@ -17,7 +17,7 @@ import pytest
 from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
-from pgqueue.worker.salvage import Salvage
+from pgqueue.worker.fleet.salvage import Salvage
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, at_rest, nth, quick, working
@@ -603,7 +603,7 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The others must not take it for dead: its lease stands, and it is back before they look."""
-    monkeypatch.setattr("pgqueue.worker.salvage.CONFIRM_AFTER", 10.0)
+    monkeypatch.setattr("pgqueue.worker.fleet.salvage.CONFIRM_AFTER", 10.0)
     runs: list[int] = []
     gate = asyncio.Event()
 

@@ -10,7 +10,7 @@ import pytest
 
 from pgqueue import App
 from pgqueue.db.store import Store
-from pgqueue.worker import claimer, cursor
+from pgqueue.worker.claim import claimer, cursor
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, working
 

@@ -17,7 +17,7 @@ import pytest
 
 from pgqueue import App, Worker
 from pgqueue.db.store import Store
-from pgqueue.worker.due_floor import DueFloor
+from pgqueue.worker.claim.due_floor import DueFloor
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, eyes_on, working
 
@@ -28,7 +28,7 @@ _ENQUEUE = 'select pgqueue.enqueue(\'[{"task": "note", "delay": 0.3}]\'::jsonb)'
 @pytest.fixture(autouse=True)
 def no_full_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does the look at all, which finds what nobody told of."""
-    monkeypatch.setattr("pgqueue.worker.due_floor._FROM_EVER_EVERY", 3600.0)
+    monkeypatch.setattr("pgqueue.worker.claim.due_floor._FROM_EVER_EVERY", 3600.0)
 
 
 async def told(worker: Worker) -> None:
@@ -123,7 +123,7 @@ async def test_many_delays_that_come_together(app: App, eyes: Eyes) -> None:
 async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
     app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.promoter._LOOK_AGAIN_AFTER", 2.0)
+    monkeypatch.setattr("pgqueue.worker.claim.promoter._LOOK_AGAIN_AFTER", 2.0)
 
     @app.task
     async def note() -> None: ...
@@ -196,7 +196,7 @@ async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pulses look from there then."""
-    monkeypatch.setattr("pgqueue.worker.due_floor._FROM_EVER_EVERY", 0.3)
+    monkeypatch.setattr("pgqueue.worker.claim.due_floor._FROM_EVER_EVERY", 0.3)
 
     @app.task
     async def note() -> None: ...

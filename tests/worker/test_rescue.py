@@ -10,8 +10,8 @@ import pytest
 from pgqueue import App, RunningJob
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
-from pgqueue.worker import fleet_size
-from pgqueue.worker.rescue import rescue_workers
+from pgqueue.worker.fleet import fleet_size
+from pgqueue.worker.fleet.rescue import rescue_workers
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 

@@ -16,8 +16,8 @@ from pgqueue.db.listener import Listener
 from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, Unreachable
-from pgqueue.worker.rescue import rescue_children
-from pgqueue.worker.transaction import JobTransactions
+from pgqueue.worker.fleet.rescue import rescue_children
+from pgqueue.worker.run.transaction import JobTransactions
 from tests.harness.waiting import eventually
 from tests.past.test_claim import lose
 from tests.worker.support import (
@@ -145,7 +145,7 @@ async def test_one_row_that_the_server_cannot_move_does_not_stop_the_others(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A damaged row; here a trigger says what a damaged page makes PostgreSQL say."""
-    monkeypatch.setattr("pgqueue.worker.completer._REFUSED_SECONDS", 0.3)
+    monkeypatch.setattr("pgqueue.worker.finish.completer._REFUSED_SECONDS", 0.3)
 
     @app.task
     async def note(n: int) -> None: ...

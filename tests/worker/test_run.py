@@ -356,7 +356,7 @@ async def test_a_long_queue_does_not_starve_a_short_one(
 async def test_unknown_tasks_stay_and_are_named_once(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgqueue.worker import claimer
+    from pgqueue.worker.claim import claimer
 
     monkeypatch.setattr(claimer, "_REPORT_EVERY", 0.3)
 
@@ -381,7 +381,7 @@ async def test_law_6_what_others_are_to_run_is_walked_over_once(
 ) -> None:
     """Jobs of tasks that it does not know are behind a worker's cursors soon; and so is a job of
     its own that was given its position among them, is committed later, and runs all the same."""
-    from pgqueue.worker import claimer
+    from pgqueue.worker.claim import claimer
 
     monkeypatch.setattr(claimer, "_LONG_WALK", -1.0)
     monkeypatch.setattr(claimer, "_STEP_EVERY", 0.0)
@@ -413,7 +413,7 @@ async def test_law_6_what_others_are_to_run_is_walked_over_once(
 async def test_law_6_a_paused_queue_is_not_stepped_over(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgqueue.worker import claimer
+    from pgqueue.worker.claim import claimer
 
     monkeypatch.setattr(claimer, "_LONG_WALK", -1.0)
     monkeypatch.setattr(claimer, "_STEP_EVERY", 0.0)
@@ -488,7 +488,7 @@ async def test_new_arguments_wait_for_a_new_worker(
 async def test_what_fits_no_worker_is_dead_after_some_tries_and_has_them_again(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgqueue.worker import misfits
+    from pgqueue.worker.run import misfits
 
     monkeypatch.setattr(misfits, "DELAYS", (0.0, 0.01, 0.0))
 
@@ -675,7 +675,7 @@ async def test_past_bug_99_a_failure_is_recorded_once(app: App, eyes: Eyes) -> N
         # The same outcome once more, as after an answer that was lost.
         row = (await eyes.sql("select * from pgqueue.dead where id = $1", job_id))[0]
         from pgqueue.outcome import Dead
-        from pgqueue.worker.completer import Entry
+        from pgqueue.worker.receipt import Entry
 
         worker._completer.add(Entry(job_id, row["claim_token"], Dead("twice", None)))
         await eventually(lambda: worker._completer.backlog == 0)

@@ -366,7 +366,7 @@ async def test_long_jobs_are_not_hoarded_after_short_ones(app: App, dsn: str, ey
 
 
 async def test_the_backlog_of_outcomes_is_bounded(app: App, eyes: Eyes, monkeypatch: Any) -> None:
-    from pgqueue.worker import completer
+    from pgqueue.worker.finish import completer
 
     monkeypatch.setattr(completer, "_FULL", 100)
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pgqueue import App
-from pgqueue.worker import stubborn
+from pgqueue.worker.run import stubborn
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 

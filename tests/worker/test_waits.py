@@ -13,7 +13,7 @@ import pytest
 
 from pgqueue import App, Backoff, RunningJob, Worker
 from pgqueue.errors import Unreachable
-from pgqueue.worker.attempt import Slot
+from pgqueue.worker.run.attempt import Slot
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -31,8 +31,8 @@ async def app(dsn: str) -> AsyncIterator[App]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is put off comes again at once."""
-    monkeypatch.setattr("pgqueue.worker.verdict._PUT_OFF_FROM", 0.0)
-    monkeypatch.setattr("pgqueue.worker.verdict._PUT_OFF_TO", 0.2)
+    monkeypatch.setattr("pgqueue.worker.run.verdict._PUT_OFF_FROM", 0.0)
+    monkeypatch.setattr("pgqueue.worker.run.verdict._PUT_OFF_TO", 0.2)
 
 
 class Held:
@@ -302,7 +302,7 @@ async def test_no_thread_for_the_deadline_of_an_end_costs_no_turn(
         with monkeypatch.context() as patch, job.transaction():
             tried.append(job.attempt)
             if job.attempt == 1:
-                patch.setattr("pgqueue.worker.transaction_blocking.threading.Timer", NoTimer)
+                patch.setattr("pgqueue.worker.run.transaction_blocking.threading.Timer", NoTimer)
 
     job_id = (await work.aenqueue()).id
     async with working(app):

@@ -162,8 +162,8 @@ def _run_here(
 
 def _supervise(target: str, settings: dict[str, Any], **options: Any) -> int:
     """Run several processes; return the exit code. The dsn and schema are in the environment."""
+    from pgqueue.supervisor.supervisor import Supervisor
     from pgqueue.worker.guard import Guard
-    from pgqueue.worker.supervisor import Supervisor
 
     code = Supervisor(target, settings=settings, **options).run()
     Guard().ended(code)  # the app was imported here, too

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from pgqueue.dsn import redact, without_passwords
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
 
-__all__ = ["Contended", "Rejected", "as_ours", "is_answer", "is_connection_loss", "is_read_only"]
+__all__ = [
+    "Contended",
+    "Rejected",
+    "as_ours",
+    "is_answer",
+    "is_connection_loss",
+    "is_of_the_row",
+    "is_read_only",
+]
 
 _READ_ONLY = "25006"
 _MISSING = frozenset({"42P01", "42883", "3F000", "42703"})
@@ -38,6 +46,9 @@ _POOLER = (
     'App(dsn, pgbouncer=True) is for PgBouncer in transaction mode, pgbouncer="session" for its '
     "session mode"
 )
+
+# What is wrong with the row itself: its data, its size, or how it is stored.
+_OF_THE_ROW = ("22", "54", "XX")
 
 
 class Rejected(DatabaseError):
@@ -185,3 +196,9 @@ def _errnos(error: BaseException | None) -> Iterator[int]:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as exc:
         yield exc.errno or 0
+
+
+def is_of_the_row(error: BaseException) -> bool:
+    """True if a refusal is for what the row holds, and not by a rule or a trigger of somebody's."""
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state[:2] in _OF_THE_ROW

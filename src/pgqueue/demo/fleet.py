@@ -80,7 +80,7 @@ async def lend_fleet(place: Place) -> AsyncGenerator[Fleet, None]:
 
 def main() -> int:
     """Supervise until stdin is at its end; return the exit code."""
-    from pgqueue.worker.supervisor import Supervisor
+    from pgqueue.supervisor.supervisor import Supervisor
 
     supervisor = Supervisor(
         APP, settings={"concurrency": CONCURRENCY, "grace": _GRACE}, processes=PROCESSES

@@ -11,13 +11,10 @@ import asyncio
 import logging
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from weakref import WeakSet
 
 from pgqueue.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pgqueue.worker.worker import Worker
 
 __all__ = ["came_back", "disown_in_forks", "end_when_it_comes_back", "refuse_in_forks"]
 
@@ -25,10 +22,15 @@ log = logging.getLogger("pgqueue.worker")
 
 _LOST = 1
 
-_workers: WeakSet[Worker] = WeakSet()
+
+class _Disowned(Protocol):
+    def disown(self) -> None: ...
 
 
-def disown_in_forks(worker: Worker) -> None:
+_workers: WeakSet[_Disowned] = WeakSet()
+
+
+def disown_in_forks(worker: _Disowned) -> None:
     """Let this worker be none in a process that is forked while it runs."""
     _workers.add(worker)
 

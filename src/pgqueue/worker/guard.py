@@ -30,7 +30,7 @@ from typing import NoReturn
 
 from pgqueue.config import WorkerSettings
 from pgqueue.observe.aside import leave
-from pgqueue.worker.stopping import (
+from pgqueue.worker.stop_times import (
     CANCEL_SECONDS,
     CLOSE_SECONDS,
     FORCED_SECONDS,

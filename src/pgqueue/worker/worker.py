@@ -23,25 +23,26 @@ from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.arrival import when_there
 from pgqueue.worker.board import Board
-from pgqueue.worker.claimer import Claimer
-from pgqueue.worker.completer import Completer, Entry
+from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.finish.completer import Completer
+from pgqueue.worker.finish.fruitless import Fruitless
+from pgqueue.worker.fleet.holdings import Holdings
+from pgqueue.worker.fleet.lifeline import Lifeline
+from pgqueue.worker.fleet.reports import Reports
+from pgqueue.worker.fleet.rescue import announce
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
-from pgqueue.worker.fruitless import Fruitless
 from pgqueue.worker.guard import Guard
-from pgqueue.worker.holdings import Holdings
-from pgqueue.worker.large import LargeJobs
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.lifeline import Lifeline
-from pgqueue.worker.misfits import Misfits
-from pgqueue.worker.promoter import Promoter
-from pgqueue.worker.reports import Reports
-from pgqueue.worker.rescue import announce
-from pgqueue.worker.runner import Runner
+from pgqueue.worker.receipt import Entry
+from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.runner import Runner
+from pgqueue.worker.run.transaction import JobTransactions
 from pgqueue.worker.served import queues_of, tasks_of, warn_of_queues
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.statistics import Statistics, summarise
 from pgqueue.worker.stopping import wind_down
-from pgqueue.worker.transaction import JobTransactions
 
 if TYPE_CHECKING:
     from pgqueue.app import App

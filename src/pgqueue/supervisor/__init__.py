@@ -1,0 +1,1 @@
+"""Runs a worker in several processes."""

@@ -1,0 +1,160 @@
+"""One process of a supervisor: ``python -m pgqueue.supervisor.child``; its stdin is the channel.
+
+The options come over the channel, since arguments show in ``ps``. TERM and INT ask for a stop and
+never for more: a service manager that signals the whole group reaches us twice, by itself and
+through the supervisor, and must not force by that. Only the supervisor's word does. When the
+supervisor is gone we stop as if told to; no child outlives it for long.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pgqueue import failpoints
+from pgqueue.errors import ConfigError, PgQueueError, SchemaError
+from pgqueue.observe.aside import leave
+from pgqueue.observe.logs import configure, defer, stay_heard
+from pgqueue.observe.streams import settle
+from pgqueue.supervisor.channel import Channel, Message
+from pgqueue.worker.board import Board
+from pgqueue.worker.guard import Guard
+from pgqueue.worker.host import LoopFactory, host
+from pgqueue.worker.load import load_app
+from pgqueue.worker.signals import heeding
+from pgqueue.worker.worker import Phase, Worker
+
+if TYPE_CHECKING:
+    from pgqueue.app import App
+
+__all__ = ["main"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_WRONG = 2
+
+
+def main() -> int:
+    """Run a worker until told to stop; return the exit code."""
+    channel = _adopt_stdin()
+    messages = channel.messages()
+    options = next(messages, None)
+    if options is None:
+        return 1
+    board = Board.adopt(options["board"])
+    settle()
+    configure(options["log_level"], options["log_format"])
+    defer()
+    failpoints.arm_from_environment()
+    child = _Child(channel, options, board)
+    threading.Thread(
+        target=child.follow, args=(messages,), name="pgqueue-channel", daemon=True
+    ).start()
+    code = 1
+    try:
+        with heeding(_SIGNALS, lambda _: child.stop()):
+            child.run()
+    except PgQueueError as exc:
+        channel.tell(event="failed", why=str(exc))
+        if isinstance(exc, (ConfigError, SchemaError)):
+            code = _WRONG
+    except Exception:
+        log.exception("the worker failed")
+    else:
+        return 0
+    child.guard.ended(code)
+    return code
+
+
+def _adopt_stdin() -> Channel:
+    """Take the channel to a descriptor of our own: tasks may read stdin, and start programs."""
+    end = socket.socket(fileno=os.dup(0))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return Channel(end)
+
+
+class _Child:
+    """The worker of this process, and who may stop it."""
+
+    def __init__(self, channel: Channel, options: Message, board: Board) -> None:
+        self._channel = channel
+        self._options = options
+        self._board = board
+        self._worker: Worker | None = None
+        # Taken once each and never let go: a signal handler may interrupt who takes them.
+        self._stop_asked, self._force_asked = threading.Lock(), threading.Lock()
+        self.guard = Guard()
+
+    def run(self) -> None:
+        """Import the app and run its worker."""
+        app = load_app(self._options["target"])
+        stay_heard()
+        worker = Worker(app, **self._options["settings"])
+        host(
+            worker.run(
+                on_phase=lambda phase: self._tell(phase, app), board=self._board, guard=self.guard
+            ),
+            guard=self.guard,
+            loop_factory=self._loop_factory(),
+            on_loop=lambda _: self._adopt(worker),
+            on_end=lambda: self._channel.tell(event="stopped"),
+        )
+
+    def _adopt(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def _loop_factory(self) -> LoopFactory | None:
+        if self._options["uvloop"] is False:
+            return None
+        try:
+            import uvloop
+        except ImportError:
+            return None
+        return uvloop.new_event_loop
+
+    def _tell(self, phase: Phase, app: App) -> None:
+        self._channel.tell(event=phase, dsn=app.pool.dsn, schema=app.schema)
+
+    # -- from the channel's thread and from signal handlers
+
+    def follow(self, messages: Iterator[Message]) -> None:
+        """Do as the supervisor says; stop when it is gone."""
+        for message in messages:
+            if message["do"] == "force":
+                self.force()
+            else:
+                self.stop()
+        if not self._stop_asked.locked():
+            log.warning("the supervisor is gone; stopping")
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop in order; asked again, nothing more."""
+        if self._stop_asked.acquire(blocking=False):
+            self._ask()
+
+    def force(self) -> None:
+        """Stop without grace."""
+        self.stop()
+        if self._force_asked.acquire(blocking=False):
+            self._ask()
+
+    def _ask(self) -> None:
+        if self._worker is None:
+            # The app is being imported: nothing has begun, and its import may take long.
+            self._channel.tell(event="stopped")
+            leave(0)
+        self._worker.request_stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

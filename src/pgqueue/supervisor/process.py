@@ -1,0 +1,121 @@
+"""A child as its supervisor sees it: a process, a channel to it, and what it has said so far."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+
+from pgqueue.supervisor.channel import Channel, Message
+from pgqueue.worker.board import Board
+
+__all__ = ["Process"]
+
+
+class Process:
+    """A fresh interpreter that runs a worker.
+
+    It gets a session of its own: what a terminal sends to the foreground, Ctrl-C above all, reaches
+    the supervisor alone.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        options: Mapping[str, object],
+        env: Mapping[str, str],
+        *,
+        concurrency: int,
+    ) -> None:
+        self.number = number
+        self.since = time.monotonic()
+        self.started = False
+        self.told_to_stop = False
+        self.stopped = False
+        self.why: str | None = None
+        self.kill_at: float | None = None
+        self._board, board = Board.shared(concurrency)
+        with board:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    self._popen = subprocess.Popen(
+                        [sys.executable, *_path_flags(), "-m", "pgqueue.supervisor.child"],
+                        stdin=theirs.fileno(),
+                        pass_fds=(board.fileno(),),
+                        env={**os.environ, **env},
+                        start_new_session=True,
+                    )
+                except BaseException:
+                    ours.close()
+                    raise
+            ours.setblocking(False)
+            self.channel = Channel(ours)
+            self.channel.tell(**options, board=board.fileno())
+
+    def __repr__(self) -> str:
+        return f"process {self.number} (pid {self.pid})"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was spawned."""
+        return time.monotonic() - self.since
+
+    def read(self) -> list[Message] | None:
+        """Return what it has said since; None if it will say no more."""
+        return self.channel.read()
+
+    def stop(self, *, patience: float, force: bool = False) -> None:
+        """Ask it to stop; it is to be killed if it still runs after so many seconds."""
+        self.told_to_stop = True
+        self.channel.tell(do="force" if force else "stop")
+        self.kill_at = time.monotonic() + patience
+
+    def kill(self) -> None:
+        """End it."""
+        self.kill_at = None
+        self._popen.kill()
+
+    def ended(self) -> int | None:
+        """Return its exit code (minus the signal's number), None while it runs."""
+        return self._popen.poll()
+
+    def begun(self) -> list[tuple[int, int]]:
+        """Return ids and claim tokens of the jobs that it ran when it ended."""
+        return self._board.read()
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        self._popen.wait()
+
+    def close(self) -> None:
+        """Let go of the channel."""
+        self.channel.close()
+
+    def how(self, code: int) -> str:
+        """Say how it ended."""
+        if code < 0:
+            known = {number.value: number.name for number in signal.Signals}
+            return f"was killed by {known.get(-code, f'signal {-code}')}"
+        if code == 0 and not self.stopped:
+            return "left without stopping its worker (exit code 0)"
+        return f"ended with exit code {code}" + (f": {self.why}" if self.why else "")
+
+
+def _path_flags() -> list[str]:
+    """Return what keeps the current directory off the child's path if it is kept off ours.
+
+    PYTHONSAFEPATH is inherited; a flag is not, and -m puts that directory before all modules.
+    """
+    if sys.flags.isolated:
+        return ["-I"]
+    return ["-P"] if sys.flags.safe_path else []

@@ -1,0 +1,353 @@
+"""Runs a worker in several processes: spawns, watches, restarts, and passes signals on.
+
+Each slot holds one process; a new one is started before an old one is told to leave::
+
+    spawned --"started"--> serving --"retiring", HUP--> leaving --> ended
+       |                      |                            |
+       '----------------------'--- crashed ----------------'--> its jobs are given back at once,
+                                                                the slot is filled after a delay
+
+TERM and INT stop all in order; a second one forces. HUP replaces the processes one by one, and
+keeps the old where a new one does not start; with a terminal, whose closing it tells, it stops. A
+process that cannot start because something is set wrong ends all: the next would fare no better.
+While the server is away, the processes wait for it themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+
+from pgqueue import failpoints
+from pgqueue.config import WorkerSettings, check_int
+from pgqueue.supervisor.channel import Message
+from pgqueue.supervisor.handback import FINISH_SECONDS, Handback
+from pgqueue.supervisor.process import Process
+from pgqueue.worker.signals import heard
+from pgqueue.worker.stop_times import patience
+
+__all__ = ["Supervisor"]
+
+log = logging.getLogger("pgqueue.supervisor")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 30.0
+_STEADY_AFTER = 30.0
+_TRIES = 5
+_WRONG = 2
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A place for one process, and for its successor while that one starts."""
+
+    number: int
+    process: Process | None = None
+    spare: Process | None = None
+    spawn_at: float | None = 0.0
+    delay: float = _FIRST_DELAY
+    failures: int = 0
+
+
+class Supervisor:
+    """Runs ``target`` ("module:app") in ``processes`` child processes.
+
+    ``settings``: those of WorkerSettings, by name. ``max_jobs_per_process``: a process that began
+    so many jobs is replaced, and ends when they are done. ``dsn`` and ``schema``: for apps that
+    name none themselves. ``uvloop``: None uses it where it is installed.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        settings: Mapping[str, object],
+        processes: int,
+        max_jobs_per_process: int | None = None,
+        dsn: str | None = None,
+        schema: str | None = None,
+        log_level: str = "info",
+        log_format: str = "text",
+        uvloop: bool | None = None,
+    ) -> None:
+        given = {name: value for name, value in settings.items() if value is not None}
+        if max_jobs_per_process is not None:
+            given["max_jobs"] = max_jobs_per_process
+        checked = WorkerSettings.of(given)
+        self._slots = [_Slot(n + 1) for n in range(check_int(processes, "processes", 1, 1000))]
+        self._patience = patience(checked)
+        self._forced_patience = patience(checked, forced=True)
+        self._concurrency = checked.concurrency
+        self._id = secrets.randbits(63)
+        self._options = {
+            "target": target,
+            "settings": {name: getattr(checked, name) for name in given},
+            "log_level": log_level,
+            "log_format": log_format,
+            "uvloop": uvloop,
+        }
+        self._env = {"PGQUEUE_SUPERVISOR": str(self._id)}
+        if dsn is not None:
+            self._env["PGQUEUE_DSN"] = dsn
+        if schema is not None:
+            self._env["PGQUEUE_SCHEMA"] = schema
+        self._handback = Handback(self._id, checked)
+        self._database: tuple[str, str] | None = None
+        self._processes: set[Process] = set()
+        self._roll: deque[_Slot] = deque()
+        self._selector: selectors.BaseSelector = selectors.DefaultSelector()
+        self._stopping = False
+        self._code = 0
+
+    def run(self) -> int:
+        """Work until told to stop; return the exit code: 0 if all processes ended in order.
+
+        To be called in the main thread, once. It puts the signal handlers back that it found.
+        """
+        with self._signals() as woken, self._selector:
+            try:
+                self._selector.register(woken, selectors.EVENT_READ)
+                while self._processes or not self._stopping:
+                    self._do_due()
+                    self._wait(woken)
+                    self._reap()
+            finally:
+                self._clear_away()
+        return self._code
+
+    @contextlib.contextmanager
+    def _signals(self) -> Generator[socket.socket]:
+        """Turn the signals that are heard into bytes on a socket for the body."""
+        woken, waker = socket.socketpair()
+        with woken, waker:
+            woken.setblocking(False)
+            waker.setblocking(False)
+            before = {number: signal.getsignal(number) for number in heard(_SIGNALS)}
+            before_fd = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+            try:
+                for number in before:
+                    signal.signal(number, _heed)
+                yield woken
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, signal.SIG_DFL if handler is None else handler)
+                signal.set_wakeup_fd(before_fd)
+
+    def _wait(self, woken: socket.socket) -> None:
+        """Wait for a signal, for a word from a process, or for the next thing that is due."""
+        due = [at for slot in self._slots if (at := slot.spawn_at) is not None]
+        due += [at for process in self._processes if (at := process.kill_at) is not None]
+        timeout = max(0.0, min(due) - time.monotonic()) if due else None
+        for key, _ in self._selector.select(timeout):
+            if key.fileobj is woken:
+                with contextlib.suppress(BlockingIOError):
+                    for number in woken.recv(4096):
+                        self._on_signal(number)
+            else:
+                self._listen(key.data)
+
+    def _listen(self, process: Process) -> None:
+        messages = process.read()
+        if messages is None:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(process.channel)
+            return
+        for message in messages:
+            self._on_message(process, message)
+
+    def _reap(self) -> None:
+        for process in tuple(self._processes):
+            code = process.ended()
+            if code is not None:
+                self._listen(process)
+                self._forget(process)
+                self._on_end(process, code)
+
+    def _forget(self, process: Process) -> None:
+        self._processes.discard(process)
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(process.channel)
+        process.close()
+
+    def _clear_away(self) -> None:
+        """Leave nothing behind; there is nothing to clear away unless this failed."""
+        for process in tuple(self._processes):
+            process.kill()
+            process.wait()
+            self._forget(process)
+            self._give_back(process)
+        self._handback.finish(FINISH_SECONDS)
+
+    # -- what happens
+
+    def _on_signal(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            return  # reaped after each wait
+        name = signal.Signals(number).name
+        if number == signal.SIGHUP and not _has_terminal():
+            if not self._stopping:
+                log.info("%s: replacing the processes one by one", name)
+                self._roll = deque(self._slots)
+                self._roll_on()
+        elif not self._stopping:
+            log.info("%s: stopping when running jobs are done", name)
+            self._stop()
+        else:
+            log.info("%s: stopping now", name)
+            for process in self._processes:
+                process.stop(patience=self._forced_patience, force=True)
+
+    def _on_message(self, process: Process, message: Message) -> None:
+        slot = self._slots[process.number - 1]
+        match message["event"]:
+            case "registered":
+                self._database = message["dsn"], message["schema"]
+            case "started":
+                process.started = True
+                slot.failures = 0
+                log.info("%r started", process)
+                if process is slot.spare:
+                    self._put_in_place(slot)
+                self._roll_on()
+            case "retiring":
+                if process is slot.process and not self._stopping:
+                    log.info("%r has taken its last job and is replaced", process)
+                    self._fill(slot)
+            case "failed":
+                process.why = message["why"]
+            case _:
+                process.stopped = True
+
+    def _on_end(self, process: Process, code: int) -> None:
+        in_order = process.stopped and code == 0
+        if not process.stopped and (process.started or process.why is None):
+            self._give_back(process)
+        slot = self._slots[process.number - 1]
+        was_spare, was_current = process is slot.spare, process is slot.process
+        if was_spare:
+            slot.spare = None
+        elif was_current:
+            slot.process = None
+        if not in_order and (process.started or not self._stopping):
+            log.error("%r %s", process, process.how(code))
+        if self._stopping:
+            # One that had not started is ended by a signal to the whole group: nothing was begun.
+            if not in_order and (process.started or code not in (-signal.SIGTERM, -signal.SIGINT)):
+                self._code = self._code or 1
+        elif was_spare:
+            log.error("a new process does not start; keeping the old ones")
+            self._roll.clear()
+        elif was_current:
+            if in_order:
+                log.info("%r stopped by itself", process)
+            self._refill(slot, process, code, in_order=in_order)
+            with contextlib.suppress(ValueError):
+                self._roll.remove(slot)  # the next one begins with the new code
+            self._roll_on()
+
+    def _refill(self, slot: _Slot, process: Process, code: int, *, in_order: bool) -> None:
+        """Plan the next process of a slot, or give up."""
+        if not process.started and not in_order:
+            slot.failures += 1
+            if code == _WRONG or (process.why is not None and self._database is None):
+                self._stop(code)
+                return
+            if self._database is None and all(s.failures >= _TRIES for s in self._slots):
+                log.error("no process could start in %d tries; giving up", _TRIES)
+                self._stop(1)
+                return
+        if in_order or process.age > _STEADY_AFTER:
+            slot.delay = _FIRST_DELAY
+        slot.spawn_at = time.monotonic() + (0.0 if in_order else slot.delay)
+        if not in_order:
+            slot.delay = min(slot.delay * 2, _LONGEST_DELAY)
+
+    # -- what is done about it
+
+    def _fill(self, slot: _Slot) -> None:
+        """Put a process in a slot: the successor that is starting already, or a new one."""
+        slot.spawn_at = None
+        slot.process, slot.spare = slot.spare or self._spawn(slot), None
+        if slot.process is None:
+            slot.spawn_at = time.monotonic() + slot.delay
+            slot.delay = min(slot.delay * 2, _LONGEST_DELAY)
+
+    def _spawn(self, slot: _Slot) -> Process | None:
+        try:
+            process = Process(slot.number, self._options, self._env, concurrency=self._concurrency)
+        except OSError as exc:
+            log.error("process %d cannot be started: %s", slot.number, exc)
+            return None
+        self._processes.add(process)
+        self._selector.register(process.channel, selectors.EVENT_READ, process)
+        return process
+
+    def _do_due(self) -> None:
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.spawn_at is not None and slot.spawn_at <= now:
+                self._fill(slot)
+        for process in self._processes:
+            if process.kill_at is not None and process.kill_at <= now:
+                log.error("%r does not stop; killing it", process)
+                process.kill()
+
+    def _roll_on(self) -> None:
+        """Start the successor of the next process; one at a time."""
+        if any(slot.spare is not None for slot in self._slots):
+            return
+        while self._roll:
+            slot = self._roll[0]
+            if slot.process is not None and not slot.process.started:
+                return  # it may have read the old code: its turn comes when it has started
+            self._roll.popleft()
+            if slot.process is not None:
+                slot.spare = self._spawn(slot)
+                return
+
+    def _put_in_place(self, slot: _Slot) -> None:
+        """The successor has started: let the one before it leave."""
+        old, slot.process, slot.spare, slot.spawn_at = slot.process, slot.spare, None, None
+        if old is not None:
+            old.stop(patience=self._patience)
+
+    def _stop(self, code: int = 0) -> None:
+        """Ask all processes to stop, and start no more."""
+        self._stopping = True
+        self._code = self._code or code
+        self._roll.clear()
+        for slot in self._slots:
+            slot.spawn_at = None
+        for process in self._processes:
+            process.stop(patience=self._patience)
+
+    def _give_back(self, process: Process) -> None:
+        if failpoints.armed is not None:
+            failpoints.armed.reach("supervisor.child_ended")
+        if self._database is not None:
+            self._handback.note(
+                process.pid, *self._database, process.begun(), told_to_stop=process.told_to_stop
+            )
+
+
+def _heed(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the byte on the socket is what counts."""
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

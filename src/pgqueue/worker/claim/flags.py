@@ -1,0 +1,155 @@
+"""The waiting flags of a worker's queues: one is up while somebody waits for a notification.
+
+Only the watch raises them. Now and then a watcher asks whether it would hear a notification, and
+listens anew if not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from pgqueue.calls import QUIET_LONGEST
+from pgqueue.db.store import Store
+from pgqueue.worker.claim.ears import Ears
+from pgqueue.worker.claim.lane import Heat, Lane
+
+__all__ = ["Flags"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_FULL_BEFORE_LOWER = 0.2
+_LOCKED_SECONDS = 0.5
+_AFTER_FLAG = (0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5)
+# An enqueuer that saw no flag a moment ago does not look: the worker looks before, and again after.
+assert _AFTER_FLAG[0] < QUIET_LONGEST < _AFTER_FLAG[-1]
+
+
+class Flags:
+    """Raises and lowers the flags of ``lanes``; none is sent where nobody listens.
+
+    ``on_flags`` is told whether all are up, and whether some were just raised. ``on_deaf`` is
+    called when this worker listens anew: it may have missed anything.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lock: asyncio.Lock,
+        lanes: Mapping[str, Lane],
+        *,
+        listen: bool,
+        kind: int = 0,
+        on_flags: Callable[..., None],
+        on_deaf: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._lock = lock
+        self._lanes = lanes
+        self._listen = listen
+        self._kind = kind
+        self._on_flags = on_flags
+        self._on_deaf = on_deaf
+        self._ears = Ears()
+        self._sure = True
+        self.on_watch = False
+
+    def heard(self) -> None:
+        """Note a notification."""
+        if self._ears.deaf:
+            log.info("notifications are heard again")
+        self._ears.heard(time.monotonic())
+
+    def doubt(self) -> None:
+        """Ask whether we hear, and which flags are up, before the next one is raised."""
+        self._sure = not (self._listen and self.on_watch)
+
+    def forget(self) -> None:
+        """Know of no flag: others look after them, or are to be asked."""
+        self._sure = True
+        for lane in self._lanes.values():
+            lane.flag, lane.own_lowerings = None, 0
+
+    def tell(self, *, raised: bool = False) -> None:
+        """Tell whether enqueuers notify us, or the watch, of what will be due."""
+        away = not self.on_watch
+        up = self._listen and (away or all(lane.flag for lane in self._lanes.values()))
+        self._on_flags(up=up, raised=raised)
+
+    async def up(self, lanes: list[Lane]) -> None:
+        """Raise the flags that are not up; then look again soon, and ever less often."""
+        if self._listen and not self.on_watch:
+            return
+        if lanes and not self._sure and not await self._hears():
+            return
+        now = time.monotonic()
+        down = [lane for lane in lanes if lane.flag is not True and lane.stand_by_until <= now]
+        if not down:
+            return
+        up = dict.fromkeys((lane.name for lane in down), True)  # whether it was just raised
+        if self._listen:
+            async with self._lock:
+                up = await self._store.raise_flags(sorted(up))
+        now = time.monotonic()
+        for lane in down:
+            if lane.name not in up:  # its row is locked, or gone
+                lane.flag = None
+                lane.look_at(now + _LOCKED_SECONDS)
+                continue
+            lane.flag, lane.owns = True, False
+            if up[lane.name]:
+                lane.hot = max(lane.hot, Heat.ONCE)  # once more, now that the flag is up
+                lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
+        self.tell(raised=any(up.values()))
+
+    async def _hears(self) -> bool:
+        """Ask whether this worker hears, and which flags are up; False if it has to listen anew."""
+        ears, was_deaf = self._ears, self._ears.deaf
+        word = ears.wants_word(time.monotonic())
+        async with self._lock:
+            listens, spoken, down = await self._store.check_ears(list(self._lanes), word=word)
+            self._sure = True
+            now = time.monotonic()
+            anew = ears.judge(listens=listens, spoken=spoken if word else None, now=now)
+            if anew:
+                self._store.link.abort()  # the next statement connects, and listens
+        for name in down:
+            if self._lanes[name].flag:
+                self._lanes[name].flag = None  # somebody lowered it, or deleted it
+        if ears.deaf and not was_deaf:
+            log.warning("this worker does not hear notifications; it listens anew")
+        if anew:
+            self._on_deaf()
+        return not anew
+
+    async def down(self, lanes: list[Lane], now: float) -> None:
+        """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
+        busy = [
+            lane
+            for lane in lanes
+            if lane.flag is not False
+            and lane.full_since is not None
+            and lane.full_since < now - _FULL_BEFORE_LOWER
+        ]
+        if busy:
+            await self._lower(busy)
+
+    async def mind_streams(self, lanes: list[Lane]) -> None:
+        """Lower the flags of queues where jobs stream. One worker does, the others stand by."""
+        fresh = [lane for lane in lanes if lane.streaming and lane.flag is not False]
+        if fresh:
+            await self._lower(fresh, self._kind)
+
+    async def _lower(self, lanes: list[Lane], kind: int | None = None) -> None:
+        lowered = {lane.name: True for lane in lanes}
+        for lane in lanes:
+            lane.before_own_lowering(heard=self._listen and self.on_watch)
+        if self._listen:
+            async with self._lock:
+                lowered = await self._store.lower_flags(sorted(lowered), kind)
+        now = time.monotonic()
+        for lane in lanes:
+            lane.on_own_lowering(lowered.get(lane.name), now)
+        self.tell()

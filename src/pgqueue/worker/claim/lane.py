@@ -1,0 +1,295 @@
+"""What a claimer knows of one queue, and what it does next there. Time is handed in.
+
+| it is         | event                               | then                                     |
+|---------------|-------------------------------------|------------------------------------------|
+| quiet         | a notification                      | one claim, ``Seat.delay`` later          |
+|               | a call                              | one claim, some ms later                 |
+|               | some found, 8 notifications closely | streaming: the flag goes down (watch)    |
+|               | as many found as there was room for | full: claim again at once, call others   |
+|               | fewer found, the flag is not up     | raise it, and look 9 times within 0.5 s  |
+|               | another worker took the flag down   | 0.5 s later: one claim, raise it         |
+| streaming     | 1 to 16 ms have passed              | one claim                                |
+|               | under 8 in 50 ms, or not light      | quiet: the flag goes up                  |
+|               | as many as there was room for       | full: the flag goes up, call others      |
+|               | a notification, in spite of it all  | the flag goes down again                 |
+|               | another kind needs the flag         | quiet, for a minute                      |
+|               | another worker took the flag down   | quiet, as above                          |
+| full          | fewer than there was room for       | look back; if none, quiet                |
+|               | full for 0.2 s                      | the flag goes down                       |
+
+So whoever takes a flag down and dies leaves jobs unannounced for half a second.
+
+One worker claims from a queue at a time. Many at once would spend their time on rows that each
+other has locked: 64 workers on two cores did a tenth of what four did. Who finds a queue busy and
+has found jobs there, or was called, comes back a moment later, each time a bit later, and then
+claims the more. Others leave it to whoever is there; the watch looks after that ever less often.
+The lock behind it is a matter of speed: a claim that hangs is passed by.
+"""
+
+from __future__ import annotations
+
+import random
+from enum import IntEnum
+
+from pgqueue.worker.claim.stream import Stream
+from pgqueue.worker.seat import WATCH, Seat
+
+__all__ = ["Heat", "Lane"]
+
+_BUSY_FIRST, _BUSY_FACTOR = 0.001, 2
+_BUSY_FIRST_ON_WATCH, _BUSY_FACTOR_ON_WATCH = 0.008, 4
+_BUSY_LONGEST = 0.25
+_BUSY_ASK_AFTER = 2.0
+_ENGAGED_SECONDS = 1.0
+_CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
+_CALL_EVERY = 1.0
+_CALLED_FIRST = 8
+_LATE_NOTIFICATION = 0.02
+_STAND_BY = 0.5
+_SHARED_SECONDS = 60.0
+assert _BUSY_FIRST < _BUSY_FIRST_ON_WATCH < _BUSY_LONGEST < _BUSY_ASK_AFTER
+
+
+class Heat(IntEnum):
+    """Whether to claim. Once: whatever comes later will be told."""
+
+    COLD = 0
+    ONCE = 1
+    HOT = 2
+
+
+class Lane:
+    """What the claimer knows of one queue."""
+
+    __slots__ = (
+        "asked_at",
+        "busy_since",
+        "called",
+        "called_at",
+        "called_until",
+        "engaged",
+        "flag",
+        "found_at",
+        "full_since",
+        "holder",
+        "hot",
+        "looks",
+        "lowered_at",
+        "name",
+        "owed",
+        "own_lowerings",
+        "owns",
+        "shared_until",
+        "stand_by_until",
+        "stream",
+        "stuck",
+        "turn",
+        "wait",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # It may have work: look at it in the next claim.
+        self.hot = Heat.HOT
+        self.full_since: float | None = None
+        self.flag: bool | None = None  # whether its waiting flag is up, as far as we know
+        self.looks: list[float] = []  # moments of the looks that are still to come, latest first
+        self.owed = False  # a look back that was put off
+        self.owns = False  # we took the flag down, and raise it
+        self.own_lowerings = 0  # notifications of that which are still to come
+        # a stream of single jobs
+        self.stream = Stream()
+        self.found_at = self.lowered_at = float("-inf")
+        self.stand_by_until = float("-inf")  # until then it is for somebody else to raise the flag
+        self.shared_until = float("-inf")  # until then another kind of worker needs the flag
+        # others
+        self.called = 0  # how many were called with us
+        self.called_at = self.called_until = float("-inf")
+        self.busy_since: float | None = None  # since when somebody else was claiming, each time
+        self.engaged = False  # we came back for it
+        self.wait = 0.0
+        self.turn = 0.0  # how long it was until others let us claim
+        self.holder: str | None = None  # the transaction that was in the way when we asked
+        self.asked_at = float("-inf")
+        self.stuck = False  # it has been in the way for too long
+
+    @property
+    def streaming(self) -> bool:
+        """True while we look every few ms, and nobody notifies."""
+        return self.stream.on
+
+    # -- reasons to look
+
+    def look_at(self, moment: float) -> None:
+        """Look at the queue then, unless it is looked at before."""
+        if not self.looks or self.looks[-1] > moment:
+            self.looks.append(moment)
+
+    def look_if_due(self, now: float) -> None:
+        """Make the looks whose moment has come."""
+        while self.looks and self.looks[-1] <= now:
+            self.looks.pop()
+            self.hot = max(self.hot, Heat.ONCE)
+
+    def on_notification(self, seat: Seat, now: float) -> None:
+        """Somebody enqueued."""
+        self.stream.on_notification(now)
+        if self.streaming or (self.full_since is not None and self.flag is False):
+            # We look anyhow. The flag is up, though we took it down: again, but not for what was
+            # under way by then.
+            if self.flag is False and now > self.lowered_at + _LATE_NOTIFICATION:
+                self.flag = None
+        elif seat.delay:
+            self.look_at(now + seat.delay)
+        else:
+            self.hot = max(self.hot, Heat.ONCE)
+
+    def on_call(self, reach: int, seat: Seat, now: float, rand: float) -> None:
+        """A worker has more than it can take, and calls ``reach`` workers. ``rand``: 0 to 1."""
+        if seat.rank is not None:
+            self.on_notification(seat, now)
+        elif seat.place is not None and seat.place < reach:
+            self.called_until = now + _CALLED_SECONDS
+            self.called = reach
+            self.look_at(now + rand * _CALLED_WITHIN)
+
+    # -- the flag
+
+    def on_lowered(self, now: float) -> None:
+        """Somebody took the flag down: we did, or we stand by."""
+        if self.own_lowerings:
+            self.own_lowerings -= 1
+            return
+        self.flag = False
+        self.owns = False
+        self.stream.end()
+        if self.full_since is None:
+            self._stand_by(now)
+
+    def before_own_lowering(self, *, heard: bool) -> None:
+        """We are going to take the flag down. ``heard``: and hear of it, before the answer."""
+        self.own_lowerings += heard
+
+    def on_own_lowering(self, done: bool | None, now: float) -> None:
+        """Note whether the flag was taken down: False if it stays up, None if it was down."""
+        self.lowered_at = now
+        self.flag = done is False
+        if not done:
+            self.own_lowerings = max(self.own_lowerings - 1, 0)
+        if done:
+            self.owns = True
+        elif done is False:
+            self.shared_until = now + _SHARED_SECONDS
+            self.stream.end()
+        elif self.streaming and not self.owns:
+            self.stream.end()
+            self._stand_by(now)
+
+    def leave(self) -> bool:
+        """Leave the watch; return True if the flag is down, and was taken down here."""
+        ours = self.owns and self.flag is False
+        self.stream.end()
+        self.owns = False
+        self.own_lowerings = 0
+        self.looks.clear()
+        return ours
+
+    def _stand_by(self, now: float) -> None:
+        if self.stand_by_until not in self.looks:
+            self.stand_by_until = now + _STAND_BY
+            self.looks = [self.stand_by_until]
+
+    # -- what a claim brought
+
+    def found(
+        self, count: int, *, full: bool, seat: Seat, began: float, now: float, light: bool = True
+    ) -> None:
+        """Note a claim that was not in anybody's way.
+
+        ``full``: it took all that it might. ``light``: the next job should come here, too.
+        """
+        self.stream.note_claim(now - began)
+        if count:
+            self.found_at = now
+        if full:
+            self.hot = Heat.HOT
+            self.stream.end()
+            if self.full_since is None:
+                self.full_since = began
+            return
+        self.full_since = None
+        self.called_at = float("-inf")
+        if self.streaming:
+            look = self.stream.go_on(count, now) if light else None
+            if look is not None:
+                self.looks = [look]
+                return
+            self.stream.end()
+            self.owns = False
+            if self.stand_by_until > now:
+                self.look_at(self.stand_by_until)
+        elif (
+            count
+            and light
+            and self.stream.is_due
+            and seat.rank is not None
+            and now >= self.shared_until
+        ):
+            self.looks = [self.stream.begin(count, now)]
+
+    def calls(self, count: int, seat: Seat, now: float) -> int:
+        """Return how many workers are to be called now, beside those who were.
+
+        A claim of ``count`` jobs took all that it might. Who was looking for one job and found it
+        leaves it to the rest of the watch to call; of those who were called the last two do.
+        """
+        if self.full_since is None or seat.workers < 2 or now < self.called_at + _CALL_EVERY:
+            return 0
+        if seat.rank is not None:
+            if count < 2 and seat.rank + 1 < WATCH:
+                return 0
+            reach = WATCH + _CALLED_FIRST
+        else:
+            last = seat.place is not None and seat.place >= self.called - 2
+            if not last or now >= self.called_until or self.called >= seat.hearers:
+                return 0
+            reach = 2 * self.called
+        self.called_at = now
+        return reach
+
+    # -- others that claim
+
+    def met(self, *, busy: bool, seat: Seat, now: float) -> None:
+        """Note whether somebody else was claiming; look again soon if it is worth it."""
+        if not busy:
+            waited = self.busy_since is not None and self.engaged
+            self.turn = now - (self.busy_since or now) if waited else 0.0
+            self.busy_since = self.holder = None
+            self.stuck = self.engaged = False
+            self.wait = 0.0
+            return
+        engaged = self.streaming or now < max(self.found_at + _ENGAGED_SECONDS, self.called_until)
+        if self.busy_since is None:
+            self.busy_since = now
+        if engaged is not self.engaged:
+            self.engaged, self.wait = engaged, 0.0
+        if engaged:
+            first, factor = _BUSY_FIRST, _BUSY_FACTOR
+        elif seat.rank is not None:
+            first, factor = _BUSY_FIRST_ON_WATCH, _BUSY_FACTOR_ON_WATCH
+        else:
+            return
+        self.wait = min(self.wait * factor, _BUSY_LONGEST) if self.wait else first
+        self.look_at(now + random.uniform(0.5, 1.0) * self.wait)
+
+    def asks_who(self, now: float) -> bool:
+        """True if it has been busy for so long that somebody may hang there."""
+        if self.busy_since is None or now < self.busy_since + _BUSY_ASK_AFTER:
+            return False
+        return now >= self.asked_at + _BUSY_ASK_AFTER
+
+    def held_by(self, holder: str | None, now: float) -> None:
+        """Note whose claim is in the way: if it is the same as a while ago, go past it."""
+        self.stuck = holder is not None and holder == self.holder
+        self.holder = holder
+        self.asked_at = now

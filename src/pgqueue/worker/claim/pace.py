@@ -1,0 +1,70 @@
+"""How fast jobs go through the runner, and so how many to claim ahead of free slots."""
+
+from __future__ import annotations
+
+import time
+
+from pgqueue.worker.neighbours import Room
+
+__all__ = ["Pace"]
+
+_AHEAD = 0.1
+_AHEAD_LONGEST = 0.5
+_ENOUGH_TO_TELL = 50
+_SHORTEST_SPAN = 0.02
+_FORGET_AFTER = 0.2
+
+
+class Pace:
+    """The rate at which the runner finishes jobs: over what it was busy, and since a mark.
+
+    Only time with something to run counts towards the first: who waits for a turn at a crowded
+    queue does not become slower by it.
+    """
+
+    def __init__(self, runner: Room, max_prefetch: int) -> None:
+        self._runner = runner
+        self._max_prefetch = max_prefetch
+        self._rate = 0.0  # jobs a second
+        self._busy = 0.0
+        self._finished = 0
+        self._marked_at = 0.0
+        self._marked_finished = 0
+
+    def ahead(self, turn: float) -> int:
+        """Return how many jobs to claim ahead of free slots: what is done until the next turn.
+
+        That is a tenth of a second, or ``turn``, the seconds that the last one took to come.
+        """
+        busy = self._runner.busy_seconds(time.monotonic())
+        span = busy - self._busy
+        finished = self._runner.finished
+        # One of many workers runs a claim in a millisecond: 20 ms would be twenty turns.
+        first = not self._rate and finished - self._finished >= _ENOUGH_TO_TELL
+        if span >= _SHORTEST_SPAN or (first and span > 0):
+            rate = (finished - self._finished) / span
+            weight = min(1.0, span / _FORGET_AFTER) if self._rate else 1.0
+            self._rate += (rate - self._rate) * weight
+            self._busy = busy
+            self._finished = finished
+        if self._max_prefetch == 0:
+            return 0
+        ahead = int(self._rate * min(max(_AHEAD, turn), _AHEAD_LONGEST))
+        return min(ahead, self._max_prefetch) if ahead > 1 else 0
+
+    def mark(self) -> None:
+        """What is finished from here on counts for ``since_mark``."""
+        self._marked_at, self._marked_finished = time.monotonic(), self._runner.finished
+
+    def since_mark(self, at_least: float) -> float:
+        """Return how many jobs a second were finished since the mark, which moves to now.
+
+        A shorter time counts as ``at_least`` seconds.
+        """
+        marked_at, finished = self._marked_at, self._marked_finished
+        self.mark()
+        return (self._marked_finished - finished) / max(self._marked_at - marked_at, at_least)
+
+    def slow_to(self, rate: float) -> None:
+        """Jobs take longer than they did: claim ahead no more than by that rate."""
+        self._rate = rate

@@ -1,0 +1,44 @@
+"""What becomes of the jobs of a claim that failed: none were taken, all go back, or one is bad."""
+
+from __future__ import annotations
+
+from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
+from pgqueue.failure import Failure
+from pgqueue.outcome import Dead, Snoozed
+from pgqueue.worker.put_off import without_room
+
+__all__ = ["is_unread", "took_nothing", "verdict"]
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return the driver's error behind one of ours."""
+    cause = error.__cause__ if isinstance(error, PgQueueError) else None
+    return error if cause is None else cause
+
+
+def took_nothing(error: BaseException) -> bool:
+    """True if the server refused the claim, or never saw it."""
+    if isinstance(error, OutcomeUnknown):
+        return False
+    return isinstance(error, Unreachable) or hasattr(_origin(error), "sqlstate")
+
+
+def is_unread(error: BaseException) -> bool:
+    """True if the server answered, and the driver could make no rows of its answer."""
+    origin = _origin(error)
+    if hasattr(origin, "sqlstate"):
+        return False
+    return isinstance(origin, (ValueError, OverflowError, MemoryError))
+
+
+def verdict(error: BaseException) -> Dead | Snoozed:
+    """Return what becomes of a job that was claimed alone, and could not be read.
+
+    What no worker can read is dead. What has no room in this process may have it elsewhere, or
+    later.
+    """
+    origin = _origin(error)
+    if isinstance(origin, MemoryError):
+        return without_room()
+    why = f"{type(origin).__name__}: {origin}"
+    return Dead(f"its row cannot be read: {why}", Failure(type(origin).__name__, str(origin), ""))

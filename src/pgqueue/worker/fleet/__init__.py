@@ -1,0 +1,1 @@
+"""One worker among others: the heartbeat, the rescue of lost workers, the duties."""

@@ -1,0 +1,43 @@
+"""What a worker writes of a claimed job: an outcome, with the receipt of the claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pgqueue.outcome import Outcome
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Claimed", "Entry", "entry_of"]
+
+Claimed = tuple["Record", int]
+"""A claimed job, and the token of its claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An outcome other than plain success, with the receipt of its claim."""
+
+    id: int
+    token: int
+    outcome: Outcome
+    task: str = ""
+    queue: str = ""
+    attempt: int = 0
+    position: int | None = None
+    rung: int = 0  # see finish.rungs: how much is left out
+
+
+def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
+    """Return the completer's entry for a claimed job."""
+    return Entry(
+        id=record["id"],
+        token=token,
+        outcome=outcome,
+        task=record["task"],
+        queue=record["queue"],
+        attempt=record["attempt"],
+        position=record["position"],
+    )

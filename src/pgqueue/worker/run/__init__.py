@@ -1,0 +1,1 @@
+"""Runs claimed jobs: slots, attempts, and what an attempt comes to."""

@@ -1,0 +1,299 @@
+"""One attempt: a claimed job, from the moment it has a place to its outcome.
+
+    begun --returns / raises / is cancelled--> outcome
+      |  why: timeout, waiting, cancelled, lost, stop
+
+Whoever cancels an attempt says why, and the outcome follows from that (``worker/run/verdict.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from pgqueue import failpoints
+from pgqueue.db.waits import Waits
+from pgqueue.errors import PayloadError
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Snoozed
+from pgqueue.running import RunningJob, Transactions
+from pgqueue.worker.board import Board
+from pgqueue.worker.forked import came_back
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.neighbours import Outcomes
+from pgqueue.worker.receipt import entry_of
+from pgqueue.worker.run.eager import EAGER
+from pgqueue.worker.run.job_log import JobLog
+from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.slot import Counts, Slot
+from pgqueue.worker.run.stubborn import Stubborn
+from pgqueue.worker.run.threads import Threads, forget
+from pgqueue.worker.run.verdict import Verdict, judge
+from pgqueue.worker.run.waiting import is_suspect
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from pgqueue.task import Task
+
+__all__ = ["Attempts"]
+
+log = logging.getLogger("pgqueue.worker")
+
+
+class Attempts:
+    """Runs attempts. ``on_end`` is called as the last thing in each, whatever became of it."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        *,
+        board: Board,
+        completer: Outcomes,
+        transactions: Transactions,
+        expose: Callable[[int, int], Awaitable[bool | None]],
+        large: LargeJobs,
+        misfits: Misfits,
+        lease: Lease,
+        threads: Threads,
+        stubborn: Stubborn,
+        on_end: Callable[[Slot, Record], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._tasks = tasks
+        self._begun_ids = board.ids
+        self._begun_tokens = board.tokens
+        self._completer = completer
+        self._transactions = transactions
+        self._expose = expose
+        self._large = large
+        self._misfits = misfits
+        self._lease = lease
+        self._threads = threads
+        self._stubborn = stubborn
+        self._on_end = on_end
+        self._loop = loop
+        self._log = JobLog()
+        self._disowned = False
+        self.closing = False
+        self.counts = Counts()
+
+    async def run(self, slot: Slot, record: Record) -> None:
+        """Run one job to its outcome. Nothing that user code raises gets past here."""
+        task = self._tasks[record["task"]]
+        try:
+            if (
+                record["crash_count"]
+                or record["cancel_requested"]
+                or record["attempt"] > record["max_attempts"]
+            ) and not await self._may_begin(slot, record):
+                return
+            body = record["args"]
+            if body is None:
+                whole = await self._read(slot, record)
+                if whole is None:
+                    return
+                slot.record = record = whole
+                body = record["args"]
+            try:
+                args, kwargs = task.payload.decode(body)
+            except PayloadError as error:
+                self._end(slot, record, await self._misfits.judge(record, error))
+                return
+            job: RunningJob | None = None
+            if task.job_parameters:
+                job = RunningJob(record, slot.token, self._transactions, is_async=task.is_async)
+                slot.job = job
+                for name in task.job_parameters:
+                    kwargs[name] = job
+            timeout = record["timeout_seconds"] or task.timeout
+            if timeout is not None:
+                slot.waits = Waits.of_this_context()
+                slot.timer = self._loop.call_later(timeout, slot.time_out)
+            self._begun_tokens[slot.place] = slot.token
+            self._begun_ids[slot.place] = record["id"]
+            if failpoints.armed is not None:
+                failpoints.armed.reach("job.starting")
+            if task.is_async:
+                await task.function(*args, **kwargs)
+            else:
+                call = functools.partial(task.function, *args, **kwargs)
+                await self._in_thread(slot, record, call)
+            if slot.timer is not None:
+                slot.timer.cancel()
+                slot.timer = None
+            if failpoints.armed is not None:
+                failpoints.armed.reach("job.ended")
+            if slot.why == "abandoned":
+                return
+            if job is not None and job.is_completed:
+                self._completer.completed += 1
+            else:
+                # It returned in spite of whatever it was told: that is a success.
+                self._completer.done(record["id"], slot.token)
+            if log.isEnabledFor(logging.DEBUG):
+                self._log.succeeded(record)
+        except BaseException as error:
+            self._failed(slot, record, error)
+        finally:
+            if slot.timer is not None:
+                slot.timer.cancel()
+                slot.timer = None
+            self._on_end(slot, record)
+
+    async def _may_begin(self, slot: Slot, record: Record) -> bool:
+        """True if the job may run: one that should not, or crashed its workers, is looked into."""
+        if record["attempt"] - record["crash_count"] > record["max_attempts"]:
+            self._settle(slot, record, Dead("it had no attempts left when it was claimed", None))
+            return False
+        if record["cancel_requested"]:
+            self._settle(slot, record, CANCELLED)
+            return False
+        if is_suspect(record):
+            marked = await self._expose(record["id"], slot.token)
+            if marked is None or self._lease.is_over:
+                self._settle(slot, record, RELEASED)
+                return False
+            if not marked:
+                slot.why = "lost"
+                return False
+        return True
+
+    async def _read(self, slot: Slot, record: Record) -> Record | None:
+        """Return the job with its arguments, which its claim left out; None if it may not run."""
+        whole = await self._large.read(record["id"], slot.token)
+        if whole is None:
+            slot.why = "lost"
+        elif isinstance(whole, (Dead, Snoozed)):
+            self._settle(slot, record, whole)
+        elif self._lease.is_over:
+            self._settle(slot, record, RELEASED)
+        else:
+            return whole
+        return None
+
+    async def _in_thread(self, slot: Slot, record: Record, call: Callable[[], Any]) -> None:
+        """Wait for a thread. It cannot be cancelled: the place stays taken until it ends."""
+        answer = self._threads.submit(call)
+        try:
+            result = await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            if not answer.done():
+                if slot.why is None:
+                    raise
+                await self._outlast(slot, record, answer)
+            result = answer.result()  # it returned in spite of what it was told
+        if _is_awaitable(result):
+            if slot.why is not None and slot.task is not None:
+                slot.task.cancel()  # its thread was told in vain: so it is told again
+            await result
+
+    async def _outlast(self, slot: Slot, record: Record, answer: asyncio.Future[Any]) -> None:
+        """Wait for a thread whose job was told to end. Returns if its outcome still counts.
+
+        At a stop it does, until the runner gives the job up.
+        """
+        self._log.thread_goes_on(record, slot.why)
+        if slot.why != "stop":
+            try:
+                self._failed(slot, record, asyncio.CancelledError())
+            finally:
+                slot.give_up()
+        while not answer.done():
+            try:
+                await asyncio.wait([answer])
+            except asyncio.CancelledError:
+                if self.closing:
+                    answer.add_done_callback(forget)
+                    raise
+        if slot.why == "abandoned":
+            late = answer.exception()
+            if late is not None:
+                self._log.ended_late(record, late)
+            raise asyncio.CancelledError
+
+    def look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
+        """Once they have made their first step: name the tasks that wait, settle the others."""
+        if EAGER:
+            self._look_after(begun)
+        else:
+            self._loop.call_soon(self._look_after, begun)
+
+    def _look_after(self, begun: list[tuple[Slot, asyncio.Task[None]]]) -> None:
+        """Name the tasks that wait. Settle those that ended before they made their first step."""
+        for slot, task in begun:
+            record = slot.record
+            if slot.task is task and record is not None:
+                if task.done():
+                    self.never_began(slot, record)
+                else:
+                    task.set_name(f"job {record['id']} {record['task']}")
+
+    def never_began(self, slot: Slot, record: Record) -> None:
+        """Settle an attempt whose task ended before its first step: cancelled, or for memory."""
+        if slot.why is None:
+            slot.why = "stop"  # by somebody else: nothing was run
+        try:
+            self._failed(slot, record, asyncio.CancelledError())
+        finally:
+            self._on_end(slot, record)
+
+    def disown(self) -> None:
+        """End this process, which was forked by a job, where an attempt ends in it."""
+        self._disowned = True  # nothing is said of one that failed
+        self._on_end = _lost
+        self._threads.disown()
+
+    def told(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        """Note that the job of a slot was told to end. A stop has a bound of its own."""
+        record = slot.record
+        if record is not None and slot.why is not None and slot.why != "stop":
+            give_up = functools.partial(self._give_up, slot, record)
+            self._stubborn.told(task, record, slot.why, give_up)
+
+    def _give_up(self, slot: Slot, record: Record) -> None:
+        """Its job was told to end and goes on: write what the attempt comes to without it."""
+        completed = slot.job is not None and slot.job.is_completed
+        if slot.record is record and slot.why != "abandoned" and not completed:
+            try:
+                self._failed(slot, record, asyncio.CancelledError())
+            finally:
+                slot.give_up()
+
+    def _failed(self, slot: Slot, record: Record, error: BaseException) -> None:
+        """Say what an attempt that raised comes to."""
+        why = slot.why
+        if why == "abandoned" or self._disowned or self._loop.is_closed():
+            return
+        if slot.job is not None and slot.job.is_completed:
+            self._log.raised_after_completion(record, error)
+            return
+        if why is None and self._completer.is_torn_down:
+            why = "stop"
+        verdict = judge(why, error, record, self._tasks[record["task"]])
+        if verdict is not None:
+            self._end(slot, record, verdict)
+
+    def _end(self, slot: Slot, record: Record, verdict: Verdict) -> None:
+        self._settle(slot, record, verdict.outcome)
+        self._log.ended(record, verdict)
+
+    def _settle(self, slot: Slot, record: Record, outcome: Outcome) -> None:
+        """Hand an outcome other than success on to be written."""
+        self.counts.add(outcome)
+        self._completer.add(entry_of(record, slot.token, outcome))
+
+
+def _lost(slot: Slot, record: Record) -> None:  # noqa: ARG001  (it stands for what is told of both)
+    came_back()
+
+
+def _is_awaitable(result: object) -> TypeGuard[Awaitable[object]]:
+    try:
+        return inspect.isawaitable(result)
+    except BaseException:  # it looks at the class, which is the user's, and may raise anything
+        return False

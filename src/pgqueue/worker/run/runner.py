@@ -1,0 +1,300 @@
+"""Runs claimed jobs: at most ``concurrency`` at a time, each in a task and a context of its own.
+
+A slot is a place, with a number on the board. While slots are free, jobs that wait are begun in the
+order in which they came. From Python 3.12 on a task makes its first step as it is made: a job that
+never waits is over at once, and costs the event loop nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.outcome import CANCELLED
+from pgqueue.running import Transactions
+from pgqueue.worker.board import Board
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.neighbours import Outcomes
+from pgqueue.worker.put_off import put_off
+from pgqueue.worker.receipt import Claimed, entry_of
+from pgqueue.worker.run.attempt import Attempts
+from pgqueue.worker.run.busy import BusyClock
+from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
+from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.slot import Slot
+from pgqueue.worker.run.stubborn import Stubborn
+from pgqueue.worker.run.threads import Threads
+from pgqueue.worker.run.waiting import Waiting
+from pgqueue.worker.stop_times import SLOTS_SECONDS
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from pgqueue.task import Task
+
+__all__ = ["Runner"]
+
+
+class Runner:
+    """Runs jobs and hands their outcomes to the completer."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task[..., Any]],
+        *,
+        concurrency: int,
+        board: Board,
+        completer: Outcomes,
+        transactions: Transactions,
+        expose: Callable[[int, int], Awaitable[bool | None]],
+        large: LargeJobs,
+        misfits: Misfits,
+        lease: Lease,
+        on_room: Callable[[], None],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._concurrency = concurrency
+        self._completer = completer
+        self._on_room = on_room
+        self._loop = loop
+        self._threads = Threads(concurrency, loop)
+        self._stubborn = Stubborn(loop)
+        self._waiting = Waiting(
+            lease=lease,
+            loop=loop,
+            on_low=on_room,
+            on_next=self._ring,
+            on_put_off=self._put_off,
+        )
+        self._buffer = self._waiting.jobs
+        self._attempts = Attempts(
+            tasks,
+            board=board,
+            completer=completer,
+            transactions=transactions,
+            expose=expose,
+            large=large,
+            misfits=misfits,
+            lease=lease,
+            threads=self._threads,
+            stubborn=self._stubborn,
+            on_end=self._left,
+            loop=loop,
+        )
+        self._slots = [
+            Slot(place, self._attempts.told, self._given_up) for place in range(concurrency)
+        ]
+        self._free = self._slots.copy()
+        self._over: set[Slot] = set()  # those given up, and maybe some that were
+        self._rung = False  # the loop is going to call _dispatch
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        # What a job leaves in context variables ends with it: each runs in a copy of this.
+        self._context = contextvars.copy_context()
+        self._busy = BusyClock()
+        self.counts = self._attempts.counts
+        self.started = 0
+
+    # -- for the claimer
+
+    @property
+    def running(self) -> int:
+        """Jobs that have a slot."""
+        return self._concurrency - len(self._free)
+
+    @property
+    def finished(self) -> int:
+        """Jobs that ran, whatever became of them."""
+        return self.started - self.running
+
+    @property
+    def buffered(self) -> int:
+        """Jobs that were claimed and wait for a slot; not those that wait for each other."""
+        return len(self._buffer)
+
+    @property
+    def free(self) -> int:
+        """Slots without a job, not counting those that waiting jobs will take."""
+        # Of suspects one runs at a time; the others are put off before they could take any.
+        return len(self._free) - len(self._buffer) - bool(self._waiting.suspects)
+
+    @property
+    def stuck(self) -> int:
+        """Slots whose job was told to end seconds ago and goes on."""
+        return self._stubborn.count
+
+    @property
+    def passed_on(self) -> int:
+        """How many jobs were given up before they began, for others to have."""
+        return self._waiting.passed_on
+
+    @property
+    def waits(self) -> bool:
+        """True if a job is here that has not begun."""
+        return bool(self._waiting)
+
+    def busy_seconds(self, now: float) -> float:
+        """For how long there has been something to run, up to the monotonic time ``now``."""
+        return self._busy.seconds(now)
+
+    def tell_when(self, buffered_at_most: int) -> None:
+        """Call ``on_room`` once no more than so many jobs are buffered."""
+        self._waiting.low = buffered_at_most
+
+    def add(self, records: Sequence[Record], token: int) -> None:
+        """Take claimed jobs, in the order in which they should run."""
+        self._waiting.add(records, token)
+        self._quiet.clear()
+        self._busy.begin(time.monotonic())
+        self._ring()
+
+    def _put_off(self, suspects: list[Claimed]) -> None:
+        """Let others have these suspects, later: as they were, they would come back at once."""
+        for record, token in suspects:
+            self._completer.add(entry_of(record, token, put_off()))
+        self._settle_quiet()
+        self._on_room()
+
+    def take_back(self, keep: int) -> list[Claimed]:
+        """Return buffered jobs but the first ``keep``: for others to have."""
+        taken = self._waiting.take_back(keep)
+        self._settle_quiet()
+        return taken
+
+    # -- for the worker
+
+    def receipts(self) -> set[tuple[int, int]]:
+        """Return ids and tokens of the jobs that run or wait here, but for those given up."""
+        owed = {(s.record["id"], s.token) for s in self._slots if s.record and s.is_owed}
+        return owed.union(self._waiting.receipts())
+
+    def cancel(self, job_ids: Sequence[int], why: str) -> None:
+        """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
+        wanted = set(job_ids)
+        for slot in self._slots:
+            if slot.record is not None and slot.record["id"] in wanted:
+                slot.cancel(why)
+        for record, token in self._waiting.remove(wanted):
+            self.counts.add(CANCELLED)
+            self._completer.add(entry_of(record, token, CANCELLED))
+        self._settle_quiet()
+
+    def cancel_all(self, why: str) -> None:
+        """Cancel every running job."""
+        for slot in self._slots:
+            if slot.record is not None:
+                slot.cancel(why)
+
+    def empty_buffer(self) -> list[Claimed]:
+        """Return what was claimed and not started, for good."""
+        taken = self._waiting.clear()
+        self._settle_quiet()
+        return taken
+
+    def abandon(self) -> list[Claimed]:
+        """Give up on what still runs although it was cancelled: its outcome is nobody's now."""
+        left: list[Claimed] = []
+        for slot in self._slots:
+            if slot.record is not None and slot.is_owed:
+                if slot.why != "lost" and not (slot.job is not None and slot.job.is_completed):
+                    left.append((slot.record, slot.token))
+                slot.give_up()
+        return left
+
+    def disown(self) -> None:
+        """Run nothing more in this process, which was forked by a job."""
+        self._waiting.clear()
+        self._attempts.disown()
+
+    async def wait_quiet(self, seconds: float | None) -> bool:
+        """Return True once no outcome is to come, False after so many seconds, if any."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> None:
+        """End what still runs, and the threads that have nothing to do."""
+        self._attempts.closing = True
+        self._waiting.close()
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=SLOTS_SECONDS)
+        self._threads.stop()
+
+    # -- slots
+
+    def _ring(self) -> None:
+        """Have waiting jobs begun, by the loop itself: nobody's stack or task is beneath them."""
+        if not self._rung and not self._attempts.closing:
+            self._rung = True
+            self._loop.call_soon(self._dispatch, context=self._context)
+
+    def _dispatch(self) -> None:
+        """Begin waiting jobs while slots are free; after some, let the loop have a turn."""
+        self._rung = False
+        if self._attempts.closing:
+            return
+        free, run, loop, pristine = self._free, self._attempts.run, self._loop, self._context
+        begun_tasks: list[tuple[Slot, asyncio.Task[None]]] = []
+        begun = 0
+        try:
+            while free and (claimed := self._waiting.next()) is not None:
+                slot = free.pop()
+                slot.record, slot.token = claimed
+                record = slot.record
+                self.started += 1
+                try:
+                    task = NewTask(run(slot, record), loop=loop, context=pristine.copy(), **START)
+                except BaseException:
+                    if slot.record is record:  # for lack of memory
+                        self._attempts.never_began(slot, record)
+                    raise
+                if slot.record is record:  # it waits, or is to make its first step
+                    slot.wait_in(task)
+                    begun_tasks.append((slot, task))
+                begun += 1
+                if begun == YIELD_EVERY:
+                    self._ring()
+                    break
+        finally:
+            if begun_tasks:
+                self._attempts.look_after(begun_tasks)
+
+    def _left(self, slot: Slot, record: Record) -> None:
+        """A job is over: its slot is another's."""
+        slot.clear()
+        self._free.append(slot)
+        if self._waiting.suspect_runs and self._waiting.suspect_runs == (record["id"], slot.token):
+            self._waiting.suspect_runs = None
+        if self._buffer:
+            if not self._rung:
+                self._ring()
+        else:
+            if self._waiting:
+                self._ring()
+            self._on_room()
+            self._settle_quiet()
+
+    def _given_up(self, slot: Slot) -> None:
+        self._over.add(slot)
+        self._settle_quiet()
+
+    def _settle_quiet(self) -> None:
+        if self._waiting:
+            return
+        if self._over:
+            self._over = {slot for slot in self._over if slot.why == "abandoned"}
+        if self.running > len(self._over):
+            return
+        if not self.running:
+            self._busy.end(time.monotonic())
+        self._quiet.set()

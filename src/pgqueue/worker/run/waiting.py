@@ -1,0 +1,143 @@
+"""The jobs that this worker has claimed and not begun, in the order in which they will run.
+
+A job that was running when two workers died is a suspect: suspects run one at a time, so that the
+next death says which it was. They are kept apart, and given up after a second, for they would keep
+the worker from claiming what it has room for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pgqueue.config import WorkerSettings
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.receipt import Claimed
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Waiting", "is_suspect"]
+
+_SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
+_SUSPECTS_WAIT = 1.0
+_LEASE_LOOKS = 0.05
+assert WorkerSettings().crash_cap > _SUSPECT_CRASHES  # a job runs alone before it is buried
+
+
+def is_suspect(record: Record) -> bool:
+    """True if the job may be what ended its workers."""
+    crashes: int = record["crash_count"]
+    return crashes >= _SUSPECT_CRASHES
+
+
+class Waiting:
+    """Claimed jobs that wait for a slot, each with the token of its claim.
+
+    ``on_low`` is called when no more are left than was asked for, ``on_next`` when a slot may ask
+    for a job again that got none, ``on_put_off`` with the suspects that have waited for too long.
+    """
+
+    def __init__(
+        self,
+        *,
+        lease: Lease,
+        loop: asyncio.AbstractEventLoop,
+        on_low: Callable[[], None],
+        on_next: Callable[[], None],
+        on_put_off: Callable[[list[Claimed]], None],
+    ) -> None:
+        self._lease = lease
+        self._loop = loop
+        self._on_low = on_low
+        self._on_next = on_next
+        self._on_put_off = on_put_off
+        self._put_off_timer: asyncio.TimerHandle | None = None
+        self._lease_timer: asyncio.TimerHandle | None = None
+        self.jobs: deque[Claimed] = deque()
+        self.suspects: deque[Claimed] = deque()
+        self.suspect_runs: tuple[int, int] | None = None  # id and token, as it was taken
+        self.low = 0
+        self.passed_on = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.jobs or self.suspects)
+
+    def add(self, records: Sequence[Record], token: int) -> None:
+        """Append what a claim brought."""
+        for record in records:
+            if is_suspect(record):
+                self.suspects.append((record, token))
+                if self._put_off_timer is None:
+                    self._put_off_timer = self._loop.call_later(_SUSPECTS_WAIT, self._put_off)
+            else:
+                self.jobs.append((record, token))
+
+    def next(self) -> Claimed | None:
+        """Take the job to run next. None begins without a lease: others may have it by now."""
+        suspect = self.suspects and not self.suspect_runs
+        if not self.jobs and not suspect:
+            return None
+        if time.monotonic() >= self._lease.until:
+            if self._lease_timer is None:
+                self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
+            return None
+        if suspect:
+            record, token = self.suspects.popleft()
+            self.suspect_runs = record["id"], token
+            return record, token
+        claimed = self.jobs.popleft()
+        if len(self.jobs) == self.low:
+            self._on_low()
+        return claimed
+
+    def receipts(self) -> Iterable[tuple[int, int]]:
+        """Return ids and tokens of all."""
+        return ((record["id"], token) for record, token in chain(self.jobs, self.suspects))
+
+    def remove(self, job_ids: Container[int]) -> list[Claimed]:
+        """Take out those of these jobs that wait."""
+        removed: list[Claimed] = []
+        for waiting in (self.jobs, self.suspects):
+            found = [claimed for claimed in waiting if claimed[0]["id"] in job_ids]
+            for claimed in found:
+                waiting.remove(claimed)
+            removed += found
+        return removed
+
+    def take_back(self, keep: int) -> list[Claimed]:
+        """Take out all but the first ``keep`` that are no suspects: for others to have."""
+        taken: list[Claimed] = []
+        while len(self.jobs) > keep:
+            taken.append(self.jobs.pop())
+        self.passed_on += len(taken)
+        return taken
+
+    def clear(self) -> list[Claimed]:
+        """Take out all, for good."""
+        taken = [*self.jobs, *self.suspects]
+        self.passed_on += len(taken)
+        self.jobs.clear()
+        self.suspects.clear()
+        return taken
+
+    def close(self) -> None:
+        """Call nobody any more."""
+        for timer in (self._put_off_timer, self._lease_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def _put_off(self) -> None:
+        self._put_off_timer = None
+        suspects = list(self.suspects)
+        self.suspects.clear()
+        self.passed_on += len(suspects)
+        self._on_put_off(suspects)
+
+    def _look_at_lease(self) -> None:
+        self._lease_timer = None
+        self._on_next()
