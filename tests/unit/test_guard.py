@@ -11,7 +11,7 @@ from math import inf
 import pytest
 
 from pgqueue.config import WorkerSettings
-from pgqueue.worker import stopping
+from pgqueue.worker import stop_times
 from pgqueue.worker.guard import Request
 
 SETTINGS = WorkerSettings.of({"grace": 10.0, "deadline": 1.0})
@@ -50,8 +50,8 @@ def test_how_long_is_waited(request_: Request, jobs: float, everything: float) -
 
 def test_a_stop_is_over_before_kubernetes_kills() -> None:
     jobs = Request(0.0).jobs_end_at(WorkerSettings())
-    assert jobs + stopping.PROBE_SECONDS + stopping.GIVE_BACK_SECONDS < 30.0
-    assert jobs + stopping.SLOTS_SECONDS + stopping.CLOSE_SECONDS < 30.0
+    assert jobs + stop_times.PROBE_SECONDS + stop_times.GIVE_BACK_SECONDS < 30.0
+    assert jobs + stop_times.SLOTS_SECONDS + stop_times.CLOSE_SECONDS < 30.0
 
 
 ENDS = """

@@ -41,7 +41,7 @@ async def test_one_claim_fetches_no_more_than_its_budget(
     app: App, eyes: Eyes, answers: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first claim has a hundred slots to fill, and knows nothing of the sizes."""
-    monkeypatch.setattr("pgqueue.worker.run.large._BUDGET", 400_000)
+    monkeypatch.setattr("pgqueue.worker.claim.inline._BUDGET", 400_000)
     seen: list[tuple[int, int]] = []
 
     @app.task
@@ -85,8 +85,8 @@ async def test_a_large_job_that_cannot_be_read_waits(
         return await whole(self, *args)
 
     monkeypatch.setattr(Store, "whole", fails)
-    monkeypatch.setattr("pgqueue.worker.run.large._WAIT_FROM", 0.1)
-    monkeypatch.setattr("pgqueue.worker.run.large._WAIT_TO", 0.2)
+    monkeypatch.setattr("pgqueue.worker.put_off._WAIT_FROM", 0.1)
+    monkeypatch.setattr("pgqueue.worker.put_off._WAIT_TO", 0.2)
     seen: list[int] = []
 
     @app.task

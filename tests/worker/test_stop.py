@@ -151,7 +151,7 @@ async def test_past_bug_24_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes
 async def test_past_bug_62_stopping_during_an_outage_is_bounded(
     eyes: Eyes, proxy: Proxy, outage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.stopping._WRITE_SECONDS", 0.5)
+    monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
     app = App(proxy.dsn)
     started: list[int] = []
 
@@ -184,7 +184,7 @@ async def test_outcomes_that_could_not_be_written_are_found_by_others(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker leaves its row behind, so that nobody has to look for orphans."""
-    monkeypatch.setattr("pgqueue.worker.stopping._WRITE_SECONDS", 0.5)
+    monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
     started: list[int] = []
 
     @app.task

@@ -31,8 +31,8 @@ async def app(dsn: str) -> AsyncIterator[App]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is put off comes again at once."""
-    monkeypatch.setattr("pgqueue.worker.run.verdict._PUT_OFF_FROM", 0.0)
-    monkeypatch.setattr("pgqueue.worker.run.verdict._PUT_OFF_TO", 0.2)
+    monkeypatch.setattr("pgqueue.worker.put_off._PUT_OFF_FROM", 0.0)
+    monkeypatch.setattr("pgqueue.worker.put_off._PUT_OFF_TO", 0.2)
 
 
 class Held:
