@@ -59,6 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "together: beside others, though its directory is alone: it mostly waits"
     )
+    for label in (
+        "past_bug(*numbers): what another queue had; docs/past-bugs.md is the table",
+        "fault(*names): a fault of the catalogue: F9 ends one connection of a worker",
+        "rule(*names): a rule of docs/security.md",
+        "law(*numbers): a law of docs/design.md",
+        "report(*names): what a user or an experiment reported",
+    ):
+        config.addinivalue_line("markers", label)
     config.addinivalue_line("markers", "long: runs with --long only, as make test-all does")
     servers.sweep()
 

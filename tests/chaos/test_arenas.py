@@ -42,6 +42,7 @@ async def in_arena(name: str, home: Path) -> AsyncGenerator[tuple[SmallArena, Gr
         await arena.is_well()
 
 
+@pytest.mark.fault("F17", "F18", "F19")
 @pytest.mark.parametrize(
     "name",
     [
@@ -50,7 +51,7 @@ async def in_arena(name: str, home: Path) -> AsyncGenerator[tuple[SmallArena, Gr
         pytest.param("multi-host", marks=long),
     ],
 )
-async def test_F17_F18_F19_failover(name: str, tmp_path: Path) -> None:
+async def test_failover(name: str, tmp_path: Path) -> None:
     """The writer is another server afterwards, and has a standby again."""
     async with in_arena(name, tmp_path) as (arena, ground):
         system = "select setting from pg_settings where name = 'data_directory'"
@@ -68,7 +69,8 @@ async def test_F17_F18_F19_failover(name: str, tmp_path: Path) -> None:
                 assert arena.last("failed over")["behind"] > 0
 
 
-async def test_F34_pgbouncer(tmp_path: Path) -> None:
+@pytest.mark.fault("F34")
+async def test_pgbouncer(tmp_path: Path) -> None:
     async with in_arena("pgbouncer", tmp_path) as (arena, ground), arena.visitor() as visitor:
 
         async def ended() -> Any:
@@ -77,8 +79,9 @@ async def test_F34_pgbouncer(tmp_path: Path) -> None:
         await arena.watch(ground.faults["restart-pgbouncer"](), ended)
 
 
+@pytest.mark.fault("F22", "F23", "F41")
 @long
-async def test_F22_F23_F41_hostile(tmp_path: Path) -> None:
+async def test_hostile(tmp_path: Path) -> None:
     async with in_arena("hostile", tmp_path) as (arena, ground):
         async with arena.visitor() as visitor:
             assert await visitor.fetchval("show statement_timeout") == "1500ms"
@@ -95,8 +98,9 @@ async def test_F22_F23_F41_hostile(tmp_path: Path) -> None:
             await arena.watch(ground.faults["full-notify-queue"](), full)
 
 
+@pytest.mark.fault("F27")
 @long
-async def test_F27_server_clock(tmp_path: Path) -> None:
+async def test_server_clock(tmp_path: Path) -> None:
     offset = "select abs(extract(epoch from clock_timestamp()) - $1) > 2"
     async with in_arena("clocks", tmp_path) as (arena, ground):
 
@@ -107,8 +111,9 @@ async def test_F27_server_clock(tmp_path: Path) -> None:
         assert not await jumped()
 
 
+@pytest.mark.fault("F21")
 @long
-async def test_F21_full_disk(tmp_path: Path) -> None:
+async def test_full_disk(tmp_path: Path) -> None:
     async with in_arena("small-disk", tmp_path) as (arena, ground):
 
         async def full() -> Any:

@@ -496,13 +496,15 @@ def test_i18_a_late_start_counts_in_calm_only() -> None:
     assert violations(late_wake(9.0), world=with_fault).ok
 
 
-def test_f45_a_cancel_that_was_acknowledged_holds() -> None:
+@pytest.mark.report("f45")
+def test_a_cancel_that_was_acknowledged_holds() -> None:
     asked = World(cancels={JOB: (2.5, "cancelled")})
     assert violations(cancelled(), world=asked).ok
     assert "F45" in violations(completed(), world=asked).violations
 
 
-def test_f45_a_running_job_ends_soon_after_its_cancel() -> None:
+@pytest.mark.report("f45")
+def test_a_running_job_ends_soon_after_its_cancel() -> None:
     asked = World(cancels={JOB: (2.5, "requested")})
     assert violations(completed(), world=asked).ok
     assert "F45" in violations(run_on_after_the_lease(), world=asked).violations

@@ -30,7 +30,9 @@ def test_the_corpus_is_large() -> None:
     assert len(SAMPLE) > 160
 
 
-def test_past_bug_95_F36_every_bad_value_is_refused_with_its_path() -> None:
+@pytest.mark.past_bug(95)
+@pytest.mark.fault("F36")
+def test_every_bad_value_is_refused_with_its_path() -> None:
     """Without a database at all: the app's dsn leads nowhere."""
     tasks = Tasks(App("postgresql://nobody@127.0.0.1:1/none"))
     wrong = [said for bad in BAD if (said := refused(bad, lambda b: b.make(tasks)))]
@@ -40,7 +42,8 @@ def test_past_bug_95_F36_every_bad_value_is_refused_with_its_path() -> None:
 # -- in the caller's own transaction
 
 
-async def test_F36_in_a_transaction_of_asyncpg(dsn: str) -> None:
+@pytest.mark.fault("F36")
+async def test_in_a_transaction_of_asyncpg(dsn: str) -> None:
     """Every value, all in one transaction: nothing is sent, and the transaction goes on."""
     connection = await asyncpg.connect(dsn)
     sent: list[str] = []
@@ -95,7 +98,8 @@ def watched(dsn: str) -> Iterator[Watched]:
 MARK = "select pg_backend_pid() as mark"
 
 
-async def test_F36_in_a_transaction_of_psycopg(dsn: str, watched: Watched) -> None:
+@pytest.mark.fault("F36")
+async def test_in_a_transaction_of_psycopg(dsn: str, watched: Watched) -> None:
     async with await psycopg.AsyncConnection.connect(dsn) as connection:
         await connection.execute("insert into public.note values (1)")
         pid = (await (await connection.execute(MARK)).fetchone() or [0])[0]
@@ -106,7 +110,8 @@ async def test_F36_in_a_transaction_of_psycopg(dsn: str, watched: Watched) -> No
     assert watched.counts() == (1, 1)
 
 
-async def test_F36_in_a_transaction_of_sqlalchemy(dsn: str, watched: Watched) -> None:
+@pytest.mark.fault("F36")
+async def test_in_a_transaction_of_sqlalchemy(dsn: str, watched: Watched) -> None:
     engine = sa.create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(dsn)
     )
@@ -137,8 +142,9 @@ def over_sqlalchemy(dsn: str) -> Iterator[tuple[Any, Callable[[str], Any]]]:
     engine.dispose()
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize("opened", [over_psycopg, over_sqlalchemy])
-def test_F36_in_a_blocking_transaction(dsn: str, watched: Watched, opened: Any) -> None:
+def test_in_a_blocking_transaction(dsn: str, watched: Watched, opened: Any) -> None:
     with opened(dsn) as (connection, execute):
 
         def give(kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -160,7 +166,8 @@ def test_F36_in_a_blocking_transaction(dsn: str, watched: Watched, opened: Any) 
     assert watched.counts() == (1, 1)
 
 
-async def test_F36_one_bad_job_refuses_the_batch(dsn: str) -> None:
+@pytest.mark.fault("F36")
+async def test_one_bad_job_refuses_the_batch(dsn: str) -> None:
     """In bulk as well: the job is named by nobody else than its own call."""
     async with App(dsn) as app:
 

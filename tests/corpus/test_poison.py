@@ -25,10 +25,10 @@ def test_the_corpus_is_large() -> None:
     assert len(CASES) > 800
 
 
+@pytest.mark.past_bug(98)
+@pytest.mark.fault("F37")
 @pytest.mark.filterwarnings("ignore")
-async def test_past_bug_98_F37_every_poison_ends_in_time(
-    encoded_dsn: str, record_property: Any
-) -> None:
+async def test_every_poison_ends_in_time(encoded_dsn: str, record_property: Any) -> None:
     """Batch by batch, a healthy job beside each: the worst span is in the report (-s)."""
     app = App(encoded_dsn)
     ended: dict[int, float] = {}

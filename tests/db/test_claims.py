@@ -11,9 +11,8 @@ from tests.db.conftest import Connect
 from tests.db.hands import Hands
 
 
-async def test_past_bug_18_each_job_goes_to_one_of_many_claimers(
-    hands: Hands, more_hands: Connect
-) -> None:
+@pytest.mark.past_bug(18)
+async def test_each_job_goes_to_one_of_many_claimers(hands: Hands, more_hands: Connect) -> None:
     await hands.serve("a", "b")
     await hands.fill(2500, queue="a")
     await hands.fill(2500, queue="b")
@@ -31,7 +30,8 @@ async def test_past_bug_18_each_job_goes_to_one_of_many_claimers(
     assert await hands.value("select max(attempt) from @.job") == 1
 
 
-async def test_past_bug_20_locked_rows_are_skipped_and_not_counted(
+@pytest.mark.past_bug(20)
+async def test_locked_rows_are_skipped_and_not_counted(
     hands: Hands, producer: Hands, more_hands: Connect
 ) -> None:
     await hands.fill(250)
@@ -144,7 +144,8 @@ async def test_scheduled_and_blocked_jobs_are_not_claimed(hands: Hands) -> None:
     assert [row["state"] for row in states] == ["scheduled", "blocked"]
 
 
-async def test_past_bug_41_one_bad_scheduled_row_does_not_stop_the_others(hands: Hands) -> None:
+@pytest.mark.past_bug(41)
+async def test_one_bad_scheduled_row_does_not_stop_the_others(hands: Hands) -> None:
     await hands.enqueue(*[{"task": "t", "delay": 60}] * 3)
     await hands.sql(
         "insert into @.job (task, run_at) values ('t', '294000-01-01'), ('t', 'infinity'),"
@@ -222,7 +223,8 @@ async def rows_fetched(hands: Hands) -> int:
     )
 
 
-async def test_past_bug_31_attempts_beyond_the_last_are_no_error_of_the_claim(hands: Hands) -> None:
+@pytest.mark.past_bug(31)
+async def test_attempts_beyond_the_last_are_no_error_of_the_claim(hands: Hands) -> None:
     (row,) = await hands.enqueue({"task": "t", "max_attempts": 2})
     await hands.sql("update @.job set attempt = 7")
     (claimed,) = await hands.claim()

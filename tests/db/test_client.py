@@ -376,7 +376,8 @@ def test_a_session_that_was_ended_while_its_loop_was_busy(app: App, query: Query
     assert jobs(query) == 6
 
 
-async def test_past_bug_51_cancelled_calls_leave_no_session_in_a_transaction(
+@pytest.mark.past_bug(51)
+async def test_cancelled_calls_leave_no_session_in_a_transaction(
     dsn: str, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pgqueue.calls, "CHUNK", 5)
@@ -422,7 +423,8 @@ async def test_a_cancelled_wait_for_a_connection_takes_none(dsn: str) -> None:
             await client.aenqueue("t")
 
 
-def test_past_bug_37_failed_connects_leak_nothing(dsn: str, query: Query) -> None:
+@pytest.mark.past_bug(37)
+def test_failed_connects_leak_nothing(dsn: str, query: Query) -> None:
     query("create role nobody login")
     query("alter role nobody set search_path = 'x'")
     wrong = dsn.replace("postgres@", "nobody@").replace("//postgres:", "//nobody:")

@@ -35,10 +35,9 @@ def check_full(job: dict[str, Any], key: str) -> None:
     assert json.loads(job["metadata"]) == FULL["metadata"]
 
 
+@pytest.mark.past_bug(69)
 @pytest.mark.parametrize("public", [True, False])
-async def test_past_bug_69_every_option_works_single_and_in_bulk(
-    hands: Hands, public: bool
-) -> None:
+async def test_every_option_works_single_and_in_bulk(hands: Hands, public: bool) -> None:
     async def add(*jobs: dict[str, Any]) -> list[Any]:
         return await (hands.public(list(jobs)) if public else hands.enqueue(*jobs))
 
@@ -66,7 +65,8 @@ async def test_past_bug_69_every_option_works_single_and_in_bulk(
             assert ahead == 0
 
 
-async def test_past_bug_69_every_option_of_the_client_works_in_bulk(dsn: str, hands: Hands) -> None:
+@pytest.mark.past_bug(69)
+async def test_every_option_of_the_client_works_in_bulk(dsn: str, hands: Hands) -> None:
     async with Client(dsn) as client:
         options = {k: v for k, v in FULL.items() if k not in ("task", "args", "unique_key")}
         one = await client.aenqueue("mail.send", FULL["args"], **options, unique_key="k")
@@ -184,7 +184,8 @@ async def test_an_option_that_is_null_means_its_default(hands: Hands) -> None:
     assert row["state"] == "pending"
 
 
-async def test_past_bug_45_large_payloads_and_batches_while_somebody_waits(hands: Hands) -> None:
+@pytest.mark.past_bug(45)
+async def test_large_payloads_and_batches_while_somebody_waits(hands: Hands) -> None:
     await hands.serve("default", *[f"q{n}" for n in range(200)])
     await hands.sql("update @.queue set waiting = true")
     await hands.enqueue({"task": "t", "args": {"x": "y" * 5_000_000}})

@@ -43,8 +43,9 @@ async def test_the_first_migration_makes_yesterday_today_and_a_week(hands: Hands
     assert (await hands.run("drop_history", 7 * DAY, None))[0]["dropped"] == 0
 
 
+@pytest.mark.past_bug(87)
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Bogota", "Asia/Kathmandu"])
-async def test_past_bug_87_days_are_of_utc_whatever_the_session_says(
+async def test_days_are_of_utc_whatever_the_session_says(
     hands: Hands, producer: Hands, zone: str
 ) -> None:
     await producer.sql("select set_config('timezone', $1, false)", zone)
@@ -178,7 +179,8 @@ async def test_a_long_reader_does_not_make_retention_hold_up_completions(
     assert (await hands.run("drop_history", 9 * DAY, None))[0]["dropped"] == 1
 
 
-async def test_past_bug_102_a_redriven_job_has_all_its_attempts_again(hands: Hands) -> None:
+@pytest.mark.past_bug(102)
+async def test_a_redriven_job_has_all_its_attempts_again(hands: Hands) -> None:
     (row,) = await hands.enqueue({"task": "t", "max_attempts": 3, "tags": ["a"], "args": {"n": 1}})
     await hands.claim()
     error = {"type": "E", "message": "no", "worker": "w", "traceback": ""}

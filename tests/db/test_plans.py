@@ -215,7 +215,8 @@ async def test_a_claim_from_its_cursor_skips_what_a_held_snapshot_keeps(
     await transaction.rollback()
 
 
-async def test_past_bug_112_a_promotion_visits_what_is_due(hands: Hands) -> None:
+@pytest.mark.past_bug(112)
+async def test_a_promotion_visits_what_is_due(hands: Hands) -> None:
     await hands.sql("alter table @.job set (autovacuum_enabled = off)")
     await hands.fill(100_000, due="1 day")
     await hands.fill(5, due="-1 second")

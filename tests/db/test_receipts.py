@@ -36,7 +36,8 @@ async def write_all(hands: Hands, job: int, token: int) -> list[Any]:
     ]
 
 
-async def test_past_bug_16_a_wrong_token_changes_nothing(hands: Hands) -> None:
+@pytest.mark.past_bug(16)
+async def test_a_wrong_token_changes_nothing(hands: Hands) -> None:
     job = await one(hands)
     before = await everything(hands)
     for token in (hands.token + 1, 0, -1, 2**63 - 1):
@@ -115,7 +116,8 @@ async def test_all_good_is_told_apart_from_none(hands: Hands) -> None:
     assert (await hands.run("finish_jobs", [], [], "completed"))[0][0] is None
 
 
-async def test_past_bug_27_a_job_deleted_while_it_ran_keeps_no_other_from_completing(
+@pytest.mark.past_bug(27)
+async def test_a_job_deleted_while_it_ran_keeps_no_other_from_completing(
     hands: Hands,
 ) -> None:
     rows = await hands.enqueue(*[{"task": "t"}] * 3)
@@ -125,7 +127,8 @@ async def test_past_bug_27_a_job_deleted_while_it_ran_keeps_no_other_from_comple
     assert await hands.finish(*ids) == [ids[0], ids[2]]
 
 
-async def test_past_bug_99_the_same_outcome_twice(hands: Hands) -> None:
+@pytest.mark.past_bug(99)
+async def test_the_same_outcome_twice(hands: Hands) -> None:
     job = await one(hands)
     assert await hands.bury(job, error=ERROR) == [job]
     assert await hands.bury(job, error=ERROR) == []
@@ -144,7 +147,8 @@ async def test_a_waiting_job_is_cancelled_at_once(hands: Hands, waits: dict[str,
     assert await hands.claim() == []
 
 
-async def test_past_bug_106_a_running_job_that_is_to_stop_is_not_tried_again(hands: Hands) -> None:
+@pytest.mark.past_bug(106)
+async def test_a_running_job_that_is_to_stop_is_not_tried_again(hands: Hands) -> None:
     job = await one(hands)
     assert [tuple(row) for row in await hands.run("cancel_jobs", [job])] == [(job, True, False)]
     assert [tuple(row) for row in await hands.run("cancel_jobs", [job])] == [(job, True, True)]
@@ -162,7 +166,8 @@ async def test_a_job_that_returned_in_spite_of_a_cancel_request_is_completed(han
     assert await hands.state(job) == "completed"
 
 
-async def test_past_bug_105_the_pulse_brings_the_cancel_requests_of_this_worker(
+@pytest.mark.past_bug(105)
+async def test_the_pulse_brings_the_cancel_requests_of_this_worker(
     hands: Hands, more_hands: Connect
 ) -> None:
     other = await more_hands()
@@ -180,7 +185,8 @@ async def test_past_bug_105_the_pulse_brings_the_cancel_requests_of_this_worker(
 # -- what is kept of errors
 
 
-async def test_past_bug_28_what_a_job_keeps_is_bounded(hands: Hands) -> None:
+@pytest.mark.past_bug(28)
+async def test_what_a_job_keeps_is_bounded(hands: Hands) -> None:
     job = await one(hands)
     for n in range(50):
         error = {**ERROR, "attempt": n}
@@ -197,7 +203,8 @@ async def test_past_bug_28_what_a_job_keeps_is_bounded(hands: Hands) -> None:
     assert [error["attempt"] for error in dead] == list(range(31, 51))
 
 
-async def test_past_bug_28_snoozing_leaves_nothing_behind(hands: Hands) -> None:
+@pytest.mark.past_bug(28)
+async def test_snoozing_leaves_nothing_behind(hands: Hands) -> None:
     job = await one(hands)
     before = await hands.value("select pg_column_size(j) from @.job as j")
     for _ in range(200):
@@ -210,7 +217,8 @@ async def test_past_bug_28_snoozing_leaves_nothing_behind(hands: Hands) -> None:
     assert (live["attempt"], live["errors"]) == (1, None)
 
 
-async def test_past_bug_30_an_interrupted_attempt_does_not_count(hands: Hands) -> None:
+@pytest.mark.past_bug(30)
+async def test_an_interrupted_attempt_does_not_count(hands: Hands) -> None:
     (row,) = await hands.enqueue({"task": "t", "max_attempts": 3})
     place = (await hands.live(row["id"]) or {})["position"]
     for _ in range(20):

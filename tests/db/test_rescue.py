@@ -70,7 +70,8 @@ async def test_an_innocent_job_is_never_buried(hands: Hands) -> None:
     assert await crashes(hands, [innocent]) == [(0, 1)]
 
 
-async def test_past_bug_31_a_count_that_cannot_grow_holds_up_no_rescue(hands: Hands) -> None:
+@pytest.mark.past_bug(31)
+async def test_a_count_that_cannot_grow_holds_up_no_rescue(hands: Hands) -> None:
     ids = await held(hands, 3)
     await hands.sql("update @.job set crash_count = 32767 where id = any ($1)", ids[:2])
     await hands.run("expose_job", ids[0], hands.token, None, None)
@@ -79,7 +80,8 @@ async def test_past_bug_31_a_count_that_cannot_grow_holds_up_no_rescue(hands: Ha
     assert await hands.value("select crash_count from @.dead") == 32767
 
 
-async def test_past_bug_108_a_job_that_was_to_stop_ends_with_its_worker(hands: Hands) -> None:
+@pytest.mark.past_bug(108)
+async def test_a_job_that_was_to_stop_ends_with_its_worker(hands: Hands) -> None:
     ids = await held(hands, 2)
     await hands.run("cancel_jobs", [ids[0]])
     assert await hands.rescue(hands.id) == {ids[0]: "cancelled", ids[1]: "rescued"}
@@ -109,9 +111,8 @@ async def test_a_rescue_of_nobody(hands: Hands) -> None:
     assert await hands.value("select count(*) from @.job where worker_id is not null") == 2
 
 
-async def test_past_bug_9_the_jobs_of_living_workers_hide_none(
-    hands: Hands, more_hands: Connect
-) -> None:
+@pytest.mark.past_bug(9)
+async def test_the_jobs_of_living_workers_hide_none(hands: Hands, more_hands: Connect) -> None:
     await hands.fill(10_000)
     await hands.claim(limit=10_000)
     other = await more_hands()
@@ -119,7 +120,8 @@ async def test_past_bug_9_the_jobs_of_living_workers_hide_none(
     assert await hands.rescue(other.id) == {job: "rescued"}
 
 
-async def test_past_bug_1_orphans_are_found(hands: Hands, more_hands: Connect) -> None:
+@pytest.mark.past_bug(1)
+async def test_orphans_are_found(hands: Hands, more_hands: Connect) -> None:
     await hands.register("default")
     await held(hands, 2)
     other = await more_hands()
@@ -215,7 +217,8 @@ async def test_one_rescuer_at_a_time(hands: Hands, more_hands: Connect) -> None:
         assert await other.run("lock_lost_worker", [late], False) == []
 
 
-async def test_past_bug_17_a_worker_whose_row_is_gone_is_told(hands: Hands) -> None:
+@pytest.mark.past_bug(17)
+async def test_a_worker_whose_row_is_gone_is_told(hands: Hands) -> None:
     await hands.register("default")
     await hands.run("remove_worker", [hands.id])
     since = await hands.value("select now()")

@@ -20,7 +20,8 @@ def keyed(key: str, **options: Any) -> dict[str, Any]:
     return {"task": "t", "unique_key": key, **options}
 
 
-async def test_past_bug_63_a_key_is_taken_until_its_job_is_over(hands: Hands) -> None:
+@pytest.mark.past_bug(63)
+async def test_a_key_is_taken_until_its_job_is_over(hands: Hands) -> None:
     (first,) = await hands.enqueue(keyed("k"))
     assert len(await hands.claim()) == 1
     (running,) = await hands.enqueue(keyed("k"))
@@ -62,7 +63,8 @@ async def test_what_is_ready_again_starts_in_the_order_of_ids(hands: Hands, name
     assert [row["id"] for row in rows] == sorted(ids)
 
 
-async def test_past_bug_64_a_retried_job_is_not_in_its_own_way(hands: Hands) -> None:
+@pytest.mark.past_bug(64)
+async def test_a_retried_job_is_not_in_its_own_way(hands: Hands) -> None:
     (job,) = await hands.enqueue(keyed("k"))
     for _ in range(5):
         assert [row["id"] for row in await hands.claim()] == [job["id"]]
@@ -117,7 +119,8 @@ async def test_a_redriven_job_does_not_take_a_key_that_is_taken(hands: Hands) ->
     assert (again["id"], again["duplicate"]) == (job["id"], True)
 
 
-async def test_past_bug_67_keys_are_compared_as_they_are(hands: Hands) -> None:
+@pytest.mark.past_bug(67)
+async def test_keys_are_compared_as_they_are(hands: Hands) -> None:
     """What counts is in the key; arguments are not compared, so their order cannot matter."""
     keys = ["a", "A", "a ", " a", "ä", "a\u0308", "{}", '{"a":1}', '{"a": 1}', "%", "null", "0"]
     rows = await hands.enqueue(*[keyed(key) for key in keys])
@@ -129,7 +132,8 @@ async def test_past_bug_67_keys_are_compared_as_they_are(hands: Hands) -> None:
     assert [row["id"] for row in again[:-1]] == [row["id"] for row in reversed(rows)]
 
 
-async def test_past_bug_68_every_duplicate_is_told_in_bulk(hands: Hands) -> None:
+@pytest.mark.past_bug(68)
+async def test_every_duplicate_is_told_in_bulk(hands: Hands) -> None:
     (owner,) = await hands.enqueue(keyed("k"))
     rows = await hands.enqueue(keyed("k"), keyed("l"), {"task": "t"}, keyed("l"), keyed("k"))
     assert [row["duplicate"] for row in rows] == [True, False, False, True, True]
@@ -145,7 +149,8 @@ async def test_the_first_of_a_batch_wins(hands: Hands) -> None:
     assert job["priority"] == 3
 
 
-async def test_past_bug_70_a_scheduled_job_holds_its_own_key_only(hands: Hands) -> None:
+@pytest.mark.past_bug(70)
+async def test_a_scheduled_job_holds_its_own_key_only(hands: Hands) -> None:
     """The same key is the same job, so the second is told; without a key they do not meet."""
     (later,) = await hands.enqueue(keyed("k", delay=3600))
     (now,) = await hands.enqueue(keyed("k"))
@@ -155,7 +160,8 @@ async def test_past_bug_70_a_scheduled_job_holds_its_own_key_only(hands: Hands) 
     assert len(await hands.claim()) == 1
 
 
-async def test_past_bug_43_many_enqueuers_of_one_key(dsn: str, hands: Hands) -> None:
+@pytest.mark.past_bug(43)
+async def test_many_enqueuers_of_one_key(dsn: str, hands: Hands) -> None:
     async with Client(dsn, pool_size=64) as client:
         for _ in range(5):
             done = await asyncio.gather(*[client.aenqueue("t", unique_key="k") for _ in range(64)])

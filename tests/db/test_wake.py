@@ -96,7 +96,8 @@ async def test_other_bells(hands: Hands, ear: Ear) -> None:
     assert await ear.heard() == ["q:a", "r:7:a:b", f"r:{2**62}:c", "c"]
 
 
-async def test_past_bug_45_the_longest_queue_names_fit_a_payload(hands: Hands, ear: Ear) -> None:
+@pytest.mark.past_bug(45)
+async def test_the_longest_queue_names_fit_a_payload(hands: Hands, ear: Ear) -> None:
     names = [f"{n:03}" + "ä" * 48 for n in range(200)]
     await hands.serve(*names)
     await hands.run("raise_flags", names)
@@ -104,7 +105,8 @@ async def test_past_bug_45_the_longest_queue_names_fit_a_payload(hands: Hands, e
     assert sorted(await ear.heard()) == [f"q:{name}" for name in names]
 
 
-async def test_past_bug_44_two_schemas_share_no_channel(
+@pytest.mark.past_bug(44)
+async def test_two_schemas_share_no_channel(
     dsn: str, hands: Hands, ear: Ear, more_hands: Connect
 ) -> None:
     long = "pgqueue_with_a_name_as_long_as_postgresql_will_keep_it_whole__"

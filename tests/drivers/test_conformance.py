@@ -54,32 +54,32 @@ def pid_of(caller: Caller) -> int:
     return int(caller.execute("select pg_backend_pid()")[0][0])
 
 
-def test_past_bug_127_rollback_leaves_no_job(anyone: Caller, observer: Observer) -> None:
+@pytest.mark.past_bug(127)
+def test_rollback_leaves_no_job(anyone: Caller, observer: Observer) -> None:
     with suppress(Undo), anyone.transaction():
         anyone.run(SQL, ONE if anyone.run_all else JOB)
         raise Undo
     assert observer.jobs() == []
 
 
-def test_past_bug_127_commit_leaves_one_job(anyone: Caller, observer: Observer) -> None:
+@pytest.mark.past_bug(127)
+def test_commit_leaves_one_job(anyone: Caller, observer: Observer) -> None:
     with anyone.transaction():
         rows = anyone.run(SQL, ONE if anyone.run_all else JOB)
     assert [row[0] for row in observer.jobs()] == [row[0] for row in rows]
     assert len(rows) == 1
 
 
-def test_past_bug_127_nobody_sees_the_job_before_the_commit(
-    anyone: Caller, observer: Observer
-) -> None:
+@pytest.mark.past_bug(127)
+def test_nobody_sees_the_job_before_the_commit(anyone: Caller, observer: Observer) -> None:
     with anyone.transaction():
         anyone.run(SQL, ONE if anyone.run_all else JOB)
         assert observer.jobs() == []
     assert len(observer.jobs()) == 1
 
 
-def test_past_bug_127_rolled_back_savepoint_leaves_no_job(
-    anyone: Caller, observer: Observer
-) -> None:
+@pytest.mark.past_bug(127)
+def test_rolled_back_savepoint_leaves_no_job(anyone: Caller, observer: Observer) -> None:
     text = ONE if anyone.run_all else JOB
     with anyone.transaction():
         before = anyone.run(SQL, text)
@@ -90,9 +90,8 @@ def test_past_bug_127_rolled_back_savepoint_leaves_no_job(
     assert [row[0] for row in observer.jobs()] == [before[0][0], after[0][0]]
 
 
-def test_past_bug_127_the_transaction_is_the_same_after_the_call(
-    anyone: Caller, observer: Observer
-) -> None:
+@pytest.mark.past_bug(127)
+def test_the_transaction_is_the_same_after_the_call(anyone: Caller, observer: Observer) -> None:
     with anyone.transaction():
         now = anyone.execute("select pg_current_xact_id(), pg_backend_pid()")
         pid = int(now[0][1])
@@ -103,9 +102,8 @@ def test_past_bug_127_the_transaction_is_the_same_after_the_call(
     assert observer.state(pid) == "idle"
 
 
-def test_past_bug_127_outside_a_transaction_only_autocommit_commits(
-    anyone: Caller, observer: Observer
-) -> None:
+@pytest.mark.past_bug(127)
+def test_outside_a_transaction_only_autocommit_commits(anyone: Caller, observer: Observer) -> None:
     pid = pid_of(anyone)
     anyone.run(SQL, ONE if anyone.run_all else JOB)
     if anyone.autocommit:
@@ -117,7 +115,8 @@ def test_past_bug_127_outside_a_transaction_only_autocommit_commits(
     assert pid_of(anyone) == pid
 
 
-def test_past_bug_128_no_session_is_added(anyone: Caller, observer: Observer) -> None:
+@pytest.mark.past_bug(128)
+def test_no_session_is_added(anyone: Caller, observer: Observer) -> None:
     pid = pid_of(anyone)
     before = observer.sessions()
     for _ in range(20):
@@ -136,7 +135,8 @@ def test_answer_is_plain_tuples(anyone: Caller) -> None:
     assert rows[0][1:] == (False, "pending")
 
 
-def test_past_bug_68_answers_in_order_and_tells_duplicates(caller: Caller) -> None:
+@pytest.mark.past_bug(68)
+def test_answers_in_order_and_tells_duplicates(caller: Caller) -> None:
     docs = [
         {"task": "t", "unique_key": "k"},
         {"task": "t"},

@@ -61,7 +61,8 @@ ODD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 }
 
 
-def test_F36_text_that_the_database_has_no_letters_for(caller: Caller) -> None:
+@pytest.mark.fault("F36")
+def test_text_that_the_database_has_no_letters_for(caller: Caller) -> None:
     with caller.transaction():
         assert caller.execute("select 1")
         for job, error, says in ODD.values():
@@ -91,8 +92,9 @@ SHOWN = [
 ]  # fmt: skip
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize("encoding", SHOWN)
-def test_F36_no_letter_is_refused_that_the_server_stores(pg: Server, encoding: str) -> None:
+def test_no_letter_is_refused_that_the_server_stores(pg: Server, encoding: str) -> None:
     """Of all that there are below U+30000; with one byte a letter, the tables are the same."""
     stores = """
         create function pg_temp.stores(letter text, encoding text) returns bool language plpgsql as
@@ -114,8 +116,9 @@ def test_F36_no_letter_is_refused_that_the_server_stores(pg: Server, encoding: s
         assert {letter for letter in every - theirs if not letters.lack(letter)} == set()
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize("encoded_dsn", ["EUC_JP"], indirect=True)
-def test_F36_letters_that_python_has_no_codec_for(encoded_dsn: str) -> None:
+def test_letters_that_python_has_no_codec_for(encoded_dsn: str) -> None:
     app = App(encoded_dsn)
 
     async def enqueue() -> None:
@@ -131,8 +134,9 @@ def test_F36_letters_that_python_has_no_codec_for(encoded_dsn: str) -> None:
     assert row == ("①髙",)
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize("encoded_dsn", ["LATIN1"], indirect=True)
-def test_F36_what_it_has_letters_for_is_stored(caller: Caller, encoded_dsn: str) -> None:
+def test_what_it_has_letters_for_is_stored(caller: Caller, encoded_dsn: str) -> None:
     job = document(task="grüß", args={"é": "ü"}, tags=["ñ"], metadata={"ç": "ß"})
     if caller.execute("show client_encoding")[0][0] in ("SQL_ASCII", b"SQL_ASCII"):
         with pytest.raises(ConfigError, match="task"):  # it would be stored as other letters
@@ -147,8 +151,9 @@ def test_F36_what_it_has_letters_for_is_stored(caller: Caller, encoded_dsn: str)
     assert row == ("grüß", {"é": "ü"}, ["ñ"], {"ç": "ß"})
 
 
+@pytest.mark.fault("F36")
 @pytest.mark.parametrize("encoded_dsn", ["LATIN1"], indirect=True)
-def test_F36_a_session_of_another_encoding(dsn: str, encoded_dsn: str) -> None:
+def test_a_session_of_another_encoding(dsn: str, encoded_dsn: str) -> None:
     """The database has the letter, and the session cannot say it."""
     app = App(encoded_dsn)
     with psycopg.connect(dsn, client_encoding="latin1") as connection:

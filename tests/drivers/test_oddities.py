@@ -98,7 +98,8 @@ def test_django_wrapper_that_is_a_copy(dsn: str, observer: Observer) -> None:
             copy.close()
 
 
-def test_past_bug_128_django_calls_share_one_session(dsn: str, observer: Observer) -> None:
+@pytest.mark.past_bug(128)
+def test_django_calls_share_one_session(dsn: str, observer: Observer) -> None:
     with django_database(dsn, "default") as connection:
         connection.ensure_connection()
         before = observer.sessions()
@@ -108,7 +109,8 @@ def test_past_bug_128_django_calls_share_one_session(dsn: str, observer: Observe
         assert len(observer.jobs()) == 2_000
 
 
-def test_past_bug_128_database_drops_after_use(pg: Any, migrated: str) -> None:
+@pytest.mark.past_bug(128)
+def test_database_drops_after_use(pg: Any, migrated: str) -> None:
     name = pg.create(migrated)
     try:
         with django_database(pg.dsn_for(name), "default") as connection:
@@ -119,7 +121,8 @@ def test_past_bug_128_database_drops_after_use(pg: Any, migrated: str) -> None:
         pg.drop(name)
 
 
-def test_past_bug_128_sessions_are_bounded_and_gone_after_a_worker(pg: Any, migrated: str) -> None:
+@pytest.mark.past_bug(128)
+def test_sessions_are_bounded_and_gone_after_a_worker(pg: Any, migrated: str) -> None:
     """Ten thousand jobs from threads and from a loop; afterwards nothing holds the database."""
     name = pg.create(migrated)
     most = 0

@@ -141,10 +141,11 @@ def fail_many(queue: Queue) -> None:
         )
 
 
+@pytest.mark.report("f07")
 @pytest.mark.together
 @both
 @pytest.mark.parametrize("config", ["", CONFIGURED, ITS_OWN], ids=["plain", "root", "pgqueue"])
-def test_f07_a_worker_whose_log_nobody_reads_works_on_and_ends(
+def test_a_worker_whose_log_nobody_reads_works_on_and_ends(
     queue: Queue, processes: str, config: str
 ) -> None:
     with stalled(queue, processes, config) as worker:
@@ -154,8 +155,9 @@ def test_f07_a_worker_whose_log_nobody_reads_works_on_and_ends(
         assert queue.workers() == []
 
 
+@pytest.mark.report("f07")
 @pytest.mark.together
-def test_f07_what_was_dropped_is_counted_once_somebody_reads(queue: Queue) -> None:
+def test_what_was_dropped_is_counted_once_somebody_reads(queue: Queue) -> None:
     with stalled(queue, "1") as worker:
         for _ in range(2):
             fail_many(queue)
@@ -168,11 +170,12 @@ def test_f07_what_was_dropped_is_counted_once_somebody_reads(queue: Queue) -> No
         wait_until(lambda: "worker stopped" in worker.text(), timeout_s=60, what="the last line")
 
 
+@pytest.mark.report("m34")
 @both
 @pytest.mark.parametrize(
     "config", [CONFIGURED, ADDED, OTHERS_ONLY, ITS_OWN], ids=["root", "added", "others", "pgqueue"]
 )
-def test_m34_a_worker_is_heard_once_whatever_the_application_configures(
+def test_a_worker_is_heard_once_whatever_the_application_configures(
     queue: Queue, processes: str, config: str
 ) -> None:
     prepare(queue, config)

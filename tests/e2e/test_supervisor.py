@@ -72,7 +72,8 @@ def test_a_process_that_is_killed_in_its_stop_has_not_crashed(queue: Queue) -> N
     assert queue.workers() == []
 
 
-def test_F35_nothing_is_blamed_that_had_not_begun(queue: Queue) -> None:
+@pytest.mark.fault("F35")
+def test_nothing_is_blamed_that_had_not_begun(queue: Queue) -> None:
     before = queue.enqueue_many("quick", 1000)  # so that claims are of many when it comes
     killer = queue.enqueue("die", code=3)
     others = [*before, *queue.enqueue_many("quick", 1000)]

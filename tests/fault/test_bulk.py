@@ -43,9 +43,10 @@ def at(text: bytes, number: int) -> Cut:
     return Cut(it_is, carried_out=True)
 
 
+@pytest.mark.fault("F14")
 @pytest.mark.parametrize("number", [1, 2, 3])
 @pytest.mark.parametrize("blocking", [False, True])
-async def test_F14_lost_before_the_commit_is_done_again(
+async def test_lost_before_the_commit_is_done_again(
     behind: App, cutting: CuttingProxy, eyes: Eyes, number: int, blocking: bool
 ) -> None:
     """Nothing can have been enqueued, so it is no matter for the caller."""
@@ -61,14 +62,16 @@ async def test_F14_lost_before_the_commit_is_done_again(
     assert [tuple(row) for row in await eyes.sql(count)] == [(JOBS, JOBS)]
 
 
-async def test_F14_lost_in_the_commit_is_unknown(behind: App, cutting: CuttingProxy) -> None:
+@pytest.mark.fault("F14")
+async def test_lost_in_the_commit_is_unknown(behind: App, cutting: CuttingProxy) -> None:
     await behind.aenqueue_many([])
     cutting.arm(at(b"COMMIT", 1))
     with pytest.raises(OutcomeUnknown):
         await behind.aenqueue_many(jobs_of(behind))
 
 
-async def test_F14_a_loss_in_the_check_of_the_schema_is_no_matter(
+@pytest.mark.fault("F14")
+async def test_a_loss_in_the_check_of_the_schema_is_no_matter(
     behind: App, cutting: CuttingProxy, eyes: Eyes
 ) -> None:
     """The first call of a process looks at the schema: nothing of the caller's was sent yet."""

@@ -42,8 +42,9 @@ def make(app: App, flavour: str) -> Any:
     return settle_in_a_thread
 
 
+@pytest.mark.law(14)
 @pytest.mark.parametrize("flavour", ["async", "sync"])
-async def test_law_14_cut_when_the_server_had_the_commit(
+async def test_cut_when_the_server_had_the_commit(
     dsn: str, eyes: Eyes, proxy: Proxy, flavour: str
 ) -> None:
     await eyes.connection.execute(HOLD)
@@ -69,8 +70,9 @@ async def test_law_14_cut_when_the_server_had_the_commit(
     assert [tuple(r) for r in await eyes.sql("select * from effect")] == [(job_id, 1)]
 
 
+@pytest.mark.law(14)
 @pytest.mark.parametrize("flavour", ["async", "sync"])
-async def test_law_14_cut_before_the_server_had_the_commit(
+async def test_cut_before_the_server_had_the_commit(
     eyes: Eyes, proxy: Proxy, flavour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await eyes.sql("create table public.effect (job bigint, attempt int)")
@@ -114,8 +116,9 @@ async def test_law_14_cut_before_the_server_had_the_commit(
     assert [tuple(r) for r in await eyes.sql("select * from effect")] == [(job_id, 2)]
 
 
+@pytest.mark.law(13)
 @pytest.mark.parametrize("flavour", ["async", "sync"])
-async def test_law_13_a_black_hole_in_the_block(eyes: Eyes, proxy: Proxy, flavour: str) -> None:
+async def test_a_black_hole_in_the_block(eyes: Eyes, proxy: Proxy, flavour: str) -> None:
     """The end of the block gives the silent connection up; the attempt fails, and is made again."""
     await eyes.sql("create table public.effect (job bigint, attempt int)")
     app = App(proxy.dsn)

@@ -38,8 +38,10 @@ async def sessions_of(eyes: Eyes) -> list[str]:
     return [name for name, _ in await eyes.sessions() if name != "pgqueue client"]
 
 
+@pytest.mark.past_bug(34)
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize("role", ROLES)
-async def test_past_bug_34_F9_one_role_is_ended(app: App, eyes: Eyes, role: str) -> None:
+async def test_one_role_is_ended(app: App, eyes: Eyes, role: str) -> None:
     count, runs = counting(app)
     async with working(app, poll_interval=600.0, lease=15.0, heartbeat=1.0) as worker:
         await count.aenqueue(1)
@@ -74,7 +76,8 @@ async def is_another(eyes: Eyes, role: str, before: tuple[str, int]) -> bool:
     return len(now) == 1 and now != [before]
 
 
-async def test_past_bug_35_all_ended_many_times_leave_no_sessions(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(35)
+async def test_all_ended_many_times_leave_no_sessions(app: App, eyes: Eyes) -> None:
     count, runs = counting(app)
     async with working(app, lease=15.0, heartbeat=0.3):
         for n in range(15):
@@ -93,7 +96,9 @@ async def test_past_bug_35_all_ended_many_times_leave_no_sessions(app: App, eyes
     assert set(runs.seen) == set(range(15))
 
 
-async def test_past_bug_32_F10_a_black_hole_for_all_roles(eyes: Eyes, proxy: Proxy) -> None:
+@pytest.mark.past_bug(32)
+@pytest.mark.fault("F10")
+async def test_a_black_hole_for_all_roles(eyes: Eyes, proxy: Proxy) -> None:
     app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
     count, runs = counting(app)
     direct = eyes
@@ -120,7 +125,9 @@ async def test_past_bug_32_F10_a_black_hole_for_all_roles(eyes: Eyes, proxy: Pro
         await app.aclose()
 
 
-async def test_past_bug_32_F10_a_silence_that_ends_by_itself(eyes: Eyes, proxy: Proxy) -> None:
+@pytest.mark.past_bug(32)
+@pytest.mark.fault("F10")
+async def test_a_silence_that_ends_by_itself(eyes: Eyes, proxy: Proxy) -> None:
     """All is silent for a while, what was begun meanwhile as well; then it goes on."""
     app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
     count, runs = counting(app)
@@ -141,7 +148,8 @@ async def test_past_bug_32_F10_a_silence_that_ends_by_itself(eyes: Eyes, proxy: 
     assert set(runs.seen) == {1, 2}
 
 
-async def test_past_bug_32_a_silent_listener_is_replaced_and_the_new_one_listens(
+@pytest.mark.past_bug(32)
+async def test_a_silent_listener_is_replaced_and_the_new_one_listens(
     eyes: Eyes, cutting: CuttingProxy
 ) -> None:
     """Its socket stays open and silent; new connections work."""
@@ -171,8 +179,9 @@ async def test_past_bug_32_a_silent_listener_is_replaced_and_the_new_one_listens
         await app.aclose()
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("times", [0, 1, 2])
-async def test_F10_one_silent_connection_gives_the_idle_ones_away(
+async def test_one_silent_connection_gives_the_idle_ones_away(
     eyes: Eyes, proxy: Proxy, times: int
 ) -> None:
     """Else each would find out by itself, one deadline after the other.
@@ -205,7 +214,8 @@ async def test_F10_one_silent_connection_gives_the_idle_ones_away(
         await app.aclose()
 
 
-async def test_F10_a_link_that_nobody_answers_says_so(proxy: Proxy) -> None:
+@pytest.mark.fault("F10")
+async def test_a_link_that_nobody_answers_says_so(proxy: Proxy) -> None:
     watch = Watch()
     link = Link(proxy.dsn, role="claim", watch=watch, deadline=0.3, pooled=False)
     proxy.blackhole()
@@ -239,7 +249,8 @@ async def test_cut_again_and_again(eyes: Eyes, proxy: Proxy) -> None:
         await app.aclose()
 
 
-async def test_F12_latency(eyes: Eyes, proxy: Proxy) -> None:
+@pytest.mark.fault("F12")
+async def test_latency(eyes: Eyes, proxy: Proxy) -> None:
     """300 ms there and 300 ms back."""
     app = App(proxy.dsn)
     worker = Worker(app, **quick(deadline=5.0, lease=3.0, heartbeat=0.5))
@@ -260,9 +271,9 @@ async def test_F12_latency(eyes: Eyes, proxy: Proxy) -> None:
         await app.aclose()
 
 
-async def test_past_bug_39_S14_garbage_and_forged_notifications(
-    app: App, eyes: Eyes, dsn: str
-) -> None:
+@pytest.mark.past_bug(39)
+@pytest.mark.rule("S14")
+async def test_garbage_and_forged_notifications(app: App, eyes: Eyes, dsn: str) -> None:
     count, runs = counting(app)
     garbage = [
         "", ":", "q", "q:", "q:nosuch", "q:default", "r", "r:", "r:x:default", "r:0:default",
@@ -283,7 +294,9 @@ async def test_past_bug_39_S14_garbage_and_forged_notifications(
     assert (await eyes.job(job))["attempt"] == 1
 
 
-async def test_past_bug_40_law_5_every_notification_is_dropped(
+@pytest.mark.past_bug(40)
+@pytest.mark.law(5)
+async def test_every_notification_is_dropped(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count, runs = counting(app)
@@ -327,8 +340,9 @@ async def test_C2_a_claim_whose_answer_is_lost(app: App, eyes: Eyes, proxy: Prox
         await behind.aclose()
 
 
+@pytest.mark.fault("F15")
 @pytest.mark.parametrize("carried_out", [True, False])
-async def test_F15_a_completion_whose_answer_is_lost(
+async def test_a_completion_whose_answer_is_lost(
     app: App, eyes: Eyes, carried_out: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Success, failure for good, and a retry; the answer is lost once for each statement."""
@@ -367,7 +381,8 @@ async def test_F15_a_completion_whose_answer_is_lost(
         assert carried_out
 
 
-async def test_past_bug_48_finished_while_the_database_is_away(eyes: Eyes, proxy: Proxy) -> None:
+@pytest.mark.past_bug(48)
+async def test_finished_while_the_database_is_away(eyes: Eyes, proxy: Proxy) -> None:
     app, worker = await through(proxy, lease=30.0, heartbeat=0.3)
     count, runs = counting(app)
     gate = asyncio.Event()
@@ -403,7 +418,9 @@ async def test_past_bug_48_finished_while_the_database_is_away(eyes: Eyes, proxy
     assert sorted(runs.seen) == [*range(8), 99]
 
 
-async def test_past_bug_50_F20_read_only_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(50)
+@pytest.mark.fault("F20")
+async def test_read_only_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
     runs = Runs()
     gate = asyncio.Event()
 
@@ -428,9 +445,9 @@ async def test_past_bug_50_F20_read_only_for_a_while(app: App, dsn: str, eyes: E
     assert sorted(runs.seen) == [0, 1, 2]
 
 
-async def test_past_bug_50_F20_clients_write_again_once_the_server_takes_it(
-    app: App, dsn: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(50)
+@pytest.mark.fault("F20")
+async def test_clients_write_again_once_the_server_takes_it(app: App, dsn: str, eyes: Eyes) -> None:
     """Their sessions began read-only, and would stay so: they are left."""
     name = await eyes.value("select current_database()")
 
@@ -475,7 +492,8 @@ HOSTILE = {
 }
 
 
-async def test_F22_F23_hostile_defaults(app: App, dsn: str, eyes: Eyes) -> None:
+@pytest.mark.fault("F22", "F23")
+async def test_hostile_defaults(app: App, dsn: str, eyes: Eyes) -> None:
     count, runs = counting(app)
     name = await eyes.value("select current_database()")
     await app.aenqueue_many([count.job(n, 0.05) for n in range(100)])
@@ -491,9 +509,8 @@ async def test_F22_F23_hostile_defaults(app: App, dsn: str, eyes: Eyes) -> None:
     assert set(range(100)) <= set(runs.seen)
 
 
-async def test_F22_the_worker_s_own_sessions_ignore_timeouts_of_the_role(
-    app: App, eyes: Eyes
-) -> None:
+@pytest.mark.fault("F22")
+async def test_the_worker_s_own_sessions_ignore_timeouts_of_the_role(app: App, eyes: Eyes) -> None:
     count, runs = counting(app)
     await app.aenqueue_many([count.job(n) for n in range(50)])
     await app.aclose()
@@ -508,7 +525,8 @@ async def test_F22_the_worker_s_own_sessions_ignore_timeouts_of_the_role(
     assert sorted(runs.seen) == list(range(50))
 
 
-async def test_F22_a_worker_starts_though_its_role_has_no_patience(app: App, eyes: Eyes) -> None:
+@pytest.mark.fault("F22")
+async def test_a_worker_starts_though_its_role_has_no_patience(app: App, eyes: Eyes) -> None:
     """The look at the schema's version waits for a migration, longer than the role would."""
     count, runs = counting(app)
     await count.aenqueue(1)
@@ -538,7 +556,8 @@ async def test_F22_a_worker_starts_though_its_role_has_no_patience(app: App, eye
     assert runs.seen == [1]
 
 
-async def test_F24_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
+@pytest.mark.fault("F24")
+async def test_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
     runs = Runs()
 
     @app.task

@@ -29,7 +29,8 @@ async def fill(connection: asyncpg.Connection) -> None:
     raise AssertionError("the queue of notifications took 500")
 
 
-async def test_f41_jobs_are_enqueued_and_run_while_the_notification_queue_is_full(
+@pytest.mark.report("f41")
+async def test_jobs_are_enqueued_and_run_while_the_notification_queue_is_full(
     small_queue: str,
 ) -> None:
     app = App(small_queue)

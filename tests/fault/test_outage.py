@@ -40,7 +40,8 @@ def at_cap(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     return there
 
 
-async def test_past_bug_35_48_after_a_long_outage_all_is_as_before(
+@pytest.mark.past_bug(35, 48)
+async def test_after_a_long_outage_all_is_as_before(
     eyes: Eyes, proxy: Proxy, at_cap: set[int]
 ) -> None:
     """Whether it takes a minute or five: from its bound on, no wait grows any more.
@@ -90,9 +91,8 @@ async def test_past_bug_35_48_after_a_long_outage_all_is_as_before(
     assert not runs.twice()
 
 
-async def test_past_bug_37_what_is_asked_after_a_connect_fails_a_hundred_times(
-    dsn: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(37)
+async def test_what_is_asked_after_a_connect_fails_a_hundred_times(dsn: str, eyes: Eyes) -> None:
     watch = Watch()
 
     def ignore(*_: str) -> None: ...
@@ -117,7 +117,8 @@ async def test_past_bug_37_what_is_asked_after_a_connect_fails_a_hundred_times(
     assert watch.overdue(float("inf")) == []
 
 
-async def test_past_bug_37_a_worker_that_cannot_listen_for_a_while(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(37)
+async def test_a_worker_that_cannot_listen_for_a_while(app: App, eyes: Eyes) -> None:
     """Its claims fail meanwhile; it leaves no session behind, and comes back."""
     runs = Runs()
 

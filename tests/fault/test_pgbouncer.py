@@ -45,7 +45,9 @@ async def nothing_left(eyes: Eyes) -> AsyncIterator[None]:
     await eventually(clean)
 
 
-async def test_past_bug_47_F34_every_outcome(pooled: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(47)
+@pytest.mark.fault("F34")
+async def test_every_outcome(pooled: App, eyes: Eyes) -> None:
     rounds: dict[str, int] = {}
 
     @pooled.task(max_attempts=2, retry=Backoff(base=0.0))
@@ -78,9 +80,9 @@ async def test_past_bug_47_F34_every_outcome(pooled: App, eyes: Eyes) -> None:
     assert rounds["retried"] == rounds["snoozed"] == rounds["dead"] == 2
 
 
-async def test_past_bug_47_F34_many_jobs_on_two_workers(
-    pooled: App, narrow: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(47)
+@pytest.mark.fault("F34")
+async def test_many_jobs_on_two_workers(pooled: App, narrow: str, eyes: Eyes) -> None:
     runs = Runs()
 
     async def note(n: int) -> None:
@@ -101,7 +103,9 @@ async def test_past_bug_47_F34_many_jobs_on_two_workers(
     assert servers <= 2
 
 
-async def test_past_bug_47_F34_transactions(pooled: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(47)
+@pytest.mark.fault("F34")
+async def test_transactions(pooled: App, eyes: Eyes) -> None:
     await eyes.sql("create table public.effect (job bigint)")
 
     @pooled.task
@@ -121,7 +125,8 @@ async def test_past_bug_47_F34_transactions(pooled: App, eyes: Eyes) -> None:
     assert await eyes.value("select count(distinct job) from public.effect") == 40
 
 
-async def test_F34_the_lease_is_kept_and_a_lost_one_is_found(
+@pytest.mark.fault("F34")
+async def test_the_lease_is_kept_and_a_lost_one_is_found(
     pooled: App, narrow: str, eyes: Eyes
 ) -> None:
     runs: list[int] = []
@@ -157,7 +162,8 @@ async def test_F34_the_lease_is_kept_and_a_lost_one_is_found(
             await eyes.reaches(lost, "completed")
 
 
-async def test_past_bug_51_cancelled_in_mid_transaction(pooled: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(51)
+async def test_cancelled_in_mid_transaction(pooled: App, eyes: Eyes) -> None:
     @pooled.task(timeout=0.05, max_attempts=1)
     async def slow(*, job: RunningJob) -> None:
         async with job.transaction() as tx:

@@ -35,8 +35,9 @@ def own(cluster_of_its_own: Server) -> Iterator[Server]:
         cluster.start()  # a test that failed in the outage
 
 
+@pytest.mark.fault("F6", "F7")
 @pytest.mark.parametrize("how", ["fast", "immediate"])
-async def test_F6_F7_no_massacre_after_a_restart(own: Server, how: str) -> None:
+async def test_no_massacre_after_a_restart(own: Server, how: str) -> None:
     """Two workers with running jobs: both come back, and neither takes the other for dead."""
     assert own.cluster is not None
     dsn = own.dsn_for(own.create())
@@ -81,7 +82,8 @@ select id, id, queue, task, args, attempt, worker_id, claim_token, claimed_at, i
 """
 
 
-async def test_F17_what_the_server_forgot_the_end_of_runs_again(own: Server) -> None:
+@pytest.mark.fault("F17")
+async def test_what_the_server_forgot_the_end_of_runs_again(own: Server) -> None:
     """As a standby that had the claim and not the completion: the worker lives, and knows nothing.
 
     What it runs meanwhile, and what has ended and is not written, stays its own.
@@ -122,7 +124,8 @@ async def test_F17_what_the_server_forgot_the_end_of_runs_again(own: Server) -> 
     await app.aclose()
 
 
-async def test_F7_a_worker_that_died_in_the_outage_is_found_afterwards(own: Server) -> None:
+@pytest.mark.fault("F7")
+async def test_a_worker_that_died_in_the_outage_is_found_afterwards(own: Server) -> None:
     assert own.cluster is not None
     dsn = own.dsn_for(own.create())
     await migrate(dsn, "pgqueue")

@@ -20,8 +20,9 @@ UNREACHABLE = 3600.0
 LONG = "select pg_sleep(3600)"
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.alone
-async def test_F10_a_job_that_is_told_to_end_does_not_wait_for_its_rollback(
+async def test_a_job_that_is_told_to_end_does_not_wait_for_its_rollback(
     cutting: CuttingProxy, eyes: Eyes, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What else would end it, the deadline and a question to another session, is out of reach."""

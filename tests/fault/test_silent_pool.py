@@ -55,8 +55,9 @@ def is_client(link: Link) -> bool:
     return link.role == "client"
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.usefixtures("app")
-async def test_F10_a_silent_connection_of_a_loop(cutting: CuttingProxy, asked: list[bool]) -> None:
+async def test_a_silent_connection_of_a_loop(cutting: CuttingProxy, asked: list[bool]) -> None:
     app, note = client_of(cutting.dsn)
     await asyncio.gather(*(note.aenqueue(n) for n in range(5)))  # each prepares the statement
     assert cutting.silence(is_client) > 1
@@ -68,8 +69,9 @@ async def test_F10_a_silent_connection_of_a_loop(cutting: CuttingProxy, asked: l
     await app.aclose()
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.usefixtures("app")
-async def test_F10_what_was_not_executed_is_done_elsewhere(
+async def test_what_was_not_executed_is_done_elsewhere(
     cutting: CuttingProxy, asked: list[bool]
 ) -> None:
     """It fell silent before the statement was as much as prepared."""
@@ -81,8 +83,9 @@ async def test_F10_what_was_not_executed_is_done_elsewhere(
     await app.aclose()
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.usefixtures("app")
-async def test_F10_a_silent_connection_of_threads(cutting: CuttingProxy, asked: list[bool]) -> None:
+async def test_a_silent_connection_of_threads(cutting: CuttingProxy, asked: list[bool]) -> None:
     app, note = client_of(cutting.dsn)
     together = threading.Barrier(5)
 
@@ -100,8 +103,9 @@ async def test_F10_a_silent_connection_of_threads(cutting: CuttingProxy, asked: 
     await asyncio.to_thread(app.close)
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.usefixtures("app")
-async def test_F10_nobody_answers(
+async def test_nobody_answers(
     cutting: CuttingProxy, asked: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "ASK_SECONDS", 0.5)

@@ -49,9 +49,10 @@ async def end_unheard_of(cutting: CuttingProxy, eyes: Eyes, role: str) -> None:
     await eyes.sql("select pg_terminate_backend($1)", pid)
 
 
+@pytest.mark.fault("F11")
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("role", ["client", "task"])
-async def test_F11_a_statement_of_a_handler_ends_with_its_session(
+async def test_a_statement_of_a_handler_ends_with_its_session(
     cutting: CuttingProxy, eyes: Eyes, dsn: str, role: str
 ) -> None:
     """Else the job would keep its slot, and its lease, for as long as the worker lives."""
@@ -77,10 +78,9 @@ async def test_F11_a_statement_of_a_handler_ends_with_its_session(
     await app.aclose()
 
 
+@pytest.mark.fault("F11")
 @pytest.mark.usefixtures("quick")
-async def test_F11_a_proxy_lets_go_of_a_client_that_vanished(
-    cutting: CuttingProxy, eyes: Eyes
-) -> None:
+async def test_a_proxy_lets_go_of_a_client_that_vanished(cutting: CuttingProxy, eyes: Eyes) -> None:
     """As the server does whose place it takes: else such sessions stay for as long as it does."""
     connection = await open_connection(cutting.dsn, name="gone", seconds=30.0, settings={})
     assert await eyes.sessions("gone")
@@ -95,7 +95,8 @@ async def test_F11_a_proxy_lets_go_of_a_client_that_vanished(
     await eventually(none)
 
 
-async def test_F11_a_program_of_the_torture_run_goes_on(cutting: CuttingProxy, eyes: Eyes) -> None:
+@pytest.mark.fault("F11")
+async def test_a_program_of_the_torture_run_goes_on(cutting: CuttingProxy, eyes: Eyes) -> None:
     """Else the canceller would cancel nothing from there on, and what is doomed would be left."""
 
     def ask() -> None:

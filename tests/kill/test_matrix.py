@@ -40,14 +40,16 @@ async def check(pg: Server, some: Sequence[Case]) -> None:
     assert all(row.ok for row in rows), table(rows)
 
 
+@pytest.mark.fault("F1", "F14", "F15", "F30")
 @pytest.mark.parametrize("number", range(SHOWN))
-async def test_F1_F14_F15_F30_each_place(pg: Server, number: int) -> None:
+async def test_each_place(pg: Server, number: int) -> None:
     await check(pg, part(sample(), number, SHOWN))
 
 
+@pytest.mark.fault("F1", "F14", "F15", "F30")
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(PARTS))
-async def test_F1_F14_F15_F30_each_place_with_each_action(pg: Server, number: int) -> None:
+async def test_each_place_with_each_action(pg: Server, number: int) -> None:
     await check(pg, part(rest(), number, PARTS))
 
 

@@ -72,7 +72,8 @@ async def test_migrations_are_numbered_without_a_gap() -> None:
     assert [m.version for m in migrate.known()] == list(range(1, len(migrate.known()) + 1))
 
 
-async def test_past_bug_122_many_migrators_at_once(
+@pytest.mark.past_bug(122)
+async def test_many_migrators_at_once(
     connection: asyncpg.Connection[Any], connect: Connect
 ) -> None:
     connections = [await connect() for _ in range(8)]
@@ -82,7 +83,8 @@ async def test_past_bug_122_many_migrators_at_once(
     assert [row[0] for row in rows] == [m.version for m in migrate.known()]
 
 
-async def test_past_bug_122_many_first_calls_of_the_client_at_once(empty_dsn: str) -> None:
+@pytest.mark.past_bug(122)
+async def test_many_first_calls_of_the_client_at_once(empty_dsn: str) -> None:
     clients = [Client(empty_dsn) for _ in range(8)]
     try:
         done = await asyncio.gather(*[client.amigrate() for client in clients])
@@ -106,7 +108,8 @@ def test_a_migration_is_cut_into_its_statements() -> None:
         assert part.count("$body$") % 2 == 0
 
 
-async def test_past_bug_121_a_migrator_killed_at_any_statement_leaves_nothing(
+@pytest.mark.past_bug(121)
+async def test_a_migrator_killed_at_any_statement_leaves_nothing(
     connection: asyncpg.Connection[Any],
     empty_dsn: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,7 +137,8 @@ async def test_past_bug_121_a_migrator_killed_at_any_statement_leaves_nothing(
     assert await catalogue(connection, "pgqueue") == wanted
 
 
-async def test_past_bug_121_a_failed_statement_leaves_nothing_either(
+@pytest.mark.past_bug(121)
+async def test_a_failed_statement_leaves_nothing_either(
     connection: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = migrate.known()
@@ -155,8 +159,9 @@ def psql() -> str:
     return shutil.which("psql") or missing("psql is not installed")
 
 
+@pytest.mark.past_bug(124)
 @pytest.mark.parametrize("schema", ["pgqueue", "we\"ird 'na:me %s $1 {x}"])
-async def test_past_bug_124_psql_makes_the_same_of_the_plan(
+async def test_psql_makes_the_same_of_the_plan(
     connection: asyncpg.Connection[Any], empty_dsn: str, schema: str
 ) -> None:
     text = migrate.plan(schema)
@@ -258,10 +263,9 @@ async def test_a_schema_that_is_too_old(dsn: str, monkeypatch: pytest.MonkeyPatc
     await use(dsn)
 
 
+@pytest.mark.past_bug(125)
 @pytest.mark.parametrize("breaking", [True, False])
-async def test_past_bug_125_a_newer_schema_is_refused_only_if_it_breaks(
-    dsn: str, breaking: bool
-) -> None:
+async def test_a_newer_schema_is_refused_only_if_it_breaks(dsn: str, breaking: bool) -> None:
     newest = migrate.known()[-1].version
     connection = await asyncpg.connect(dsn)
     await connection.execute(

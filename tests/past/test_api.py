@@ -31,7 +31,8 @@ async def second() -> None: ...
 """
 
 
-async def test_past_bug_129_each_app_has_tasks_of_its_own(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(129)
+async def test_each_app_has_tasks_of_its_own(dsn: str, eyes: Eyes) -> None:
     """A worker serves those of the app that it was given, and says what it does not know."""
     one, two, none = App(dsn), App(dsn), App(dsn)
     ran: list[str] = []
@@ -55,9 +56,8 @@ async def test_past_bug_129_each_app_has_tasks_of_its_own(dsn: str, eyes: Eyes) 
         await app.aclose()
 
 
-def test_past_bug_129_the_command_line_sees_the_tasks_of_the_app_it_is_given(
-    dsn: str, tmp_path: Path
-) -> None:
+@pytest.mark.past_bug(129)
+def test_the_command_line_sees_the_tasks_of_the_app_it_is_given(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(JOBS)
     command = [sys.executable, "-c", "from pgqueue.cli import main; main()", "worker"]
     env = {**os.environ, "PGQUEUE_DSN": dsn}
@@ -87,6 +87,7 @@ WHERE = {
 }
 
 
+@pytest.mark.past_bug(130)
 @pytest.mark.parametrize(
     ("given", "environment", "want"),
     [
@@ -97,7 +98,7 @@ WHERE = {
         (None, "", None),
     ],
 )
-def test_past_bug_130_what_is_given_wins_over_the_environment_and_that_over_the_default(
+def test_what_is_given_wins_over_the_environment_and_that_over_the_default(
     monkeypatch: pytest.MonkeyPatch, given: str | None, environment: str | None, want: str | None
 ) -> None:
     for name, value in (
@@ -117,8 +118,9 @@ def test_past_bug_130_what_is_given_wins_over_the_environment_and_that_over_the_
         assert client.pool.dsn == WHERE[want]
 
 
+@pytest.mark.past_bug(130)
 @pytest.mark.parametrize("name", ["priority", "max_attempts", "timeout", "queue"])
-def test_past_bug_130_the_nearest_option_wins(name: str) -> None:
+def test_the_nearest_option_wins(name: str) -> None:
     """That of the call, then that of the task, then the default: also when it is the default's."""
     defaults = {"priority": 5, "max_attempts": 25, "timeout": None, "queue": "default"}
     nearest = {"priority": 0, "max_attempts": 1, "timeout": 0.5, "queue": "mail"}
@@ -143,7 +145,8 @@ def test_past_bug_130_the_nearest_option_wins(name: str) -> None:
         assert app.job("own", **back).options[name] == defaults[name]  # type: ignore[typeddict-item]
 
 
-def test_past_bug_130_options_of_the_command_line_win(dsn: str, tmp_path: Path) -> None:
+@pytest.mark.past_bug(130)
+def test_options_of_the_command_line_win(dsn: str, tmp_path: Path) -> None:
     nowhere = {"PGQUEUE_DSN": "postgresql://127.0.0.1:1/none", "PGQUEUE_SCHEMA": "none"}
     result = CliRunner().invoke(
         cli, ["--dsn", dsn, "--schema", "pgqueue", "status", "--json"], env=nowhere
@@ -199,8 +202,9 @@ def modules() -> list[str]:
     ]
 
 
+@pytest.mark.past_bug(131)
 @pytest.mark.parametrize("order", ["as listed", "backwards"])
-def test_past_bug_131_imports_need_the_required_packages_and_no_database(order: str) -> None:
+def test_imports_need_the_required_packages_and_no_database(order: str) -> None:
     """Every module, in both orders (import cycles), with each extra missing and no network."""
     names = modules() if order == "as listed" else modules()[::-1]
     assert len(names) > 50
@@ -249,7 +253,8 @@ asyncio.run(asyncio.wait_for(main(), 60))
 """
 
 
-def test_past_bug_131_a_tracer_that_wraps_the_driver(dsn: str) -> None:
+@pytest.mark.past_bug(131)
+def test_a_tracer_that_wraps_the_driver(dsn: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PATCHED, dsn],
         capture_output=True,
@@ -260,9 +265,8 @@ def test_past_bug_131_a_tracer_that_wraps_the_driver(dsn: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-async def test_past_bug_131_a_second_start_is_refused_and_harms_nothing(
-    app: App, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(131)
+async def test_a_second_start_is_refused_and_harms_nothing(app: App, eyes: Eyes) -> None:
     @app.task
     async def work() -> None: ...
 

@@ -18,8 +18,9 @@ where id = $1
 """
 
 
+@pytest.mark.past_bug(109)
 @pytest.mark.parametrize("how", ["retry", "snooze", "stop", "dead", "done"])
-async def test_past_bug_109_an_outcome_overwrites_nothing_that_changed_meanwhile(
+async def test_an_outcome_overwrites_nothing_that_changed_meanwhile(
     app: App, eyes: Eyes, how: str
 ) -> None:
     started: list[int] = []
@@ -53,8 +54,9 @@ async def test_past_bug_109_an_outcome_overwrites_nothing_that_changed_meanwhile
     assert (row["timeout_seconds"], row["unique_key"]) == (77, "by hand")
 
 
+@pytest.mark.past_bug(109)
 @pytest.mark.parametrize("how", ["retry", "snooze", "dead"])
-async def test_past_bug_109_a_request_to_stop_is_not_lost(app: App, eyes: Eyes, how: str) -> None:
+async def test_a_request_to_stop_is_not_lost(app: App, eyes: Eyes, how: str) -> None:
     """It is written as the outcome is on its way, and no notification tells of it."""
     ends = {"retry": Retry(delay=0.0), "snooze": Snooze(0.0), "dead": ValueError("no")}
 

@@ -33,7 +33,8 @@ async def lose(eyes: Eyes, job_id: int) -> int:
     return lost
 
 
-async def test_past_bug_3_a_rescuer_killed_in_mid_rescue(app: App, dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(3)
+async def test_a_rescuer_killed_in_mid_rescue(app: App, dsn: str, eyes: Eyes) -> None:
     """Its rescue waits for a lock when it is killed; another worker completes the rescue."""
     await eyes.sql(EFFECT)
     ran: list[int] = []
@@ -62,7 +63,8 @@ async def test_past_bug_3_a_rescuer_killed_in_mid_rescue(app: App, dsn: str, eye
     assert lost not in await eyes.worker_ids()
 
 
-async def test_past_bug_5_a_draining_worker_takes_nothing_back(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(5)
+async def test_a_draining_worker_takes_nothing_back(dsn: str, eyes: Eyes) -> None:
     """The old worker drains when its job is rescued and run by the new one: it stays there."""
     old, new = App(dsn), App(dsn)
     seen: list[str] = []
@@ -100,7 +102,8 @@ async def test_past_bug_5_a_draining_worker_takes_nothing_back(dsn: str, eyes: E
     await new.aclose()
 
 
-async def test_past_bug_22_a_retry_may_run_elsewhere(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(22)
+async def test_a_retry_may_run_elsewhere(dsn: str, eyes: Eyes) -> None:
     first, second = App(dsn), App(dsn)
     ran: list[tuple[str, int]] = []
 
@@ -143,10 +146,9 @@ class Gauge:
             self.now -= 1
 
 
+@pytest.mark.past_bug(26)
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_past_bug_26_a_batch_never_runs_above_the_concurrency(
-    dsn: str, eyes: Eyes, kind: str
-) -> None:
+async def test_a_batch_never_runs_above_the_concurrency(dsn: str, eyes: Eyes, kind: str) -> None:
     """A worker claims far more than it runs at a time; each of three keeps to its own three."""
     apps, gauges, runs = [App(dsn) for _ in range(3)], [Gauge() for _ in range(3)], Runs()
 
@@ -180,7 +182,8 @@ async def test_past_bug_26_a_batch_never_runs_above_the_concurrency(
         await app.aclose()
 
 
-async def test_past_bug_25_a_retry_that_lands_last_is_processed_by_whoever_serves_on(
+@pytest.mark.past_bug(25)
+async def test_a_retry_that_lands_last_is_processed_by_whoever_serves_on(
     app: App, eyes: Eyes
 ) -> None:
     """``max_jobs`` is the only way to run dry: it counts, and leaves what it did not take."""
@@ -200,7 +203,8 @@ async def test_past_bug_25_a_retry_that_lands_last_is_processed_by_whoever_serve
         await eyes.settled(completed=3)
 
 
-async def test_past_bug_8_the_only_slot_is_free_after_a_crash(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(8)
+async def test_the_only_slot_is_free_after_a_crash(dsn: str, eyes: Eyes) -> None:
     """Concurrency is counted by each process alone: nothing stored has to be given back."""
     await eyes.sql(EFFECT)
     app = app_of(dsn)

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from pgqueue import App
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, nth, working
@@ -13,7 +15,8 @@ from tests.worker.support import Eyes, at_rest, nth, working
 FAR = 600.0
 
 
-async def test_past_bug_36_the_listener_is_not_one_of_a_pool(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(36)
+async def test_the_listener_is_not_one_of_a_pool(app: App, eyes: Eyes) -> None:
     """Whatever happens to the pool's connections, notifications come; a poll would be too late."""
     ran: list[float] = []
 
@@ -38,9 +41,8 @@ async def test_past_bug_36_the_listener_is_not_one_of_a_pool(app: App, eyes: Eye
         assert await eyes.sessions("pgqueue claim") == [listener]
 
 
-async def test_past_bug_36_a_listener_ended_again_and_again_listens_again(
-    app: App, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(36)
+async def test_a_listener_ended_again_and_again_listens_again(app: App, eyes: Eyes) -> None:
     """As a pool's maximum age would: each time it listens anew, long before a poll."""
     ran: list[int] = []
 
@@ -74,7 +76,8 @@ def idle(app: App) -> list[Any]:
     return [one for state in app.pool._loops.values() for one in state.idle]
 
 
-async def test_past_bug_34_an_idle_session_in_mid_goodbye_is_not_used(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(34)
+async def test_an_idle_session_in_mid_goodbye_is_not_used(app: App, eyes: Eyes) -> None:
     """The loop has read the server's last word, but not yet the end: nothing need be sent."""
 
     async def gone() -> bool:
@@ -87,7 +90,8 @@ async def test_past_bug_34_an_idle_session_in_mid_goodbye_is_not_used(app: App, 
         await app.aenqueue("t")
 
 
-async def test_past_bug_34_nor_by_a_blocking_call(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(34)
+async def test_nor_by_a_blocking_call(app: App, eyes: Eyes) -> None:
     async def gone() -> bool:
         return not await eyes.sessions("pgqueue client")
 

@@ -42,7 +42,8 @@ def same(given: Any, got: Any) -> bool:
     )
 
 
-async def test_past_bug_95_a_value_returns_as_it_was_or_is_refused(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(95)
+async def test_a_value_returns_as_it_was_or_is_refused(app: App, eyes: Eyes) -> None:
     """Never an error at the worker: each of these is refused by the enqueue, or arrives equal."""
     got: dict[int, Any] = {}
     jobs = []
@@ -66,8 +67,9 @@ async def test_past_bug_95_a_value_returns_as_it_was_or_is_refused(app: App, eye
     assert 25 < len(taken) < len(VALUES) - 15
 
 
+@pytest.mark.past_bug(100)
 @pytest.mark.parametrize("value", [None, 0, False, "", [], {}])
-async def test_past_bug_100_an_empty_value_is_a_value(app: App, eyes: Eyes, value: Any) -> None:
+async def test_an_empty_value_is_a_value(app: App, eyes: Eyes, value: Any) -> None:
     """Results are not stored yet; what holds of them one day holds of arguments now."""
     got: list[Any] = []
 
@@ -83,10 +85,9 @@ async def test_past_bug_100_an_empty_value_is_a_value(app: App, eyes: Eyes, valu
     assert type(got[0]) is type(value)
 
 
+@pytest.mark.past_bug(104)
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_past_bug_104_a_wrapper_of_the_users_swallows_nothing(
-    app: App, eyes: Eyes, kind: str
-) -> None:
+async def test_a_wrapper_of_the_users_swallows_nothing(app: App, eyes: Eyes, kind: str) -> None:
     """There is no middleware between a task and its outcome; a decorator is the user's own."""
 
     def traced(function: Any) -> Any:

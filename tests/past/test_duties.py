@@ -62,7 +62,8 @@ async def none(eyes: Eyes, role: str) -> bool:
     return not await eyes.sessions(f"pgqueue {role}")
 
 
-async def test_past_bug_1_a_dead_worker_whose_row_was_pruned_first(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(1)
+async def test_a_dead_worker_whose_row_was_pruned_first(dsn: str, eyes: Eyes) -> None:
     """Whoever prunes workers (here an operator) does not take the way to their jobs away."""
     await eyes.sql(EFFECT)
     app = app_of(dsn)
@@ -83,10 +84,9 @@ async def test_past_bug_1_a_dead_worker_whose_row_was_pruned_first(dsn: str, eye
     await app.aclose()
 
 
+@pytest.mark.past_bug(3, 61)
 @pytest.mark.usefixtures("old_days")
-async def test_past_bug_3_61_a_worker_dies_with_a_duty_in_hand(
-    app: App, dsn: str, eyes: Eyes
-) -> None:
+async def test_a_worker_dies_with_a_duty_in_hand(app: App, dsn: str, eyes: Eyes) -> None:
     """Nobody has to take the duty from the dead: it is due again after a lease."""
 
     @app.task
@@ -102,10 +102,9 @@ async def test_past_bug_3_61_a_worker_dies_with_a_duty_in_hand(
         await eventually(lambda: eyes.value(f"select ({OLD_LEFT}) = 0"))
 
 
+@pytest.mark.past_bug(61)
 @pytest.mark.usefixtures("old_days")
-async def test_past_bug_61_who_leaves_with_a_duty_in_hand_keeps_it_from_nobody(
-    dsn: str, eyes: Eyes
-) -> None:
+async def test_who_leaves_with_a_duty_in_hand_keeps_it_from_nobody(dsn: str, eyes: Eyes) -> None:
     """The duty never ends in the worker that drains; another does it meanwhile."""
     old, new = App(dsn), App(dsn)
     gate = asyncio.Event()
@@ -142,8 +141,9 @@ async def test_past_bug_61_who_leaves_with_a_duty_in_hand_keeps_it_from_nobody(
     await new.aclose()
 
 
+@pytest.mark.past_bug(62)
 @pytest.mark.usefixtures("old_days")
-async def test_past_bug_62_a_stop_while_maintenance_waits_is_bounded_both_ways(
+async def test_a_stop_while_maintenance_waits_is_bounded_both_ways(
     app: App, dsn: str, eyes: Eyes
 ) -> None:
     """It does not wait for the lock that maintenance waits for, and leaves nothing running."""
@@ -161,7 +161,8 @@ async def test_past_bug_62_a_stop_while_maintenance_waits_is_bounded_both_ways(
     assert await eyes.value(OLD_LEFT) == 30_000
 
 
-async def test_past_bug_9_ten_thousand_long_jobs_hide_neither_the_lost_nor_orphans(
+@pytest.mark.past_bug(9)
+async def test_ten_thousand_long_jobs_hide_neither_the_lost_nor_orphans(
     app: App, eyes: Eyes
 ) -> None:
     """Ten workers hold a thousand each and live; one is dead, and one is not on the list."""

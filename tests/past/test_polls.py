@@ -12,10 +12,9 @@ from tests.sim.clock import simulated
 from tests.sim.fleet import Fleet, Server
 
 
+@pytest.mark.past_bug(116)
 @pytest.mark.parametrize("listen", [True, False])
-def test_past_bug_116_polls_of_a_fleet_spread(
-    listen: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_polls_of_a_fleet_spread(listen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty workers that polled in the same moment, each about every five seconds."""
     poll = Claimer._poll
     moments: list[float] = []

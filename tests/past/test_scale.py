@@ -51,7 +51,8 @@ from generate_series(1, 30000) as n;
 OLD_LEFT = "select count(*) from pgqueue.history where finished_at < now() - interval '8 days'"
 
 
-async def test_past_bug_111_a_long_history(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(111)
+async def test_a_long_history(app: App, eyes: Eyes) -> None:
     """Start, claims and looks do not see it: a million rows for the 13 million.
 
     Nothing that a worker or a look does reads finished jobs but by their index, so the size does
@@ -90,7 +91,8 @@ create event trigger slowly on sql_drop execute function public.slowly();
 """
 
 
-async def test_past_bug_111_113_retention_with_a_hostile_statement_timeout(
+@pytest.mark.past_bug(111, 113)
+async def test_retention_with_a_hostile_statement_timeout(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database ends statements after 50 ms; the duty has a deadline of its own and completes.
@@ -121,7 +123,8 @@ async def test_past_bug_111_113_retention_with_a_hostile_statement_timeout(
     await other.close()
 
 
-async def test_past_bug_113_retention_is_put_off_by_a_reader_and_done_after_it(
+@pytest.mark.past_bug(113)
+async def test_retention_is_put_off_by_a_reader_and_done_after_it(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits two seconds for its lock at most, holds up no completion, and is done next time."""
@@ -150,7 +153,8 @@ async def test_past_bug_113_retention_is_put_off_by_a_reader_and_done_after_it(
     await reader.close()
 
 
-async def test_past_bug_117_statements_a_job_are_bounded_both_ways(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(117)
+async def test_statements_a_job_are_bounded_both_ways(app: App, eyes: Eyes) -> None:
     """A full batch is followed by the next at once, not by a poll; an idle worker only polls."""
 
     @app.task
@@ -172,7 +176,8 @@ async def test_past_bug_117_statements_a_job_are_bounded_both_ways(app: App, eye
         assert claims <= 2 * (worker._claimer._polls - polls), "an idle worker claims too often"
 
 
-async def test_past_bug_118_fifty_idle_queues_cost_one_claim_a_poll(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(118)
+async def test_fifty_idle_queues_cost_one_claim_a_poll(app: App, eyes: Eyes) -> None:
     for n in range(50):
 
         @app.task(name=f"t{n}", queue=f"q{n}")
@@ -186,7 +191,8 @@ async def test_past_bug_118_fifty_idle_queues_cost_one_claim_a_poll(app: App, ey
         assert worker.statistics().claims - before <= 2 * (worker._claimer._polls - polls)
 
 
-async def test_past_bug_118_what_an_idle_worker_asks_does_not_grow_with_its_queues(
+@pytest.mark.past_bug(118)
+async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all its roles: two statements a poll, and one a heartbeat."""
@@ -228,9 +234,8 @@ async def test_past_bug_118_what_an_idle_worker_asks_does_not_grow_with_its_queu
         assert more["duties"] <= 2
 
 
-async def test_past_bug_118_an_idle_worker_uses_no_memory_and_little_time(
-    dsn: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(118)
+async def test_an_idle_worker_uses_no_memory_and_little_time(dsn: str, eyes: Eyes) -> None:
     """For the 24 hours: as many polls as in 20 minutes, in seven seconds; and the shipped settings.
 
     What is measured of the second is its processor time, whatever else the machine does meanwhile.
@@ -274,8 +279,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return moments
 
 
+@pytest.mark.law(6)
 @pytest.mark.usefixtures("dsn")
-async def test_law_6_behind_a_pooler_the_search_for_passed_jobs_goes_on(
+async def test_behind_a_pooler_the_search_for_passed_jobs_goes_on(
     app: App, searches: list[float]
 ) -> None:
     """It may hide that the server is another one, whose positions begin below the cursors."""
@@ -287,7 +293,8 @@ async def test_law_6_behind_a_pooler_the_search_for_passed_jobs_goes_on(
         await eventually(nth(searches, 11))
 
 
-async def test_past_bug_118_nobody_searches_for_passed_jobs_where_none_can_be(
+@pytest.mark.past_bug(118)
+async def test_nobody_searches_for_passed_jobs_where_none_can_be(
     app: App, eyes: Eyes, dsn: str, searches: list[float]
 ) -> None:
     """Until the floor has reached the cursors a worker searches, then not; but on a new server."""

@@ -24,7 +24,8 @@ STEPS = (
 )
 
 
-async def test_past_bug_125_old_workers_on_a_newer_schema(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(125)
+async def test_old_workers_on_a_newer_schema(dsn: str, eyes: Eyes) -> None:
     """Two workers and a producer go on while a migration that breaks nothing is applied.
 
     For the ten minutes of a deployment: a statement of the migration after every 100 jobs.
@@ -81,7 +82,8 @@ MENDS = (
 )
 
 
-async def test_past_bug_125_a_breaking_migration_under_a_running_worker(
+@pytest.mark.past_bug(125)
+async def test_a_breaking_migration_under_a_running_worker(
     app: App, dsn: str, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It can neither claim nor write, and says so; what it ran is kept, and nothing runs twice.

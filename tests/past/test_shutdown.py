@@ -59,8 +59,9 @@ async def end_by_cancelling(worker: Worker, running: asyncio.Task[None]) -> None
         await running
 
 
+@pytest.mark.past_bug(56)
 @pytest.mark.parametrize("end", [end_by_signal, end_by_request, end_by_cancelling])
-async def test_past_bug_56_signal_handlers_are_put_back(
+async def test_signal_handlers_are_put_back(
     app: App,
     eyes: Eyes,
     handlers: Callable[[], list[Any]],
@@ -79,9 +80,8 @@ async def test_past_bug_56_signal_handlers_are_put_back(
     assert handlers() == [mine, mine]
 
 
-async def test_past_bug_56_after_a_start_that_failed(
-    dsn: str, handlers: Callable[[], list[Any]]
-) -> None:
+@pytest.mark.past_bug(56)
+async def test_after_a_start_that_failed(dsn: str, handlers: Callable[[], list[Any]]) -> None:
     app = App(with_database(dsn, "no_such"))
 
     @app.task
@@ -93,7 +93,8 @@ async def test_past_bug_56_after_a_start_that_failed(
     await app.aclose()
 
 
-async def test_past_bug_57_one_slot_and_a_restart_of_the_server() -> None:
+@pytest.mark.past_bug(57)
+async def test_one_slot_and_a_restart_of_the_server() -> None:
     """Concurrency 1: the running job ends in the outage, and the worker works and stops after."""
     majors = [major for major in servers.chosen() if major is not None]
     if not majors:
@@ -139,6 +140,7 @@ def failing(times: int, real: Callable[..., Any]) -> tuple[Callable[..., Any], l
     return method, calls
 
 
+@pytest.mark.past_bug(58)
 @pytest.mark.parametrize(
     ("machine", "name"),
     [
@@ -149,7 +151,7 @@ def failing(times: int, real: Callable[..., Any]) -> tuple[Callable[..., Any], l
         (Watchdog, "watch_over"),
     ],
 )
-async def test_past_bug_58_a_side_task_that_fails_begins_again(
+async def test_a_side_task_that_fails_begins_again(
     app: App, eyes: Eyes, machine: type, name: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     method, calls = failing(2, getattr(machine, name))
@@ -168,8 +170,9 @@ async def test_past_bug_58_a_side_task_that_fails_begins_again(
     assert "nobody expects this" in caplog.text
 
 
+@pytest.mark.past_bug(58, 59)
 @pytest.mark.parametrize("name", ["_beat", "_pulse_once"])
-async def test_past_bug_58_59_without_a_heartbeat_the_worker_ends_with_its_error(
+async def test_without_a_heartbeat_the_worker_ends_with_its_error(
     app: App, eyes: Eyes, name: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     method, _ = failing(1_000, getattr(Lifeline, name))
@@ -184,8 +187,9 @@ async def test_past_bug_58_59_without_a_heartbeat_the_worker_ends_with_its_error
     assert "the heartbeat thread failed" in caplog.text
 
 
+@pytest.mark.past_bug(59)
 @pytest.mark.usefixtures("dsn")
-async def test_past_bug_59_a_heartbeat_that_fails_while_the_worker_starts(
+async def test_a_heartbeat_that_fails_while_the_worker_starts(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is no stop that somebody asked for."""
@@ -219,7 +223,8 @@ Lifeline._pulse_once = _pulse_once
 """
 
 
-def test_past_bug_59_the_command_line_ends_with_a_code(dsn: str, tmp_path: Path) -> None:
+@pytest.mark.past_bug(59)
+def test_the_command_line_ends_with_a_code(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "jobs.py").write_text(CRASHING)
     done = subprocess.run(
         [sys.executable, "-c", "from pgqueue.cli import main; main()", "worker", "jobs:app"],
@@ -234,9 +239,8 @@ def test_past_bug_59_the_command_line_ends_with_a_code(dsn: str, tmp_path: Path)
     assert "nobody expects this" in done.stderr
 
 
-async def test_past_bug_60_interrupted_is_neither_a_success_nor_a_failure(
-    dsn: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(60)
+async def test_interrupted_is_neither_a_success_nor_a_failure(dsn: str, eyes: Eyes) -> None:
     await eyes.sql(EFFECT)
     app = app_of(dsn)
     with child(dsn, grace=0.2) as victim:
@@ -251,7 +255,8 @@ async def test_past_bug_60_interrupted_is_neither_a_success_nor_a_failure(
     await app.aclose()
 
 
-async def test_past_bug_61_a_worker_that_drains_holds_no_duty_back(
+@pytest.mark.past_bug(61)
+async def test_a_worker_that_drains_holds_no_duty_back(
     dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No worker leads: while one drains, another does what the fleet needs done."""

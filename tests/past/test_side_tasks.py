@@ -15,8 +15,9 @@ from tests.past.test_shutdown import failing
 from tests.worker.support import Eyes, nth, working
 
 
+@pytest.mark.past_bug(58)
 @pytest.mark.parametrize("name", ["_finish", "_settle"])
-async def test_past_bug_58_the_completer_begins_again(
+async def test_the_completer_begins_again(
     app: App, eyes: Eyes, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the worker ends with an error: what it must not do is live on and write nothing."""
@@ -56,11 +57,10 @@ def filtered(request: pytest.FixtureRequest) -> Iterator[None]:
     logger.setLevel(logging.NOTSET)
 
 
+@pytest.mark.past_bug(58)
 @pytest.mark.usefixtures("filtered")
 @pytest.mark.parametrize("filtered", ["failed in attempt", "succeeded in attempt"], indirect=True)
-async def test_past_bug_58_a_log_line_that_fails_costs_no_job_its_outcome(
-    app: App, eyes: Eyes
-) -> None:
+async def test_a_log_line_that_fails_costs_no_job_its_outcome(app: App, eyes: Eyes) -> None:
     @app.task(max_attempts=1)
     async def work(n: int) -> None:
         if n % 2:
@@ -71,11 +71,10 @@ async def test_past_bug_58_a_log_line_that_fails_costs_no_job_its_outcome(
         await eyes.settled(completed=5, dead=5)
 
 
+@pytest.mark.past_bug(58)
 @pytest.mark.usefixtures("filtered")
 @pytest.mark.parametrize("filtered", ["was not this worker's any more"], indirect=True)
-async def test_past_bug_58_a_log_line_that_fails_does_not_end_the_completer(
-    app: App, eyes: Eyes
-) -> None:
+async def test_a_log_line_that_fails_does_not_end_the_completer(app: App, eyes: Eyes) -> None:
     gate, started = asyncio.Event(), list[int]()
 
     @app.task

@@ -19,6 +19,7 @@ NUMBERS = {
     *(111, 112, 113, 114, 116, 117, 118, 121, 122, 124, 125, 127, 128, 129, 130, 131),
 }
 ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.*?) ?\|$", re.MULTILINE)
+MARKER = "pytest.mark.past_bug"
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
@@ -32,11 +33,16 @@ def labelled() -> Iterator[tuple[int, str, str]]:
     """Number, file and name of every test that carries a number."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(), str(path))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
-                label := re.match(r"test_past_bug((?:_\d+)+)(?=_|$)", node.name)
-            ):
-                for number in label[1].split("_")[1:]:
-                    yield int(number), str(path.relative_to(ROOT)), node.name
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for number in marked(node):
+                    yield number, str(path.relative_to(ROOT)), node.name
+
+
+def marked(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[int]:
+    """The numbers in ``@pytest.mark.past_bug(16)``."""
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == MARKER:
+            yield from (ast.literal_eval(argument) for argument in decorator.args)
 
 
 def test_every_number_has_a_test_or_a_reason() -> None:

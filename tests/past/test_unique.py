@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from pgqueue import App, Enqueued, RunningJob
 from tests.worker.support import Eyes, Runs, working
 
 
-async def test_past_bug_66_a_duplicate_is_an_answer_and_not_an_error(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(66)
+async def test_a_duplicate_is_an_answer_and_not_an_error(app: App, eyes: Eyes) -> None:
     """A handler enqueues under its own key, over and over: it is told, and the worker lives."""
     told: list[Enqueued] = []
 
@@ -32,7 +35,8 @@ async def test_past_bug_66_a_duplicate_is_an_answer_and_not_an_error(app: App, e
     assert {one.state for one in told} == {"running"}
 
 
-async def test_past_bug_71_a_key_is_held_by_a_constraint(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(71)
+async def test_a_key_is_held_by_a_constraint(dsn: str, eyes: Eyes) -> None:
     """Twelve enqueuers, 300 calls of a few keys, two workers: no error, and never two at a time.
 
     A mutex made of "insert where not exists" let pairs through; here the unique index decides.

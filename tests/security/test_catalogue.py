@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.security.conftest import Logins
 
@@ -33,13 +34,15 @@ def functions(root: psycopg.Connection) -> list[tuple[Any, ...]]:
     return found
 
 
-def test_S7_a_fresh_install_has_no_function_with_its_owner_s_rights(
+@pytest.mark.rule("S7")
+def test_a_fresh_install_has_no_function_with_its_owner_s_rights(
     root: psycopg.Connection,
 ) -> None:
     assert [name for name, definer, *_ in functions(root) if definer] == []
 
 
-def test_S6_S7_no_function_follows_its_caller_s_search_path(root: psycopg.Connection) -> None:
+@pytest.mark.rule("S6", "S7")
+def test_no_function_follows_its_caller_s_search_path(root: psycopg.Connection) -> None:
     """Those in PL/pgSQL look names up when they run: pg_temp comes last, so that nothing of the
     session's own is found first. Those in SQL had theirs looked up when they were made. One has
     none, which is dear, and names all that it uses in full: see the next test."""
@@ -60,7 +63,8 @@ def test_S6_S7_no_function_follows_its_caller_s_search_path(root: psycopg.Connec
     assert row == (0,)
 
 
-def test_S6_the_one_without_a_search_path_names_all_in_full(root: psycopg.Connection) -> None:
+@pytest.mark.rule("S6")
+def test_the_one_without_a_search_path_names_all_in_full(root: psycopg.Connection) -> None:
     """Calls and types carry their schema, and there is no operator."""
     row = root.execute(
         "select prosrc from pg_proc where proname = 'enqueue_one'"
@@ -77,13 +81,15 @@ def test_S6_the_one_without_a_search_path_names_all_in_full(root: psycopg.Connec
     assert not re.search(r"[-+*/<>~@#%^&|`?]|(?<!:)=", body)
 
 
-def test_S7_with_roles_only_the_doors_have_it_and_the_public_has_none(logins: Logins) -> None:
+@pytest.mark.rule("S7")
+def test_with_roles_only_the_doors_have_it_and_the_public_has_none(logins: Logins) -> None:
     found = functions(logins.root)
     assert {name for name, definer, *_ in found if definer} == DOORS
     assert [name for name, *_, public in found if public] == []
 
 
-def test_S7_nothing_of_ours_is_a_trigger_a_rule_or_an_event_trigger(
+@pytest.mark.rule("S7")
+def test_nothing_of_ours_is_a_trigger_a_rule_or_an_event_trigger(
     root: psycopg.Connection,
 ) -> None:
     assert root.execute("select count(*) from pg_event_trigger").fetchone() == (0,)

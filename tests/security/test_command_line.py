@@ -20,10 +20,11 @@ from tests.harness.waiting import wait_until
 RUN = "from pgqueue.cli import main; main()"
 
 
+@pytest.mark.rule("S20")
 @pytest.mark.parametrize(
     "command", ["status", "jobs list", "migrate", "migrate --sql", "roles", "--help"]
 )
-def test_S20_no_command_but_the_worker_imports_from_the_current_directory(
+def test_no_command_but_the_worker_imports_from_the_current_directory(
     dsn: str, tmp_path: Path, command: str
 ) -> None:
     """A file named as a module that we import does nothing; the interpreter is started as the
@@ -42,7 +43,8 @@ def test_S20_no_command_but_the_worker_imports_from_the_current_directory(
     assert not (tmp_path / "canary").exists()
 
 
-def test_S20_a_safe_path_keeps_the_current_directory_out_of_the_worker(
+@pytest.mark.rule("S20")
+def test_a_safe_path_keeps_the_current_directory_out_of_the_worker(
     dsn: str, tmp_path: Path
 ) -> None:
     (tmp_path / "jobs.py").write_text("open('canary', 'w')")
@@ -57,8 +59,9 @@ def test_S20_a_safe_path_keeps_the_current_directory_out_of_the_worker(
         assert not (tmp_path / "canary").exists()
 
 
+@pytest.mark.rule("S20")
 @pytest.mark.parametrize("flags", [["-P"], ["-I"], []], ids=["-P", "-I", "PYTHONSAFEPATH"])
-def test_S20_child_processes_have_the_safe_path_of_their_supervisor(
+def test_child_processes_have_the_safe_path_of_their_supervisor(
     dsn: str, tmp_path: Path, flags: list[str]
 ) -> None:
     """They are started with -m, which puts the current directory before all modules."""
@@ -98,8 +101,9 @@ DESTRUCTIVE = [
 ]  # fmt: skip
 
 
+@pytest.mark.rule("S21")
 @pytest.mark.parametrize("command", DESTRUCTIVE)
-def test_S21_without_yes_it_says_how_many_and_does_nothing(
+def test_without_yes_it_says_how_many_and_does_nothing(
     dsn: str, root: psycopg.Connection, command: str
 ) -> None:
     root.execute('select * from pgqueue.enqueue(\'{"task": "t", "tags": ["a"]}\')')
@@ -121,8 +125,9 @@ def everything(root: psycopg.Connection) -> list[tuple[object, ...]]:
     return root.execute("select id, state, run_at from pgqueue.jobs order by id").fetchall()
 
 
+@pytest.mark.rule("S21")
 @pytest.mark.parametrize("command", ["jobs cancel", "dead purge", "dead redrive"])
-def test_S21_everything_is_never_meant_by_leaving_something_out(dsn: str, command: str) -> None:
+def test_everything_is_never_meant_by_leaving_something_out(dsn: str, command: str) -> None:
     result = CliRunner().invoke(cli, ["--dsn", dsn, *command.split(), "--yes"])
     assert result.exit_code == 2
     assert "--all" in result.stderr

@@ -37,8 +37,9 @@ def strays(text: str) -> list[str]:
     return sorted(set(ACTIVE.findall(text)))
 
 
+@pytest.mark.rule("S11")
 @pytest.mark.parametrize("place", ["message", "args", "extra", "name of extra", "exception"])
-def test_S11_every_record_is_one_line(place: str) -> None:
+def test_every_record_is_one_line(place: str) -> None:
     for text in (*TEXTS, EVIL):
         record = logging.makeLogRecord({"name": "pgqueue.worker", "levelname": "INFO"})
         match place:
@@ -68,7 +69,8 @@ def test_S11_every_record_is_one_line(place: str) -> None:
         assert all(line.startswith("    ") and strays(line) == [] for line in rest)
 
 
-async def test_S11_what_a_worker_logs_of_hostile_jobs(
+@pytest.mark.rule("S11")
+async def test_what_a_worker_logs_of_hostile_jobs(
     dsn: str, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Names straight into the table, past every check; errors and reasons of tasks."""
@@ -142,7 +144,8 @@ def fill(root: psycopg.Connection) -> None:
     )
 
 
-def test_S11_no_command_prints_what_acts(dsn: str, root: psycopg.Connection) -> None:
+@pytest.mark.rule("S11")
+def test_no_command_prints_what_acts(dsn: str, root: psycopg.Connection) -> None:
     fill(root)
     for command in (*COMMANDS, *(f"{line} --json" for line in COMMANDS)):
         result = CliRunner().invoke(cli, ["--dsn", dsn, *command.split()])
@@ -159,7 +162,8 @@ def test_S11_no_command_prints_what_acts(dsn: str, root: psycopg.Connection) -> 
         assert len(result.stderr.splitlines()) == 1
 
 
-def test_S11_nothing_of_a_row_reaches_a_terminal_as_it_is(
+@pytest.mark.rule("S11")
+def test_nothing_of_a_row_reaches_a_terminal_as_it_is(
     dsn: str, root: psycopg.Connection, tmp_path: Path
 ) -> None:
     """On a real terminal, where tables may have colours of their own."""
@@ -189,7 +193,8 @@ def test_S11_nothing_of_a_row_reaches_a_terminal_as_it_is(
         assert "forged" in text
 
 
-def test_S11_messages_of_errors_are_one_line(dsn: str) -> None:
+@pytest.mark.rule("S11")
+def test_messages_of_errors_are_one_line(dsn: str) -> None:
     with Client(dsn) as client:
         looks: list[Callable[[], object]] = [
             lambda: client.list_jobs(queue=EVIL),

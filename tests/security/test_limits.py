@@ -46,8 +46,9 @@ LARGE: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.rule("S12")
 @pytest.mark.parametrize("name", LARGE)
-def test_S12_the_client_refuses_what_is_too_much(name: str) -> None:
+def test_the_client_refuses_what_is_too_much(name: str) -> None:
     value = LARGE[name]()
     began = time.process_time()
     with pytest.raises(PayloadError) as raised:
@@ -69,8 +70,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.rule("S12")
 @pytest.mark.parametrize("name", OPTIONS)
-def test_S12_so_it_does_with_options(name: str) -> None:
+def test_so_it_does_with_options(name: str) -> None:
     client = Client("postgresql://me@127.0.0.1:1/x")
     began = time.process_time()
     with pytest.raises((ConfigError, PayloadError)) as raised:
@@ -94,6 +96,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.rule("S12")
 @pytest.mark.parametrize(
     "name",
     [
@@ -102,7 +105,7 @@ OTHERS = {
         *OTHERS,
     ],
 )
-def test_S12_the_database_refuses_it_from_whoever_comes_past_the_client(
+def test_the_database_refuses_it_from_whoever_comes_past_the_client(
     root: psycopg.Connection, name: str
 ) -> None:
     column, value = OTHERS.get(name) or ("args", IN_SQL[name])
@@ -122,7 +125,8 @@ def test_S12_the_database_refuses_it_from_whoever_comes_past_the_client(
     assert root.execute("select count(*) from pgqueue.job").fetchone() == (0,)
 
 
-def test_S12_what_the_client_takes_the_database_takes(dsn: str) -> None:
+@pytest.mark.rule("S12")
+def test_what_the_client_takes_the_database_takes(dsn: str) -> None:
     """JSON as text grows on its way to jsonb; the database's limit leaves room for that."""
     values: list[Any] = [
         {"x": "x" * (MAX_BYTES - 20)},
@@ -156,7 +160,8 @@ POISON = {
 }
 
 
-async def test_S12_a_worker_gets_past_rows_that_no_client_would_make(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.rule("S12")
+async def test_a_worker_gets_past_rows_that_no_client_would_make(dsn: str, eyes: Eyes) -> None:
     app = App(dsn)
 
     @app.task(max_attempts=1)
@@ -189,7 +194,8 @@ async def test_S12_a_worker_gets_past_rows_that_no_client_would_make(dsn: str, e
         assert time.process_time() - began < 5 * BUDGET_SECONDS
 
 
-async def test_S12_short_numbers_that_are_long_when_printed_are_refused_at_the_door(
+@pytest.mark.rule("S12")
+async def test_short_numbers_that_are_long_when_printed_are_refused_at_the_door(
     dsn: str, eyes: Eyes
 ) -> None:
     """No server could send such a row to a worker: at the head of a queue it would stop it."""
@@ -216,7 +222,8 @@ ODD_MOMENTS = (
 )
 
 
-async def test_S12_odd_moments_stop_no_worker(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.rule("S12")
+async def test_odd_moments_stop_no_worker(dsn: str, eyes: Eyes) -> None:
     """Times that Python has no value for."""
     app = App(dsn)
 
@@ -239,7 +246,8 @@ async def test_S12_odd_moments_stop_no_worker(dsn: str, eyes: Eyes) -> None:
     await app.aclose()
 
 
-async def test_S12_a_producer_enqueues_no_odd_moment(logins: Logins) -> None:
+@pytest.mark.rule("S12")
+async def test_a_producer_enqueues_no_odd_moment(logins: Logins) -> None:
     """Past the checks of the client as well, with a key and without; nor by a delay."""
     keys: tuple[dict[str, str], ...] = ({}, {"unique_key": "k"})
     late: list[dict[str, Any]] = [{"run_at": moment} for moment in ODD_MOMENTS]
@@ -255,7 +263,8 @@ async def test_S12_a_producer_enqueues_no_odd_moment(logins: Logins) -> None:
         assert len(await operator.alist_jobs()) == 1
 
 
-async def test_S12_a_row_of_any_moment_is_listed(logins: Logins, root: psycopg.Connection) -> None:
+@pytest.mark.rule("S12")
+async def test_a_row_of_any_moment_is_listed(logins: Logins, root: psycopg.Connection) -> None:
     """Written by who may write the tables: in every state, by every list."""
     moments = ", ".join(f"('{moment}'::timestamptz)" for moment in ODD_MOMENTS)
     columns = (

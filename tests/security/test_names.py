@@ -30,11 +30,13 @@ BUILT = {
 }  # fmt: skip
 
 
-def test_S4_the_corpus_is_large() -> None:
+@pytest.mark.rule("S4")
+def test_the_corpus_is_large() -> None:
     assert len(TEXTS) > 400
 
 
-def test_S4_no_statement_is_built_of_anything_but_quoted_names() -> None:
+@pytest.mark.rule("S4")
+def test_no_statement_is_built_of_anything_but_quoted_names() -> None:
     strays = [
         f"{path}:{node.lineno}: {ast.unparse(value.value)}"
         for path, tree in parsed()
@@ -56,8 +58,9 @@ FIELDS: dict[str, Callable[[Client, str], NewJob]] = {
 }
 
 
+@pytest.mark.rule("S4", "S5")
 @pytest.mark.parametrize("field", FIELDS)
-def test_S4_S5_a_text_is_refused_or_comes_back_as_it_was(
+def test_a_text_is_refused_or_comes_back_as_it_was(
     dsn: str, root: psycopg.Connection, field: str
 ) -> None:
     with Client(dsn) as client:
@@ -95,8 +98,9 @@ FILTERS: dict[str, Callable[[Client, str], Any]] = {
 }
 
 
+@pytest.mark.rule("S4")
 @pytest.mark.parametrize("verb", FILTERS)
-def test_S4_a_filter_is_a_value(dsn: str, root: psycopg.Connection, verb: str) -> None:
+def test_a_filter_is_a_value(dsn: str, root: psycopg.Connection, verb: str) -> None:
     with Client(dsn) as client:
         client.enqueue("t", tags=["tag"])
         for text in TEXTS:
@@ -108,7 +112,8 @@ def test_S4_a_filter_is_a_value(dsn: str, root: psycopg.Connection, verb: str) -
     assert root.execute("select count(*) from pgqueue.job").fetchone() == (1,)
 
 
-async def test_S4_a_worker_serves_queues_and_tasks_of_any_name(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.rule("S4")
+async def test_a_worker_serves_queues_and_tasks_of_any_name(dsn: str, eyes: Eyes) -> None:
     app = App(dsn)
     ran: Counter[str] = Counter()
     names: list[str] = []
@@ -133,7 +138,8 @@ def _counting(ran: Counter[str], text: str) -> Callable[[], Any]:
     return count
 
 
-def test_S5_a_schema_is_refused_or_has_exactly_its_name(root: psycopg.Connection) -> None:
+@pytest.mark.rule("S5")
+def test_a_schema_is_refused_or_has_exactly_its_name(root: psycopg.Connection) -> None:
     kept = 0
     for text in TEXTS:
         try:
@@ -147,7 +153,8 @@ def test_S5_a_schema_is_refused_or_has_exactly_its_name(root: psycopg.Connection
     assert kept > 150
 
 
-def test_S5_literals_are_read_as_they_are(root: psycopg.Connection) -> None:
+@pytest.mark.rule("S5")
+def test_literals_are_read_as_they_are(root: psycopg.Connection) -> None:
     for setting in ("on", "off"):
         root.execute(f"set standard_conforming_strings = {setting}".encode())
         for text in TEXTS:
@@ -162,7 +169,8 @@ def test_S5_literals_are_read_as_they_are(root: psycopg.Connection) -> None:
 LONG = "tenant_" * 10
 
 
-async def test_S5_two_names_that_PostgreSQL_would_cut_to_one_are_refused(
+@pytest.mark.rule("S5")
+async def test_two_names_that_PostgreSQL_would_cut_to_one_are_refused(
     empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (LONG + "a", LONG + "b"):
@@ -184,7 +192,8 @@ async def test_S5_two_names_that_PostgreSQL_would_cut_to_one_are_refused(
         roles_sql("pgqueue", "x" * 56)
 
 
-async def test_S5_names_that_differ_in_their_last_byte_stay_apart(empty_dsn: str) -> None:
+@pytest.mark.rule("S5")
+async def test_names_that_differ_in_their_last_byte_stay_apart(empty_dsn: str) -> None:
     names = ["x" * 62 + end for end in "ab"]
     for name in names:
         await migrate(empty_dsn, name)

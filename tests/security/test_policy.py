@@ -31,7 +31,8 @@ def test_every_rule_is_shown_by_a_test_that_exists() -> None:
         assert any(re.search(rf"\b{rule}\b|_{rule}_", text) for text in texts), rule
 
 
-def test_S12_the_owner_sets_a_larger_limit(dsn: str, root: psycopg.Connection) -> None:
+@pytest.mark.rule("S12")
+def test_the_owner_sets_a_larger_limit(dsn: str, root: psycopg.Connection) -> None:
     block = re.search(r"```sql\n(alter domain.*?)```", DOCS, re.DOTALL)
     assert block is not None
     with Client(dsn, max_args_bytes=20_000_000) as client:

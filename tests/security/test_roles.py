@@ -50,8 +50,9 @@ end $$
 """
 
 
+@pytest.mark.rule("S8")
 @pytest.mark.parametrize("row_security", [False, True], ids=["", "row-security"])
-async def test_S8_a_worker_that_owns_nothing_does_all_that_workers_do(
+async def test_a_worker_that_owns_nothing_does_all_that_workers_do(
     logins: Logins, eyes: Eyes, row_security: bool
 ) -> None:
     if row_security:
@@ -107,8 +108,9 @@ async def test_S8_a_worker_that_owns_nothing_does_all_that_workers_do(
     assert attempts == [1, 2, 3]
 
 
+@pytest.mark.rule("S8")
 @pytest.mark.parametrize("name", ["reset_role", "discard_session"])
-def test_S8_what_cleans_a_session_leaves_it_its_role(logins: Logins, name: str) -> None:
+def test_what_cleans_a_session_leaves_it_its_role(logins: Logins, name: str) -> None:
     """A login that does not inherit takes its role on with the connection."""
     with psycopg.connect(logins.dsn_of("worker"), autocommit=True) as session:
         before = session.execute("select current_user").fetchone()
@@ -116,7 +118,8 @@ def test_S8_what_cleans_a_session_leaves_it_its_role(logins: Logins, name: str) 
         assert session.execute("select current_user").fetchone() == before
 
 
-async def test_S8_a_worker_rescues_and_does_the_duties(logins: Logins, eyes: Eyes) -> None:
+@pytest.mark.rule("S8")
+async def test_a_worker_rescues_and_does_the_duties(logins: Logins, eyes: Eyes) -> None:
     """The partitions of history are made and dropped by one who owns none of them."""
     app = App(logins.dsn_of("worker"))
 
@@ -152,7 +155,8 @@ async def test_S8_a_worker_rescues_and_does_the_duties(logins: Logins, eyes: Eye
     await app.aclose()
 
 
-async def test_S8_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eyes) -> None:
+@pytest.mark.rule("S8")
+async def test_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eyes) -> None:
     dsn = logins.dsn_of("producer")
     async with Client(dsn) as producer:
         first = await producer.aenqueue("t", {"secret": 1}, unique_key="k")
@@ -177,7 +181,8 @@ async def test_S8_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eye
     )  # fmt: skip
 
 
-async def test_S8_a_producer_s_other_door_shows_nothing_and_takes_no_more(
+@pytest.mark.rule("S8")
+async def test_a_producer_s_other_door_shows_nothing_and_takes_no_more(
     logins: Logins, eyes: Eyes
 ) -> None:
     dsn = logins.dsn_of("producer")
@@ -215,7 +220,8 @@ NOBODY_MAY = (
 )
 
 
-def test_S8_a_worker_has_no_more_than_it_needs(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_a_worker_has_no_more_than_it_needs(logins: Logins) -> None:
     refused(
         logins.dsn_of("worker"),
         "update pgqueue.job set task = 't'", "update pgqueue.job set args = '{}'",
@@ -238,7 +244,8 @@ def _partition(logins: Logins) -> str:
     return str(row[0])
 
 
-async def test_S8_an_operator_repairs(logins: Logins, eyes: Eyes) -> None:
+@pytest.mark.rule("S8")
+async def test_an_operator_repairs(logins: Logins, eyes: Eyes) -> None:
     async with Client(logins.dsn_of("producer")) as producer:
         ids = [(await producer.aenqueue("t", {"n": n}, delay=60)).id for n in range(4)]
     dsn = logins.dsn_of("operator")
@@ -272,7 +279,8 @@ async def test_S8_an_operator_repairs(logins: Logins, eyes: Eyes) -> None:
     )  # fmt: skip
 
 
-def test_S8_an_operator_can_put_a_job_in_as_the_document_says(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_an_operator_can_put_a_job_in_as_the_document_says(logins: Logins) -> None:
     """Retry and redrive do: docs/security.md, "What an operator can do by hand"."""
     allowed(
         logins.dsn_of("operator"),
@@ -281,7 +289,8 @@ def test_S8_an_operator_can_put_a_job_in_as_the_document_says(logins: Logins) ->
     )
 
 
-def test_S8_a_viewer_sees_jobs_without_what_users_put_into_them(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_a_viewer_sees_jobs_without_what_users_put_into_them(logins: Logins) -> None:
     with Client(logins.dsn_of("producer")) as producer:
         producer.enqueue("t", {"password": "hunter2"}, tags=["a"], unique_key="k")
     dsn = logins.dsn_of("viewer")
@@ -310,7 +319,8 @@ def test_S8_a_viewer_sees_jobs_without_what_users_put_into_them(logins: Logins) 
     assert "hunter2" not in result.output
 
 
-def test_S8_who_has_no_role_can_do_nothing(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_who_has_no_role_can_do_nothing(logins: Logins) -> None:
     refused(
         logins.dsn_of("nobody"),
         "select * from pgqueue.jobs", """select * from pgqueue.enqueue('{"task": "t"}')""",
@@ -318,7 +328,8 @@ def test_S8_who_has_no_role_can_do_nothing(logins: Logins) -> None:
     )  # fmt: skip
 
 
-def test_S8_the_owner_migrates_and_is_no_superuser(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_the_owner_migrates_and_is_no_superuser(logins: Logins) -> None:
     dsn = logins.dsn_of("owner")
     row = logins.root.execute(
         "select count(*) from pg_class join pg_roles on pg_roles.oid = relowner"
@@ -331,7 +342,8 @@ def test_S8_the_owner_migrates_and_is_no_superuser(logins: Logins) -> None:
         assert result.exit_code == 0, result.output
 
 
-def test_S8_the_owner_installs_anew_in_a_schema_of_its_own(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_the_owner_installs_anew_in_a_schema_of_its_own(logins: Logins) -> None:
     """As a role that may not create schemas."""
     logins.root.execute(
         sql.SQL("create schema other authorization {}").format(logins.ident("owner"))

@@ -20,7 +20,8 @@ from pgqueue.db.roles import ROLES
 from tests.security.conftest import Logins, dsn_as, printed
 
 
-def test_S8_the_sql_can_be_run_again(logins: Logins) -> None:
+@pytest.mark.rule("S8")
+def test_the_sql_can_be_run_again(logins: Logins) -> None:
     before = _rights(logins)
     logins.root.execute(printed("--prefix", logins.prefix).encode())
     assert _rights(logins) == before
@@ -64,7 +65,8 @@ begin return y is not null; end $$;
 """
 
 
-def test_S7_a_caller_cannot_put_types_of_its_own_into_a_door(logins: Logins) -> None:
+@pytest.mark.rule("S7")
+def test_a_caller_cannot_put_types_of_its_own_into_a_door(logins: Logins) -> None:
     """What a session has in pg_temp is looked at first, unless pg_temp is named last."""
     calls = (
         """select * from pgqueue.enqueue('[{"task": "t", "delay": 1, "tags": ["a"]}]')""",
@@ -85,7 +87,8 @@ def test_S7_a_caller_cannot_put_types_of_its_own_into_a_door(logins: Logins) -> 
             caller.execute(call.encode())
 
 
-def test_S8_the_names_of_roles_are_quoted(root: psycopg.Connection, dsn: str) -> None:
+@pytest.mark.rule("S8")
+def test_the_names_of_roles_are_quoted(root: psycopg.Connection, dsn: str) -> None:
     """A prefix of any kind, and a schema of any kind, end as exactly that."""
     weird = "we\"ird 'p\\x %s $1"
     done = CliRunner().invoke(cli, ["--dsn", dsn, "--schema", weird, "migrate"])
@@ -104,7 +107,8 @@ def test_S8_the_names_of_roles_are_quoted(root: psycopg.Connection, dsn: str) ->
 DOCS = Path(__file__).parents[2] / "docs" / "security.md"
 
 
-def test_S8_the_commands_of_the_documentation(
+@pytest.mark.rule("S8")
+def test_the_commands_of_the_documentation(
     empty_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As they stand there, in a shell, with a psql that only runs what it is given."""

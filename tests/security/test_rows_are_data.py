@@ -25,7 +25,8 @@ IMPORTERS = {
 }
 
 
-def test_S1_nothing_that_runs_code_from_data_is_used() -> None:
+@pytest.mark.rule("S1")
+def test_nothing_that_runs_code_from_data_is_used() -> None:
     strays: list[str] = []
     for path, tree in parsed():
         for node in ast.walk(tree):
@@ -48,7 +49,8 @@ def test_S1_nothing_that_runs_code_from_data_is_used() -> None:
     assert not strays, "\n".join(strays)
 
 
-def test_S2_who_imports_by_name_is_known() -> None:
+@pytest.mark.rule("S2")
+def test_who_imports_by_name_is_known() -> None:
     found = {
         str(path)
         for path, tree in parsed()
@@ -76,7 +78,8 @@ CODECS = [
 ]  # fmt: skip
 
 
-async def test_S2_a_row_imports_nothing(
+@pytest.mark.rule("S2")
+async def test_a_row_imports_nothing(
     dsn: str, eyes: Eyes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = tmp_path / "canary"

@@ -43,7 +43,8 @@ async def clear(dsn: str, caught: Caught) -> AsyncIterator[Eyes]:
         yield eyes
 
 
-async def test_S6_the_traps_would_catch(clear: Eyes, caught: Caught) -> None:
+@pytest.mark.rule("S6")
+async def test_the_traps_would_catch(clear: Eyes, caught: Caught) -> None:
     assert caught() == []
     await clear.sql("set search_path = trap, pg_catalog")
     await clear.sql(
@@ -55,7 +56,8 @@ async def test_S6_the_traps_would_catch(clear: Eyes, caught: Caught) -> None:
         assert f"CAUGHT {what}" in found
 
 
-async def test_S6_a_worker_s_day(dsn: str, clear: Eyes, caught: Caught) -> None:
+@pytest.mark.rule("S6")
+async def test_a_worker_s_day(dsn: str, clear: Eyes, caught: Caught) -> None:
     app = App(dsn)
     begun = asyncio.Event()
 
@@ -102,7 +104,8 @@ async def test_S6_a_worker_s_day(dsn: str, clear: Eyes, caught: Caught) -> None:
     assert caught() == []
 
 
-async def test_S6_operations(dsn: str, clear: Eyes, caught: Caught) -> None:
+@pytest.mark.rule("S6")
+async def test_operations(dsn: str, clear: Eyes, caught: Caught) -> None:
     async with Client(dsn) as client:
         ids = [(await client.aenqueue("t", {"n": n}, tags=["a"])).id for n in range(5)]
         later = (await client.aenqueue("t", delay=60, unique_key="k")).id
@@ -133,7 +136,8 @@ async def test_S6_operations(dsn: str, clear: Eyes, caught: Caught) -> None:
     assert caught() == []
 
 
-def test_S6_the_command_line(dsn: str, caught: Caught) -> None:
+@pytest.mark.rule("S6")
+def test_the_command_line(dsn: str, caught: Caught) -> None:
     def run(*args: str) -> str:
         result = CliRunner().invoke(cli, ["--dsn", dsn, *args])
         assert result.exit_code == 0, result.output
@@ -154,7 +158,8 @@ def test_S6_the_command_line(dsn: str, caught: Caught) -> None:
     assert caught() == []
 
 
-async def test_S6_on_the_caller_s_connection(dsn: str, caught: Caught) -> None:
+@pytest.mark.rule("S6")
+async def test_on_the_caller_s_connection(dsn: str, caught: Caught) -> None:
     """With the path that the caller's session has, and in plain SQL."""
     jobs = '[{"task": "t", "unique_key": "k", "tags": ["a"], "delay": 1}, {"task": "t"}]'
     with Client(dsn) as client, psycopg.connect(dsn) as theirs:
@@ -163,8 +168,9 @@ async def test_S6_on_the_caller_s_connection(dsn: str, caught: Caught) -> None:
     assert caught() == []
 
 
+@pytest.mark.rule("S6")
 @pytest.mark.parametrize("path", sorted(hostile.PATHS))
-async def test_S6_a_fresh_install(pg: Server, empty_dsn: str, path: str) -> None:
+async def test_a_fresh_install(pg: Server, empty_dsn: str, path: str) -> None:
     caught = trap(pg, empty_dsn, path)
     await migrate(empty_dsn, "pgqueue")
     await migrate(empty_dsn, "pgqueue")

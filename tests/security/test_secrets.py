@@ -42,7 +42,8 @@ def with_password(dsn: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}:{PASSWORD}@{host}"))
 
 
-async def test_S9_no_argument_is_logged_above_debug(
+@pytest.mark.rule("S9")
+async def test_no_argument_is_logged_above_debug(
     dsn: str, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever becomes of a job: done, failed, of wrong arguments, unknown, cancelled, rescued."""
@@ -116,7 +117,8 @@ async def test_S9_no_argument_is_logged_above_debug(
     assert SECRET not in "".join(str(tuple(row)) for row in rows)
 
 
-async def test_S9_what_is_lost_rescued_and_buried_is_not_quoted(
+@pytest.mark.rule("S9")
+async def test_what_is_lost_rescued_and_buried_is_not_quoted(
     dsn: str, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One dead worker's jobs: one runs again, one is buried, one was asked to stop."""
@@ -170,6 +172,7 @@ class Model(pydantic.BaseModel):
     number: int
 
 
+@pytest.mark.rule("S9")
 @pytest.mark.parametrize(
     "kind",
     [
@@ -178,7 +181,7 @@ class Model(pydantic.BaseModel):
         list[Model], dict[str, Model], Annotated[str, msgspec.Meta(max_length=3)],
     ],
 )  # fmt: skip
-def test_S9_stored_arguments_that_do_not_fit_are_not_quoted(kind: Any) -> None:
+def test_stored_arguments_that_do_not_fit_are_not_quoted(kind: Any) -> None:
     """The text of this error is logged, and kept with the job."""
 
     def task(value: Any) -> None: ...
@@ -195,7 +198,8 @@ def chain(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-async def test_S9_an_error_of_the_database_does_not_quote_the_row(dsn: str) -> None:
+@pytest.mark.rule("S9")
+async def test_an_error_of_the_database_does_not_quote_the_row(dsn: str) -> None:
     """PostgreSQL's detail of a refused row is the row."""
     async with Client(dsn) as client:
         job = client.job("t", {"token": SECRET})
@@ -206,7 +210,8 @@ async def test_S9_an_error_of_the_database_does_not_quote_the_row(dsn: str) -> N
     assert SECRET not in chain(raised.value)
 
 
-def test_S9_the_detail_of_any_error_is_left_out() -> None:
+@pytest.mark.rule("S9")
+def test_the_detail_of_any_error_is_left_out() -> None:
     import asyncpg
 
     fields = {"S": "ERROR", "C": "23514", "M": "new row violates", "D": f"Failing row: {SECRET}"}
@@ -217,6 +222,7 @@ def test_S9_the_detail_of_any_error_is_left_out() -> None:
     assert SECRET not in chain(ours)
 
 
+@pytest.mark.rule("S9")
 @pytest.mark.parametrize(
     "dsn",
     [
@@ -231,9 +237,7 @@ def test_S9_the_detail_of_any_error_is_left_out() -> None:
         f"mysql://me:{PASSWORD}@h/d",
     ],
 )
-async def test_S9_no_exception_holds_the_password(
-    dsn: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_no_exception_holds_the_password(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
     """Neither does any in its chain, as a logged traceback would show it, nor the log."""
     from pgqueue import Worker
 
@@ -267,8 +271,9 @@ def look() -> None: ...
 """
 
 
+@pytest.mark.rule("S19")
 @pytest.mark.parametrize("given", ["environment", "option"])
-def test_S19_no_process_shows_the_dsn_but_the_one_that_was_given_it(
+def test_no_process_shows_the_dsn_but_the_one_that_was_given_it(
     dsn: str, tmp_path: Path, given: str
 ) -> None:
     """A dsn on the command line shows in ps for that process: the help says so. Children get it
@@ -301,7 +306,8 @@ def test_S19_no_process_shows_the_dsn_but_the_one_that_was_given_it(
     assert PASSWORD not in stderr
 
 
-def test_S19_the_password_may_stand_in_a_file(
+@pytest.mark.rule("S19")
+def test_the_password_may_stand_in_a_file(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """.pgpass is read: what asks for it is shown a server that wants a password."""

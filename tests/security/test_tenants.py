@@ -28,7 +28,8 @@ FORGED = [
 ]  # fmt: skip
 
 
-async def test_S14_a_role_that_may_only_connect_can_forge_nothing(
+@pytest.mark.rule("S14")
+async def test_a_role_that_may_only_connect_can_forge_nothing(
     dsn: str, eyes: Eyes, root: psycopg.Connection
 ) -> None:
     """Every notification there is: all that it does is a look."""
@@ -77,8 +78,9 @@ async def test_S14_a_role_that_may_only_connect_can_forge_nothing(
     assert ran == {0: 1, 1: 1}
 
 
+@pytest.mark.rule("S14")
 @pytest.mark.parametrize("payload", ["q:default", "r:0:default", "c", "s:0"])
-async def test_S14_a_forged_notification_costs_a_worker_a_look_or_two(
+async def test_a_forged_notification_costs_a_worker_a_look_or_two(
     dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, payload: str
 ) -> None:
     """One by one and in a flood. What other roles do meanwhile, they do without it as well.
@@ -135,7 +137,8 @@ async def test_S14_a_forged_notification_costs_a_worker_a_look_or_two(
     await app.aclose()
 
 
-async def test_S15_two_schemas_side_by_side(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.rule("S15")
+async def test_two_schemas_side_by_side(dsn: str, eyes: Eyes) -> None:
     """The same names, ids, keys and queues in both: each worker runs and rescues its own."""
     await migrate(dsn, "other")
     ran: Counter[tuple[str, int]] = Counter()
@@ -188,7 +191,8 @@ async def test_S15_two_schemas_side_by_side(dsn: str, eyes: Eyes) -> None:
     assert ran == Counter({(schema, n): 1 for schema in apps for n in range(20)})
 
 
-async def test_f04_what_a_role_that_may_only_connect_can_lock_stops_no_queue(
+@pytest.mark.report("f04")
+async def test_what_a_role_that_may_only_connect_can_lock_stops_no_queue(
     dsn: str, eyes: Eyes, root: psycopg.Connection
 ) -> None:
     """Anybody can hold advisory locks; these were once those of a queue and of history."""
@@ -223,7 +227,8 @@ async def test_f04_what_a_role_that_may_only_connect_can_lock_stops_no_queue(
         root.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
-async def test_S15_no_lock_of_one_schema_holds_up_the_other(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.rule("S15")
+async def test_no_lock_of_one_schema_holds_up_the_other(dsn: str, eyes: Eyes) -> None:
     """Migrating and making partitions take locks of the whole database, by keys of the schema's."""
     await migrate(dsn, "other")
     holder = await asyncpg.connect(dsn)

@@ -122,9 +122,10 @@ def connect(kind: str, dsn: str) -> None:
     ways[kind]()
 
 
+@pytest.mark.rule("S17")
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_S17_nothing_is_said_in_the_clear(downgrader: Downgrader, mode: str, kind: str) -> None:
+def test_nothing_is_said_in_the_clear(downgrader: Downgrader, mode: str, kind: str) -> None:
     dsn = f"postgresql://me:secret@127.0.0.1:{downgrader.port}/x?sslmode={mode}"
     roots = ssl.get_default_verify_paths().cafile or CA_BUNDLE
     if mode != "require":
@@ -137,9 +138,10 @@ def test_S17_nothing_is_said_in_the_clear(downgrader: Downgrader, mode: str, kin
     assert downgrader.leaked == []
 
 
+@pytest.mark.rule("S17")
 @pytest.mark.parametrize("wrong", ["authority", "name", "nothing"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_S17_nothing_is_said_to_who_has_the_wrong_certificate(
+def test_nothing_is_said_to_who_has_the_wrong_certificate(
     kind: str, wrong: str, tmp_path: Path
 ) -> None:
     """Of an authority that is not ours, or for another name; with the right one it is told all."""
@@ -161,13 +163,15 @@ def test_S17_nothing_is_said_to_who_has_the_wrong_certificate(
     assert bool(impostor.leaked) == (wrong == "nothing")
 
 
-def test_S17_the_dsn_is_handed_on_as_it_was_given() -> None:
+@pytest.mark.rule("S17")
+def test_the_dsn_is_handed_on_as_it_was_given() -> None:
     for mode in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"):
         dsn = f"postgresql://me@db.example/x?sslmode={mode}&channel_binding=prefer"
         assert Client(dsn).pool.dsn == dsn
 
 
+@pytest.mark.rule("S17")
 @pytest.mark.parametrize("more", ["channel_binding=require", "require_auth=scram-sha-256"])
-def test_S17_what_the_driver_cannot_demand_is_refused(more: str) -> None:
+def test_what_the_driver_cannot_demand_is_refused(more: str) -> None:
     with pytest.raises(ConfigError, match=more.partition("=")[0]):
         Client(f"postgresql://me@db.example/x?{more}")

@@ -15,10 +15,9 @@ from tests.security.test_search_path import trap
 from tests.worker.support import eyes_on, working
 
 
+@pytest.mark.rule("S6")
 @pytest.mark.parametrize("path", ["better", "empty"])
-async def test_S6_the_completion_in_a_transaction_of_the_job(
-    pg: Server, dsn: str, path: str
-) -> None:
+async def test_the_completion_in_a_transaction_of_the_job(pg: Server, dsn: str, path: str) -> None:
     assert path in hostile.PATHS
     caught = trap(pg, dsn, path)
     app = App(dsn)

@@ -135,8 +135,9 @@ CORPUS: dict[str, Any] = {
 }
 
 
+@pytest.mark.past_bug(98)
 @pytest.mark.parametrize("name", CORPUS)
-def test_past_bug_98_any_error_can_be_described_and_stored(name: str) -> None:
+def test_any_error_can_be_described_and_stored(name: str) -> None:
     error = CORPUS[name]()
     for failure in (describe(error), describe(error).plain(), describe(error).constant()):
         entry = failure.entry(attempt=1, worker="host:1")

@@ -19,8 +19,9 @@ seconds = st.floats(0, LONGEST_DELAY)
 attempts = st.one_of(st.integers(-1, 1100), st.integers(0, 10**6), st.sampled_from([10**6, 2**63]))
 
 
+@pytest.mark.past_bug(93)
 @given(seconds, st.floats(1, 1000), seconds, st.floats(0, 1), attempts, st.floats(0, 1))
-def test_past_bug_93_a_delay_is_within_its_bounds(
+def test_a_delay_is_within_its_bounds(
     base: float, factor: float, cap: float, jitter: float, attempt: int, rand: float
 ) -> None:
     delay = Backoff(base, factor, cap, jitter).delay(attempt, lambda: rand)
@@ -30,15 +31,15 @@ def test_past_bug_93_a_delay_is_within_its_bounds(
         assert delay == 0
 
 
+@pytest.mark.past_bug(93)
 @given(seconds, st.floats(1, 1000), seconds, st.integers(1, 2000))
-def test_past_bug_93_delays_never_shrink(
-    base: float, factor: float, cap: float, attempt: int
-) -> None:
+def test_delays_never_shrink(base: float, factor: float, cap: float, attempt: int) -> None:
     backoff = Backoff(base, factor, cap, jitter=0.0)
     assert backoff.delay(attempt) <= backoff.delay(attempt + 1)
 
 
-def test_past_bug_93_every_attempt_up_to_a_million() -> None:
+@pytest.mark.past_bug(93)
+def test_every_attempt_up_to_a_million() -> None:
     backoff = Backoff(jitter=0.0)
     wanted = [min(2.0 ** max(n - 1, 0), 3600.0) for n in range(20)]
     assert [backoff.delay(n) for n in range(20)] == wanted

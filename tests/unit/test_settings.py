@@ -46,14 +46,16 @@ def test_a_wrong_setting_is_refused(options: dict[str, Any], said: str) -> None:
         WorkerSettings.of(options)
 
 
+@pytest.mark.past_bug(11)
 @given(st.floats(0.3, 3600))
-def test_past_bug_11_at_least_three_heartbeats_fit_a_lease(lease: float) -> None:
+def test_at_least_three_heartbeats_fit_a_lease(lease: float) -> None:
     settings = WorkerSettings.of({"lease": lease})
     assert settings.heartbeat * 3 <= settings.lease * (1 + 1e-9)
 
 
+@pytest.mark.past_bug(11)
 @given(st.floats(0.3, 3600), st.floats(0.05, 600))
-def test_past_bug_11_two_settings_that_disagree_are_refused(lease: float, heartbeat: float) -> None:
+def test_two_settings_that_disagree_are_refused(lease: float, heartbeat: float) -> None:
     try:
         settings = WorkerSettings.of({"lease": lease, "heartbeat": heartbeat})
     except ConfigError:
@@ -72,7 +74,8 @@ def test_defaults_and_what_follows_from_others() -> None:
     assert WorkerSettings.of({"lease": 60, "listen": False}).heartbeat == 1.0
 
 
-def test_past_bug_130_an_empty_variable_is_one_that_is_not_set(
+@pytest.mark.past_bug(130)
+def test_an_empty_variable_is_one_that_is_not_set(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PGQUEUE_DSN", "")

@@ -23,11 +23,10 @@ def mode(route: str, listen: bool) -> None:
         pytest.skip("there is no listening through a pooler")
 
 
+@pytest.mark.past_bug(105)
 @MODES
 @pytest.mark.usefixtures("mode")
-async def test_past_bug_105_a_running_job_is_stopped_in_time(
-    app: App, eyes: Eyes, listen: bool
-) -> None:
+async def test_a_running_job_is_stopped_in_time(app: App, eyes: Eyes, listen: bool) -> None:
     ended = asyncio.Event()
     started: list[int] = []
 
@@ -52,9 +51,10 @@ async def test_past_bug_105_a_running_job_is_stopped_in_time(
         assert not (await app.acancel(job_id))[0].changed
 
 
+@pytest.mark.past_bug(105)
 @MODES
 @pytest.mark.usefixtures("mode")
-async def test_past_bug_105_without_being_told(app: App, eyes: Eyes, listen: bool) -> None:
+async def test_without_being_told(app: App, eyes: Eyes, listen: bool) -> None:
     started: list[int] = []
 
     @app.task
@@ -122,12 +122,13 @@ async def test_a_claimed_job_that_waits_for_a_slot_never_starts(app: App, eyes: 
     assert started == ["first"]
 
 
+@pytest.mark.past_bug(106)
 @pytest.mark.parametrize(
     ("how", "state"),
     [("fails", "cancelled"), ("returns", "completed"), ("goes on", "completed"),
      ("raises Cancelled late", "cancelled")],
 )  # fmt: skip
-async def test_past_bug_106_what_a_task_makes_of_being_cancelled(
+async def test_what_a_task_makes_of_being_cancelled(
     app: App, eyes: Eyes, how: str, state: str
 ) -> None:
     started: list[int] = []
@@ -157,9 +158,8 @@ async def test_past_bug_106_what_a_task_makes_of_being_cancelled(
     assert started == [1]
 
 
-async def test_past_bug_106_asked_to_stop_while_the_failure_is_on_its_way(
-    app: App, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(106)
+async def test_asked_to_stop_while_the_failure_is_on_its_way(app: App, eyes: Eyes) -> None:
     gate = asyncio.Event()
 
     @app.task(retry=Backoff(base=0.0))

@@ -74,8 +74,9 @@ async def hears(eyes: Eyes, heard: list[str]) -> None:
     await eventually(came, timeout_s=60, what="a worker hears a notification")
 
 
+@pytest.mark.report("f12")
 @pytest.mark.parametrize("fault", [made_anew, unlistened, rows_deleted, flag_lowered])
-async def test_f12_it_hears_again(
+async def test_it_hears_again(
     app: App,
     eyes: Eyes,
     dsn: str,
@@ -100,7 +101,8 @@ async def test_f12_it_hears_again(
     assert said == (fault in (made_anew, unlistened))
 
 
-async def test_f12_words_that_nobody_brings_are_missed(
+@pytest.mark.report("f12")
+async def test_words_that_nobody_brings_are_missed(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The session listens to the right channel, and hears nothing: as behind a pooler."""

@@ -48,7 +48,8 @@ async def watching(eyes: Eyes, worker: Worker, seconds: float) -> None:
     await eventually(lambda: time.monotonic() - since > seconds)
 
 
-async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.fault("F1")
+async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
     usual = {"lease": 600.0, "heartbeat": 2.0, "poll_interval": 5.0}
     with child(dsn, **usual) as victim:
@@ -73,7 +74,8 @@ async def test_F1_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes:
 async def at_once(seconds: float, *, job: RunningJob) -> None: ...
 
 
-async def test_past_bug_1_killed_without_sessions_to_look_at(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(1)
+async def test_killed_without_sessions_to_look_at(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
     with child(dsn, listen=False) as victim:
         await victim.ready(eyes)
@@ -91,7 +93,8 @@ async def test_past_bug_1_killed_without_sessions_to_look_at(dsn: str, eyes: Eye
     await app.aclose()
 
 
-async def test_F35_a_job_that_kills_its_worker_is_buried_and_neighbours_live(
+@pytest.mark.fault("F35")
+async def test_a_job_that_kills_its_worker_is_buried_and_neighbours_live(
     dsn: str, eyes: Eyes
 ) -> None:
     app = app_of(dsn)
@@ -121,8 +124,10 @@ async def test_F35_a_job_that_kills_its_worker_is_buried_and_neighbours_live(
     await app.aclose()
 
 
+@pytest.mark.past_bug(16)
+@pytest.mark.fault("F30")
 @pytest.mark.parametrize("ends", [True, False], ids=["finishes-late", "still-runs"])
-async def test_past_bug_16_F30_a_zombie_changes_nothing(dsn: str, eyes: Eyes, ends: bool) -> None:
+async def test_a_zombie_changes_nothing(dsn: str, eyes: Eyes, ends: bool) -> None:
     app = app_of(dsn)
     with child(dsn) as zombie:
         await zombie.ready(eyes)
@@ -170,7 +175,8 @@ async def test_past_bug_16_F30_a_zombie_changes_nothing(dsn: str, eyes: Eyes, en
     await app.aclose()
 
 
-async def test_F29_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None:
+@pytest.mark.fault("F29")
+async def test_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
     settings = {"lease": 60.0, "heartbeat": 0.5}
     with child(dsn, **settings) as sleeper:
@@ -188,7 +194,8 @@ async def test_F29_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None
     await app.aclose()
 
 
-async def test_F30_a_zombie_does_not_begin_what_it_had_claimed(
+@pytest.mark.fault("F30")
+async def test_a_zombie_does_not_begin_what_it_had_claimed(
     dsn: str, eyes: Eyes, tmp_path: Path
 ) -> None:
     app, path = app_of(dsn), tmp_path / "begun"
@@ -333,10 +340,10 @@ async def test_who_has_lost_its_session_and_cannot_have_it_back_begins_nothing_f
         await eventually(lambda: lease.until > time.monotonic() + 50.0)
 
 
+@pytest.mark.past_bug(10)
+@pytest.mark.fault("F5")
 @pytest.mark.parametrize("listen", [True, False])
-async def test_past_bug_10_F5_a_blocked_loop_keeps_its_jobs(
-    dsn: str, eyes: Eyes, listen: bool
-) -> None:
+async def test_a_blocked_loop_keeps_its_jobs(dsn: str, eyes: Eyes, listen: bool) -> None:
     """time.sleep in an async task for three leases, with another worker looking on."""
     app = app_of(dsn)
     with child(dsn, listen=listen) as blocked:
@@ -358,9 +365,8 @@ async def test_past_bug_10_F5_a_blocked_loop_keeps_its_jobs(
     await app.aclose()
 
 
-async def test_past_bug_10_no_timeout_and_longer_than_a_lease(
-    app: App, dsn: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(10)
+async def test_no_timeout_and_longer_than_a_lease(app: App, dsn: str, eyes: Eyes) -> None:
     runs: list[int] = []
     ended = asyncio.Event()
 
@@ -383,7 +389,8 @@ async def test_past_bug_10_no_timeout_and_longer_than_a_lease(
     assert row["crash_count"] == 0
 
 
-async def test_past_bug_11_12_heartbeats_come_in_time(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(11, 12)
+async def test_heartbeats_come_in_time(app: App, eyes: Eyes) -> None:
     @app.task
     async def note() -> None: ...
 
@@ -409,7 +416,8 @@ async def test_past_bug_11_12_heartbeats_come_in_time(app: App, eyes: Eyes) -> N
     assert max(gaps) < 60.0 / 2, "they come by the heartbeat, not when the lease is half over"
 
 
-async def test_past_bug_12_the_first_renewal_and_the_last(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(12)
+async def test_the_first_renewal_and_the_last(app: App, eyes: Eyes) -> None:
     """The first comes with the registration; the row goes only when the last outcome is written."""
     seen: list[str] = []
     gate = asyncio.Event()
@@ -452,7 +460,8 @@ async def test_past_bug_12_the_first_renewal_and_the_last(app: App, eyes: Eyes) 
     assert tuple(last) == ("DELETE", 0)
 
 
-async def test_past_bug_14_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
+@pytest.mark.past_bug(14)
+async def test_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
     runs: list[int] = []
     ended = asyncio.Event()
 
@@ -478,7 +487,8 @@ async def test_past_bug_14_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes
     assert (row["attempt"], row["crash_count"]) == (1, 0)
 
 
-async def test_past_bug_17_a_deleted_row(app: App, eyes: Eyes, caplog: Any) -> None:
+@pytest.mark.past_bug(17)
+async def test_a_deleted_row(app: App, eyes: Eyes, caplog: Any) -> None:
     started: list[int] = []
     ended: list[str] = []
 
@@ -507,9 +517,8 @@ async def test_past_bug_17_a_deleted_row(app: App, eyes: Eyes, caplog: Any) -> N
     assert "lease was lost" in caplog.text
 
 
-async def test_past_bug_17_deleted_while_the_database_goes_away(
-    app: App, eyes: Eyes, dsn: str
-) -> None:
+@pytest.mark.past_bug(17)
+async def test_deleted_while_the_database_goes_away(app: App, eyes: Eyes, dsn: str) -> None:
     """The new registration fails at first."""
 
     @app.task
@@ -561,9 +570,8 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
     assert len(runs) == 1
 
 
-async def test_past_bug_21_a_claimed_job_that_is_slow_to_start(
-    app: App, dsn: str, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(21)
+async def test_a_claimed_job_that_is_slow_to_start(app: App, dsn: str, eyes: Eyes) -> None:
     """More than a lease between claim and start: renewals run all the while."""
     runs: list[int] = []
 

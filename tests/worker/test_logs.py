@@ -38,7 +38,8 @@ def stuck() -> Iterator[Stuck]:
     logging.getLogger().removeHandler(handler)
 
 
-async def test_f07_a_stuck_handler_stops_no_heartbeat(app: App, eyes: Eyes, stuck: Stuck) -> None:
+@pytest.mark.report("f07")
+async def test_a_stuck_handler_stops_no_heartbeat(app: App, eyes: Eyes, stuck: Stuck) -> None:
     @app.task
     async def noop() -> None: ...
 

@@ -102,8 +102,10 @@ ERRORS: dict[str, Any] = {
 }
 
 
+@pytest.mark.past_bug(98)
+@pytest.mark.fault("F4", "F37")
 @pytest.mark.parametrize("kind", ["async", "sync"])
-async def test_past_bug_98_F4_F37_whatever_is_raised(app: App, eyes: Eyes, kind: str) -> None:
+async def test_whatever_is_raised(app: App, eyes: Eyes, kind: str) -> None:
     @app.task(max_attempts=1)
     async def on_the_loop(name: str) -> None:
         await asyncio.sleep(0)
@@ -129,7 +131,8 @@ async def test_past_bug_98_F4_F37_whatever_is_raised(app: App, eyes: Eyes, kind:
         assert sum(len(str(part)) for part in error.values()) < 30_000, name
 
 
-async def test_F4_a_task_may_raise_before_its_first_await(app: App, eyes: Eyes) -> None:
+@pytest.mark.fault("F4")
+async def test_a_task_may_raise_before_its_first_await(app: App, eyes: Eyes) -> None:
     @app.task(max_attempts=1)
     async def fail(name: str) -> None:
         raise ERRORS[name]()
@@ -151,7 +154,8 @@ class Unprintable:
     __hash__ = None  # type: ignore[assignment]
 
 
-async def test_past_bug_97_whatever_is_returned_is_a_success(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(97)
+async def test_whatever_is_returned_is_a_success(app: App, eyes: Eyes) -> None:
     values: dict[str, Any] = {
         "object": Unprintable(), "class": Unprintable, "error": ValueError("returned"),
         "nan": float("nan"), "bytes": b"\0", "lambda": lambda: 1,
@@ -185,9 +189,8 @@ async def test_context_variables_that_cannot_be_compared(app: App, eyes: Eyes) -
         await eyes.settled(completed=20)
 
 
-async def test_F35_the_board_tells_this_claim_of_a_job_from_a_former_one(
-    app: App, eyes: Eyes
-) -> None:
+@pytest.mark.fault("F35")
+async def test_the_board_tells_this_claim_of_a_job_from_a_former_one(app: App, eyes: Eyes) -> None:
     """It ran, failed, is claimed anew and waits its turn: nobody may say that it has begun."""
     gates = {name: asyncio.Event() for name in ("first", "second", "holds")}
     began: list[str] = []

@@ -71,9 +71,8 @@ async def test_a_job_is_told_about_itself(app: App, eyes: Eyes) -> None:
         )  # fmt: skip
 
 
-async def test_past_bug_101_arguments_with_our_own_names_are_delivered(
-    app: App, eyes: Eyes
-) -> None:
+@pytest.mark.past_bug(101)
+async def test_arguments_with_our_own_names_are_delivered(app: App, eyes: Eyes) -> None:
     got: list[Any] = []
 
     @app.task
@@ -376,7 +375,8 @@ async def test_unknown_tasks_stay_and_are_named_once(
     assert (row["state"], row["attempt"]) == ("pending", 0)
 
 
-async def test_law_6_what_others_are_to_run_is_walked_over_once(
+@pytest.mark.law(6)
+async def test_what_others_are_to_run_is_walked_over_once(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Jobs of tasks that it does not know are behind a worker's cursors soon; and so is a job of
@@ -410,7 +410,8 @@ async def test_law_6_what_others_are_to_run_is_walked_over_once(
     assert await eyes.value("select count(*) from pgqueue.job where attempt = 0") == 1000
 
 
-async def test_law_6_a_paused_queue_is_not_stepped_over(
+@pytest.mark.law(6)
+async def test_a_paused_queue_is_not_stepped_over(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pgqueue.worker.claim import claimer
@@ -431,7 +432,8 @@ async def test_law_6_a_paused_queue_is_not_stepped_over(
         await eyes.reaches(job_id, "completed")
 
 
-async def test_past_bug_7_arguments_that_do_not_fit_keep_no_other_job(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(7)
+async def test_arguments_that_do_not_fit_keep_no_other_job(app: App, eyes: Eyes) -> None:
     ran: list[int] = []
 
     @app.task(max_attempts=1)
@@ -507,7 +509,8 @@ async def test_what_fits_no_worker_is_dead_after_some_tries_and_has_them_again(
         await app.aredrive(job_id)
 
 
-async def test_past_bug_31_a_row_past_its_attempts_is_buried(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(31)
+async def test_a_row_past_its_attempts_is_buried(app: App, eyes: Eyes) -> None:
     ran: list[int] = []
 
     @app.task(max_attempts=3)
@@ -523,7 +526,8 @@ async def test_past_bug_31_a_row_past_its_attempts_is_buried(app: App, eyes: Eye
     assert ran == [2]
 
 
-async def test_past_bug_31_a_row_whose_counts_cannot_grow_ends_alone(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(31)
+async def test_a_row_whose_counts_cannot_grow_ends_alone(app: App, eyes: Eyes) -> None:
     """At the head of its queue it would fail each claim, were the count to overflow."""
 
     @app.task
@@ -540,10 +544,9 @@ async def test_past_bug_31_a_row_whose_counts_cannot_grow_ends_alone(app: App, e
         await eyes.settled(completed=2, dead=2)
 
 
+@pytest.mark.past_bug(92)
 @pytest.mark.parametrize("how", ["delay", "retry"])
-async def test_past_bug_92_a_delay_is_not_rounded_up_to_the_poll(
-    app: App, eyes: Eyes, how: str
-) -> None:
+async def test_a_delay_is_not_rounded_up_to_the_poll(app: App, eyes: Eyes, how: str) -> None:
     """Neither poll nor heartbeat comes round while the test waits.
 
     But the heartbeat does where nobody could tell: another's enqueue, past a pooler.
@@ -564,7 +567,8 @@ async def test_past_bug_92_a_delay_is_not_rounded_up_to_the_poll(
     assert len(tries) == (2 if how == "retry" else 1)
 
 
-async def test_past_bug_28_a_row_snoozed_again_and_again_stays_small(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(28)
+async def test_a_row_snoozed_again_and_again_stays_small(app: App, eyes: Eyes) -> None:
     rounds = 0
 
     @app.task
@@ -621,7 +625,8 @@ async def test_a_job_that_cancels_its_own_task_does_not_end_the_next(app: App, e
         await eyes.settled(completed=10)
 
 
-async def test_past_bug_27_deleted_while_it_runs(
+@pytest.mark.past_bug(27)
+async def test_deleted_while_it_runs(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = asyncio.Event()
@@ -643,7 +648,8 @@ async def test_past_bug_27_deleted_while_it_runs(
             assert worker.statistics().completed == 4
 
 
-async def test_past_bug_27_all_of_a_batch_deleted(
+@pytest.mark.past_bug(27)
+async def test_all_of_a_batch_deleted(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate = asyncio.Event()
@@ -664,7 +670,8 @@ async def test_past_bug_27_all_of_a_batch_deleted(
             assert worker.statistics().completed == 0
 
 
-async def test_past_bug_99_a_failure_is_recorded_once(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(99)
+async def test_a_failure_is_recorded_once(app: App, eyes: Eyes) -> None:
     @app.task(max_attempts=1)
     async def fail() -> None:
         raise ValueError

@@ -16,7 +16,8 @@ from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, no_tasks_left, nth, quick, working
 
 
-async def test_past_bug_24_claimed_and_not_begun_goes_back_untouched(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(24)
+async def test_claimed_and_not_begun_goes_back_untouched(app: App, eyes: Eyes) -> None:
     runs = Runs()
     gate = asyncio.Event()
 
@@ -42,7 +43,8 @@ async def test_past_bug_24_claimed_and_not_begun_goes_back_untouched(app: App, e
     assert [tuple(row) for row in rows] == [(0, 0)]
 
 
-async def test_past_bug_30_interrupted_by_a_stop_costs_no_attempt(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(30)
+async def test_interrupted_by_a_stop_costs_no_attempt(app: App, eyes: Eyes) -> None:
     started: list[int] = []
 
     @app.task(max_attempts=2)
@@ -115,7 +117,8 @@ async def test_a_task_that_cannot_be_stopped_is_left_behind(
     await no_tasks_left()
 
 
-async def test_past_bug_24_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(24)
+async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
     ran: list[int] = []
 
     @app.task
@@ -147,8 +150,9 @@ async def test_past_bug_24_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes
     assert (row["state"], row["attempt"], ran) == ("pending", 0, [])
 
 
+@pytest.mark.past_bug(62)
 @pytest.mark.parametrize("outage", ["blackhole", "cut"])
-async def test_past_bug_62_stopping_during_an_outage_is_bounded(
+async def test_stopping_during_an_outage_is_bounded(
     eyes: Eyes, proxy: Proxy, outage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
@@ -209,7 +213,8 @@ async def test_outcomes_that_could_not_be_written_are_found_by_others(
         await eyes.reaches(job_id, "completed")
 
 
-async def test_past_bug_54_stop_before_start(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(54)
+async def test_stop_before_start(app: App, eyes: Eyes) -> None:
     @app.task
     async def note() -> None: ...
 
@@ -240,7 +245,8 @@ async def test_twice_and_again(app: App, eyes: Eyes) -> None:
     await no_tasks_left()
 
 
-async def test_past_bug_55_a_failing_start_then_a_good_one(eyes: Eyes, proxy: Proxy) -> None:
+@pytest.mark.past_bug(55)
+async def test_a_failing_start_then_a_good_one(eyes: Eyes, proxy: Proxy) -> None:
     app = App(proxy.dsn)
 
     @app.task
@@ -260,7 +266,8 @@ async def test_past_bug_55_a_failing_start_then_a_good_one(eyes: Eyes, proxy: Pr
     await app.aclose()
 
 
-async def test_past_bug_37_55_registration_fails_again_and_again(app: App, eyes: Eyes) -> None:
+@pytest.mark.past_bug(37, 55)
+async def test_registration_fails_again_and_again(app: App, eyes: Eyes) -> None:
     @app.task
     async def note() -> None: ...
 
@@ -282,8 +289,9 @@ async def test_past_bug_37_55_registration_fails_again_and_again(app: App, eyes:
     await no_tasks_left()
 
 
+@pytest.mark.past_bug(54)
 @pytest.mark.parametrize("seed", range(3))
-async def test_past_bug_54_any_order_of_start_and_stop(app: App, eyes: Eyes, seed: int) -> None:
+async def test_any_order_of_start_and_stop(app: App, eyes: Eyes, seed: int) -> None:
     rng = random.Random(seed)
     runs = Runs()
 

@@ -112,8 +112,9 @@ async def test_an_exception_afterwards_changes_nothing(
     assert (await eyes.states()) == {"completed": 1}
 
 
+@pytest.mark.fault("F30")
 @BOTH
-async def test_F30_a_stale_receipt_rolls_everything_back(
+async def test_a_stale_receipt_rolls_everything_back(
     eyes: Eyes, app: App, dsn: str, effects: Any, flavour: Any
 ) -> None:
     """The job is given to another attempt meanwhile, as a rescue does."""
@@ -232,8 +233,9 @@ async def test_committing_inside_the_block_is_an_error(app: App, eyes: Eyes, eff
     assert "ended inside" in str(row["errors"])
 
 
+@pytest.mark.law(14)
 @pytest.mark.parametrize("why", ["cancel", "timeout"])
-async def test_law_14_a_commit_under_way_is_not_cancelled(
+async def test_a_commit_under_way_is_not_cancelled(
     app: App, eyes: Eyes, dsn: str, effects: Any, why: str
 ) -> None:
     """A deferred trigger holds the commit up until the job has been told to end."""

@@ -92,8 +92,9 @@ async def two(held: Held) -> tuple[int, int]:
     return first, second
 
 
+@pytest.mark.report("f05")
 @FLAVOURS
-async def test_f05_the_wait_for_a_connection_is_as_long_as_it_takes(
+async def test_the_wait_for_a_connection_is_as_long_as_it_takes(
     app: App, eyes: Eyes, held: Held, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The line comes when the wait has lasted for a statement's whole time."""
@@ -105,8 +106,9 @@ async def test_f05_the_wait_for_a_connection_is_as_long_as_it_takes(
     assert len(held.tried) == 2
 
 
+@pytest.mark.report("f05")
 @FLAVOURS
-async def test_f05_a_timeout_in_the_wait_costs_no_attempt(
+async def test_a_timeout_in_the_wait_costs_no_attempt(
     app: App, eyes: Eyes, held: Held, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with working(app) as worker:
@@ -124,8 +126,9 @@ async def test_f05_a_timeout_in_the_wait_costs_no_attempt(
         assert (row["attempt"], row["errors"]) == (1, None)
 
 
+@pytest.mark.report("f05")
 @FLAVOURS
-async def test_f05_a_cancel_ends_the_wait(app: App, eyes: Eyes, held: Held) -> None:
+async def test_a_cancel_ends_the_wait(app: App, eyes: Eyes, held: Held) -> None:
     async with working(app):
         first, second = await two(held)
         await app.acancel(second)
@@ -136,8 +139,9 @@ async def test_f05_a_cancel_ends_the_wait(app: App, eyes: Eyes, held: Held) -> N
         await eyes.reaches(third, "completed")
 
 
+@pytest.mark.report("f05")
 @FLAVOURS
-async def test_f05_a_stop_ends_the_wait_and_gives_the_attempt_back(
+async def test_a_stop_ends_the_wait_and_gives_the_attempt_back(
     app: App, eyes: Eyes, held: Held
 ) -> None:
     async with working(app, grace=0.2) as worker:

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from chaos.faults.clocks import faked, set_clock
 from tests.chaos.small import SmallArena
 
 
-def test_F26_a_clock_jumps_and_the_monotonic_one_does_not(tmp_path: Path) -> None:
+@pytest.mark.fault("F26")
+def test_a_clock_jumps_and_the_monotonic_one_does_not(tmp_path: Path) -> None:
     offsets = tmp_path / "clock"
     set_clock(offsets, 0)
     code = "import sys, time\nfor _ in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
@@ -49,7 +51,8 @@ def _maps(pid: int) -> str:
     return ""
 
 
-async def test_F26_worker_clock(arena: SmallArena) -> None:
+@pytest.mark.fault("F26")
+async def test_worker_clock(arena: SmallArena) -> None:
     async def preloaded() -> Any:
         return any("libfaketime" in _maps(pid) for pid in arena.pids())
 

@@ -18,11 +18,10 @@ from chaos.faults import ALL
 from pgqueue.db.statements import statement
 
 
+@pytest.mark.fault("F14")
 @pytest.mark.parametrize("simple", [True, False])
 @pytest.mark.parametrize("carried_out", [True, False])
-async def test_F14_a_cut_is_before_or_after(
-    arena: SmallArena, simple: bool, carried_out: bool
-) -> None:
+async def test_a_cut_is_before_or_after(arena: SmallArena, simple: bool, carried_out: bool) -> None:
     """The client is told the same; the row is there, or it is not."""
     await arena.sql("create table if not exists chaos.cut (n int)")
     await arena.sql("truncate chaos.cut")
@@ -36,17 +35,19 @@ async def test_F14_a_cut_is_before_or_after(
     await eventually(lambda: arena.value("select count(*) = $1 from chaos.cut", wanted))
 
 
-def test_F14_a_cut_of_enqueues_meets_each_of_them_and_nothing_else() -> None:
+@pytest.mark.fault("F14")
+def test_a_cut_of_enqueues_meets_each_of_them_and_nothing_else() -> None:
     """Whoever reads enqueued_at is no enqueue: with a claim among them, no enqueue may be met."""
     names = [path.stem for path in Path(str(files("pgqueue"))).glob("db/sql/*.sql")]
     met = {name for name in names if ENQUEUE.search(statement(name, "pgqueue").encode())}
     assert met == {"enqueue_one", "enqueue_alike", "enqueue_jobs", "insert_one"}
 
 
+@pytest.mark.fault("F14", "F15")
 @pytest.mark.parametrize(
     "name", sorted(name for name in ALL if name.startswith(("cut-after", "cut-before")))
 )
-async def test_F14_F15_cuts(arena: SmallArena, name: str) -> None:
+async def test_cuts(arena: SmallArena, name: str) -> None:
     fault = ALL[name]()
 
     async def cut() -> Any:
@@ -56,7 +57,8 @@ async def test_F14_F15_cuts(arena: SmallArena, name: str) -> None:
     assert arena.last("cut")["times"] > 0
 
 
-async def test_F16_ghost_standby(arena: SmallArena) -> None:
+@pytest.mark.fault("F16")
+async def test_ghost_standby(arena: SmallArena) -> None:
     async def waits() -> Any:
         return await arena.value("select count(*) from pg_stat_activity where wait_event='SyncRep'")
 

@@ -9,13 +9,15 @@ from chaos.faults.locks import HeldSnapshot, LockTable
 from tests.chaos.small import SmallArena
 
 
-async def test_F24_lock_table(arena: SmallArena) -> None:
+@pytest.mark.fault("F24")
+async def test_lock_table(arena: SmallArena) -> None:
     query = "select count(*) from pg_locks where relation = 'pgqueue.job'::regclass and not granted"
     await arena.watch(LockTable("job", "access exclusive"), lambda: arena.value(query))
     assert arena.last("locked")["waited"] > 0
 
 
-async def test_F24_vacuum_full(arena: SmallArena) -> None:
+@pytest.mark.fault("F24")
+async def test_vacuum_full(arena: SmallArena) -> None:
     query = "select pg_relation_filenode('pgqueue.job')"
     before = await arena.value(query)
 
@@ -25,7 +27,8 @@ async def test_F24_vacuum_full(arena: SmallArena) -> None:
     await arena.strike("vacuum-full", rewritten)
 
 
-async def test_F24_create_index(arena: SmallArena) -> None:
+@pytest.mark.fault("F24")
+async def test_create_index(arena: SmallArena) -> None:
     query = (
         "select count(*) from pg_locks where relation = 'pgqueue.job'::regclass"
         " and mode = 'ShareLock' and granted"
@@ -34,8 +37,9 @@ async def test_F24_create_index(arena: SmallArena) -> None:
     assert await arena.value("select to_regclass('pgqueue.chaos_built')") is None
 
 
+@pytest.mark.fault("F25")
 @pytest.mark.parametrize("writes", [False, True])
-async def test_F25_held(arena: SmallArena, writes: bool) -> None:
+async def test_held(arena: SmallArena, writes: bool) -> None:
     horizon = "backend_xid" if writes else "backend_xmin"
     query = (
         f"select max(age({horizon})) > 20 from pg_stat_activity"
@@ -44,7 +48,8 @@ async def test_F25_held(arena: SmallArena, writes: bool) -> None:
     await arena.watch(HeldSnapshot(writes=writes, least=1.5), lambda: arena.value(query))
 
 
-async def test_F23_deadlocks(arena: SmallArena) -> None:
+@pytest.mark.fault("F23")
+async def test_deadlocks(arena: SmallArena) -> None:
     count = "select deadlocks from pg_stat_database where datname = current_database()"
     before = await arena.value(count)
 

@@ -19,14 +19,16 @@ async def _hangs(connection: asyncpg.Connection) -> bool:
     return not done
 
 
-async def test_F10_blackhole(arena: SmallArena) -> None:
+@pytest.mark.fault("F10")
+async def test_blackhole(arena: SmallArena) -> None:
     async with arena.visitor() as visitor:
         assert await arena.strike("blackhole", lambda: _hangs(visitor))
     assert await arena.value("select 1") == 1
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("name", ["silence-claim", "silence-heartbeat-and-new"])
-async def test_F10_silence(arena: SmallArena, name: str) -> None:
+async def test_silence(arena: SmallArena, name: str) -> None:
     """The connections of a role hang, and those of nobody else."""
     role = "pgqueue " + name.split("-")[1]
 
@@ -47,7 +49,8 @@ async def test_F10_silence(arena: SmallArena, name: str) -> None:
         await arena.strike(name, hung)
 
 
-async def test_F11_drop_packets(arena: SmallArena) -> None:
+@pytest.mark.fault("F11")
+async def test_drop_packets(arena: SmallArena) -> None:
     async def lost() -> Any:
         try:
             async with asyncio.timeout(0.5):
@@ -69,14 +72,16 @@ async def _round_trip(arena: SmallArena, size: int = 1) -> float:
         return time.monotonic() - began
 
 
-async def test_F12_latency(arena: SmallArena) -> None:
+@pytest.mark.fault("F12")
+async def test_latency(arena: SmallArena) -> None:
     async def slow() -> Any:
         return await _round_trip(arena) >= 2 * 0.025
 
     await arena.strike("latency", slow)
 
 
-async def test_F12_stalls(arena: SmallArena) -> None:
+@pytest.mark.fault("F12")
+async def test_stalls(arena: SmallArena) -> None:
     async with arena.visitor() as visitor:
 
         async def stands() -> Any:
@@ -87,15 +92,17 @@ async def test_F12_stalls(arena: SmallArena) -> None:
         await arena.strike("stalls", stands)
 
 
-async def test_F12_narrow(arena: SmallArena) -> None:
+@pytest.mark.fault("F12")
+async def test_narrow(arena: SmallArena) -> None:
     async def narrow() -> Any:
         return await _round_trip(arena, 5000) >= 0.5
 
     await arena.strike("narrow", narrow)
 
 
+@pytest.mark.fault("F42")
 @pytest.mark.parametrize("copies", [0, 2])
-async def test_F42_notifications(arena: SmallArena, copies: int) -> None:
+async def test_notifications(arena: SmallArena, copies: int) -> None:
     heard: list[str] = []
     async with arena.visitor() as visitor:
         await visitor.add_listener("chaos_test", lambda *args: heard.append(args[3]))

@@ -10,7 +10,8 @@ from tests.chaos.small import SmallArena
 from tests.harness.waiting import eventually
 
 
-async def test_F1_kill_child(arena: SmallArena) -> None:
+@pytest.mark.fault("F1")
+async def test_kill_child(arena: SmallArena) -> None:
     before, supervisors = arena.pids(), {worker.pid for worker in arena.workers}
 
     async def gone() -> Any:
@@ -21,8 +22,9 @@ async def test_F1_kill_child(arena: SmallArena) -> None:
     assert len(arena.pids() - before) == 1
 
 
+@pytest.mark.fault("F1", "F3")
 @pytest.mark.parametrize("name", ["kill-supervisor", "kill-all", "stop-twice", "stop-then-kill"])
-async def test_F1_F3_a_supervisor_ends(arena: SmallArena, name: str) -> None:
+async def test_a_supervisor_ends(arena: SmallArena, name: str) -> None:
     before, children = {worker.pid for worker in arena.workers}, arena.pids()
 
     async def gone() -> Any:
@@ -34,7 +36,8 @@ async def test_F1_F3_a_supervisor_ends(arena: SmallArena, name: str) -> None:
     assert len(arena.pids()) == 2
 
 
-async def test_F2_lose_host(arena: SmallArena) -> None:
+@pytest.mark.fault("F2")
+async def test_lose_host(arena: SmallArena) -> None:
     """The process is gone, and the server has not noticed."""
     children = arena.pids()
     orphans = (
@@ -51,7 +54,8 @@ async def test_F2_lose_host(arena: SmallArena) -> None:
     assert len(arena.pids() & children) == 1
 
 
-async def test_F3_stop_in_order(arena: SmallArena) -> None:
+@pytest.mark.fault("F3")
+async def test_stop_in_order(arena: SmallArena) -> None:
     before = {worker.pid for worker in arena.workers}
 
     async def stopping() -> Any:
@@ -62,7 +66,8 @@ async def test_F3_stop_in_order(arena: SmallArena) -> None:
     assert len({worker.pid for worker in arena.workers} - before) == 1
 
 
-async def test_F3_replace(arena: SmallArena) -> None:
+@pytest.mark.fault("F3")
+async def test_replace(arena: SmallArena) -> None:
     before, supervisors = arena.pids(), {worker.pid for worker in arena.workers}
 
     async def both() -> Any:
@@ -73,8 +78,9 @@ async def test_F3_replace(arena: SmallArena) -> None:
     assert len(arena.pids() - before) == 1
 
 
+@pytest.mark.fault("F29", "F30")
 @pytest.mark.parametrize("name", ["freeze", "freeze-long"])
-async def test_F29_F30_freeze(arena: SmallArena, name: str) -> None:
+async def test_freeze(arena: SmallArena, name: str) -> None:
     workers = {row[0] for row in await arena.sql("select id from pgqueue.worker")}
 
     async def still() -> Any:
@@ -89,7 +95,8 @@ async def test_F29_F30_freeze(arena: SmallArena, name: str) -> None:
         await eventually(lambda: arena.value(query, list(workers)), what="it registers anew")
 
 
-async def test_F32_twins(arena: SmallArena) -> None:
+@pytest.mark.fault("F32")
+async def test_twins(arena: SmallArena) -> None:
     query = "select exists (select from pgqueue.worker group by host, pid having count(*) > 1)"
 
     async def alike() -> Any:

@@ -6,6 +6,7 @@ import contextlib
 import resource
 from collections.abc import AsyncGenerator
 
+import pytest
 from tests.chaos.small import SmallArena
 from tests.harness.waiting import eventually
 
@@ -22,7 +23,8 @@ async def paused(arena: SmallArena) -> AsyncGenerator[None]:
         await arena.sql("select pgqueue.wake(array['main'])")
 
 
-async def test_F51_stray_claim(arena: SmallArena) -> None:
+@pytest.mark.fault("F51")
+async def test_stray_claim(arena: SmallArena) -> None:
     """It is given back although its worker lives, and is run."""
     stray = "select count(*) from chaos.audit where op = 'u' and token is not null and job = {}"
     async with paused(arena):
@@ -37,7 +39,8 @@ async def test_F51_stray_claim(arena: SmallArena) -> None:
     await eventually(lambda: arena.value(done), timeout_s=60, what="it is run")
 
 
-async def test_F51_unreadable(arena: SmallArena) -> None:
+@pytest.mark.fault("F51")
+async def test_unreadable(arena: SmallArena) -> None:
     spoilt = "select count(*) from pgqueue.job where enqueued_at > '11000-01-01'"
     resume = "update pgqueue.queue set paused_at = null where name = 'main'"
 
@@ -53,7 +56,8 @@ async def test_F51_unreadable(arena: SmallArena) -> None:
     assert await arena.value(spoilt) == 0
 
 
-async def test_F52_no_files(arena: SmallArena) -> None:
+@pytest.mark.fault("F52")
+async def test_no_files(arena: SmallArena) -> None:
     limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in arena.pids()}
 
     async def seen() -> bool:

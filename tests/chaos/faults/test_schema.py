@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.chaos.small import SmallArena
 
 
-async def test_F40_migrators(arena: SmallArena) -> None:
+@pytest.mark.fault("F40")
+async def test_migrators(arena: SmallArena) -> None:
     async def another() -> Any:
         return await arena.value("select to_regclass('pgqueue_chaos.migration')")
 
@@ -15,7 +17,8 @@ async def test_F40_migrators(arena: SmallArena) -> None:
     assert not await another()
 
 
-async def test_F41_flood(arena: SmallArena) -> None:
+@pytest.mark.fault("F41")
+async def test_flood(arena: SmallArena) -> None:
     heard: list[str] = []
     async with arena.visitor() as visitor:
         channel = await arena.value("select pgqueue.channel()")
@@ -27,12 +30,14 @@ async def test_F41_flood(arena: SmallArena) -> None:
         await arena.strike("notification-flood", flooded)
 
 
-async def test_F41_stuck_listener(arena: SmallArena) -> None:
+@pytest.mark.fault("F41")
+async def test_stuck_listener(arena: SmallArena) -> None:
     usage = "select pg_notification_queue_usage()"
     await arena.strike("stuck-listener", lambda: arena.value(usage))
 
 
-async def test_F46_pruning(arena: SmallArena) -> None:
+@pytest.mark.fault("F46")
+async def test_pruning(arena: SmallArena) -> None:
     query = (
         "select min(right(relname, 8)) from pg_inherits join pg_class on pg_class.oid = inhrelid"
         " where inhparent = 'pgqueue.history'::regclass"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from chaos.faults.server import Outage
 from tests.chaos.small import SmallArena
 
 
-async def test_F6_restart(arena: SmallArena) -> None:
+@pytest.mark.fault("F6")
+async def test_restart(arena: SmallArena) -> None:
     began = await arena.value("select pg_postmaster_start_time()")
 
     async def away() -> Any:
@@ -18,7 +20,8 @@ async def test_F6_restart(arena: SmallArena) -> None:
     assert await arena.value("select pg_postmaster_start_time()") > began
 
 
-async def test_F7_outage(arena: SmallArena) -> None:
+@pytest.mark.fault("F7")
+async def test_outage(arena: SmallArena) -> None:
     async def away() -> Any:
         return not arena.cluster.is_running and await arena.answers("select 1") is None
 
@@ -26,7 +29,8 @@ async def test_F7_outage(arena: SmallArena) -> None:
     assert arena.cluster.is_running
 
 
-async def test_F8_crash_backend(arena: SmallArena) -> None:
+@pytest.mark.fault("F8")
+async def test_crash_backend(arena: SmallArena) -> None:
     before, postmaster = await arena.backends(), arena.cluster.pid
     assert before
 

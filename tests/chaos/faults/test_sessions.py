@@ -11,8 +11,9 @@ from tests.chaos.small import SmallArena
 from tests.harness.waiting import eventually
 
 
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize("role", ["claim", "finish", "heartbeat", "duties", "client"])
-async def test_F9_terminate(arena: SmallArena, role: str) -> None:
+async def test_terminate(arena: SmallArena, role: str) -> None:
     # Each worker has one, the duties' last; clients have what they need, and may open another.
     least = 1 if role == "client" else len(arena.workers)
     await eventually(lambda: _has(arena, role, least))
@@ -40,8 +41,9 @@ async def _has(arena: SmallArena, role: str, least: int = 1) -> bool:
     return list((await arena.backends()).values()).count(role) >= least
 
 
+@pytest.mark.fault("F9")
 @pytest.mark.parametrize("name", ["terminate-all", "reset"])
-async def test_F9_all(arena: SmallArena, name: str) -> None:
+async def test_all(arena: SmallArena, name: str) -> None:
     before = (await arena.backends()).keys()
 
     async def none() -> Any:
@@ -52,8 +54,9 @@ async def test_F9_all(arena: SmallArena, name: str) -> None:
         await eventually(visitor.is_closed)
 
 
+@pytest.mark.fault("F10")
 @pytest.mark.parametrize("role", ["claim", "heartbeat"])
-async def test_F10_freeze_backend(arena: SmallArena, role: str) -> None:
+async def test_freeze_backend(arena: SmallArena, role: str) -> None:
     async def frozen() -> Any:
         found = [pid for pid, name in (await arena.backends()).items() if name == role]
         return [pid for pid in found if psutil.Process(pid).status() == psutil.STATUS_STOPPED]
@@ -72,19 +75,22 @@ async def _refused(arena: SmallArena) -> bool:
     return False
 
 
-async def test_F13_pool_hog(arena: SmallArena) -> None:
+@pytest.mark.fault("F13")
+async def test_pool_hog(arena: SmallArena) -> None:
     before = {pid for pid, role in (await arena.backends()).items() if role != "client"}
     await arena.strike("pool-hog", lambda: _refused(arena))
     assert before <= (await arena.backends()).keys()
 
 
-async def test_F21_too_many_connections(arena: SmallArena) -> None:
+@pytest.mark.fault("F21")
+async def test_too_many_connections(arena: SmallArena) -> None:
     before = (await arena.backends()).keys()
     await arena.strike("too-many-connections", lambda: _refused(arena))
     assert not before & (await arena.backends()).keys()
 
 
-async def test_F47_herd(arena: SmallArena) -> None:
+@pytest.mark.fault("F47")
+async def test_herd(arena: SmallArena) -> None:
     async def refused() -> Any:
         try:
             async with arena.visitor():

@@ -6,11 +6,13 @@ import contextlib
 from typing import Any
 
 import asyncpg
+import pytest
 from tests.chaos.small import SmallArena
 from tests.harness.waiting import eventually
 
 
-async def test_F20_read_only(arena: SmallArena) -> None:
+@pytest.mark.fault("F20")
+async def test_read_only(arena: SmallArena) -> None:
     async with arena.visitor() as visitor:
 
         async def refused() -> Any:
@@ -28,7 +30,8 @@ async def _not(probe: Any) -> bool:
     return not await probe()
 
 
-async def test_F22_tiny_timeouts(arena: SmallArena) -> None:
+@pytest.mark.fault("F22")
+async def test_tiny_timeouts(arena: SmallArena) -> None:
     before = (await arena.backends()).keys()
 
     async def cancelled() -> Any:
@@ -42,7 +45,8 @@ async def test_F22_tiny_timeouts(arena: SmallArena) -> None:
     assert await arena.value("show statement_timeout") == "0"
 
 
-async def test_F23_serializable(arena: SmallArena) -> None:
+@pytest.mark.fault("F23")
+async def test_serializable(arena: SmallArena) -> None:
     async def strict() -> Any:
         return await arena.value("show transaction_isolation") == "serializable"
 
