@@ -37,7 +37,15 @@ _RULES = (
     _Rule("completion", ("worker/finish/completer.py",)),
     _Rule(
         "cursors and claims",
-        ("worker/claim/claimer.py", "worker/claim/cursor.py", "worker/claim/lane.py"),
+        (
+            "worker/claim/claimer.py",
+            "worker/claim/cursor.py",
+            "worker/claim/intake.py",
+            "worker/claim/lane.py",
+            "worker/claim/looks.py",
+            "worker/claim/plan.py",
+            "worker/claim/sender.py",
+        ),
     ),
     _Rule(
         "buffer",

@@ -50,14 +50,14 @@ def stragglers_passed() -> None:
 
 def wake_up_lost() -> None:
     """Notifications are not heeded, and nobody polls."""
-    from pgqueue.worker.claim.claimer import Claimer
+    from pgqueue.worker.claim.looks import Looks
     from pgqueue.worker.worker import Worker
 
     async def no_poll(self: Any, _room: int) -> None:
-        self._poll_at = time.monotonic() + 3600.0
+        self._plan.poll_at = time.monotonic() + 3600.0
 
     replace_method(Worker, "_on_notify", lambda _: lambda self, *said: None)
-    replace_method(Claimer, "_poll", lambda _: no_poll)
+    replace_method(Looks, "poll", lambda _: no_poll)
 
 
 def no_relisten() -> None:
@@ -228,7 +228,7 @@ def token_reused() -> None:
     """All claims of a process show the same token."""
     import secrets
 
-    from pgqueue.worker.claim import claimer
+    from pgqueue.worker.claim import sender
 
     token = secrets.randbits(63)
 
@@ -237,7 +237,7 @@ def token_reused() -> None:
         def randbits(_: int) -> int:
             return token
 
-    claimer.secrets = _Constant  # type: ignore[attr-defined]
+    sender.secrets = _Constant  # type: ignore[attr-defined]
 
 
 def unknown_as_failed() -> None:

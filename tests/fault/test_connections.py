@@ -136,7 +136,7 @@ async def test_a_silence_that_ends_by_itself(eyes: Eyes, proxy: Proxy) -> None:
         await count.aenqueue(1)
         await eyes.settled(completed=1)
         proxy.blackhole()
-        await eventually(lambda: worker._claimer._away)
+        await eventually(lambda: worker._claimer.is_away)
         await eyes.sql(
             "select * from pgqueue.enqueue($1::text::jsonb)", '{"task": "count", "args": {"n": 2}}'
         )
@@ -166,9 +166,9 @@ async def test_a_silent_listener_is_replaced_and_the_new_one_listens(
             return any(one != old for one in await eyes.sessions("pgqueue claim"))
 
         await eventually(replaced)
-        await eventually(lambda: not worker._claimer._away)
+        await eventually(lambda: not worker._claimer.is_away)
         # No poll from here on: what starts now was announced.
-        worker._claimer._poll_at = time.monotonic() + 600
+        worker._claimer.plan.poll_at = time.monotonic() + 600
         await at_rest(worker)
         await count.aenqueue(2)
         await eyes.settled(completed=2)
@@ -435,7 +435,7 @@ async def test_read_only_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
         await eventually(nth(runs.seen, 3))
         await eyes.sql(f'alter database "{name}" set default_transaction_read_only = on')
         await eyes.terminate()
-        await eventually(lambda: worker._claimer._away)
+        await eventually(lambda: worker._claimer.is_away)
         gate.set()
         await eventually(lambda: worker._completer._away)
         await eyes.sql("set transaction_read_only = off")

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.looks import Looks
 from tests.sim.clock import simulated
 from tests.sim.fleet import Fleet, Server
 
@@ -16,14 +16,14 @@ from tests.sim.fleet import Fleet, Server
 @pytest.mark.parametrize("listen", [True, False])
 def test_polls_of_a_fleet_spread(listen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty workers that polled in the same moment, each about every five seconds."""
-    poll = Claimer._poll
+    poll = Looks.poll
     moments: list[float] = []
 
-    async def noted(self: Claimer, room: int) -> None:
+    async def noted(self: Looks, room: int) -> None:
         moments.append(asyncio.get_running_loop().time())
         await poll(self, room)
 
-    monkeypatch.setattr(Claimer, "_poll", noted)
+    monkeypatch.setattr(Looks, "poll", noted)
 
     async def play() -> None:
         server = Server(random.Random(1))
@@ -31,8 +31,8 @@ def test_polls_of_a_fleet_spread(listen: bool, monkeypatch: pytest.MonkeyPatch) 
         await asyncio.sleep(15.0)
         moments.clear()
         for worker in fleet.workers:
-            worker.claimer._poll_at = 0.0
-            worker.claimer._bell.set()
+            worker.claimer.plan.poll_at = 0.0
+            worker.claimer.on_ready(())
         await asyncio.sleep(100.0)
         await fleet.end()
 

@@ -168,12 +168,12 @@ async def test_statements_a_job_are_bounded_both_ways(app: App, eyes: Eyes) -> N
         assert busy.flushes < 20_000 / 5, "outcomes are written one by one"
     async with working(app, poll_interval=0.2) as worker:
         # After its flag is up it looks nine times in half a second, then polls alone.
-        looks = worker._claimer._lanes["default"]
+        looks = worker._claimer.lanes["default"]
         await eventually(lambda: looks.flag and not looks.looks)
-        before, polls = worker.statistics().claims, worker._claimer._polls
-        await eventually(lambda: worker._claimer._polls >= polls + 10)
+        before, polls = worker.statistics().claims, worker._claimer.plan.polls
+        await eventually(lambda: worker._claimer.plan.polls >= polls + 10)
         claims = worker.statistics().claims - before
-        assert claims <= 2 * (worker._claimer._polls - polls), "an idle worker claims too often"
+        assert claims <= 2 * (worker._claimer.plan.polls - polls), "an idle worker claims too often"
 
 
 @pytest.mark.past_bug(118)
@@ -184,11 +184,11 @@ async def test_fifty_idle_queues_cost_one_claim_a_poll(app: App, eyes: Eyes) -> 
         async def nothing() -> None: ...
 
     async with working(app, poll_interval=0.2) as worker:
-        lanes = worker._claimer._lanes.values()
+        lanes = worker._claimer.lanes.values()
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
-        before, polls = worker.statistics().claims, worker._claimer._polls
-        await eventually(lambda: worker._claimer._polls >= polls + 10)
-        assert worker.statistics().claims - before <= 2 * (worker._claimer._polls - polls)
+        before, polls = worker.statistics().claims, worker._claimer.plan.polls
+        await eventually(lambda: worker._claimer.plan.polls >= polls + 10)
+        assert worker.statistics().claims - before <= 2 * (worker._claimer.plan.polls - polls)
 
 
 @pytest.mark.past_bug(118)
@@ -211,12 +211,12 @@ async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
 
     async with working(app, poll_interval=0.2) as worker:
         claimer, lifeline = worker._claimer, worker._lifeline
-        lanes = claimer._lanes.values()
+        lanes = claimer.lanes.values()
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
 
         async def polled(times: int) -> None:
-            polls = claimer._polls
-            await eventually(lambda: claimer._polls >= polls + times)
+            polls = claimer.plan.polls
+            await eventually(lambda: claimer.plan.polls >= polls + times)
 
         async def quiet() -> bool:
             """The duties are done, and nobody searches for jobs that were passed any more."""
@@ -225,10 +225,10 @@ async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
             return asked["duties"] == before
 
         await eventually(quiet)
-        before, polls, pulses = asked.copy(), claimer._polls, lifeline.pulses
+        before, polls, pulses = asked.copy(), claimer.plan.polls, lifeline.pulses
         await polled(20)
         more = asked - before
-        assert more["claim"] <= 2 * (claimer._polls - polls) + 1
+        assert more["claim"] <= 2 * (claimer.plan.polls - polls) + 1
         assert more["heartbeat"] <= lifeline.pulses - pulses + 1
         assert more["finish"] == 0
         assert more["duties"] <= 2

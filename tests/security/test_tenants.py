@@ -15,8 +15,8 @@ from psycopg import sql
 from pgqueue import App, Client, RunningJob
 from pgqueue.db.link import Link
 from pgqueue.db.migrate import LOCK, migrate
-from pgqueue.worker.claim import claimer
-from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim import plan
+from pgqueue.worker.claim.looks import Looks
 from tests.harness.waiting import eventually
 from tests.security.conftest import dsn_as
 from tests.worker.support import Eyes, at_rest, working
@@ -91,14 +91,14 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
     app = App(dsn)
     asked = 0
     steps: list[int] = []
-    guarded, step = Link._guarded, Claimer._step_over
+    guarded, step = Link._guarded, Looks.step_over
 
     async def counted(self: Link, *args: Any) -> Any:
         nonlocal asked
         asked += self.role == "claim" or (payload == "c" and self.role == "heartbeat")
         return await guarded(self, *args)
 
-    async def stepped(self: Claimer, *args: Any) -> None:
+    async def stepped(self: Looks, *args: Any) -> None:
         before = asked
         await step(self, *args)
         if asked > before:
@@ -110,12 +110,12 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
     forged = 2_000
     channel = await eyes.value("select pgqueue.channel()")
     async with working(app, poll_interval=600.0, heartbeat=200.0, lease=601.0) as worker:
-        lanes = worker._claimer._lanes.values()
+        lanes = worker._claimer.lanes.values()
         # Its first looks are its own: nine follow when the flag is up.
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
         await at_rest(worker)
         monkeypatch.setattr(Link, "_guarded", counted)
-        monkeypatch.setattr(Claimer, "_step_over", stepped)
+        monkeypatch.setattr(Looks, "step_over", stepped)
         began = time.monotonic()
         # One by one first: what is heard late of a flood would count among these. Each comes when
         # the last look back was a moment ago, which puts its own off.
@@ -130,7 +130,7 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
         await at_rest(worker)
         assert asked - sum(steps) <= 2 * (5 + forged)
-        assert len(steps) <= 1 + (time.monotonic() - began) / claimer._STEP_EVERY
+        assert len(steps) <= 1 + (time.monotonic() - began) / plan._STEP_EVERY
         assert max(steps, default=0) <= 2
         await nothing.aenqueue()
         await eyes.settled(completed=1)

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pgqueue.worker.claim import claimer, cursor, flags, pace, seating
+from pgqueue.worker.claim import claimer, cursor, flags, looks, pace, plan, seating, sender, unknown
 
 __all__ = ["simulated"]
 
 T = TypeVar("T")
-_READ_TIME = (claimer, flags, pace, seating)
+_READ_TIME = (claimer, flags, looks, pace, seating, sender, unknown)
 
 
 class _Selector(selectors.SelectSelector):
@@ -44,6 +44,7 @@ def simulated(work: Coroutine[Any, Any, T], monkeypatch: pytest.MonkeyPatch) -> 
     for module in _READ_TIME:
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=loop.time))
     assert not hasattr(cursor, "time")
+    assert not hasattr(plan, "time")
     try:
         return loop.run_until_complete(work)
     finally:

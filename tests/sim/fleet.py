@@ -13,6 +13,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.events import FlagsTold, PulseWanted, Said
 from pgqueue.worker.lease import heartbeat_every
 from pgqueue.worker.seat import WATCH, kind_of, load_of, seats
 
@@ -260,17 +261,20 @@ class Worker:
             completer=cast("Any", SimpleNamespace(is_full=False)),
             holdings=cast("Any", SimpleNamespace(begin=_nothing, end=_nothing, lose=_nothing)),
             worker_id=lambda: self.id,
-            on_limit=_nothing,
-            on_unknown=_nothing,
-            on_flags=self._on_flags,
-            pulse=self.hurry.set,
+            say=self._on_said,
         )
         self.runner.on_room = self.claimer.on_room
         self.claimer.start()
         self.pulsing = asyncio.create_task(self._pulse())
 
-    def _on_flags(self, *, up: bool, raised: bool = False) -> None:
-        self.told = up
+    def _on_said(self, said: Said) -> None:
+        match said:
+            case FlagsTold(up):
+                self.told = up
+            case PulseWanted():
+                self.hurry.set()
+            case _:
+                pass
 
     def on_notify(self, payload: str) -> None:
         self.claimer.flags.heard()

@@ -30,7 +30,7 @@ class Idle:
                     else:
                         since.pop(worker, None)
             for job in self.server.ready:
-                able = [t for worker, t in since.items() if job.task in worker.claimer._tasks]
+                able = [t for worker, t in since.items() if job.task in worker.fleet.tasks]
                 if able:
                     self.longest = max(self.longest, now - max(min(able), job.enqueued))
             await asyncio.sleep(0.01)

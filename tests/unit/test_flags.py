@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from pgqueue.worker.claim.events import FlagsTold
 from pgqueue.worker.claim.flags import Flags
 from pgqueue.worker.claim.lane import Heat, Lane
 
@@ -26,19 +27,19 @@ class Rows:
 
 @pytest.mark.parametrize("listen", [True, False])
 async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
-    rows, told = Rows(), list[dict[str, bool]]()
+    rows, told = Rows(), list[Any]()
     lanes = {name: Lane(name) for name in "abc"}
     for lane in lanes.values():
         lane.hot = Heat.COLD
     flags = Flags(
         cast("Any", rows), asyncio.Lock(), lanes, listen=listen,
-        on_flags=lambda **word: told.append(word), on_deaf=lambda: None,
+        say=told.append,
     )  # fmt: skip
     flags.on_watch = listen
     await flags.up(list(lanes.values()))
     if not listen:
         assert all(lane.flag for lane in lanes.values())
-        assert told == [{"up": False, "raised": True}]
+        assert told == [FlagsTold(up=False, raised=True)]
         return
     assert [lane.flag for lane in lanes.values()] == [True, None, True]
     assert [lane.hot for lane in lanes.values()] == [True, False, False]
@@ -46,4 +47,4 @@ async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
     rows.locked.clear()
     await flags.up(list(lanes.values()))
     assert all(lane.flag for lane in lanes.values())
-    assert told == [{"up": False, "raised": True}, {"up": True, "raised": True}]
+    assert told == [FlagsTold(up=False, raised=True), FlagsTold(up=True, raised=True)]

@@ -9,6 +9,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.errors import Unreachable
+from pgqueue.worker.claim.events import PulseWanted
 from pgqueue.worker.claim.seating import Seating
 
 
@@ -36,9 +37,8 @@ def seating(store: Store, lock: asyncio.Lock, pulses: list[str]) -> Seating:
         lock,
         store.listener,
         settings=WorkerSettings.of({}),
-        on_watch=lambda: None,
         on_away=lambda: ["default"],
-        pulse=lambda: pulses.append("now"),
+        say=lambda said: pulses.append("now") if isinstance(said, PulseWanted) else None,
     )
 
 

@@ -69,11 +69,11 @@ async def at_rest(worker: Worker) -> None:
     claimer = worker._claimer
 
     def rests() -> bool:
-        lanes = claimer._lanes.values()
+        lanes = claimer.lanes.values()
         seated = not worker.settings.listen or claimer.seating.seat is not AWAY
         return (
             seated
-            and not claimer._lock.locked()
+            and not claimer.looks.lock.locked()
             and not any(lane.hot or lane.looks or lane.owed for lane in lanes)
         )
 

@@ -64,7 +64,7 @@ async def test_a_claim_whose_answer_died_is_given_back(
 async def test_a_job_without_room_in_memory_waits_and_holds_up_no_other(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.claim.claimer.verdict", lambda error: Snoozed(0.2))
+    monkeypatch.setattr("pgqueue.worker.claim.unread.verdict", lambda error: Snoozed(0.2))
     claim = Store.claim
     alone: list[int] = []
 

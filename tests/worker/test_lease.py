@@ -550,7 +550,7 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
 
     async with working(app, queues=["default"]) as worker:
         await at_rest(worker)  # a claim that is under way would be the real one
-        real = worker._claimer._store.claim
+        real = worker._claimer.looks.store.claim
         once: list[int] = []
 
         async def claim(*args: Any, **options: Any) -> Any:
@@ -563,7 +563,7 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
                 await eventually(lambda: worker._lifeline.worker_id not in (old, None))
             return rows, busy
 
-        worker._claimer._store.claim = claim  # type: ignore[method-assign]
+        worker._claimer.looks.store.claim = claim  # type: ignore[method-assign]
         job_id = (await note.aenqueue()).id
         await eyes.reaches(job_id, "completed")
         assert once

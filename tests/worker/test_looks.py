@@ -10,7 +10,7 @@ import pytest
 
 from pgqueue import App
 from pgqueue.db.store import Store
-from pgqueue.worker.claim import claimer, cursor
+from pgqueue.worker.claim import cursor, plan
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, working
 
@@ -28,8 +28,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> None:
         return []
 
     monkeypatch.setattr(Store, "find_passed", nothing)
-    monkeypatch.setattr(claimer, "_LAG_SPACING", 0.4)
-    monkeypatch.setattr(claimer, "FAR_SECONDS", 600.0)
+    monkeypatch.setattr(plan, "_LAG_SPACING", 0.4)
+    monkeypatch.setattr(plan, "FAR_SECONDS", 600.0)
     monkeypatch.setattr(cursor, "_MEMORY", 600.0)
 
 
@@ -63,7 +63,7 @@ async def test_it_is_made_beside_a_queue_that_is_full(app: App, dsn: str, eyes: 
     async with working(app, poll_interval=600.0) as worker:
         await at_rest(worker)
         await app.aenqueue_many([fill.job() for _ in range(20_000)])
-        await eventually(lambda: worker._claimer._lanes["full"].full_since is not None)
+        await eventually(lambda: worker._claimer.lanes["full"].full_since is not None)
         transaction = late.transaction()
         await transaction.start()
         passed = await note.using(connection=late).aenqueue()

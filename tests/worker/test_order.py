@@ -45,7 +45,7 @@ async def test_jobs_given_back_are_not_overtaken(
         await eventually(lambda: not worker._runner.waits and not worker._runner.running)
         for _ in range(10):
             await asyncio.sleep(0)  # the claimer hears that there is room
-        await eventually(lambda: not worker._claimer._lock.locked())
+        await eventually(lambda: not worker._claimer.looks.lock.locked())
         written.set()
         await eyes.reaches(jobs[-1].id, "completed")
     assert begun == sorted(begun)

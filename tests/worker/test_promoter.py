@@ -246,7 +246,7 @@ async def test_a_delay_while_every_worker_is_busy(app: App, eyes: Eyes) -> None:
         return bool(ran)
 
     async with working(app, **_SELDOM) as worker:
-        lane = worker._claimer._lanes["default"]
+        lane = worker._claimer.lanes["default"]
         await eventually(is_busy)
         await note.using(delay=0.2).aenqueue()
         await eventually(has_run)

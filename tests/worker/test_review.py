@@ -516,8 +516,8 @@ async def test_a_claim_that_runs_out_of_time_is_given_more(
     if ours:
         await note.aenqueue(1)
     async with working(app, deadline=3.0) as worker:
-        cursors = worker._claimer._cursors
-        await eventually(lambda: cursors.now(["default"])[5] >= last, timeout_s=60)
+        claimer = worker._claimer
+        await eventually(lambda: claimer.cursors()[5] >= last, timeout_s=60)
         await note.aenqueue(2)
         await eventually(lambda: 2 in ran)
         assert ran == ([1, 2] if ours else [2])

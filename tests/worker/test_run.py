@@ -355,9 +355,9 @@ async def test_a_long_queue_does_not_starve_a_short_one(
 async def test_unknown_tasks_stay_and_are_named_once(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgqueue.worker.claim import claimer
+    from pgqueue.worker.claim import unknown
 
-    monkeypatch.setattr(claimer, "_REPORT_EVERY", 0.3)
+    monkeypatch.setattr(unknown, "_REPORT_EVERY", 0.3)
 
     @app.task
     async def known() -> None: ...
@@ -381,10 +381,10 @@ async def test_what_others_are_to_run_is_walked_over_once(
 ) -> None:
     """Jobs of tasks that it does not know are behind a worker's cursors soon; and so is a job of
     its own that was given its position among them, is committed later, and runs all the same."""
-    from pgqueue.worker.claim import claimer
+    from pgqueue.worker.claim import plan
 
-    monkeypatch.setattr(claimer, "_LONG_WALK", -1.0)
-    monkeypatch.setattr(claimer, "_STEP_EVERY", 0.0)
+    monkeypatch.setattr(plan, "_LONG_WALK", -1.0)
+    monkeypatch.setattr(plan, "_STEP_EVERY", 0.0)
 
     @app.task
     async def known() -> None: ...
@@ -414,10 +414,10 @@ async def test_what_others_are_to_run_is_walked_over_once(
 async def test_a_paused_queue_is_not_stepped_over(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgqueue.worker.claim import claimer
+    from pgqueue.worker.claim import plan
 
-    monkeypatch.setattr(claimer, "_LONG_WALK", -1.0)
-    monkeypatch.setattr(claimer, "_STEP_EVERY", 0.0)
+    monkeypatch.setattr(plan, "_LONG_WALK", -1.0)
+    monkeypatch.setattr(plan, "_STEP_EVERY", 0.0)
 
     @app.task
     async def known() -> None: ...

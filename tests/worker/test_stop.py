@@ -128,7 +128,7 @@ async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
     worker = Worker(app, **quick())
     await worker.start()
     await eventually(lambda: worker.statistics().claims > 3)
-    real = worker._claimer._store.claim
+    real = worker._claimer.looks.store.claim
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def claim(*args: Any, **options: Any) -> Any:
@@ -138,12 +138,12 @@ async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
             await go_on.wait()
         return rows, busy
 
-    worker._claimer._store.claim = claim  # type: ignore[method-assign]
+    worker._claimer.looks.store.claim = claim  # type: ignore[method-assign]
     job_id = (await note.aenqueue()).id
     await asyncio.wait_for(inside.wait(), 60)
     assert (await eyes.job(job_id))["state"] == "running"
     stopping = asyncio.ensure_future(worker.stop())
-    await eventually(lambda: worker._claimer._stopping)
+    await eventually(lambda: worker._claimer.is_stopping)
     go_on.set()
     await stopping
     row = await eyes.job(job_id)

@@ -24,6 +24,13 @@ from pgqueue.outcome import RELEASED, RetryAt, Snoozed
 from pgqueue.worker.arrival import when_there
 from pgqueue.worker.board import Board
 from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.events import (
+    AnswerLost,
+    FlagsTold,
+    LimitReached,
+    PulseWanted,
+    Said,
+)
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
@@ -291,10 +298,7 @@ class Worker:
             completer=self._completer,
             holdings=holdings,
             worker_id=lambda: self._lifeline.worker_id,
-            on_limit=self._on_limit,
-            on_unknown=self._on_unknown,
-            on_flags=self._promoter.on_flags,
-            pulse=self._hurry,
+            say=self._on_claimer,
         )
         supervisor = os.environ.get(_SUPERVISOR)
         self._lifeline = Lifeline(
@@ -497,14 +501,19 @@ class Worker:
             case _:
                 log.debug("a notification that says nothing to us: %.80r", payload)
 
-    def _hurry(self) -> None:
-        self._lifeline.hurry()
+    def _on_claimer(self, said: Said) -> None:
+        match said:
+            case FlagsTold(up, raised):
+                self._promoter.on_flags(up=up, raised=raised)
+            case PulseWanted():
+                self._lifeline.hurry()
+            case AnswerLost():
+                self._lifeline.reconcile()
+            case LimitReached():
+                self._on_limit()
 
     def _on_room(self) -> None:
         self._claimer.on_room()
-
-    def _on_unknown(self) -> None:
-        self._lifeline.reconcile()
 
     def _on_deaf(self) -> None:
         self._claimer.look_everywhere()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pgqueue.calls import QUIET_LONGEST
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.ears import Ears
+from pgqueue.worker.claim.events import FlagsTold, Inner, ListensAnew, Said
 from pgqueue.worker.claim.lane import Heat, Lane
 
 __all__ = ["Flags"]
@@ -30,8 +31,7 @@ assert _AFTER_FLAG[0] < QUIET_LONGEST < _AFTER_FLAG[-1]
 class Flags:
     """Raises and lowers the flags of ``lanes``; none is sent where nobody listens.
 
-    ``on_flags`` is told whether all are up, and whether some were just raised. ``on_deaf`` is
-    called when this worker listens anew: it may have missed anything.
+    ``say`` is told whether all are up, and when this worker listens anew.
     """
 
     def __init__(
@@ -42,16 +42,14 @@ class Flags:
         *,
         listen: bool,
         kind: int = 0,
-        on_flags: Callable[..., None],
-        on_deaf: Callable[[], None],
+        say: Callable[[Said | Inner], None],
     ) -> None:
         self._store = store
         self._lock = lock
         self._lanes = lanes
         self._listen = listen
         self._kind = kind
-        self._on_flags = on_flags
-        self._on_deaf = on_deaf
+        self._say = say
         self._ears = Ears()
         self._sure = True
         self.on_watch = False
@@ -76,7 +74,7 @@ class Flags:
         """Tell whether enqueuers notify us, or the watch, of what will be due."""
         away = not self.on_watch
         up = self._listen and (away or all(lane.flag for lane in self._lanes.values()))
-        self._on_flags(up=up, raised=raised)
+        self._say(FlagsTold(up, raised))
 
     async def up(self, lanes: list[Lane]) -> None:
         """Raise the flags that are not up; then look again soon, and ever less often."""
@@ -104,6 +102,11 @@ class Flags:
                 lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
         self.tell(raised=any(up.values()))
 
+    async def leave_up(self, queues: list[str]) -> None:
+        """Raise flags that were taken down here, for others to hear."""
+        async with self._lock:
+            await self._store.raise_flags(queues)
+
     async def _hears(self) -> bool:
         """Ask whether this worker hears, and which flags are up; False if it has to listen anew."""
         ears, was_deaf = self._ears, self._ears.deaf
@@ -121,7 +124,7 @@ class Flags:
         if ears.deaf and not was_deaf:
             log.warning("this worker does not hear notifications; it listens anew")
         if anew:
-            self._on_deaf()
+            self._say(ListensAnew())
         return not anew
 
     async def down(self, lanes: list[Lane], now: float) -> None:

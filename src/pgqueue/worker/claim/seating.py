@@ -12,6 +12,7 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.claim.events import CameToWatch, Inner, PulseWanted, Said
 from pgqueue.worker.seat import AWAY, WATCH, Seat, load_of, seat_of
 
 __all__ = ["Seating"]
@@ -28,9 +29,8 @@ _LIGHT = 1  # load with which a watcher need not say that it has more to do
 class Seating:
     """``seat`` is taken: this worker listens to what belongs to it.
 
-    ``on_watch`` is called when this worker came to the watch: it may have missed anything.
-    ``on_away`` is called when it leaves, and answers whose flags it has taken down. ``pulse`` asks
-    for a pulse at once.
+    ``on_away`` is called when it leaves the watch, and answers whose flags it has taken down.
+    ``say`` is told when it came to the watch, and that it wants a pulse.
     """
 
     def __init__(
@@ -40,17 +40,15 @@ class Seating:
         listener: Listener,
         *,
         settings: WorkerSettings,
-        on_watch: Callable[[], None],
         on_away: Callable[[], list[str]],
-        pulse: Callable[[], None],
+        say: Callable[[Said | Inner], None],
     ) -> None:
         self._store = store
         self._lock = lock
         self._listener = listener
         self._settings = settings
-        self._on_watch = on_watch
         self._on_away = on_away
-        self._pulse = pulse
+        self._say = say
         self._pulsed_at = float("-inf")
         self._asked: asyncio.TimerHandle | None = None
         self._load = 0  # as the last pulse said
@@ -106,7 +104,7 @@ class Seating:
     def _ask(self) -> None:
         self._asked = None
         self._pulsed_at = time.monotonic()
-        self._pulse()
+        self._say(PulseWanted())
 
     async def _move(self) -> None:
         while self._wanted.channels != self.seat.channels and not self._stopped:
@@ -124,7 +122,7 @@ class Seating:
                 log.debug("this worker listens once it is connected: %s", exc)
             self.seat = seat
             if seat.rank is not None:
-                self._on_watch()
+                self._say(CameToWatch())
 
     async def stop(self) -> None:
         """Move no more."""

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 from pgqueue.failure import Failure
-from pgqueue.outcome import Dead, Snoozed
+from pgqueue.outcome import RELEASED, Dead, Outcome, Snoozed
 from pgqueue.worker.put_off import without_room
 
-__all__ = ["is_unread", "took_nothing", "verdict"]
+__all__ = ["Loss", "is_unread", "loss_of", "took_nothing", "verdict"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What follows from a claim that failed."""
+
+    outcome: Outcome | None  # of the jobs that it may have taken; None if it took none
+    patient: bool = False  # the next one needs more time
+    unread: bool = False  # its answer was read by nobody
+
+
+def loss_of(error: BaseException, *, room: int) -> Loss:
+    """Return what follows from a claim of ``room`` jobs that failed with this error."""
+    # There is more to walk over than its time allows: the same again would never end.
+    patient = isinstance(error, Contended)
+    if took_nothing(error):
+        return Loss(None, patient)
+    unread = is_unread(error)
+    return Loss(verdict(error) if unread and room == 1 else RELEASED, patient, unread)
 
 
 def _origin(error: BaseException) -> BaseException:

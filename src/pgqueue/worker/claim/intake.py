@@ -1,0 +1,140 @@
+"""How many jobs to claim now: what slots are free for, and some ahead of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from pgqueue.config import WorkerSettings
+from pgqueue.worker.claim.lane import Lane
+from pgqueue.worker.claim.pace import Pace
+from pgqueue.worker.claim.seating import Seating
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.neighbours import Room
+from pgqueue.worker.receipt import Claimed
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Intake"]
+
+_KEEP_SECONDS = 1.0
+_SINGLY_SECONDS = 10.0
+
+
+class Intake:
+    """What the runner can take. Who gives it a job says so; nothing here waits."""
+
+    def __init__(
+        self,
+        runner: Room,
+        lease: Lease,
+        *,
+        settings: WorkerSettings,
+        lanes: Collection[Lane],
+        seating: Seating,
+    ) -> None:
+        self._runner = runner
+        self._lease = lease
+        self._settings = settings
+        self._lanes = lanes
+        self._seating = seating
+        self._pace = Pace(runner, settings.max_prefetch)
+        self._returning: set[tuple[str, int]] = set()  # taken back, and not written yet
+        self._singly_until = 0.0
+        self._finished = 0  # how many jobs had ended when it began to be full
+        self.claimed = 0
+        self.closed = False
+
+    # -- how much
+
+    def room(self, now: float) -> int:
+        """How many jobs the runner can take.
+
+        None could begin without a lease. Beside jobs on their way back, later ones would overtake
+        them.
+        """
+        if self.closed or self._lease.is_over or self._returning:
+            return 0
+        room = self._runner.free + self._ahead()
+        if self._settings.max_jobs is not None:
+            room = min(room, self._settings.max_jobs - self._kept)
+        return room if now >= self._singly_until else min(room, 1)
+
+    def is_worth_it(self, now: float) -> bool:
+        """True if there is room for a batch worth claiming; else it rings once there may be."""
+        low = self._ahead() // 2
+        if self._runner.buffered <= low and self.room(now) > 0:
+            return True
+        self._runner.tell_when(low)
+        return False
+
+    @property
+    def has_free_slot(self) -> bool:
+        """True if a slot has no job, and none that was claimed for it."""
+        return self._runner.free > 0
+
+    @property
+    def takes_jobs(self) -> bool:
+        """True if a job that is enqueued now can begin here."""
+        most = self._settings.max_jobs
+        return self._runner.running < self._settings.concurrency and (
+            most is None or self._kept < most
+        )
+
+    @property
+    def is_spent(self) -> bool:
+        """True once the last of ``max_jobs`` has begun."""
+        most = self._settings.max_jobs
+        return most is not None and self._kept >= most and not self._runner.waits
+
+    def running_beside(self, count: int) -> int:
+        """How many jobs run, or wait, that were here before a claim of ``count`` jobs."""
+        return self._settings.concurrency - self._runner.free - count
+
+    @property
+    def _kept(self) -> int:
+        """Jobs that were claimed and not passed on to others."""
+        return self.claimed - self._runner.passed_on
+
+    def _ahead(self) -> int:
+        """How many jobs to claim ahead of free slots: none while others may have free ones."""
+        if self._seating.seat.workers > 1:
+            if all(lane.full_since is None for lane in self._lanes):
+                self._finished = self._runner.finished
+                return 0
+            # Nor by the pace of jobs that were there before.
+            if self._runner.finished - self._finished < self._settings.concurrency:
+                return 0
+        return self._pace.ahead(max(lane.turn for lane in self._lanes))
+
+    # -- what comes, and what goes back
+
+    def add(self, records: Sequence[Record], token: int) -> None:
+        """Hand on what was claimed."""
+        self.claimed += len(records)
+        self._runner.add(records, token)
+
+    def one_by_one(self, now: float) -> None:
+        """Claim single jobs for a while: one that cannot be read is alone then."""
+        self._singly_until = now + _SINGLY_SECONDS
+
+    def mark(self) -> None:
+        """From here on it is full: what is finished counts for ``take_back``."""
+        self._pace.mark()
+
+    def take_back(self) -> list[Claimed]:
+        """Return what no slot will come free for within a second or so: the jobs are long."""
+        pace = self._pace.since_mark(at_least=_KEEP_SECONDS)
+        taken = self._runner.take_back(int(pace * _KEEP_SECONDS))
+        self._returning.update((record["queue"], record["position"]) for record, _ in taken)
+        if taken:
+            self._pace.slow_to(pace)
+        return taken
+
+    def returned(self, queue: str, position: int) -> bool:
+        """Note that a job is ready again; True if there may be room by that."""
+        if not self._returning:
+            return False
+        self._returning.discard((queue, position))
+        return True

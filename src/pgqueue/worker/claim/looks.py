@@ -1,0 +1,136 @@
+"""What one turn sends: a claim, the look back after it, and what follows for the queues' flags."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.store import Store
+from pgqueue.worker.claim.flags import Flags
+from pgqueue.worker.claim.intake import Intake
+from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.claim.plan import Answer, Kind, Plan
+from pgqueue.worker.claim.seating import Seating
+from pgqueue.worker.claim.sender import Sender
+from pgqueue.worker.claim.unknown import UnknownTasks
+from pgqueue.worker.seat import poll_after
+
+__all__ = ["Looks"]
+
+_FLAGS_EVERY = 2
+
+
+class Looks:
+    """Claims from queues that there is a reason to look at."""
+
+    def __init__(
+        self,
+        store: Store,
+        lock: asyncio.Lock,
+        *,
+        plan: Plan,
+        intake: Intake,
+        flags: Flags,
+        seating: Seating,
+        sender: Sender,
+        unknown: UnknownTasks,
+        settings: WorkerSettings,
+    ) -> None:
+        self.store = store
+        self.lock = lock
+        self._plan = plan
+        self._intake = intake
+        self._flags = flags
+        self._seating = seating
+        self._sender = sender
+        self._unknown = unknown
+        self._settings = settings
+
+    async def look(self, lanes: list[Lane], room: int) -> None:
+        """Do what is due: poll, claim, or look back."""
+        match self._plan.kind(lanes, time.monotonic()):
+            case Kind.POLL:
+                await self.poll(room)
+            case Kind.CLAIM:
+                await self._claim(lanes, room)
+            case Kind.LOOK:
+                await self._look_once(lanes, room)
+        await self._flags.mind_streams(list(self._plan.lanes.values()))
+
+    async def poll(self, room: int) -> None:
+        """Look at every queue, announced or not."""
+        now = time.monotonic()
+        settings = self._settings
+        after = poll_after(settings.poll_interval, self._seating.seat, listen=settings.listen)
+        self._plan.polled(now, after)
+        if self._plan.polls % _FLAGS_EVERY == 0:
+            self._flags.doubt()
+        await self._look_once(list(self._plan.lanes.values()), room)
+        await self._unknown.report_if_due(now)
+
+    async def _claim(self, lanes: list[Lane], room: int) -> None:
+        """Claim from the cursors; look back where that came up short."""
+        now = time.monotonic()
+        answer = await self._sender.send(self._plan.claim(lanes, room, now))
+        short = await self._sort_out(lanes, answer, now)
+        await self._flags.down([lane for lane in lanes if lane.full_since is not None], now)
+        if not short:
+            return
+        now = time.monotonic()
+        room = self._intake.room(now)
+        if room <= 0:
+            for lane in short:
+                lane.hot = Heat.HOT
+        elif not self._plan.owe(short, now):
+            await self._look_once(short, room)
+
+    async def _look_once(self, lanes: list[Lane], room: int) -> None:
+        """Claim from where the cursors stood a moment ago: this is the look back as well."""
+        began = time.monotonic()
+        answer = await self._sender.send(self._plan.look(lanes, room, began))
+        took = time.monotonic() - began
+        self._plan.looked(began, took)
+        short = await self._sort_out(lanes, answer, began)
+        await self.step_over([lane for lane in short if not answer.counts[lane.name]], took)
+        await self._flags.up([lane for lane in short if not lane.streaming])
+
+    async def _sort_out(self, lanes: list[Lane], answer: Answer, began: float) -> list[Lane]:
+        """Note what a claim brought; return the queues that had less than they might."""
+        now = time.monotonic()
+        seat = self._seating.seat
+        # Of those that were there before: what never waits is over by the next claim.
+        running = self._intake.running_beside(answer.counts.total())
+        light = self._seating.is_light(running)
+        self._seating.on_load(running)
+        short, grown = self._plan.found(lanes, answer, seat, began, now, light=light)
+        if grown:
+            await self._flags.up(grown)
+        for lane in lanes:
+            reach = 0
+            if lane.name not in answer.busy:
+                reach = lane.calls(answer.counts[lane.name], seat, now)
+            if reach:
+                async with self.lock:
+                    await self.store.call(f"m:{reach}:{lane.name}")
+        return short
+
+    async def step_over(self, lanes: list[Lane], took: float) -> None:
+        """Take the cursors past what a claim walks over in vain, so that the next one need not.
+
+        These are jobs of tasks that this worker does not know, or rows that lie dead. What was
+        given a position before, and is committed later, is behind the cursors then, as ever.
+        """
+        if not self._plan.steps(lanes, took, time.monotonic()):
+            return
+        async with self.lock:
+            newest = await self.store.newest_positions([lane.name for lane in lanes])
+        # A paused queue is not among them: all of it is to be found again.
+        before = self._plan.behind(newest)
+        room = self._intake.room(time.monotonic())
+        if not before or room <= 0:
+            return
+        answer = await self._sender.send(self._plan.again(list(before), room))
+        if not answer.sent or answer.counts.total() >= room:
+            return  # not all of them were looked at to their ends
+        self._plan.step(before, newest, answer)

@@ -1,0 +1,252 @@
+"""What to claim next, and what an answer says of each queue. It sends nothing; time is handed in.
+
+A claim that looks for one thing begins where the cursor stood a moment ago. Where there is more,
+claims begin at the cursor; when one comes back short, the queue is looked at from a moment ago.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from pgqueue.worker.claim.cursor import FAR_SECONDS, NEAR_SECONDS, Cursors
+from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.seat import Seat
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Answer", "Kind", "Plan", "Request"]
+
+_LAG_EVERY = 0.5
+_LAG_SPACING = 0.02
+_LAG_SHARE = 10
+_LONG_WALK = 0.01
+_LONG_PROBES = 0.001
+_STEP_EVERY = 1.0
+assert _LAG_SPACING < _LAG_EVERY
+
+
+class Kind(Enum):
+    """Where the next claim begins, and of which queues."""
+
+    POLL = auto()  # every queue, announced or not: a look back
+    CLAIM = auto()  # at the cursors
+    LOOK = auto()  # where the cursors stood a moment ago: the look back as well
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A claim of ``room`` jobs at most, from ten cursors for each queue."""
+
+    queues: list[str]
+    cursors: list[int]
+    room: int
+
+    @property
+    def quota(self) -> int:
+        """How many jobs it may take of each queue."""
+        return max(1, -(-self.room // len(self.queues)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How many jobs of each queue a claim took; ``busy``: where another worker was claiming."""
+
+    counts: Counter[str]
+    quota: int
+    busy: Collection[str]
+    sent: bool = True  # False without a worker's id
+
+    def is_full(self, queue: str) -> bool:
+        """True if it took of this queue all that it might."""
+        return self.counts[queue] >= self.quota
+
+
+class Plan:
+    """The queues of a worker, their cursors, and when they are looked at next."""
+
+    def __init__(self, queues: Sequence[str]) -> None:
+        self.lanes = {name: Lane(name) for name in queues}
+        self.cursors = Cursors(queues)
+        self.poll_at = 0.0
+        self.polls = 0
+        self.claims = 0
+        self.patient = False  # the next claim has more to walk over than its time allows
+        self._lag_at = 0.0  # no look back before
+        self._step_at = 0.0
+
+    # -- what is due
+
+    def heat(self, queues: Iterable[str]) -> None:
+        """Look at these queues in the next claim, and again for as long as they have jobs."""
+        for name in queues:
+            lane = self.lanes.get(name)
+            if lane is not None:
+                lane.hot = Heat.HOT
+
+    def due(self, now: float) -> tuple[list[Lane], float]:
+        """Return the queues to look at, or to look back on, and when to ask again if none."""
+        lanes: list[Lane] = []
+        next_look = self.poll_at
+        for lane in self.lanes.values():
+            lane.look_if_due(now)
+            if lane.hot or (lane.owed and self._lag_at <= now):
+                lanes.append(lane)
+                continue
+            if lane.looks:
+                next_look = min(next_look, lane.looks[-1])
+            if lane.owed:
+                next_look = min(next_look, self._lag_at)
+        return lanes, next_look
+
+    def kind(self, lanes: Iterable[Lane], now: float) -> Kind:
+        """Return what the next claim is, of these queues or of all."""
+        if now >= self.poll_at:
+            return Kind.POLL
+        usual = Heat.ONCE if now >= self._lag_at else Heat.COLD
+        return Kind.CLAIM if max(lane.hot for lane in lanes) > usual else Kind.LOOK
+
+    def polled(self, now: float, after: float) -> None:
+        """Note a poll; the next comes ``after`` so many seconds, or a bit sooner.
+
+        Workers that began together must not poll together for ever.
+        """
+        self.poll_at = now + after * random.uniform(0.8, 1.0)
+        self.polls += 1
+
+    # -- what to ask
+
+    def claim(self, lanes: Sequence[Lane], room: int, now: float) -> Request:
+        """Return a claim from the cursors."""
+        self.cursors.remember(now)
+        names = self._turned(lanes)
+        cursors = self.cursors.heads(names)
+        if now >= self._lag_at + _LAG_EVERY and any(lane.full_since is not None for lane in lanes):
+            # A queue that is never short would never be looked back on.
+            cursors = self.cursors.lagging(names, now, NEAR_SECONDS)
+            self._lag_at = now + _LAG_SPACING
+        for lane in lanes:
+            lane.hot = Heat.COLD  # before the claim: a notification meanwhile counts
+        return Request(names, cursors, room)
+
+    def look(self, lanes: Sequence[Lane], room: int, now: float) -> Request:
+        """Return a claim from where the cursors stood a moment ago."""
+        self.cursors.remember(now)
+        names = self._turned(lanes)
+        lagging = self.cursors.lagging(names, now, FAR_SECONDS)
+        for lane in lanes:
+            lane.hot, lane.owed = Heat.COLD, False
+        return Request(names, lagging, room)
+
+    def owe(self, lanes: Iterable[Lane], now: float) -> bool:
+        """Return True if a look back at these queues is put off until it is time to."""
+        put_off = now < self._lag_at
+        for lane in lanes:
+            lane.owed = put_off
+        return put_off
+
+    def _turned(self, lanes: Sequence[Lane]) -> list[str]:
+        """Return the names with another one first each time, so that none is always last."""
+        names = [lane.name for lane in lanes]
+        if len(names) < 2:
+            return names
+        start = self.claims % len(names)
+        return names[start:] + names[:start]
+
+    # -- what an answer says
+
+    def met(
+        self, queues: Iterable[str], busy: Collection[str], seat: Seat, began: float, now: float,
+        *, long: float,
+    ) -> None:  # fmt: skip
+        """Note which queues were busy, and whether the claim took ``long`` seconds or more."""
+        self.claims += 1
+        # Until the cursors are past it: the next one walks over the same.
+        self.patient = now - began > long
+        for name in queues:
+            self.lanes[name].met(busy=name in busy, seat=seat, now=now)
+
+    def advance(self, queues: Sequence[str], records: Sequence[Record]) -> Counter[str]:
+        """Take the cursors past what was claimed; return how many of each queue."""
+        counts: Counter[str] = Counter()
+        advance = self.cursors.advance
+        if len(queues) == 1:
+            name = queues[0]
+            counts[name] = len(records)
+            for record in records:
+                advance(name, record["priority"], record["position"])
+        else:
+            for record in records:
+                name = record["queue"]
+                counts[name] += 1
+                advance(name, record["priority"], record["position"])
+        self.cursors.settle()
+        return counts
+
+    def found(
+        self, lanes: Iterable[Lane], answer: Answer, seat: Seat, began: float, now: float,
+        *, light: bool,
+    ) -> tuple[list[Lane], list[Lane]]:  # fmt: skip
+        """Note what a claim brought.
+
+        Return the queues that had less than they might, and the streams that are more than this
+        worker can take. ``light``: the next job should come here, too.
+        """
+        short: list[Lane] = []
+        grown: list[Lane] = []
+        for lane in lanes:
+            if lane.name in answer.busy:
+                continue  # who is there may leave something: see Lane.met
+            streamed = lane.streaming
+            full = answer.is_full(lane.name)
+            count = answer.counts[lane.name]
+            lane.found(count, full=full, seat=seat, began=began, now=now, light=light)
+            if not full:
+                short.append(lane)
+            elif streamed:
+                grown.append(lane)
+        return short, grown
+
+    def looked(self, began: float, took: float) -> None:
+        """Note a look back that took so many seconds: looks take a share of the time only."""
+        self._lag_at = began + took + max(_LAG_SPACING, _LAG_SHARE * took)
+
+    def first_found(self, now: float) -> None:
+        """The first jobs: that claim walked over all that lies dead, and no look need do so."""
+        self._lag_at = now
+
+    # -- what lies in the way
+
+    def steps(self, lanes: Sequence[Lane], took: float, now: float) -> bool:
+        """True if a look that found nothing took too long, and the last step was a while ago."""
+        if took < _LONG_WALK + _LONG_PROBES * len(lanes) or now < self._step_at:
+            return False
+        self._step_at = now + _STEP_EVERY
+        return True
+
+    def behind(self, newest: Mapping[str, int]) -> dict[str, list[int]]:
+        """Return the cursors of each queue where one is behind the newest position."""
+        return {
+            name: heads
+            for name, position in newest.items()
+            if min(heads := self.cursors.now([name])) < position
+        }
+
+    def again(self, queues: list[str], room: int) -> Request:
+        """Return a claim from the cursors of these queues, that finds what is behind them."""
+        return Request(queues, self.cursors.heads(queues), room)
+
+    def step(
+        self, before: Mapping[str, list[int]], newest: Mapping[str, int], answer: Answer
+    ) -> None:
+        """Go past the newest positions where a claim from ``before`` them found nothing."""
+        for name, heads in before.items():
+            if answer.counts[name]:
+                self.lanes[name].hot = Heat.HOT
+            elif name not in answer.busy and self.cursors.now([name]) == heads:
+                self.cursors.step(name, newest[name])
