@@ -211,7 +211,7 @@ def test_a_busy_queue_is_left_to_whoever_is_there() -> None:
     assert 0.004 <= gaps[0] <= 0.008
     assert 0.125 <= gaps[-1] <= 0.25
     watcher.met(busy=False, seat=FIRST, now=now)
-    assert watcher.turn == 0.0, "it did not wait for its turn"
+    assert watcher.contention.turn == 0.0, "it did not wait for its turn"
 
 
 @pytest.mark.parametrize("called", [True, False])
@@ -225,7 +225,7 @@ def test_who_found_jobs_or_was_called_comes_back_soon(called: bool) -> None:
     lane.met(busy=True, seat=AWAY, now=10.0)
     assert 0.0005 <= lane.looks.pop() - 10.0 <= 0.001
     lane.met(busy=False, seat=AWAY, now=10.02)
-    assert lane.turn == pytest.approx(0.02)
+    assert lane.contention.turn == pytest.approx(0.02)
 
 
 def test_who_leaves_the_watch_says_which_flag_it_took_down() -> None:

@@ -106,7 +106,7 @@ class Intake:
             # Nor by the pace of jobs that were there before.
             if self._runner.finished - self._finished < self._settings.concurrency:
                 return 0
-        return self._pace.ahead(max(lane.turn for lane in self._lanes))
+        return self._pace.ahead(max(lane.contention.turn for lane in self._lanes))
 
     # -- what comes, and what goes back
 

@@ -18,36 +18,22 @@
 |               | full for 0.2 s                      | the flag goes down                       |
 
 So whoever takes a flag down and dies leaves jobs unannounced for half a second.
-
-One worker claims from a queue at a time. Many at once would spend their time on rows that each
-other has locked: 64 workers on two cores did a tenth of what four did. Who finds a queue busy and
-has found jobs there, or was called, comes back a moment later, each time a bit later, and then
-claims the more. Others leave it to whoever is there; the watch looks after that ever less often.
-The lock behind it is a matter of speed: a claim that hangs is passed by.
 """
 
 from __future__ import annotations
 
-import random
 from enum import IntEnum
 
+from pgqueue.worker.claim.calling import Calling
+from pgqueue.worker.claim.contention import Contention
 from pgqueue.worker.claim.stream import Stream
-from pgqueue.worker.seat import WATCH, Seat
+from pgqueue.worker.seat import Seat
 
 __all__ = ["Heat", "Lane"]
 
-_BUSY_FIRST, _BUSY_FACTOR = 0.001, 2
-_BUSY_FIRST_ON_WATCH, _BUSY_FACTOR_ON_WATCH = 0.008, 4
-_BUSY_LONGEST = 0.25
-_BUSY_ASK_AFTER = 2.0
-_ENGAGED_SECONDS = 1.0
-_CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
-_CALL_EVERY = 1.0
-_CALLED_FIRST = 8
 _LATE_NOTIFICATION = 0.02
 _STAND_BY = 0.5
 _SHARED_SECONDS = 60.0
-assert _BUSY_FIRST < _BUSY_FIRST_ON_WATCH < _BUSY_LONGEST < _BUSY_ASK_AFTER
 
 
 class Heat(IntEnum):
@@ -62,16 +48,10 @@ class Lane:
     """What the claimer knows of one queue."""
 
     __slots__ = (
-        "asked_at",
-        "busy_since",
-        "called",
-        "called_at",
-        "called_until",
-        "engaged",
+        "calling",
+        "contention",
         "flag",
-        "found_at",
         "full_since",
-        "holder",
         "hot",
         "looks",
         "lowered_at",
@@ -82,9 +62,6 @@ class Lane:
         "shared_until",
         "stand_by_until",
         "stream",
-        "stuck",
-        "turn",
-        "wait",
     )
 
     def __init__(self, name: str) -> None:
@@ -97,21 +74,12 @@ class Lane:
         self.owed = False  # a look back that was put off
         self.owns = False  # we took the flag down, and raise it
         self.own_lowerings = 0  # notifications of that which are still to come
-        # a stream of single jobs
-        self.stream = Stream()
-        self.found_at = self.lowered_at = float("-inf")
+        self.lowered_at = float("-inf")
         self.stand_by_until = float("-inf")  # until then it is for somebody else to raise the flag
         self.shared_until = float("-inf")  # until then another kind of worker needs the flag
-        # others
-        self.called = 0  # how many were called with us
-        self.called_at = self.called_until = float("-inf")
-        self.busy_since: float | None = None  # since when somebody else was claiming, each time
-        self.engaged = False  # we came back for it
-        self.wait = 0.0
-        self.turn = 0.0  # how long it was until others let us claim
-        self.holder: str | None = None  # the transaction that was in the way when we asked
-        self.asked_at = float("-inf")
-        self.stuck = False  # it has been in the way for too long
+        self.stream = Stream()
+        self.calling = Calling()
+        self.contention = Contention()
 
     @property
     def streaming(self) -> bool:
@@ -148,10 +116,10 @@ class Lane:
         """A worker has more than it can take, and calls ``reach`` workers. ``rand``: 0 to 1."""
         if seat.rank is not None:
             self.on_notification(seat, now)
-        elif seat.place is not None and seat.place < reach:
-            self.called_until = now + _CALLED_SECONDS
-            self.called = reach
-            self.look_at(now + rand * _CALLED_WITHIN)
+            return
+        look = self.calling.heard(reach, seat, now, rand)
+        if look is not None:
+            self.look_at(look)
 
     # -- the flag
 
@@ -210,7 +178,7 @@ class Lane:
         """
         self.stream.note_claim(now - began)
         if count:
-            self.found_at = now
+            self.contention.found(now)
         if full:
             self.hot = Heat.HOT
             self.stream.end()
@@ -218,7 +186,7 @@ class Lane:
                 self.full_since = began
             return
         self.full_since = None
-        self.called_at = float("-inf")
+        self.calling.end()
         if self.streaming:
             look = self.stream.go_on(count, now) if light else None
             if look is not None:
@@ -238,58 +206,17 @@ class Lane:
             self.looks = [self.stream.begin(count, now)]
 
     def calls(self, count: int, seat: Seat, now: float) -> int:
-        """Return how many workers are to be called now, beside those who were.
-
-        A claim of ``count`` jobs took all that it might. Who was looking for one job and found it
-        leaves it to the rest of the watch to call; of those who were called the last two do.
-        """
-        if self.full_since is None or seat.workers < 2 or now < self.called_at + _CALL_EVERY:
-            return 0
-        if seat.rank is not None:
-            if count < 2 and seat.rank + 1 < WATCH:
-                return 0
-            reach = WATCH + _CALLED_FIRST
-        else:
-            last = seat.place is not None and seat.place >= self.called - 2
-            if not last or now >= self.called_until or self.called >= seat.hearers:
-                return 0
-            reach = 2 * self.called
-        self.called_at = now
-        return reach
+        """Return how many workers are to be called after a claim of ``count`` jobs."""
+        return 0 if self.full_since is None else self.calling.reach(count, seat, now)
 
     # -- others that claim
 
     def met(self, *, busy: bool, seat: Seat, now: float) -> None:
         """Note whether somebody else was claiming; look again soon if it is worth it."""
         if not busy:
-            waited = self.busy_since is not None and self.engaged
-            self.turn = now - (self.busy_since or now) if waited else 0.0
-            self.busy_since = self.holder = None
-            self.stuck = self.engaged = False
-            self.wait = 0.0
+            self.contention.free(now)
             return
-        engaged = self.streaming or now < max(self.found_at + _ENGAGED_SECONDS, self.called_until)
-        if self.busy_since is None:
-            self.busy_since = now
-        if engaged is not self.engaged:
-            self.engaged, self.wait = engaged, 0.0
-        if engaged:
-            first, factor = _BUSY_FIRST, _BUSY_FACTOR
-        elif seat.rank is not None:
-            first, factor = _BUSY_FIRST_ON_WATCH, _BUSY_FACTOR_ON_WATCH
-        else:
-            return
-        self.wait = min(self.wait * factor, _BUSY_LONGEST) if self.wait else first
-        self.look_at(now + random.uniform(0.5, 1.0) * self.wait)
-
-    def asks_who(self, now: float) -> bool:
-        """True if it has been busy for so long that somebody may hang there."""
-        if self.busy_since is None or now < self.busy_since + _BUSY_ASK_AFTER:
-            return False
-        return now >= self.asked_at + _BUSY_ASK_AFTER
-
-    def held_by(self, holder: str | None, now: float) -> None:
-        """Note whose claim is in the way: if it is the same as a while ago, go past it."""
-        self.stuck = holder is not None and holder == self.holder
-        self.holder = holder
-        self.asked_at = now
+        wanted = self.streaming or self.calling.is_wanted(now)
+        look = self.contention.busy(now, wanted=wanted, on_watch=seat.rank is not None)
+        if look is not None:
+            self.look_at(look)

@@ -139,12 +139,12 @@ class Sender:
         now = time.monotonic()
         lanes = [self._plan.lanes[name] for name in queues]
         for lane in lanes:
-            if lane.asks_who(now):
+            if lane.contention.asks_who(now):
                 async with self._lock:
-                    lane.held_by(await self._store.claim_holder(lane.name), now)
-                if lane.stuck:
+                    lane.contention.held_by(await self._store.claim_holder(lane.name), now)
+                if lane.contention.stuck:
                     log.warning(
                         'a claim of queue "%s" has not ended for some seconds; claiming beside it',
                         lane.name,
                     )
-        return any(lane.stuck for lane in lanes)
+        return any(lane.contention.stuck for lane in lanes)

@@ -1,0 +1,64 @@
+"""Whether to call more workers to a queue that has more than this one can take. Time is handed in.
+
+Who is on watch calls the first; the last of those who were called call twice as many.
+"""
+
+from __future__ import annotations
+
+from pgqueue.worker.seat import WATCH, Seat
+
+__all__ = ["Calling"]
+
+_CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
+_CALL_EVERY = 1.0
+_CALLED_FIRST = 8
+
+
+class Calling:
+    """The calls about one queue: those that were heard, and those that are due."""
+
+    __slots__ = ("_called", "_called_at", "_called_until")
+
+    def __init__(self) -> None:
+        self._called = 0  # how many were called with us
+        self._called_at = float("-inf")  # when we called others
+        self._called_until = float("-inf")
+
+    def heard(self, reach: int, seat: Seat, now: float, rand: float) -> float | None:
+        """Return when to look, after a call for ``reach`` workers; None if it was for others.
+
+        ``rand``: 0 to 1.
+        """
+        if seat.place is None or seat.place >= reach:
+            return None
+        self._called_until = now + _CALLED_SECONDS
+        self._called = reach
+        return now + rand * _CALLED_WITHIN
+
+    def is_wanted(self, now: float) -> bool:
+        """True for a moment after a call."""
+        return now < self._called_until
+
+    def end(self) -> None:
+        """There is no more than can be taken: what comes later is another burst."""
+        self._called_at = float("-inf")
+
+    def reach(self, count: int, seat: Seat, now: float) -> int:
+        """Return how many workers are to be called now, beside those who were.
+
+        A claim of ``count`` jobs took all that it might. Who was looking for one job and found it
+        leaves it to the rest of the watch to call; of those who were called the last two do.
+        """
+        if seat.workers < 2 or now < self._called_at + _CALL_EVERY:
+            return 0
+        if seat.rank is not None:
+            if count < 2 and seat.rank + 1 < WATCH:
+                return 0
+            reach = WATCH + _CALLED_FIRST
+        else:
+            last = seat.place is not None and seat.place >= self._called - 2
+            if not last or now >= self._called_until or self._called >= seat.hearers:
+                return 0
+            reach = 2 * self._called
+        self._called_at = now
+        return reach
