@@ -21,6 +21,7 @@ from pgqueue.db.statements import read_all, statement
 from pgqueue.db.store import Store
 from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.outcome import RELEASED, RetryAt, Snoozed
+from pgqueue.worker import notice
 from pgqueue.worker.arrival import when_there
 from pgqueue.worker.board import Board
 from pgqueue.worker.claim.claimer import Claimer
@@ -473,32 +474,24 @@ class Worker:
     def _on_notify(self, payload: str) -> None:
         """Take a hint; what it says is never trusted, only looked into."""
         self._claimer.flags.heard()
-        kind, _, rest = payload.partition(":")
-        match kind:
-            case "m":
-                reach, _, queue = rest.partition(":")
-                if reach.isdecimal() and len(reach) < 10:
-                    self._claimer.on_call(queue, int(reach))
-            case "q":
-                self._claimer.on_notification(rest)
-            case "d":
-                self._claimer.on_lowered(rest)
-            case "r":
-                position, _, queue = rest.partition(":")
-                if position.isdecimal() and len(position) < 20:
-                    self._claimer.on_rewind(queue, int(position))
-            case "s":
-                with contextlib.suppress(ValueError):
-                    seconds = float(rest)
-                    if 0 <= seconds < 3600:
-                        self._promoter.due_in(seconds + self._claimer.seating.seat.delay)
-            case "c":
+        match notice.read(payload):
+            case notice.Enqueued(queue):
+                self._claimer.on_notification(queue)
+            case notice.WorkersCalled(queue, reach):
+                self._claimer.on_call(queue, reach)
+            case notice.Lowered(queue):
+                self._claimer.on_lowered(queue)
+            case notice.Rewound(queue, position):
+                self._claimer.on_rewind(queue, position)
+            case notice.DueIn(seconds):
+                self._promoter.due_in(seconds + self._claimer.seating.seat.delay)
+            case notice.CancelAsked():
                 self._lifeline.hurry()
-            case "w":
+            case notice.WatchLeft():
                 self._claimer.seating.on_left()
-            case "h":
-                pass  # a word that means nothing, but that it is heard
-            case _:
+            case notice.Word():
+                pass
+            case None:
                 log.debug("a notification that says nothing to us: %.80r", payload)
 
     def _on_claimer(self, said: Said) -> None:

@@ -1,0 +1,119 @@
+"""What a notification says. Anybody may send one: what it says is never trusted, only looked into.
+
+The schema's functions ``notify`` and ``call`` write them: a letter, and what belongs to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "CancelAsked",
+    "DueIn",
+    "Enqueued",
+    "Lowered",
+    "Notice",
+    "Rewound",
+    "WatchLeft",
+    "Word",
+    "WorkersCalled",
+    "read",
+]
+
+_LONGEST_DELAY = 3600.0
+_REACH_DIGITS, _POSITION_DIGITS = 9, 19  # of an integer, of a bigint
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """``q``: this queue has a job."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersCalled:
+    """``m``: this queue has more than others can take; so many workers are called."""
+
+    queue: str
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """``d``: a worker took the flag of this queue down."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """``r``: a job is ready again at an old position."""
+
+    queue: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DueIn:
+    """``s``: a job is due in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """``c``: somebody asked to cancel a job that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchLeft:
+    """``w``: a worker left the watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """``h``: nothing, but that it is heard."""
+
+
+Notice = Enqueued | WorkersCalled | Lowered | Rewound | DueIn | CancelAsked | WatchLeft | Word
+
+
+def read(payload: str) -> Notice | None:
+    """Return what a notification says; None if it is nothing that we know."""
+    kind, _, rest = payload.partition(":")
+    match kind:
+        case "q":
+            return Enqueued(rest)
+        case "m":
+            reach, _, queue = rest.partition(":")
+            number = _number(reach, _REACH_DIGITS)
+            return None if number is None else WorkersCalled(queue, number)
+        case "d":
+            return Lowered(rest)
+        case "r":
+            position, _, queue = rest.partition(":")
+            number = _number(position, _POSITION_DIGITS)
+            return None if number is None else Rewound(queue, number)
+        case "s":
+            return _due_in(rest)
+        case "c":
+            return CancelAsked()
+        case "w":
+            return WatchLeft()
+        case "h":
+            return Word()
+        case _:
+            return None
+
+
+def _number(text: str, digits: int) -> int | None:
+    return int(text) if text.isdecimal() and len(text) <= digits else None
+
+
+def _due_in(text: str) -> DueIn | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return DueIn(seconds) if 0 <= seconds < _LONGEST_DELAY else None
