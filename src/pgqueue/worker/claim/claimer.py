@@ -30,7 +30,7 @@ from pgqueue.worker.claim.plan import Plan
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
-from pgqueue.worker.claim.unread import is_unread
+from pgqueue.worker.claim.unread import described
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Claims, Outcomes, Room
 from pgqueue.worker.receipt import entry_of
@@ -69,52 +69,27 @@ class Claimer:
         self._say = say
         self.plan = plan = Plan(queues)
         self.flags = Flags(
-            store,
-            lock,
-            plan.lanes,
-            listen=settings.listen,
-            kind=kind_of(queues, tasks, listen=settings.listen),
-            say=self._on_said,
+            store, lock, plan.lanes, listen=settings.listen,
+            kind=kind_of(queues, tasks, listen=settings.listen), say=self._on_said,
+        )  # fmt: skip
+        self.seating = seating = Seating(
+            store, lock, listener, settings=settings, on_away=self._on_away, say=self._on_said
         )
-        self.seating = Seating(
-            store,
-            lock,
-            listener,
-            settings=settings,
-            on_away=self._on_away,
-            say=self._on_said,
-        )
-        self._intake = Intake(
-            runner, lease, settings=settings, lanes=plan.lanes.values(), seating=self.seating
+        self._intake = intake = Intake(
+            runner, lease, settings=settings, lanes=plan.lanes.values(), seating=seating
         )
         sender = Sender(
-            store,
-            lock,
-            tasks=tasks,
-            settings=settings,
-            plan=plan,
-            intake=self._intake,
-            seating=self.seating,
-            completer=completer,
-            holdings=holdings,
-            worker_id=worker_id,
-            say=say,
-        )
+            store, lock, tasks=tasks, settings=settings, plan=plan, intake=intake, seating=seating,
+            completer=completer, holdings=holdings, worker_id=worker_id, say=say,
+        )  # fmt: skip
         self.looks = Looks(
-            store,
-            lock,
-            plan=plan,
-            intake=self._intake,
-            flags=self.flags,
-            seating=self.seating,
-            sender=sender,
-            unknown=UnknownTasks(store, lock, queues, tasks),
-            settings=settings,
-        )
+            store, lock, plan=plan, intake=intake, flags=self.flags, seating=seating,
+            sender=sender, unknown=UnknownTasks(store, lock, queues, tasks), settings=settings,
+        )  # fmt: skip
         self._bell = asyncio.Event()
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._away = False
+        self.is_away = False  # claims fail
 
     @property
     def lanes(self) -> Mapping[str, Lane]:
@@ -132,11 +107,6 @@ class Claimer:
         return self._intake.claimed
 
     @property
-    def is_away(self) -> bool:
-        """True while claims fail."""
-        return self._away
-
-    @property
     def is_stopping(self) -> bool:
         """True once it was told to stop."""
         return self._intake.closed
@@ -144,7 +114,7 @@ class Claimer:
     @property
     def takes_jobs(self) -> bool:
         """True if a job that is enqueued now can begin here."""
-        return not self._away and not self._completer.is_full and self._intake.takes_jobs
+        return not self.is_away and not self._completer.is_full and self._intake.takes_jobs
 
     def cursors(self) -> list[int]:
         """Return where the claims of each queue go on from, ten for each."""
@@ -249,8 +219,8 @@ class Claimer:
             try:
                 await self._turn()
                 patience.reset()
-                if self._away:
-                    self._away = False
+                if self.is_away:
+                    self.is_away = False
                     log.info("claiming again")
                     self.look_everywhere()
             except Exception as exc:
@@ -260,15 +230,10 @@ class Claimer:
                 self.plan.heat(self.plan.lanes)
 
     def _note_failure(self, exc: Exception) -> None:
-        if self._away:
-            return
-        self._away = True
-        unread = is_unread(exc)
-        what = "claiming waits for the database"
-        if unread:
-            what = "the answer to a claim could not be read"
-        ours = isinstance(exc, PgQueueError) or unread
-        log.warning("%s: %s", what, str(exc) or repr(exc), exc_info=not ours)
+        if not self.is_away:
+            self.is_away = True
+            what, ours = described(exc)
+            log.warning("%s: %s", what, str(exc) or repr(exc), exc_info=not ours)
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""

@@ -10,7 +10,7 @@ from pgqueue.failure import Failure
 from pgqueue.outcome import RELEASED, Dead, Outcome, Snoozed
 from pgqueue.worker.put_off import without_room
 
-__all__ = ["Loss", "is_unread", "loss_of", "took_nothing", "verdict"]
+__all__ = ["Loss", "described", "is_unread", "loss_of", "took_nothing", "verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,13 @@ def is_unread(error: BaseException) -> bool:
     if hasattr(origin, "sqlstate"):
         return False
     return isinstance(origin, (ValueError, OverflowError, MemoryError))
+
+
+def described(error: BaseException) -> tuple[str, bool]:
+    """Return what a claim that failed is logged as, and whether its error is a known one."""
+    if is_unread(error):
+        return "the answer to a claim could not be read", True
+    return "claiming waits for the database", isinstance(error, PgQueueError)
 
 
 def verdict(error: BaseException) -> Dead | Snoozed:
