@@ -8,9 +8,11 @@ import pytest
 from tests.harness.waiting import eventually
 
 from pgqueue.db.faults import Contended, Rejected
-from pgqueue.outcome import DONE, RELEASED, Outcome
+from pgqueue.failure import Failure
+from pgqueue.outcome import DONE, RELEASED, Dead, Outcome
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
+from pgqueue.worker.finish.rungs import Rung
 from pgqueue.worker.receipt import Entry
 
 
@@ -50,3 +52,35 @@ async def test_a_worker_whose_writes_are_refused_can_write(
     fruitless.failed(OSError("no descriptor left"), 1, 200.0)
     assert not gave_up
     assert await completer.stop(0.0) == 1
+
+
+class Burying:
+    """A store that buries what it is told to."""
+
+    def __init__(self) -> None:
+        self.buried: list[int] = []
+
+    async def finish(self, *_: object) -> None: ...
+
+    async def bury(self, ids: list[int], *_: object) -> list[int]:
+        self.buried += ids
+        return ids
+
+    async def end_damaged(self, _: str, job_id: int, *__: object, whole: bool) -> list[int]:
+        self.buried.append(job_id)
+        return [job_id]
+
+
+async def test_rows_set_aside_as_damaged_are_buried_one_by_one() -> None:
+    """Two that come back in one batch, beside a third that is whole, keep nobody from writing."""
+    burying = Burying()
+    store: Any = burying
+    completer = Completer(store, worker_name="w", on_lost=int, on_written=lambda _: None)
+    dead = Dead("no more attempts", Failure("ValueError", "bad", ""))
+    completer.add(Entry(1, 7, dead, rung=Rung.NO_ERRORS))
+    completer.add(Entry(2, 7, dead, rung=Rung.NO_ARGUMENTS))
+    completer.add(Entry(3, 7, dead))
+    completer.start()
+    await eventually(lambda: len(burying.buried) == 3)
+    assert sorted(burying.buried) == [1, 2, 3]
+    assert await completer.stop(1.0) == 0

@@ -279,14 +279,16 @@ class Completer:
 
     async def _settle(self, entries: list[Entry]) -> None:
         cancelled = [e for e in entries if isinstance(e.outcome, Cancelled)]
-        buried = [e for e in entries if isinstance(e.outcome, Dead)]
+        dead = [e for e in entries if isinstance(e.outcome, Dead)]
+        buried = [e for e in dead if e.rung < Rung.NO_ERRORS]
+        damaged = [[e] for e in dead if e.rung >= Rung.NO_ERRORS]  # one is buried at a time
         returned = [e for e in entries if isinstance(e.outcome, (RetryAt, Snoozed, Released))]
         rest: list[Entry] = [e for e in entries if isinstance(e.outcome, Done)]
         if rest:
             await self._finish([(e.id, e.token) for e in rest], "completed")
         if cancelled:
             await self._finish([(e.id, e.token) for e in cancelled], "cancelled")
-        for group in (returned, buried):
+        for group in (returned, buried, *damaged):
             if group:
                 await self._change(sorted(group, key=lambda e: e.id))
         self._on_written(entries)
