@@ -108,10 +108,10 @@ def test_it_comes_back_within_a_quarter_of_a_second_whatever_happened(
 )
 def test_who_calls_how_many(seat: Seat, count: int, reach: int) -> None:
     one = Calling()
-    assert one.reach(count, seat, 1.0) == reach
-    assert one.reach(count, seat, 1.9) == 0
+    assert one.due(count, seat, 1.0) == reach
+    assert one.due(count, seat, 1.9) == 0
     one.end()
-    assert one.reach(count, seat, 1.9) == reach, "that is another burst"
+    assert one.due(count, seat, 1.9) == reach, "that is another burst"
 
 
 @pytest.mark.parametrize(("place", "reach"), [(8, 0), (9, 22), (10, 22)])
@@ -121,15 +121,15 @@ def test_the_last_two_of_those_who_were_called_call_for_a_moment(place: int, rea
     assert one.heard(11, seat, 1.0, 1.0) == 1.03
     assert one.is_wanted(1.05)
     assert not one.is_wanted(1.1)
-    assert one.reach(5, seat, 1.05) == reach
-    assert one.reach(5, seat, 3.0) == 0
+    assert one.due(5, seat, 1.05) == reach
+    assert one.due(5, seat, 3.0) == 0
 
 
 def test_a_call_that_reaches_all_who_hear_goes_no_further() -> None:
     seat = Seat(102, 400, 103)
     one = Calling()
     one.heard(176, seat, 1.0, 0.0)
-    assert one.reach(5, seat, 1.01) == 0
+    assert one.due(5, seat, 1.01) == 0
 
 
 def test_a_call_is_not_for_places_behind_it() -> None:

@@ -43,7 +43,7 @@ class Calling:
         """There is no more than can be taken: what comes later is another burst."""
         self._called_at = float("-inf")
 
-    def reach(self, count: int, seat: Seat, now: float) -> int:
+    def due(self, count: int, seat: Seat, now: float) -> int:
         """Return how many workers are to be called now, beside those who were.
 
         A claim of ``count`` jobs took all that it might. Who was looking for one job and found it

@@ -207,7 +207,7 @@ class Lane:
 
     def calls(self, count: int, seat: Seat, now: float) -> int:
         """Return how many workers are to be called after a claim of ``count`` jobs."""
-        return 0 if self.full_since is None else self.calling.reach(count, seat, now)
+        return 0 if self.full_since is None else self.calling.due(count, seat, now)
 
     # -- others that claim
 
