@@ -23,7 +23,7 @@ from pgqueue.errors import PgQueueError
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.claim.events import CameToWatch, Inner, LimitReached, ListensAnew, Said
 from pgqueue.worker.claim.flags import Flags
-from pgqueue.worker.claim.intake import Intake
+from pgqueue.worker.claim.intake import TAKE_BACK_SECONDS, Intake
 from pgqueue.worker.claim.lane import Lane
 from pgqueue.worker.claim.looks import Looks
 from pgqueue.worker.claim.plan import Plan
@@ -40,9 +40,8 @@ __all__ = ["Claimer"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_TAKE_BACK_AFTER = 1.0
 _FULL_AFTER = 0.1
-assert _FULL_AFTER < _TAKE_BACK_AFTER
+assert _FULL_AFTER < TAKE_BACK_SECONDS
 
 
 class Claimer:
@@ -260,10 +259,10 @@ class Claimer:
                 async with asyncio.timeout(timeout):
                     await self._room.wait()
             except TimeoutError:
-                if timeout == _TAKE_BACK_AFTER:
+                if timeout == TAKE_BACK_SECONDS:
                     self._take_back()
                 self.seating.on_full()
-                timeout = _TAKE_BACK_AFTER
+                timeout = TAKE_BACK_SECONDS
         return False
 
     def _take_back(self) -> None:

@@ -16,9 +16,11 @@ from pgqueue.worker.receipt import Claimed
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Intake"]
+__all__ = ["TAKE_BACK_SECONDS", "Intake"]
 
-_KEEP_SECONDS = 1.0
+TAKE_BACK_SECONDS = 1.0
+"""A job that no slot will come free for within so many seconds is given back."""
+
 _SINGLY_SECONDS = 10.0
 
 
@@ -125,8 +127,8 @@ class Intake:
 
     def take_back(self) -> list[Claimed]:
         """Return what no slot will come free for within a second or so: the jobs are long."""
-        pace = self._pace.since_mark(at_least=_KEEP_SECONDS)
-        taken = self._runner.take_back(int(pace * _KEEP_SECONDS))
+        pace = self._pace.since_mark(at_least=TAKE_BACK_SECONDS)
+        taken = self._runner.take_back(int(pace * TAKE_BACK_SECONDS))
         self._returning.update((record["queue"], record["position"]) for record, _ in taken)
         if taken:
             self._pace.slow_to(pace)
