@@ -9,13 +9,23 @@ import asyncpg
 
 from chaos.faults.fault import DRIVER_ERRORS, BaseFault, direct, healed
 from pgqueue.db.migrate import migrate
+from pgqueue.errors import DatabaseError
 
 if TYPE_CHECKING:
     from chaos.arena import Arena
 
-__all__ = ["Migrators", "Pruning"]
+__all__ = ["Migrators", "Pruning", "migrated"]
 
 _OTHER = "pgqueue_chaos"
+
+
+async def migrated(dsn: str, schema: str) -> bool:
+    """Migrate; False if the session was ended, which is an error of ours while it connects."""
+    try:
+        await migrate(dsn, schema)
+    except (OSError, DatabaseError, *DRIVER_ERRORS):
+        return False
+    return True
 
 
 class Migrators(BaseFault):
@@ -30,7 +40,7 @@ class Migrators(BaseFault):
             async with direct(arena) as own:
                 await own.execute(f"drop schema if exists {_OTHER} cascade")
                 migrators = [
-                    asyncio.create_task(self._migrate(arena, schema))
+                    asyncio.create_task(migrated(arena.dsn, schema))
                     for schema in ("pgqueue", _OTHER) * 4
                 ]
                 ended = 0
@@ -48,14 +58,6 @@ class Migrators(BaseFault):
                     raise AssertionError("the other schema is not there")
         finally:
             await healed(arena, f"drop schema if exists {_OTHER} cascade")
-
-    @staticmethod
-    async def _migrate(arena: Arena, schema: str) -> bool:
-        try:
-            await migrate(arena.dsn, schema)
-        except (OSError, *DRIVER_ERRORS):
-            return False  # ended
-        return True
 
 
 class Pruning(BaseFault):

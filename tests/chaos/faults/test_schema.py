@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from chaos.faults.schema import migrated
 from tests.chaos.small import SmallArena
 
 
@@ -15,6 +16,11 @@ async def test_migrators(arena: SmallArena) -> None:
 
     await arena.strike("migrators", another)
     assert not await another()
+
+
+@pytest.mark.fault("F40")
+async def test_a_migrator_may_be_ended_while_it_connects() -> None:
+    assert not await migrated("postgresql:///any?host=/no/such/socket", "pgqueue")
 
 
 @pytest.mark.fault("F41")
