@@ -23,6 +23,7 @@ from pgqueue.observe.aside import leave
 from pgqueue.observe.logs import configure, defer, stay_heard
 from pgqueue.observe.streams import settle
 from pgqueue.supervisor.channel import Channel, Message
+from pgqueue.supervisor.slots import WRONG
 from pgqueue.worker.board import Board
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.host import LoopFactory, host
@@ -38,7 +39,6 @@ __all__ = ["main"]
 log = logging.getLogger("pgqueue.worker")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_WRONG = 2
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def main() -> int:
     except PgQueueError as exc:
         channel.tell(event="failed", why=str(exc))
         if isinstance(exc, (ConfigError, SchemaError)):
-            code = _WRONG
+            code = WRONG
     except Exception:
         log.exception("the worker failed")
     else:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 
 from pgqueue.supervisor.channel import Channel, Message
+from pgqueue.supervisor.slots import Ending
 from pgqueue.worker.board import Board
 
 __all__ = ["Process"]
@@ -65,11 +66,6 @@ class Process:
         """Its process id."""
         return self._popen.pid
 
-    @property
-    def age(self) -> float:
-        """Seconds since it was spawned."""
-        return time.monotonic() - self.since
-
     def read(self) -> list[Message] | None:
         """Return what it has said since; None if it will say no more."""
         return self.channel.read()
@@ -88,6 +84,11 @@ class Process:
     def ended(self) -> int | None:
         """Return its exit code (minus the signal's number), None while it runs."""
         return self._popen.poll()
+
+    def ending(self, code: int) -> Ending:
+        """Return how it ended, with this exit code."""
+        age = time.monotonic() - self.since
+        return Ending(code, self.started, self.stopped, self.why, age)
 
     def begun(self) -> list[tuple[int, int]]:
         """Return ids and claim tokens of the jobs that it ran when it ended."""

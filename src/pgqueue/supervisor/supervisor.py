@@ -1,11 +1,7 @@
 """Runs a worker in several processes: spawns, watches, restarts, and passes signals on.
 
-Each slot holds one process; a new one is started before an old one is told to leave::
-
-    spawned --"started"--> serving --"retiring", HUP--> leaving --> ended
-       |                      |                            |
-       '----------------------'--- crashed ----------------'--> its jobs are given back at once,
-                                                                the slot is filled after a delay
+Each slot holds one process (slots.py); a new one is started before an old one is told to leave. The
+jobs of one that crashed are given back at once, and its slot is filled after a delay.
 
 TERM and INT stop all in order; a second one forces. HUP replaces the processes one by one, and
 keeps the old where a new one does not start; with a terminal, whose closing it tells, it stops. A
@@ -17,23 +13,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
 import selectors
 import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from types import FrameType
+from collections.abc import Mapping
 
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings, check_int
 from pgqueue.supervisor.channel import Message
 from pgqueue.supervisor.handback import FINISH_SECONDS, Handback
 from pgqueue.supervisor.process import Process
-from pgqueue.worker.signals import heard
+from pgqueue.supervisor.slots import (
+    TRIES,
+    Ending,
+    Event,
+    Slot,
+    is_lasting,
+    next_to_replace,
+    tried_enough,
+)
+from pgqueue.supervisor.wake import has_terminal, waking
 from pgqueue.worker.stop_times import patience
 
 __all__ = ["Supervisor"]
@@ -41,23 +43,6 @@ __all__ = ["Supervisor"]
 log = logging.getLogger("pgqueue.supervisor")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-_FIRST_DELAY = 0.1
-_LONGEST_DELAY = 30.0
-_STEADY_AFTER = 30.0
-_TRIES = 5
-_WRONG = 2
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A place for one process, and for its successor while that one starts."""
-
-    number: int
-    process: Process | None = None
-    spare: Process | None = None
-    spawn_at: float | None = 0.0
-    delay: float = _FIRST_DELAY
-    failures: int = 0
 
 
 class Supervisor:
@@ -85,7 +70,9 @@ class Supervisor:
         if max_jobs_per_process is not None:
             given["max_jobs"] = max_jobs_per_process
         checked = WorkerSettings.of(given)
-        self._slots = [_Slot(n + 1) for n in range(check_int(processes, "processes", 1, 1000))]
+        self._slots = [
+            Slot[Process](n + 1) for n in range(check_int(processes, "processes", 1, 1000))
+        ]
         self._patience = patience(checked)
         self._forced_patience = patience(checked, forced=True)
         self._concurrency = checked.concurrency
@@ -105,7 +92,7 @@ class Supervisor:
         self._handback = Handback(self._id, checked)
         self._database: tuple[str, str] | None = None
         self._processes: set[Process] = set()
-        self._roll: deque[_Slot] = deque()
+        self._roll: deque[Slot[Process]] = deque()
         self._selector: selectors.BaseSelector = selectors.DefaultSelector()
         self._stopping = False
         self._code = 0
@@ -115,7 +102,7 @@ class Supervisor:
 
         To be called in the main thread, once. It puts the signal handlers back that it found.
         """
-        with self._signals() as woken, self._selector:
+        with waking(_SIGNALS) as woken, self._selector:
             try:
                 self._selector.register(woken, selectors.EVENT_READ)
                 while self._processes or not self._stopping:
@@ -125,24 +112,6 @@ class Supervisor:
             finally:
                 self._clear_away()
         return self._code
-
-    @contextlib.contextmanager
-    def _signals(self) -> Generator[socket.socket]:
-        """Turn the signals that are heard into bytes on a socket for the body."""
-        woken, waker = socket.socketpair()
-        with woken, waker:
-            woken.setblocking(False)
-            waker.setblocking(False)
-            before = {number: signal.getsignal(number) for number in heard(_SIGNALS)}
-            before_fd = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-            try:
-                for number in before:
-                    signal.signal(number, _heed)
-                yield woken
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, signal.SIG_DFL if handler is None else handler)
-                signal.set_wakeup_fd(before_fd)
 
     def _wait(self, woken: socket.socket) -> None:
         """Wait for a signal, for a word from a process, or for the next thing that is due."""
@@ -195,7 +164,7 @@ class Supervisor:
         if number == signal.SIGCHLD:
             return  # reaped after each wait
         name = signal.Signals(number).name
-        if number == signal.SIGHUP and not _has_terminal():
+        if number == signal.SIGHUP and not has_terminal():
             if not self._stopping:
                 log.info("%s: replacing the processes one by one", name)
                 self._roll = deque(self._slots)
@@ -215,13 +184,13 @@ class Supervisor:
                 self._database = message["dsn"], message["schema"]
             case "started":
                 process.started = True
-                slot.failures = 0
                 log.info("%r started", process)
-                if process is slot.spare:
-                    self._put_in_place(slot)
+                # The successor has started: let the one before it leave.
+                if (leaving := slot.started(process)) is not None:
+                    leaving.stop(patience=self._patience)
                 self._roll_on()
             case "retiring":
-                if process is slot.process and not self._stopping:
+                if process is slot.current and not self._stopping:
                     log.info("%r has taken its last job and is replaced", process)
                     self._fill(slot)
             case "failed":
@@ -230,60 +199,42 @@ class Supervisor:
                 process.stopped = True
 
     def _on_end(self, process: Process, code: int) -> None:
-        in_order = process.stopped and code == 0
-        if not process.stopped and (process.started or process.why is None):
+        ending = process.ending(code)
+        if ending.held_jobs:
             self._give_back(process)
         slot = self._slots[process.number - 1]
-        was_spare, was_current = process is slot.spare, process is slot.process
-        if was_spare:
-            slot.spare = None
-        elif was_current:
-            slot.process = None
-        if not in_order and (process.started or not self._stopping):
+        happened = slot.ended(process, ending, time.monotonic())
+        if not ending.in_order and (process.started or not self._stopping):
             log.error("%r %s", process, process.how(code))
         if self._stopping:
-            # One that had not started is ended by a signal to the whole group: nothing was begun.
-            if not in_order and (process.started or code not in (-signal.SIGTERM, -signal.SIGINT)):
+            if ending.spoils_a_stop:
                 self._code = self._code or 1
-        elif was_spare:
+        elif happened is Event.SUCCESSOR_ENDED:
             log.error("a new process does not start; keeping the old ones")
             self._roll.clear()
-        elif was_current:
-            if in_order:
+        elif happened is Event.ENDED:
+            if ending.in_order:
                 log.info("%r stopped by itself", process)
-            self._refill(slot, process, code, in_order=in_order)
+            self._give_up_if_vain(ending)
             with contextlib.suppress(ValueError):
                 self._roll.remove(slot)  # the next one begins with the new code
             self._roll_on()
 
-    def _refill(self, slot: _Slot, process: Process, code: int, *, in_order: bool) -> None:
-        """Plan the next process of a slot, or give up."""
-        if not process.started and not in_order:
-            slot.failures += 1
-            if code == _WRONG or (process.why is not None and self._database is None):
-                self._stop(code)
-                return
-            if self._database is None and all(s.failures >= _TRIES for s in self._slots):
-                log.error("no process could start in %d tries; giving up", _TRIES)
-                self._stop(1)
-                return
-        if in_order or process.age > _STEADY_AFTER:
-            slot.delay = _FIRST_DELAY
-        slot.spawn_at = time.monotonic() + (0.0 if in_order else slot.delay)
-        if not in_order:
-            slot.delay = min(slot.delay * 2, _LONGEST_DELAY)
+    def _give_up_if_vain(self, ending: Ending) -> None:
+        reached = self._database is not None
+        if is_lasting(ending, reached=reached):
+            self._stop(ending.code)
+        elif tried_enough(ending, self._slots, reached=reached):
+            log.error("no process could start in %d tries; giving up", TRIES)
+            self._stop(1)
 
     # -- what is done about it
 
-    def _fill(self, slot: _Slot) -> None:
+    def _fill(self, slot: Slot[Process]) -> None:
         """Put a process in a slot: the successor that is starting already, or a new one."""
-        slot.spawn_at = None
-        slot.process, slot.spare = slot.spare or self._spawn(slot), None
-        if slot.process is None:
-            slot.spawn_at = time.monotonic() + slot.delay
-            slot.delay = min(slot.delay * 2, _LONGEST_DELAY)
+        slot.fill(slot.successor or self._spawn(slot), time.monotonic())
 
-    def _spawn(self, slot: _Slot) -> Process | None:
+    def _spawn(self, slot: Slot[Process]) -> Process | None:
         try:
             process = Process(slot.number, self._options, self._env, concurrency=self._concurrency)
         except OSError as exc:
@@ -296,7 +247,7 @@ class Supervisor:
     def _do_due(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
-            if slot.spawn_at is not None and slot.spawn_at <= now:
+            if slot.is_due(now):
                 self._fill(slot)
         for process in self._processes:
             if process.kill_at is not None and process.kill_at <= now:
@@ -305,22 +256,9 @@ class Supervisor:
 
     def _roll_on(self) -> None:
         """Start the successor of the next process; one at a time."""
-        if any(slot.spare is not None for slot in self._slots):
-            return
-        while self._roll:
-            slot = self._roll[0]
-            if slot.process is not None and not slot.process.started:
-                return  # it may have read the old code: its turn comes when it has started
-            self._roll.popleft()
-            if slot.process is not None:
-                slot.spare = self._spawn(slot)
-                return
-
-    def _put_in_place(self, slot: _Slot) -> None:
-        """The successor has started: let the one before it leave."""
-        old, slot.process, slot.spare, slot.spawn_at = slot.process, slot.spare, None, None
-        if old is not None:
-            old.stop(patience=self._patience)
+        slot = next_to_replace(self._slots, self._roll)
+        if slot is not None and (process := self._spawn(slot)) is not None:
+            slot.succeed(process)
 
     def _stop(self, code: int = 0) -> None:
         """Ask all processes to stop, and start no more."""
@@ -328,7 +266,7 @@ class Supervisor:
         self._code = self._code or code
         self._roll.clear()
         for slot in self._slots:
-            slot.spawn_at = None
+            slot.stop()
         for process in self._processes:
             process.stop(patience=self._patience)
 
@@ -339,15 +277,3 @@ class Supervisor:
             self._handback.note(
                 process.pid, *self._database, process.begun(), told_to_stop=process.told_to_stop
             )
-
-
-def _heed(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the byte on the socket is what counts."""
-
-
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
