@@ -34,7 +34,7 @@ _RULES = (
     _Rule("call of the task", ("apps/use_pgqueue.py", "apps/common.py")),
     _Rule("argument conversion", ("pgqueue/payload/",)),
     _Rule("outcome", ("worker/finish/completer.py",), frozenset({"done", "add"})),
-    _Rule("completion", ("worker/finish/completer.py",)),
+    _Rule("completion", ("worker/finish/",)),
     _Rule(
         "cursors and claims",
         (

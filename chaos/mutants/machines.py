@@ -77,36 +77,44 @@ def no_relisten() -> None:
 def batch_dropped() -> None:
     """A batch of completions that is refused is forgotten."""
     from pgqueue.db.faults import Contended, Rejected
-    from pgqueue.worker.finish.completer import Completer
+    from pgqueue.worker.finish.batches import Ended
+    from pgqueue.worker.finish.writer import Writer
 
-    async def write(self: Any, receipts: list[tuple[int, int]], state: str) -> set[int] | None:
-        ids, tokens = [r[0] for r in receipts], [r[1] for r in receipts]
-        while True:
-            try:
-                good = await self._store.finish(ids, tokens, state)
-                return None if good is None else set(good)
-            except (Rejected, Contended):
-                return None
-            except Exception:
-                await asyncio.sleep(0.2)
+    def make(write: Callable[..., Any]) -> Callable[..., Any]:
+        async def drop(self: Any, batch: Any) -> Any:
+            while isinstance(batch, Ended):
+                try:
+                    return await self._send(batch, uncertain=False)
+                except (Rejected, Contended):
+                    return None
+                except Exception:
+                    await asyncio.sleep(0.2)
+            return await write(self, batch)
 
-    replace_method(Completer, "_write", lambda _: write)
+        return drop
+
+    replace_method(Writer, "_write", make)
 
 
 def no_ladder() -> None:
     """Errors are stored as they are, and a batch that is refused is tried again as a whole."""
     from pgqueue import failure
-    from pgqueue.worker.finish.completer import Completer
+    from pgqueue.worker.finish.batches import Ended
+    from pgqueue.worker.finish.writer import Writer
 
-    async def ladder(self: Any, entries: list[Any]) -> set[int]:
-        while True:
-            try:
-                return set(await self._send(entries))
-            except Exception:
-                await asyncio.sleep(0.2)
+    def make(write: Callable[..., Any]) -> Callable[..., Any]:
+        async def as_a_whole(self: Any, batch: Any) -> Any:
+            while not isinstance(batch, Ended):
+                try:
+                    return await self._send(batch, uncertain=False)
+                except Exception:
+                    await asyncio.sleep(0.2)
+            return await write(self, batch)
+
+        return as_a_whole
 
     replace_method(failure, "clean", lambda _: lambda text, longest: text[:longest])
-    replace_method(Completer, "_ladder", lambda _: ladder)
+    replace_method(Writer, "_write", make)
 
 
 def client_clock() -> None:

@@ -113,7 +113,7 @@ async def test_a_black_hole_for_all_roles(eyes: Eyes, proxy: Proxy) -> None:
             "select * from pgqueue.enqueue($1::text::jsonb)", '{"task": "count", "args": {"n": 3}}'
         )
         # The old path stays silent for ever; a new one is there after a while.
-        await eventually(lambda: worker._completer._away)
+        await eventually(lambda: worker._completer.is_away)
         proxy.cut()
         proxy.heal()
         await eyes.settled(completed=3)
@@ -402,7 +402,7 @@ async def test_finished_while_the_database_is_away(eyes: Eyes, proxy: Proxy) -> 
         proxy.cut()
         gate.set()
         await eventually(lambda: worker.statistics().unwritten == 8)
-        await eventually(lambda: worker._completer._away)
+        await eventually(lambda: worker._completer.is_away)
         connects = worker._finish_link.connects
         spent = time.process_time()
         await asyncio.sleep(1.5)
@@ -437,7 +437,7 @@ async def test_read_only_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
         await eyes.terminate()
         await eventually(lambda: worker._claimer.is_away)
         gate.set()
-        await eventually(lambda: worker._completer._away)
+        await eventually(lambda: worker._completer.is_away)
         await eyes.sql("set transaction_read_only = off")
         await eyes.sql("set default_transaction_read_only = off")
         await eyes.sql(f'alter database "{name}" reset default_transaction_read_only')

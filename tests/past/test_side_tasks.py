@@ -9,20 +9,20 @@ from collections.abc import Iterator
 import pytest
 
 from pgqueue import App
-from pgqueue.worker.finish.completer import Completer
+from pgqueue.worker.finish.writer import Writer
 from tests.harness.waiting import eventually
 from tests.past.test_shutdown import failing
 from tests.worker.support import Eyes, nth, working
 
 
 @pytest.mark.past_bug(58)
-@pytest.mark.parametrize("name", ["_finish", "_settle"])
+@pytest.mark.parametrize("name", ["finish", "settle"])
 async def test_the_completer_begins_again(
     app: App, eyes: Eyes, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or the worker ends with an error: what it must not do is live on and write nothing."""
-    method, _ = failing(1, getattr(Completer, name))
-    monkeypatch.setattr(Completer, name, method)
+    method, _ = failing(1, getattr(Writer, name))
+    monkeypatch.setattr(Writer, name, method)
 
     @app.task(max_attempts=1)
     async def work(n: int) -> None:

@@ -77,7 +77,7 @@ async def test_a_job_whose_arguments_cannot_be_copied_ends_without_them(
 async def test_what_a_trigger_refuses_keeps_its_arguments_and_waits(
     app: App, eyes: Eyes, task: Any, fate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.finish.completer._REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr("pgqueue.worker.finish.ladder.REFUSED_SECONDS", 0.1)
     job_id = (await task.aenqueue(fate)).id
     await eyes.connection.execute(REFUSE % OF_A_TRIGGER)
     async with working(app) as worker:

@@ -200,7 +200,7 @@ async def test_a_worker_that_can_write_nothing_gives_itself_up(
         return await finish(self, ids, *args)
 
     monkeypatch.setattr(Store, "finish", no_file)
-    monkeypatch.setattr("pgqueue.worker.finish.completer.Patience.delay", lambda self: 0.1)
+    monkeypatch.setattr("pgqueue.db.patience.Patience.delay", lambda self: 0.1)
     monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
     await note.aenqueue(1)
     worker = Worker(app, **quick(**OFTEN, lease=4.0))

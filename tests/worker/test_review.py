@@ -145,7 +145,7 @@ async def test_one_row_that_the_server_cannot_move_does_not_stop_the_others(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A damaged row; here a trigger says what a damaged page makes PostgreSQL say."""
-    monkeypatch.setattr("pgqueue.worker.finish.completer._REFUSED_SECONDS", 0.3)
+    monkeypatch.setattr("pgqueue.worker.finish.ladder.REFUSED_SECONDS", 0.3)
 
     @app.task
     async def note(n: int) -> None: ...

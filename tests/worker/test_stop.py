@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pgqueue import App, ConfigError, PgQueueError, Unreachable, Worker
+from pgqueue.db.store import Store
 from tests.harness.proxy import Proxy
 from tests.harness.servers import with_database
 from tests.harness.waiting import eventually
@@ -204,10 +205,11 @@ async def test_outcomes_that_could_not_be_written_are_found_by_others(
     async def refuse(*args: Any) -> Any:
         raise PgQueueError("not today")
 
-    worker._completer._store.finish = refuse  # type: ignore[method-assign]
-    job_id = (await note.aenqueue()).id
-    await eventually(nth(started, 1))
-    await worker.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "finish", refuse)
+        job_id = (await note.aenqueue()).id
+        await eventually(nth(started, 1))
+        await worker.stop()
     assert (await eyes.job(job_id))["state"] == "running"
     async with working(second):
         await eyes.reaches(job_id, "completed")
@@ -390,17 +392,16 @@ async def test_the_backlog_of_outcomes_is_bounded(app: App, eyes: Eyes, monkeypa
 
     await app.aenqueue_many([note.job() for _ in range(3000)])
     async with working(app, max_prefetch=100) as worker:
-        real = worker._completer._store.finish
 
         async def refuse(*args: Any) -> Any:
             raise PgQueueError("not today")
 
-        worker._completer._store.finish = refuse  # type: ignore[method-assign]
-        await eventually(lambda: worker._completer.is_full)
-        before = worker.statistics().claims
-        await asyncio.sleep(0.6)
-        assert worker.statistics().claims <= before + 1
-        assert worker.statistics().unwritten < 100 + 2 * 110 + 100
-        worker._completer._store.finish = real  # type: ignore[method-assign]
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "finish", refuse)
+            await eventually(lambda: worker._completer.is_full)
+            before = worker.statistics().claims
+            await asyncio.sleep(0.6)
+            assert worker.statistics().claims <= before + 1
+            assert worker.statistics().unwritten < 100 + 2 * 110 + 100
         await eyes.settled(completed=3000)
     assert len(ran) == 3000

@@ -1,9 +1,8 @@
 """Gathers outcomes while the previous flush is on its way, and writes them in batches.
 
-No timer: idle, an outcome is written at once; under load the batches grow by themselves. What
-cannot be written because the database is away is kept and written when it is back. A batch that is
-refused falls down a ladder: batch, single rows, and then less and less of each (rungs.py).
-A row that cannot be written now, since it is locked or still refused, is set aside for a while.
+No timer: idle, an outcome is written at once; under load the batches grow by themselves. A batch
+takes as long as it needs (writer.py): while the database is away, outcomes are kept here. A row
+that cannot be written now, since it is locked or still refused, is set aside for a while.
 """
 
 from __future__ import annotations
@@ -14,26 +13,10 @@ import logging
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from pgqueue.config import LONGEST_DELAY
-from pgqueue.db.faults import Contended, Rejected, is_of_the_row
-from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
-from pgqueue.errors import OutcomeUnknown, PgQueueError
-from pgqueue.failure import Failure
-from pgqueue.outcome import (
-    CANCELLED,
-    DONE,
-    Cancelled,
-    Dead,
-    Done,
-    Released,
-    RetryAt,
-    Snoozed,
-)
 from pgqueue.worker.finish.fruitless import Fruitless
-from pgqueue.worker.finish.rungs import DAMAGED, Rung, next_rung
+from pgqueue.worker.finish.writer import Writer
 from pgqueue.worker.receipt import Entry
-from pgqueue.worker.stop_times import ASIDE_SECONDS
 
 __all__ = ["Completer"]
 
@@ -42,7 +25,6 @@ log = logging.getLogger("pgqueue.worker")
 _AFTER_FAILURE = 0.2
 _BATCH = 2_000
 _FULL = 20_000
-_REFUSED_SECONDS = 10.0
 
 
 class Completer:
@@ -59,11 +41,10 @@ class Completer:
         batch: int = _BATCH,
         full: int = _FULL,
     ) -> None:
-        self._store = store
-        self._worker_name = worker_name
-        self._on_lost = on_lost
-        self._on_written = on_written
-        self._fruitless = fruitless
+        self._writer = Writer(
+            store, self, worker_name=worker_name, on_lost=on_lost, on_written=on_written,
+            fruitless=fruitless,
+        )  # fmt: skip
         self._batch = batch
         self._full = full
         self._done: list[tuple[int, int]] = []
@@ -76,7 +57,6 @@ class Completer:
         self._flushing: tuple[list[tuple[int, int]], list[Entry]] = ([], [])
         self._aside: dict[asyncio.TimerHandle, Entry] = {}
         self._task: asyncio.Task[None] | None = None
-        self._away = False
         self.completed = 0
         self.flushes = 0
 
@@ -96,6 +76,11 @@ class Completer:
     def is_torn_down(self) -> bool:
         """True once somebody else cancelled what writes: all tasks of the loop are cancelled."""
         return self._task is not None and self._task.cancelling() > 0
+
+    @property
+    def is_away(self) -> bool:
+        """True while outcomes are kept because they cannot be written."""
+        return self._writer.is_away
 
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs whose outcomes are not written yet."""
@@ -177,10 +162,10 @@ class Completer:
                 self.flushes += 1
                 try:
                     if done:
-                        await self._finish(done, "completed")
+                        await self._writer.finish(done, "completed")
                         done = []
                     if entries:
-                        await self._settle(entries)
+                        await self._writer.settle(entries)
                 except BaseException:
                     # Once more. What was written already will be called lost in the log, no more.
                     self._done[:0] = done
@@ -192,11 +177,8 @@ class Completer:
             if not self._wake.is_set() and not self._aside:
                 self._empty.set()
 
-    def _set_aside(self, entry: Entry, seconds: float, why: Exception) -> None:
-        """Try this one again in a while, and let the others pass."""
-        if self._fruitless is not None:
-            self._fruitless.failed(why, self.backlog)
-        log.warning("the outcome of job %d waits: %s", entry.id, why)
+    def set_aside(self, entry: Entry, seconds: float) -> None:
+        """Add this one again in a while; it counts as not written."""
 
         def again() -> None:
             del self._aside[timer]
@@ -204,184 +186,3 @@ class Completer:
 
         timer = asyncio.get_running_loop().call_later(seconds, again)
         self._aside[timer] = entry
-
-    async def _finish(self, receipts: list[tuple[int, int]], state: str) -> None:
-        receipts.sort()
-        good = await self._write(receipts, state)
-        if good is not None:
-            for job_id, _ in receipts:
-                if job_id not in good:
-                    with contextlib.suppress(Exception):  # it logs, as the user has set it up
-                        self._on_lost(job_id)
-
-    async def _write(self, receipts: list[tuple[int, int]], state: str) -> set[int] | None:
-        """Move to history; None if all receipts were good, else those that were."""
-        ids = [job_id for job_id, _ in receipts]
-        tokens = [token for _, token in receipts]
-        tries = 0
-        patience = Patience()
-        uncertain = False
-        rung = Rung.WHOLE
-        while True:
-            try:
-                if rung == Rung.WHOLE:
-                    good = await self._store.finish(ids, tokens, state)
-                else:
-                    good = await self._store.end_damaged(
-                        "finish_damaged",
-                        *receipts[0],
-                        state,
-                        self._damaged(),
-                        whole=rung == Rung.NO_ERRORS,
-                    )
-                self._back()
-                known = None if good is None else set(good)
-                if uncertain and known is not None and len(known) < len(ids):
-                    known |= await self._store.finished(ids, tokens)
-                if state == "completed":
-                    self.completed += len(ids if known is None else known)
-                return known
-            except (Rejected, Contended) as exc:
-                if isinstance(exc, Rejected):
-                    # A day without a partition, or one row that cannot be moved as it is.
-                    await self._partitions(exc)
-                if len(receipts) > 1:
-                    kept: set[int] = set()
-                    for receipt in receipts:
-                        one = await self._write([receipt], state)
-                        kept |= {receipt[0]} if one is None else one
-                    return kept
-                outcome = DONE if state == "completed" else CANCELLED
-                refused = isinstance(exc, Rejected)
-                if refused and tries < 2:
-                    tries += 1
-                    await self._pause(patience, exc)
-                    continue
-                if refused and rung < Rung.NO_ARGUMENTS and is_of_the_row(exc):
-                    rung = max(rung + 1, Rung.NO_ERRORS)
-                    log.warning("job %d: its row cannot be moved whole: %s", receipts[0][0], exc)
-                    continue
-                self._set_aside(
-                    Entry(*receipts[0], outcome),
-                    _REFUSED_SECONDS if refused else ASIDE_SECONDS,
-                    exc,
-                )
-                return None
-            except Exception as exc:
-                uncertain = uncertain or isinstance(exc, OutcomeUnknown)
-                await self._pause(patience, exc)
-
-    async def _partitions(self, why: Exception) -> None:
-        try:
-            await self._store.ensure_history()
-        except PgQueueError as exc:
-            log.warning("no partition could be made after %s: %s", why, exc)
-
-    async def _settle(self, entries: list[Entry]) -> None:
-        cancelled = [e for e in entries if isinstance(e.outcome, Cancelled)]
-        dead = [e for e in entries if isinstance(e.outcome, Dead)]
-        buried = [e for e in dead if e.rung < Rung.NO_ERRORS]
-        damaged = [[e] for e in dead if e.rung >= Rung.NO_ERRORS]  # one is buried at a time
-        returned = [e for e in entries if isinstance(e.outcome, (RetryAt, Snoozed, Released))]
-        rest: list[Entry] = [e for e in entries if isinstance(e.outcome, Done)]
-        if rest:
-            await self._finish([(e.id, e.token) for e in rest], "completed")
-        if cancelled:
-            await self._finish([(e.id, e.token) for e in cancelled], "cancelled")
-        for group in (returned, buried, *damaged):
-            if group:
-                await self._change(sorted(group, key=lambda e: e.id))
-        self._on_written(entries)
-
-    async def _change(self, entries: list[Entry]) -> None:
-        good = await self._ladder(entries)
-        refused = [e for e in entries if e.id not in good]
-        if refused:
-            # Either the job was asked to stop while it failed, which ends it, or its lease is lost.
-            await self._finish([(e.id, e.token) for e in refused], "cancelled")
-
-    async def _ladder(self, entries: list[Entry]) -> set[int]:
-        patience = Patience()
-        uncertain = False
-        while True:
-            try:
-                good = set(await self._send(entries))
-                self._back()
-                if uncertain and len(good) < len(entries) and isinstance(entries[0].outcome, Dead):
-                    # Buried before the answer was lost. Jobs given back have no receipt to show.
-                    good |= await self._store.finished(
-                        [e.id for e in entries], [e.token for e in entries]
-                    )
-                return good
-            except (Rejected, Contended) as exc:
-                if len(entries) > 1:
-                    good = set[int]()
-                    for entry in entries:
-                        good |= await self._ladder([entry])
-                    return good
-                less = None if isinstance(exc, Contended) else next_rung(entries[0], exc)
-                if less is None:
-                    waits = _REFUSED_SECONDS if isinstance(exc, Rejected) else ASIDE_SECONDS
-                    self._set_aside(entries[0], waits, exc)
-                    return {entries[0].id}
-                log.warning("job %d: its outcome cannot be stored whole: %s", less.id, exc)
-                return await self._ladder([less])
-            except Exception as exc:
-                uncertain = uncertain or isinstance(exc, OutcomeUnknown)
-                await self._pause(patience, exc)
-
-    async def _send(self, entries: list[Entry]) -> list[int]:
-        ids = [e.id for e in entries]
-        tokens = [e.token for e in entries]
-        errors = [self._error(e) for e in entries]
-        if isinstance(entries[0].outcome, Dead):
-            if entries[0].rung >= Rung.NO_ERRORS:
-                whole = entries[0].rung == Rung.NO_ERRORS
-                (error,), reason = errors, entries[0].outcome.reason
-                return await self._store.end_damaged(
-                    "bury_damaged", ids[0], tokens[0], reason, error or self._damaged(), whole=whole
-                )
-            reasons = [e.outcome.reason for e in entries if isinstance(e.outcome, Dead)]
-            return await self._store.bury(ids, tokens, reasons, errors)
-        delays = [
-            min(e.outcome.delay, LONGEST_DELAY)
-            if isinstance(e.outcome, (RetryAt, Snoozed))
-            else None
-            for e in entries
-        ]
-        changes = [0 if isinstance(e.outcome, RetryAt) else -1 for e in entries]
-        return await self._store.give_back(ids, tokens, delays, changes, errors)
-
-    def _damaged(self) -> str:
-        return DAMAGED.entry(attempt=0, worker=self._worker_name)
-
-    def _error(self, entry: Entry) -> str | None:
-        if entry.rung == Rung.NO_ERRORS and not isinstance(entry.outcome, Dead):
-            return None
-        match entry.outcome:
-            case (
-                RetryAt(failure=failure)
-                | Snoozed(failure=Failure() as failure)
-                | Dead(failure=Failure() as failure)
-            ):
-                return failure.entry(attempt=entry.attempt, worker=self._worker_name)
-            case _:
-                return None
-
-    async def _pause(self, patience: Patience, why: Exception) -> None:
-        if self._fruitless is not None:
-            self._fruitless.failed(why, self.backlog)
-        if not self._away:
-            self._away = True
-            log.warning(
-                "outcomes are kept until they can be written (%d now): %s", self.backlog, why,
-                exc_info=not isinstance(why, PgQueueError),
-            )  # fmt: skip
-        await asyncio.sleep(patience.delay())
-
-    def _back(self) -> None:
-        if self._fruitless is not None:
-            self._fruitless.wrote()
-        if self._away:
-            self._away = False
-            log.info("outcomes are being written again (%d kept)", self.backlog)

@@ -1,0 +1,214 @@
+"""Writes a batch of outcomes until each is written, set aside, or found to be another worker's.
+
+What cannot be written because the database is away is tried again until it is back. A batch that
+is refused falls down a ladder: batch, single rows, and then less and less of each (ladder.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pgqueue.db.faults import Rejected
+from pgqueue.db.patience import Patience
+from pgqueue.db.store import Store
+from pgqueue.errors import PgQueueError
+from pgqueue.outcome import Cancelled, Dead, Done, Released, RetryAt, Snoozed
+from pgqueue.worker.finish.batches import Batch, Buried, Ended, Receipt, Returned
+from pgqueue.worker.finish.fruitless import Fruitless
+from pgqueue.worker.finish.ladder import Again, Less, OneByOne, SetAside, next_step
+from pgqueue.worker.finish.rungs import DAMAGED, Rung
+from pgqueue.worker.receipt import Entry
+
+__all__ = ["Keeper", "Writer"]
+
+log = logging.getLogger("pgqueue.worker")
+
+
+class Keeper(Protocol):
+    """Who keeps outcomes until they are written: the completer, as the writer sees it."""
+
+    completed: int
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes that are not written yet."""
+        ...
+
+    def set_aside(self, entry: Entry, seconds: float) -> None:
+        """Add this one again in a while."""
+        ...
+
+
+class Writer:
+    """Writes batches, one after the other; a call returns when its batch is dealt with."""
+
+    def __init__(
+        self,
+        store: Store,
+        keeper: Keeper,
+        *,
+        worker_name: str,
+        on_lost: Callable[[int], None],
+        on_written: Callable[[Sequence[Entry]], None],
+        fruitless: Fruitless | None,
+    ) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._worker_name = worker_name
+        self._on_lost = on_lost
+        self._on_written = on_written
+        self._fruitless = fruitless
+        self.is_away = False
+
+    async def finish(self, receipts: list[Receipt], state: str) -> None:
+        """Move jobs to history; those whose lease was lost are told of."""
+        receipts.sort()
+        good = await self._write(Ended(receipts, state))
+        if good is not None:
+            for job_id, _ in receipts:
+                if job_id not in good:
+                    with contextlib.suppress(Exception):  # it logs, as the user has set it up
+                        self._on_lost(job_id)
+
+    async def settle(self, entries: list[Entry]) -> None:
+        """Write any outcomes, those of a kind together."""
+        cancelled = [e for e in entries if isinstance(e.outcome, Cancelled)]
+        dead = sorted((e for e in entries if isinstance(e.outcome, Dead)), key=lambda e: e.id)
+        returned = [e for e in entries if isinstance(e.outcome, (RetryAt, Snoozed, Released))]
+        rest: list[Entry] = [e for e in entries if isinstance(e.outcome, Done)]
+        if rest:
+            await self.finish([(e.id, e.token) for e in rest], "completed")
+        if cancelled:
+            await self.finish([(e.id, e.token) for e in cancelled], "cancelled")
+        if returned:
+            await self._change(Returned(sorted(returned, key=lambda e: e.id)))
+        buried = [e for e in dead if e.rung < Rung.NO_ERRORS]
+        damaged = [[e] for e in dead if e.rung >= Rung.NO_ERRORS]  # one is buried at a time
+        for group in (buried, *damaged):
+            if group:
+                await self._change(Buried(group))
+        self._on_written(entries)
+
+    async def _change(self, batch: Returned | Buried) -> None:
+        good = await self._write(batch)
+        refused = [] if good is None else [e for e in batch.entries if e.id not in good]
+        if refused:
+            # Either the job was asked to stop while it failed, which ends it, or its lease is lost.
+            await self.finish([(e.id, e.token) for e in refused], "cancelled")
+
+    async def _write(self, batch: Batch) -> set[int] | None:
+        """Return the ids whose receipt was good, with those that are set aside; None if all."""
+        patience = Patience()
+        uncertain = False
+        refusals = 0
+        while True:
+            try:
+                return await self._send(batch, uncertain=uncertain)
+            except Exception as exc:
+                if isinstance(exc, Rejected) and isinstance(batch, Ended):
+                    # A day without a partition, or one row that cannot be moved as it is.
+                    await self._partitions(exc)
+                step = next_step(batch, exc, refusals)
+                refusals += isinstance(exc, Rejected)
+                match step:
+                    case Again():
+                        uncertain = uncertain or step.uncertain
+                        await self._pause(patience, exc)
+                    case OneByOne(batches):
+                        return await self._one_by_one(batches)
+                    case Less(Ended() as batch):
+                        log.warning(
+                            "job %d: its row cannot be moved whole: %s", batch.first.id, exc
+                        )
+                    case Less(less):
+                        log.warning(
+                            "job %d: its outcome cannot be stored whole: %s", less.first.id, exc
+                        )
+                        return await self._write(less)
+                    case SetAside(entry, seconds):
+                        self._set_aside(entry, seconds, exc)
+                        return {entry.id}
+
+    async def _one_by_one(self, batches: Sequence[Batch]) -> set[int]:
+        good = set[int]()
+        for batch in batches:
+            one = await self._write(batch)
+            good |= {batch.first.id} if one is None else one
+        return good
+
+    async def _send(self, batch: Batch, *, uncertain: bool) -> set[int] | None:
+        """Send it once. If an answer was lost before, history knows what was written then."""
+        answer = await self._statement(batch)
+        self._back()
+        good = None if answer is None else set(answer)
+        if uncertain and batch.in_history and good is not None and len(good) < len(batch):
+            good |= await self._store.finished(*_columns(batch))
+        if isinstance(batch, Ended) and batch.state == "completed":
+            self._keeper.completed += len(batch if good is None else good)
+        return good
+
+    async def _statement(self, batch: Batch) -> list[int] | None:
+        store, name = self._store, self._worker_name
+        ids, tokens = _columns(batch)
+        match batch:
+            case Ended(_, state, rung) if rung == Rung.WHOLE:
+                return await store.finish(ids, tokens, state)
+            case Ended(_, state, rung):
+                said, error, whole = state, _damaged(name), rung == Rung.NO_ERRORS
+                how = "finish_damaged"
+            case Returned():
+                return await store.give_back(
+                    ids, tokens, batch.delays(), batch.changes(), batch.errors(name)
+                )
+            case Buried() if batch.first.rung < Rung.NO_ERRORS:
+                return await store.bury(ids, tokens, batch.reasons(), batch.errors(name))
+            case Buried():
+                (said,), (error,) = batch.reasons(), batch.errors(name)
+                error, whole = error or _damaged(name), batch.first.rung == Rung.NO_ERRORS
+                how = "bury_damaged"
+        return await store.end_damaged(how, ids[0], tokens[0], said, error, whole=whole)
+
+    async def _partitions(self, why: Exception) -> None:
+        try:
+            await self._store.ensure_history()
+        except PgQueueError as exc:
+            log.warning("no partition could be made after %s: %s", why, exc)
+
+    def _set_aside(self, entry: Entry, seconds: float, why: Exception) -> None:
+        self._failed(why)
+        log.warning("the outcome of job %d waits: %s", entry.id, why)
+        self._keeper.set_aside(entry, seconds)
+
+    async def _pause(self, patience: Patience, why: Exception) -> None:
+        self._failed(why)
+        if not self.is_away:
+            self.is_away = True
+            log.warning(
+                "outcomes are kept until they can be written (%d now): %s",
+                self._keeper.backlog, why, exc_info=not isinstance(why, PgQueueError),
+            )  # fmt: skip
+        await asyncio.sleep(patience.delay())
+
+    def _failed(self, why: Exception) -> None:
+        if self._fruitless is not None:
+            self._fruitless.failed(why, self._keeper.backlog)
+
+    def _back(self) -> None:
+        if self._fruitless is not None:
+            self._fruitless.wrote()
+        if self.is_away:
+            self.is_away = False
+            log.info("outcomes are being written again (%d kept)", self._keeper.backlog)
+
+
+def _columns(batch: Batch) -> tuple[list[int], list[int]]:
+    receipts = batch.receipts
+    return [job_id for job_id, _ in receipts], [token for _, token in receipts]
+
+
+def _damaged(worker_name: str) -> str:
+    return DAMAGED.entry(attempt=0, worker=worker_name)
