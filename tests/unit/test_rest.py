@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pgqueue.db.faults import Contended
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Link, Watch
+from pgqueue.worker.fleet.events import Event, MinutePassed
 from pgqueue.worker.fleet.watchdog import Watchdog
 
 DSN = "postgresql:///nowhere"
@@ -70,10 +72,10 @@ async def test_what_nobody_uses_is_closed(role: str, idle: float, rests: bool) -
 async def test_the_watchdog_lets_each_rest_on_its_own_loop() -> None:
     theirs, own = Watch(), Watch()
     told: list[Callable[[], object]] = []
-    minutes: list[int] = []
+    said: list[Event] = []
     dog = Watchdog(
-        theirs, own, running=lambda: 0, deadline=8.0, tell=told.append, on_silent=lambda: None,
-        on_rest=lambda: minutes.append(1),
+        theirs, own, view=cast("Any", SimpleNamespace(running=0)), deadline=8.0, tell=told.append,
+        send=said.append,
     )  # fmt: skip
     duties, finish = link_of("duties", own, idle=100.0), link_of("finish", theirs, idle=100.0)
     now = time.monotonic()
@@ -82,10 +84,10 @@ async def test_the_watchdog_lets_each_rest_on_its_own_loop() -> None:
     for call in told:
         call()
     assert not finish.connected
-    assert len(minutes) == 1
+    assert said == [MinutePassed()]
     dog._rest(now + 59.0)
     dog._rest(now + 61.0)
-    assert len(told) == 3
+    assert said == [MinutePassed()] * 2
     await asyncio.gather(duties.close(), finish.close())
 
 

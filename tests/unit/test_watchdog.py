@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from pgqueue.db.link import Link, Watch
+from pgqueue.worker.fleet.events import Event, ServerSilent
 from pgqueue.worker.fleet.watchdog import Watchdog, tick_after
 
 NEVER = float("inf")
@@ -19,10 +21,11 @@ class Scene:
     def __init__(self) -> None:
         self.theirs, self.own = Watch(), Watch()
         self.told: list[Callable[[], object]] = []
-        self.jobs = 0
+        self.said: list[Event] = []
+        self.running = 0
         self.dog = Watchdog(
-            self.theirs, self.own, running=lambda: self.jobs, deadline=8.0, tell=self.told.append,
-            on_silent=lambda: None, on_rest=lambda: None,
+            self.theirs, self.own, view=cast("Any", self), deadline=8.0, tell=self.told.append,
+            send=self.said.append,
         )  # fmt: skip
 
     def link(self, watch: Watch, *, heard: float, asked: float = 0.0, due: float = NEVER) -> Link:
@@ -65,9 +68,9 @@ def test_a_worker_at_rest_looks_less_often(deadline: float, at_rest: bool, secon
 def test_at_rest_is_who_has_no_job_and_waits_for_nobody(scene: Scene) -> None:
     asks = scene.link(scene.theirs, heard=0.0)
     assert scene.at_rest
-    scene.jobs = 1
+    scene.running = 1
     assert not scene.at_rest
-    scene.jobs = 0
+    scene.running = 0
     asks.due = 8.0
     assert not scene.at_rest
     asks.due = NEVER
@@ -131,7 +134,7 @@ def test_nothing_overdue_nothing_cut(scene: Scene) -> None:
     one = scene.link(scene.own, heard=0.0, asked=5.0, due=14.0)
     other = scene.link(scene.theirs, heard=0.0)
     assert set(scene.left(13.9)) == {one, other}
-    assert scene.told == []
+    assert scene.said == []
 
 
 def test_what_is_overdue_gives_away_what_has_heard_nothing_for_half_as_long(scene: Scene) -> None:
@@ -140,7 +143,7 @@ def test_what_is_overdue_gives_away_what_has_heard_nothing_for_half_as_long(scen
     scene.link(scene.theirs, heard=4.9)
     well = scene.link(scene.theirs, heard=5.1)
     assert scene.left(10.0) == [well]
-    assert len(scene.told) == 1
+    assert scene.said == [ServerSilent()]
 
 
 def test_so_does_it_give_away_what_was_asked_just_now(scene: Scene) -> None:
@@ -155,7 +158,7 @@ def test_a_connection_that_nobody_answered_is_a_question_once(scene: Scene) -> N
     well = scene.link(scene.theirs, heard=6.1)
     assert scene.left(10.0) == [well]
     assert scene.left(20.0) == [well]
-    assert len(scene.told) == 1
+    assert scene.said == [ServerSilent()]
 
 
 def test_time_in_which_nobody_read_does_not_count(scene: Scene) -> None:

@@ -37,10 +37,10 @@ from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.lifeline import Lifeline
-from pgqueue.worker.fleet.reports import Reports
 from pgqueue.worker.fleet.rescue import announce
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.guard import Guard
+from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
 from pgqueue.worker.run.large import LargeJobs
@@ -61,7 +61,6 @@ __all__ = ["Phase", "Statistics", "Worker"]
 log = logging.getLogger("pgqueue.worker")
 
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
-_OVERDUE = 0.5
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Phase = Literal["registered", "started", "retiring"]
@@ -301,6 +300,16 @@ class Worker:
             worker_id=lambda: self._lifeline.worker_id,
             say=self._on_claimer,
         )
+        port = HeartbeatPort(
+            claimer=self._claimer,
+            promoter=self._promoter,
+            runner=self._runner,
+            completer=self._completer,
+            lease=lease,
+            pool=app.pool,
+            listen=settings.listen,
+            fail=self._on_failed,
+        )
         supervisor = os.environ.get(_SUPERVISOR)
         self._lifeline = Lifeline(
             dsn,
@@ -312,23 +321,8 @@ class Worker:
             watch=watch,
             lease=lease,
             holdings=holdings,
-            reports=Reports(
-                on_cancel=lambda ids: self._runner.cancel(ids, "cancelled"),
-                on_fenced=functools.partial(self._on_fenced, self._runner, lease),
-                on_registered=self._on_registered,
-                on_lease=self._claimer.on_room,
-                on_ready_again=self._on_ready_again,
-                on_next_due=self._on_next_due,
-                on_seat=self._claimer.seating.on_pulse,
-                on_silent=app.pool.distrust,
-                on_rest=app.pool.rest,
-                successes=self._completer.successes,
-                on_failed=self._on_failed,
-            ),
-            running=lambda: self._runner.running,
-            takes_jobs=lambda: self._claimer.takes_jobs,
-            cursors=self._claimer.cursors,
-            due_since=lambda: self._promoter.since,
+            view=port,
+            take=port.take,
             supervisor=int(supervisor) if supervisor else None,
         )
         try:
@@ -511,12 +505,6 @@ class Worker:
     def _on_deaf(self) -> None:
         self._claimer.look_everywhere()
 
-    def _on_next_due(self, seconds: float) -> None:
-        """Promote then, first of the watch; others only what nobody has promoted."""
-        seat = self._claimer.seating.seat
-        if seat.rank is not None or not self.settings.listen or seconds < -_OVERDUE:
-            self._promoter.due_in(seconds + seat.delay)
-
     def _on_promoted(self, queues: Iterable[str]) -> None:
         self._claimer.on_ready(queues)
 
@@ -554,19 +542,9 @@ class Worker:
             extra={"job_id": job_id},
         )  # fmt: skip
 
-    @staticmethod
-    def _on_fenced(runner: Runner, lease: Lease) -> None:
-        runner.cancel_all("lost")
-        runner.empty_buffer()
-        lease.forget()
-
     def _on_jobs_over(self) -> None:
         if self._guard is not None:
             self._guard.jobs_over()
-
-    def _on_registered(self) -> None:
-        self._claimer.look_everywhere()
-        self._claimer.on_room()
 
     def _on_limit(self) -> None:
         """The last of ``max_jobs`` has begun: stop once they are done, however long they take."""

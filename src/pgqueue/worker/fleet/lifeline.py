@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import functools
 import logging
 import math
 import os
@@ -33,6 +32,17 @@ from pgqueue.errors import OutcomeUnknown, PgQueueError
 from pgqueue.observe.aside import aside
 from pgqueue.version import __version__
 from pgqueue.worker.fleet.duties import Duties
+from pgqueue.worker.fleet.events import (
+    CancelWanted,
+    Event,
+    HeartbeatFailed,
+    LeaseHeldAgain,
+    LeaseRevoked,
+    NextDue,
+    Rejoined,
+    Seated,
+    Send,
+)
 from pgqueue.worker.fleet.fleet_size import (
     due_within,
     passed_every,
@@ -42,9 +52,9 @@ from pgqueue.worker.fleet.fleet_size import (
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.passed import PassedJobs
 from pgqueue.worker.fleet.reconcile import Reconciler
-from pgqueue.worker.fleet.reports import Reports
 from pgqueue.worker.fleet.salvage import CONFIRM_AFTER, Salvage
 from pgqueue.worker.fleet.signoff import give_up, sign_off
+from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.seat import WATCH, kind_of, seats
@@ -72,27 +82,22 @@ class Lifeline:
         watch: Watch,
         lease: Lease,
         holdings: Holdings,
-        reports: Reports,
-        running: Callable[[], int],
-        takes_jobs: Callable[[], bool],
-        cursors: Callable[[], list[int]],
-        due_since: Callable[[], datetime],
+        view: WorkerView,
+        take: Send,
         supervisor: int | None,
     ) -> None:
         self._settings = settings
         self._queues = list(queues)
-        self._reports = reports
+        self._view = view
+        self._take = take
         self._lease = lease
         self._holdings = holdings
-        self._running = running
-        self._takes_jobs = takes_jobs
-        self._due_since = due_since
         self._supervisor = supervisor
         # A blocked loop of the worker is no excuse for these two, which are not read there.
         own_watch = Watch()
         self._watchdog = Watchdog(
-            watch, own_watch, running=running, deadline=settings.deadline, tell=self._tell,
-            on_silent=reports.on_silent, on_rest=reports.on_rest,
+            watch, own_watch, view=view, deadline=settings.deadline, tell=self._tell,
+            send=self._send,
         )  # fmt: skip
         make = {
             "watch": own_watch,
@@ -103,7 +108,11 @@ class Lifeline:
         # Without its session this worker looks dead to the others, so it is had back at once.
         self._pulse_link = Lender(dsn, role="heartbeat", on_lost=self._on_lost, **make)
         self._duty_link = Borrower(
-            dsn, role="duties", lender=self._pulse_link, busy=running, **make
+            dsn,
+            role="duties",
+            lender=self._pulse_link,
+            busy=lambda: view.running,
+            **make,
         )
         self._pulse = Store(self._pulse_link, schema)
         duty, lock = Store(self._duty_link, schema), asyncio.Lock()
@@ -111,7 +120,7 @@ class Lifeline:
             duty,
             lock,
             crash_cap=settings.crash_cap,
-            ready_again=self._ready_again,
+            send=self._send,
         )
         self._passed = PassedJobs(
             duty,
@@ -121,9 +130,9 @@ class Lifeline:
             interval=lambda: passed_every(
                 settings.poll_interval, self._alike, listen=settings.listen
             ),
-            cursors=cursors,
+            view=view,
             connects=self._connects,
-            ready_again=self._ready_again,
+            send=self._send,
         )
         self._reconciler = Reconciler(
             duty,
@@ -133,7 +142,7 @@ class Lifeline:
             tasks=tasks,
             every=settings.heartbeat,
             lease=settings.lease,
-            cursors=cursors,
+            view=view,
             floor=self._passed.floor,
             worker_id=lambda: self.worker_id,
             ask=self._ask,
@@ -249,7 +258,7 @@ class Lifeline:
         except BaseException as exc:
             failure = exc
             self._tell(lambda: started.done() or started.set_exception(failure))
-            self._tell(lambda: self._reports.on_failed(failure))
+            self._send(HeartbeatFailed(failure))
             log.exception("the heartbeat thread failed")
         finally:
             atexit.unregister(self._exit)
@@ -269,6 +278,9 @@ class Lifeline:
             self.give_up(0.0)
             for link in self._watch.unheard_since(math.inf):
                 link.cut()  # nobody else will
+
+    def _send(self, event: Event) -> None:
+        self._tell(lambda: self._take(event))
 
     @staticmethod
     def _call(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> bool:
@@ -374,7 +386,7 @@ class Lifeline:
                 if away:
                     away = False
                     log.info("the lease is being renewed again")
-                    self._tell(self._reports.on_registered)
+                    self._send(Rejoined())
             except PgQueueError as exc:
                 self.renewing_since = time.monotonic()
                 if not self._pulse_link.connected:
@@ -393,7 +405,7 @@ class Lifeline:
 
     def _at_rest(self) -> bool:
         """True if others see to what comes, and nothing runs here."""
-        return not (self._on_watch or self._running() or self._stopping)
+        return not (self._on_watch or self._view.running or self._stopping)
 
     def _every(self) -> float:
         return heartbeat_every(
@@ -414,10 +426,10 @@ class Lifeline:
         every = self._spacing
         check = random.random() < share_of_looks(self._workers, every / self._settings.heartbeat)
         count = check or random.random() < share_of_counts(self._alike)
-        running, takes_jobs = self._running(), self._takes_jobs() and not self._stopping
+        running, takes_jobs = self._view.running, self._view.takes_jobs and not self._stopping
         row = await self._pulse.renew(
             self.worker_id, running, self._stopping, *self._session, check,
-            began - self.renewing_since, self._due_since(),
+            began - self.renewing_since, self._view.due_since,
             self._kind, seats(self._settings.concurrency), count, takes_jobs,
         )  # fmt: skip
         self.pulses += 1
@@ -428,21 +440,19 @@ class Lifeline:
         lapsed = self._lease.is_over
         self._lease.hold(began, self._settings.lease)
         if lapsed:
-            self._tell(self._reports.on_lease)
+            self._send(LeaseHeldAgain())
         if count:
             self._workers, self._alike = row["workers"], row["alike"]
         self._on_watch = row["before"] < WATCH
-        on_seat = functools.partial(self._reports.on_seat, row["before"], self._alike)
-        self._tell(functools.partial(on_seat, running=running, takes_jobs=takes_jobs))
+        self._send(Seated(row["before"], self._alike, running, takes_jobs))
         if self._server not in (None, row["server"]):
             self._reconciler.hurry()  # it may not know how jobs ended that are over here
         self._server = row["server"]
         if row["cancelled"]:
-            cancelled: list[int] = row["cancelled"]
-            self._tell(lambda: self._reports.on_cancel(cancelled))
+            self._send(CancelWanted(row["cancelled"]))
         next_due = row["next_due"]
         if next_due is not None and next_due <= due_within(every, at_rest=self._at_rest()):
-            self._tell(lambda: self._reports.on_next_due(next_due))
+            self._send(NextDue(next_due))
         if row["age"] > 2 * every + _LATE:
             # It was held up, though nothing failed: so may all have been, and who is first to go on
             # must not take the others for dead.
@@ -458,7 +468,7 @@ class Lifeline:
         if self.worker_id is not None:  # else the registration failed last time
             self._former, self.worker_id = self.worker_id, None
             self._lease.lose()
-            self._tell(self._reports.on_fenced)
+            self._send(LeaseRevoked())
             log.warning(
                 "this worker's lease was lost; what it runs is cancelled, and it registers anew"
             )
@@ -466,23 +476,20 @@ class Lifeline:
         assert self._former is not None
         rescue = self._salvage.rescue([self._former], orphaned=True)
         self._former_rescue = self._spawn(rescue)
-        self._tell(self._reports.on_registered)
+        self._send(Rejoined())
 
     async def _sign_off(self) -> None:
         if self.worker_id is None:
             return
         if self._gives_up:
             await give_up(
-                self._pulse, self.worker_id, self._reports.successes,
+                self._pulse, self.worker_id, self._view.successes,
                 crash_cap=self._settings.crash_cap,
             )  # fmt: skip
         elif self._signs_off and not self._holdings.unsettled:
             await sign_off(self._pulse, self.worker_id)
 
     # -- for the others on this loop
-
-    def _ready_again(self, lowest: dict[str, int]) -> None:
-        self._tell(lambda: self._reports.on_ready_again(lowest))
 
     async def _ask(self, call: Callable[[], object]) -> None:
         """Have a call made on the worker's loop, and wait until it was."""

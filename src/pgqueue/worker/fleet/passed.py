@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.fleet.events import ReadyAgain, Send
 from pgqueue.worker.fleet.floor import Floor
+from pgqueue.worker.fleet.view import WorkerView
 
 __all__ = ["PassedJobs"]
 
@@ -23,9 +25,8 @@ _SHARE = 20
 class PassedJobs:
     """The search from the floor up to the cursors, on the lifeline's loop.
 
-    ``interval``: seconds between two looks, at the least. ``cursors``: where the claims of each
-    queue go on from. ``connects`` changes when the server may be another one; None if nobody can
-    tell. ``ready_again`` is told the lowest of each queue.
+    ``interval``: seconds between two looks, at the least. ``connects`` changes when the server may
+    be another one; None if nobody can tell. ``send``: says which jobs were passed.
     """
 
     def __init__(
@@ -36,18 +37,18 @@ class PassedJobs:
         queues: Sequence[str],
         tasks: Sequence[str],
         interval: Callable[[], float],
-        cursors: Callable[[], list[int]],
+        view: WorkerView,
         connects: Callable[[], tuple[int, ...] | None],
-        ready_again: Callable[[dict[str, int]], None],
+        send: Send,
     ) -> None:
         self._store = store
         self._lock = lock
         self._queues = list(queues)
         self._tasks = list(tasks)
         self._interval = interval
-        self._cursors = cursors
+        self._view = view
         self._connects = connects
-        self._ready_again = ready_again
+        self._send = send
         self.floor = Floor()
 
     async def search(self) -> None:
@@ -60,7 +61,7 @@ class PassedJobs:
             # Nothing can be behind a cursor that has not passed the floor, on the same server; a
             # pooler does not tell when that is another one.
             same = looked_on is not None and looked_on == self._connects()
-            if same and max(self._cursors()) <= self.floor.position:
+            if same and max(self._view.cursors()) <= self.floor.position:
                 continue
             began = time.monotonic()
             try:
@@ -73,7 +74,7 @@ class PassedJobs:
                 continue
             patience.reset()
             if found:
-                self._ready_again(found)
+                self._send(ReadyAgain(found))
             looked_on = self._connects()
             took = time.monotonic() - began
             wait = max(self._interval(), _SHARE * took)
@@ -81,7 +82,7 @@ class PassedJobs:
     async def _look(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for row in await self._store.find_passed(
-            self._queues, self._cursors(), self._tasks, self.floor.position
+            self._queues, self._view.cursors(), self._tasks, self.floor.position
         ):
             if row["queue"] is None:
                 self.floor.learn(

@@ -20,6 +20,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.floor import Floor
 from pgqueue.worker.fleet.holdings import Holdings
+from pgqueue.worker.fleet.view import WorkerView
 
 __all__ = ["Reconciler", "pause"]
 
@@ -43,8 +44,7 @@ def pause(took: float, *, every: float, lease: float) -> float:
 class Reconciler:
     """On the lifeline's loop.
 
-    ``cursors``: where the claims of each queue go on from. ``floor``: below it nothing can be.
-    ``ask``: runs a call on the worker's loop, and waits for it.
+    ``floor``: below it nothing can be. ``ask``: runs a call on the worker's loop, and waits for it.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Reconciler:
         tasks: Sequence[str],
         every: float,
         lease: float,
-        cursors: Callable[[], list[int]],
+        view: WorkerView,
         floor: Floor,
         worker_id: Callable[[], int | None],
         ask: Callable[[Callable[[], object]], Coroutine[Any, Any, None]],
@@ -69,7 +69,7 @@ class Reconciler:
         self._tasks = list(tasks)
         self._every = every
         self._lease = lease
-        self._cursors = cursors
+        self._view = view
         self._floor = floor
         self._worker_id = worker_id
         self._ask = ask
@@ -101,7 +101,7 @@ class Reconciler:
                     rows = await self._store.held(
                         workers,
                         self._queues,
-                        self._cursors(),
+                        self._view.cursors(),
                         self._tasks,
                         self._floor.position,
                         self._floor.server,

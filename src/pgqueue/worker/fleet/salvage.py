@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.fleet.events import ReadyAgain, Send
 from pgqueue.worker.fleet.rescue import SECOND_LOOK_AFTER, rescue_workers
 
 __all__ = ["CONFIRM_AFTER", "Salvage"]
@@ -22,10 +23,7 @@ assert WorkerSettings().lease > CONFIRM_AFTER  # else the session would tell not
 
 
 class Salvage:
-    """All on the lifeline's loop.
-
-    ``ready_again`` is told the lowest position of each queue in which jobs were given back.
-    """
+    """All on the heartbeat thread's loop. ``send``: says which jobs are ready again."""
 
     def __init__(
         self,
@@ -33,12 +31,12 @@ class Salvage:
         lock: asyncio.Lock,
         *,
         crash_cap: int,
-        ready_again: Callable[[dict[str, int]], None],
+        send: Send,
     ) -> None:
         self._store = store
         self._lock = lock
         self._crash_cap = crash_cap
-        self._ready_again = ready_again
+        self._send = send
         self._rescuing: set[int] = set()
 
     async def rescue(
@@ -91,5 +89,5 @@ class Salvage:
             log.warning("a rescue is put off: %s", exc)
             return None
         if rescued.lowest:
-            self._ready_again(rescued.lowest)
+            self._send(ReadyAgain(rescued.lowest))
         return rescued.workers

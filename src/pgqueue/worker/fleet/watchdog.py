@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.watch import Watch
+from pgqueue.worker.fleet.events import MinutePassed, Send, ServerSilent
+from pgqueue.worker.fleet.view import WorkerView
 
 __all__ = ["Watchdog"]
 
@@ -46,9 +48,8 @@ def tick_after(deadline: float, *, at_rest: bool) -> float:
 class Watchdog:
     """Watches the links of the worker's loop and of the loop it runs on itself.
 
-    Made in the thread of the worker's loop. ``tell`` has something called there; ``on_silent`` is,
-    when a connection was found silent, and ``on_rest`` once a minute. ``running``: how many jobs
-    the worker has. ``deadline``: of a statement, in seconds.
+    Made in the thread of the worker's loop. ``tell`` has something called there, ``send`` has an
+    event handled there. ``deadline``: of a statement, in seconds.
     """
 
     def __init__(
@@ -56,19 +57,17 @@ class Watchdog:
         watch: Watch,
         own_watch: Watch,
         *,
-        running: Callable[[], int],
+        view: WorkerView,
         deadline: float,
         tell: Callable[[Callable[[], object]], None],
-        on_silent: Callable[[], None],
-        on_rest: Callable[[], None],
+        send: Send,
     ) -> None:
         self._watch, self._own_watch = watch, own_watch
         self._watches = (watch, own_watch)
-        self._running = running
+        self._view = view
         self._deadline = deadline
         self._tell = tell
-        self._on_silent = on_silent
-        self._on_rest = on_rest
+        self._send = send
         self._rest_at = 0.0
         self._owner_thread = threading.get_ident()
         self._asked_at = 0.0
@@ -92,7 +91,7 @@ class Watchdog:
     def _at_rest(self) -> bool:
         """True if there is nothing to run, and nobody waits for an answer."""
         asks = any(watch.asks() for watch in self._watches)
-        return not (asks or self._running() or self._blocked_since is not None)
+        return not (asks or self._view.running or self._blocked_since is not None)
 
     def _stood_still(self, seconds: float) -> None:
         """This process did not run, and what came in meanwhile is still to be read."""
@@ -137,7 +136,7 @@ class Watchdog:
         for link in (link for watch in self._watches for link in watch.unheard_since(since)):
             log.info("the %s connection may be as silent: cutting it", link.role)
             link.cut()
-        self._tell(self._on_silent)
+        self._send(ServerSilent())
 
     def _rest(self, now: float) -> None:
         """Close what nobody has used for a while, each on its own loop."""
@@ -147,7 +146,7 @@ class Watchdog:
             self._tell(link.rest)
         if now >= self._rest_at:
             self._rest_at = now + _REST_EVERY
-            self._tell(self._on_rest)
+            self._send(MinutePassed())
 
     def _answer(self) -> None:
         self._answered = True
