@@ -174,13 +174,7 @@ async def _rescue(
             spared=[row["id"] for row in lost if spare or row["stopping"]],
             move=move,
         )
-        counts = Counter(row["worker_id"] for row in held)
-        for row in lost:
-            if counts[row["id"]] or row["pid"]:
-                log.warning(
-                    "worker %s is lost (%s); it held %d jobs",
-                    labels[row["id"]], why, counts[row["id"]],
-                )  # fmt: skip
+        _report_lost(lost, held, labels, why)
         return held
 
     try:
@@ -190,6 +184,24 @@ async def _rescue(
             raise
         log.warning("a job of a lost worker cannot be ended, and is given back: %s", exc)
         rows = await store.link.transact(partial(work, move=False), deadline=READ_ALL_SECONDS)
+    _report(rows, labels, why)
+    lowest = await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))
+    return Rescued(list(labels), lowest)
+
+
+def _report_lost(
+    lost: Iterable[Record], held: Iterable[Record], labels: dict[int, str], why: str
+) -> None:
+    counts = Counter(row["worker_id"] for row in held)
+    for row in lost:
+        if counts[row["id"]] or row["pid"]:
+            log.warning(
+                "worker %s is lost (%s); it held %d jobs",
+                labels[row["id"]], why, counts[row["id"]],
+            )  # fmt: skip
+
+
+def _report(rows: Iterable[Record], labels: dict[int, str], why: str) -> None:
     for row in rows:
         log.log(
             logging.ERROR if row["fate"] == "dead" else logging.WARNING,
@@ -197,8 +209,6 @@ async def _rescue(
             row["id"], row["task"], labels[row["worker_id"]], why, row["fate"],
             extra={"job_id": row["id"], "task": row["task"], "queue": row["queue"]},
         )  # fmt: skip
-    lowest = await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))
-    return Rescued(list(labels), lowest)
 
 
 def _error(label: str, why: str) -> str:
