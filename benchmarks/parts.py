@@ -30,7 +30,7 @@ REST = "rest"
 
 # From the innermost frame outwards, the first that fits one of these says where a sample is.
 _RULES = (
-    _Rule("heartbeat thread", ("worker/fleet/lifeline.py",)),
+    _Rule("heartbeat thread", ("worker/fleet/side_loop.py",)),
     _Rule("call of the task", ("apps/use_pgqueue.py", "apps/common.py")),
     _Rule("argument conversion", ("pgqueue/payload/",)),
     _Rule("outcome", ("worker/finish/completer.py",), frozenset({"done", "add"})),

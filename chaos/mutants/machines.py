@@ -45,7 +45,7 @@ def stragglers_passed() -> None:
     from pgqueue.worker.fleet.passed import PassedJobs
 
     replace_method(Cursors, "lagging", lambda _: lambda self, queues, now, age: self.heads(queues))
-    replace_method(PassedJobs, "search", lambda _: _for_ever)
+    replace_method(PassedJobs, "step", lambda _: _for_ever)
 
 
 def wake_up_lost() -> None:
@@ -137,17 +137,16 @@ def client_clock() -> None:
 
 def heartbeat_on_loop() -> None:
     """The lease is renewed only while the loop of the handlers turns."""
-    from pgqueue.worker.fleet.lifeline import Lifeline
+    from pgqueue.worker.fleet.heartbeat import Heartbeat
 
     def make(pulse: Callable[..., Any]) -> Callable[..., Any]:
         async def behind_handlers(self: Any) -> None:
-            turned = asyncio.run_coroutine_threadsafe(_nothing(), self._owner)
-            await asyncio.wrap_future(turned)
+            await self._maintenance.ask(lambda: None)
             await pulse(self)
 
         return behind_handlers
 
-    replace_method(Lifeline, "_pulse_once", make)
+    replace_method(Heartbeat, "pulse_once", make)
 
 
 def unique_ignored() -> None:

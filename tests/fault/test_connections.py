@@ -198,7 +198,7 @@ async def test_one_silent_connection_gives_the_idle_ones_away(
         assert len(idle) == 2
         proxy.blackhole()
         # Nobody but the heartbeat has anything to say.
-        pulse = worker._lifeline._pulse_link
+        pulse = worker._lifeline.links.heartbeat
         for _ in range(times):
             asks = pulse.connected
             await eventually(lambda: pulse.due != float("inf") or not pulse.connected)

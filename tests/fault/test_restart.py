@@ -60,7 +60,7 @@ async def test_no_massacre_after_a_restart(own: Server, how: str) -> None:
         with own.connect() as connection:
             connection.execute("checkpoint")  # claims commit asynchronously
         await asyncio.to_thread(own.cluster.stop, how)
-        links = [worker._lifeline._pulse_link for worker in (one, two)]
+        links = [worker._lifeline.links.heartbeat for worker in (one, two)]
         await eventually(lambda: not any(link.connected for link in links))
         gate.set()
         await asyncio.to_thread(own.cluster.start)

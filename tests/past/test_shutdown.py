@@ -19,7 +19,7 @@ from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.fleet import duties
 from pgqueue.worker.fleet.duties import Duties
-from pgqueue.worker.fleet.lifeline import Lifeline
+from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.passed import PassedJobs
 from pgqueue.worker.fleet.watchdog import Watchdog
 from tests.harness import servers
@@ -116,7 +116,7 @@ async def test_one_slot_and_a_restart_of_the_server() -> None:
             await app.aenqueue_many([wait.job(n) for n in range(5)])
             await eventually(nth(ran, 1))
             await asyncio.to_thread(server.cluster.stop, "fast")
-            await eventually(lambda: not worker._lifeline._pulse_link.connected)
+            await eventually(lambda: not worker._lifeline.links.heartbeat.connected)
             gate.set()
             await asyncio.to_thread(server.cluster.start)
             async with eyes_on(dsn) as eyes:
@@ -146,8 +146,8 @@ def failing(times: int, real: Callable[..., Any]) -> tuple[Callable[..., Any], l
     [
         (Claimer, "_turn"),
         (Promoter, "_promote"),
-        (PassedJobs, "search"),
-        (Duties, "do"),
+        (PassedJobs, "step"),
+        (Duties, "step"),
         (Watchdog, "watch_over"),
     ],
 )
@@ -171,12 +171,12 @@ async def test_a_side_task_that_fails_begins_again(
 
 
 @pytest.mark.past_bug(58, 59)
-@pytest.mark.parametrize("name", ["_beat", "_pulse_once"])
+@pytest.mark.parametrize("name", ["beat", "pulse_once"])
 async def test_without_a_heartbeat_the_worker_ends_with_its_error(
     app: App, eyes: Eyes, name: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    method, _ = failing(1_000, getattr(Lifeline, name))
-    monkeypatch.setattr(Lifeline, name, method)
+    method, _ = failing(1_000, getattr(Heartbeat, name))
+    monkeypatch.setattr(Heartbeat, name, method)
 
     @app.task
     async def nothing() -> None: ...
@@ -209,17 +209,17 @@ async def test_a_heartbeat_that_fails_while_the_worker_starts(
 
 CRASHING = """
 import pgqueue
-from pgqueue.worker.fleet.lifeline import Lifeline
+from pgqueue.worker.fleet.heartbeat import Heartbeat
 
 app = pgqueue.App()
 
 @app.task
 async def nothing() -> None: ...
 
-async def _pulse_once(self):
+async def pulse_once(self):
     raise KeyError("nobody expects this")
 
-Lifeline._pulse_once = _pulse_once
+Heartbeat.pulse_once = pulse_once
 """
 
 
@@ -280,7 +280,7 @@ async def test_a_worker_that_drains_holds_no_duty_back(
         stopping = asyncio.ensure_future(leaving.stop())
         await eventually(lambda: eyes.value("select bool_or(stopping) from pgqueue.worker"))
         # The one that drains does none from here on.
-        leaving._lifeline._duty_link.fetch = _never  # type: ignore[method-assign]
+        leaving._lifeline.links.duties.fetch = _never  # type: ignore[method-assign]
         for _ in range(3):
             await eyes.sql("update pgqueue.duty set due_at = now() - interval '1 s'")
             await eventually(lambda: eyes.value(due), what="another did the duties")

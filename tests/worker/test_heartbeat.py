@@ -36,8 +36,8 @@ async def test_in_a_large_fleet_heartbeats_come_less_often(app: App, eyes: Eyes)
     await eyes.sql(CROWD)
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
         lifeline = worker._lifeline
-        await eventually(lambda: lifeline._workers == 2001)
-        assert lifeline._every() == 1.5
+        await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
+        assert lifeline.heartbeat.every() == 1.5
         start = await eyes.value("select clock_timestamp()")
         pulses = lifeline.pulses
         await eventually(lambda: lifeline.pulses >= pulses + 3)
@@ -57,12 +57,14 @@ async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(
     await eyes.sql(CROWD)
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
         lifeline = worker._lifeline
-        await eventually(lambda: lifeline._workers == 2001)
+        await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
         monkeypatch.setattr(fleet_size, "_LOOKS", 0)
         await eyes.sql(KILLED)
         await eyes.sql("delete from pgqueue.worker where id between 1001 and 2000")
-        await eventually(lambda: lifeline._workers == 1, what="only the living are counted")
-        assert lifeline._every() == 0.3
+        await eventually(
+            lambda: lifeline.heartbeat.census.workers == 1, what="only the living are counted"
+        )
+        assert lifeline.heartbeat.every() == 0.3
 
 
 async def roles(eyes: Eyes) -> list[str]:
@@ -182,13 +184,13 @@ async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Ey
 
     async with working(app, listen=False, heartbeat=1.0, lease=60.0) as worker:
         lifeline = worker._lifeline
-        await eyes.sql(BEFORE, lifeline._kind)
-        await eventually(lambda: lifeline._every() == 4.0, what="three come before it")
+        await eyes.sql(BEFORE, lifeline.heartbeat.registration.kind)
+        await eventually(lambda: lifeline.heartbeat.every() == 4.0, what="three come before it")
         pulses, since = lifeline.pulses, lifeline.renewing_since
         await eventually(lambda: lifeline.pulses > pulses)
         await wait.aenqueue()
         await eventually(nth(began, 1))
-        assert lifeline._every() == 1.0, "it has something to run"
+        assert lifeline.heartbeat.every() == 1.0, "it has something to run"
         pulses = lifeline.pulses
         await eventually(lambda: lifeline.pulses > pulses)
         assert lifeline.renewing_since == since
@@ -207,8 +209,8 @@ async def test_what_the_watch_leaves_undone_a_worker_at_rest_does(
 
     async with working(app, listen=listen, lease=6.0, heartbeat=0.3) as worker:
         lifeline = worker._lifeline
-        await eyes.sql(BEFORE, lifeline._kind)
-        await eventually(lambda: lifeline._every() == 1.2, what="three come before it")
+        await eyes.sql(BEFORE, lifeline.heartbeat.registration.kind)
+        await eventually(lambda: lifeline.heartbeat.every() == 1.2, what="three come before it")
         await eventually(lambda: not worker._promoter._lock.locked())
         async with eyes.connection.transaction():
             await eyes.sql("set local pgqueue.notify = off")

@@ -300,7 +300,7 @@ async def test_nothing_is_claimed_or_begins_while_the_lease_cannot_be_renewed(
         await note.aenqueue()
         await eyes.settled(completed=1)
         cut.set()
-        await eventually(lambda: time.monotonic() >= worker_one._lifeline._lease.until)
+        await eventually(lambda: time.monotonic() >= worker_one._lifeline.lease.until)
         await at_rest(worker_one)
         claims = worker_one._claimer.claims
         async with working(two, lease=3.0):
@@ -328,7 +328,7 @@ async def test_who_has_lost_its_session_and_cannot_have_it_back_begins_nothing_f
         raise Unreachable("the test says so")
 
     async with working(app, lease=60.0) as worker:
-        lease = worker._lifeline._lease
+        lease = worker._lifeline.lease
         assert lease.until > time.monotonic() + 50.0
         with monkeypatch.context() as patch:
             patch.setattr(Store, "own_session", fails)
@@ -590,7 +590,7 @@ async def test_a_claimed_job_that_is_slow_to_start(app: App, dsn: str, eyes: Eye
         records: list[Any] = []
         add = worker._runner.add
         worker._runner.add = lambda got, token: records.append((got, token))  # type: ignore[method-assign]
-        worker._lifeline._holdings._receipts += (  # it holds them, all the same
+        worker._holdings._receipts += (  # it holds them, all the same
             lambda: {(row["id"], token) for got, token in records for row in got},
         )
         job_id = (await note.aenqueue(1)).id
@@ -640,7 +640,7 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
                             "select session_pid <> $1 from pgqueue.worker where concurrency = 11", p
                         )
                     )
-                pulses, salvage = other._lifeline.pulses, other._lifeline._salvage
+                pulses, salvage = other._lifeline.pulses, other._lifeline.maintenance.salvage
                 await eventually(lambda: other._lifeline.pulses > pulses + 6)
                 await eventually(lambda: not salvage._rescuing, what="they have looked")
                 gate.set()
@@ -659,7 +659,7 @@ async def test_a_worker_that_stops_as_its_lease_is_lost_leaves_no_orphans(
     real = Salvage.rescue
 
     async def late(self: Salvage, lost: list[int], **how: Any) -> None:
-        while not workers[0]._lifeline._halt:  # noqa: ASYNC110
+        while not workers[0]._lifeline.orders.halt:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # as on a busy machine
         await real(self, lost, **how)

@@ -270,7 +270,7 @@ async def test_a_suspect_whose_worker_lost_its_lease_while_it_was_marked_does_no
         answer = await original(self, *args)
         marked.append(len(ran))
         if len(marked) == 1:
-            worker._lifeline._lease.cut(0.0)  # until the next pulse
+            worker._lifeline.lease.cut(0.0)  # until the next pulse
         return answer
 
     monkeypatch.setattr(Store, "expose", slow)

@@ -405,7 +405,9 @@ async def test_what_others_are_to_run_is_walked_over_once(
         await eyes.reaches(soon, "completed")
         await eventually(passed)
         # Nothing is left to be searched below them, either.
-        await eventually(lambda: worker._lifeline._passed.floor.position >= strangers[-1].id)
+        await eventually(
+            lambda: worker._lifeline.maintenance.passed.floor.position >= strangers[-1].id
+        )
     assert min(before) > 0
     assert await eyes.value("select count(*) from pgqueue.job where attempt = 0") == 1000
 

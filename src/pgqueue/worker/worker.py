@@ -36,6 +36,7 @@ from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.fleet.holdings import Holdings
+from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.lifeline import Lifeline
 from pgqueue.worker.fleet.rescue import announce
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
@@ -314,16 +315,13 @@ class Worker:
         self._lifeline = Lifeline(
             dsn,
             app.schema,
-            settings=settings,
-            queues=queues,
-            tasks=list(tasks),
+            Identity(settings, list(queues), list(tasks), int(supervisor) if supervisor else None),
             pooled_by_session=by_session,
             watch=watch,
             lease=lease,
             holdings=holdings,
             view=port,
             take=port.take,
-            supervisor=int(supervisor) if supervisor else None,
         )
         try:
             await self._lifeline.start()

@@ -21,7 +21,7 @@ _ORPHANS_EVERY = 60.0
 
 
 class Duties:
-    """History to come, history that is over, and orphans; on the lifeline's loop.
+    """History to come, history that is over, and orphans; on the heartbeat thread's loop.
 
     ``hold``: for how many seconds a duty is left to who took it, while it may be alive.
     """
@@ -39,29 +39,32 @@ class Duties:
         self._lock = lock
         self._hold = hold
         self._retention = retention
-        self._all = {
+        self.table = {
             "history": (_HISTORY_EVERY, self._make_history),
             "retention": (_RETENTION_EVERY, self._drop_history),
             "orphans": (_ORPHANS_EVERY, rescue_orphans),
         }
 
-    async def do(self) -> None:
-        """Do what is due, for ever."""
-        await asyncio.sleep(random.uniform(0.0, 2.0))
-        while True:
-            wait = _CHECK_EVERY
-            try:
-                async with self._lock:
-                    due_in = await self._store.due_duties()
-                for name, (every, work) in self._all.items():
-                    left = due_in.get(name, wait)
-                    if left <= 0:
-                        left = every if await self._do_one(name, every, work) else self._hold
-                    wait = min(wait, left)
-            except PgQueueError as exc:
-                log.warning("the duties are put off: %s", exc)
-                wait = min(wait, self._hold)
-            await asyncio.sleep(wait * random.uniform(1.0, 1.2))
+    def begin(self) -> float:
+        """Return the seconds until it is first asked what is due."""
+        return random.uniform(0.0, 2.0)
+
+    async def step(self, *, called: bool) -> float:
+        """Do what is due; return the seconds until the next time."""
+        del called  # nobody does
+        wait = _CHECK_EVERY
+        try:
+            async with self._lock:
+                due_in = await self._store.due_duties()
+            for name, (every, work) in self.table.items():
+                left = due_in.get(name, wait)
+                if left <= 0:
+                    left = every if await self._do_one(name, every, work) else self._hold
+                wait = min(wait, left)
+        except PgQueueError as exc:
+            log.warning("the duties are put off: %s", exc)
+            wait = min(wait, self._hold)
+        return wait * random.uniform(1.0, 1.2)
 
     async def _do_one(self, name: str, every: float, work: Callable[[], Awaitable[bool]]) -> bool:
         """Do it, if nobody else does; False if somebody should look again soon."""

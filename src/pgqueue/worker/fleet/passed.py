@@ -6,13 +6,15 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.events import ReadyAgain, Send
 from pgqueue.worker.fleet.floor import Floor
+from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.view import WorkerView
 
 __all__ = ["PassedJobs"]
@@ -23,66 +25,78 @@ _SHARE = 20
 
 
 class PassedJobs:
-    """The search from the floor up to the cursors, on the lifeline's loop.
+    """The search from the floor up to the cursors, on the heartbeat thread's loop.
 
-    ``interval``: seconds between two looks, at the least. ``connects`` changes when the server may
-    be another one; None if nobody can tell. ``send``: says which jobs were passed.
+    ``connects`` changes when the server may be another one; None if nobody can tell. ``send``: says
+    which jobs were passed.
     """
 
     def __init__(
         self,
         store: Store,
         lock: asyncio.Lock,
+        who: Identity,
         *,
-        queues: Sequence[str],
-        tasks: Sequence[str],
-        interval: Callable[[], float],
+        census: Census,
         view: WorkerView,
         connects: Callable[[], tuple[int, ...] | None],
         send: Send,
     ) -> None:
         self._store = store
         self._lock = lock
-        self._queues = list(queues)
-        self._tasks = list(tasks)
-        self._interval = interval
+        self._who = who
+        self._census = census
         self._view = view
         self._connects = connects
         self._send = send
+        self._wait = self._interval()
+        self._patience = Patience(0.2, self._wait)
+        self._looked_on: tuple[int, ...] | None = None
         self.floor = Floor()
 
-    async def search(self) -> None:
-        """Look, for ever."""
-        wait = self._interval()
-        patience = Patience(0.2, wait)
-        looked_on: tuple[int, ...] | None = None
-        while True:
-            await asyncio.sleep(wait * random.uniform(0.8, 1.0))
-            # Nothing can be behind a cursor that has not passed the floor, on the same server; a
-            # pooler does not tell when that is another one.
-            same = looked_on is not None and looked_on == self._connects()
-            if same and max(self._view.cursors()) <= self.floor.position:
-                continue
-            began = time.monotonic()
-            try:
-                async with self._lock:
-                    began = time.monotonic()
-                    found = await self._look()
-            except PgQueueError as exc:
-                log.debug("the search for passed jobs waits: %s", exc)
-                wait = patience.delay()
-                continue
-            patience.reset()
-            if found:
-                self._send(ReadyAgain(found))
-            looked_on = self._connects()
-            took = time.monotonic() - began
-            wait = max(self._interval(), _SHARE * took)
+    def begin(self) -> float:
+        """Forget what was found; return the seconds until the first search."""
+        self._wait = self._interval()
+        self._patience = Patience(0.2, self._wait)
+        self._looked_on = None
+        return self._spread()
+
+    async def step(self, *, called: bool) -> float:
+        """Search once, if there may be any; return the seconds until the next time."""
+        del called  # nobody does
+        # Nothing can be behind a cursor that has not passed the floor, on the same server; a
+        # pooler does not tell when that is another one.
+        same = self._looked_on is not None and self._looked_on == self._connects()
+        if not same or max(self._view.cursors()) > self.floor.position:
+            self._wait = await self._search()
+        return self._spread()
+
+    def _interval(self) -> float:
+        """Return the seconds between two searches, at the least."""
+        settings = self._who.settings
+        return self._census.passed_every(settings.poll_interval, listen=settings.listen)
+
+    def _spread(self) -> float:
+        return self._wait * random.uniform(0.8, 1.0)
+
+    async def _search(self) -> float:
+        try:
+            async with self._lock:
+                began = time.monotonic()
+                found = await self._look()
+        except PgQueueError as exc:
+            log.debug("the search for passed jobs waits: %s", exc)
+            return self._patience.delay()
+        self._patience.reset()
+        if found:
+            self._send(ReadyAgain(found))
+        self._looked_on = self._connects()
+        return max(self._interval(), _SHARE * (time.monotonic() - began))
 
     async def _look(self) -> dict[str, int]:
         found: dict[str, int] = {}
         for row in await self._store.find_passed(
-            self._queues, self._view.cursors(), self._tasks, self.floor.position
+            self._who.queues, self._view.cursors(), self._who.tasks, self.floor.position
         ):
             if row["queue"] is None:
                 self.floor.learn(

@@ -12,7 +12,7 @@ import functools
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pgqueue.db.patience import Patience
@@ -20,9 +20,11 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.floor import Floor
 from pgqueue.worker.fleet.holdings import Holdings
+from pgqueue.worker.fleet.identity import Identity
+from pgqueue.worker.fleet.membership import Membership
 from pgqueue.worker.fleet.view import WorkerView
 
-__all__ = ["Reconciler", "pause"]
+__all__ = ["Ask", "Reconciler", "pause"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -30,6 +32,9 @@ _SOON = 0.2
 _SHARE = 20
 _CHEAP_SHARE = 2000
 _AT_REST_EVERY = 10.0
+
+Ask = Callable[[Callable[[], object]], Coroutine[Any, Any, None]]
+"""Runs a call on the worker's loop, and waits for it."""
 
 
 def pause(took: float, *, every: float, lease: float) -> float:
@@ -42,90 +47,78 @@ def pause(took: float, *, every: float, lease: float) -> float:
 
 
 class Reconciler:
-    """On the lifeline's loop.
-
-    ``floor``: below it nothing can be. ``ask``: runs a call on the worker's loop, and waits for it.
-    """
+    """On the heartbeat thread's loop. ``floor``: no job can be below that position."""
 
     def __init__(
         self,
         store: Store,
         lock: asyncio.Lock,
+        who: Identity,
         *,
         holdings: Holdings,
-        queues: Sequence[str],
-        tasks: Sequence[str],
-        every: float,
-        lease: float,
         view: WorkerView,
         floor: Floor,
-        worker_id: Callable[[], int | None],
-        ask: Callable[[Callable[[], object]], Coroutine[Any, Any, None]],
+        membership: Membership,
+        ask: Ask,
     ) -> None:
         self._store = store
         self._lock = lock
         self._holdings = holdings
-        self._queues = list(queues)
-        self._tasks = list(tasks)
-        self._every = every
-        self._lease = lease
+        self._who = who
+        self._every = who.settings.heartbeat
         self._view = view
         self._floor = floor
-        self._worker_id = worker_id
+        self._membership = membership
         self._ask = ask
-        self._bell = asyncio.Event()
+        self._soon = Patience(_SOON, self._every)
         self._looked_at = 0.0
         self.looks = 0
 
-    def hurry(self) -> None:
-        """Look now: a claim was lost, or the server is another one."""
-        self._bell.set()
+    def begin(self) -> float:
+        """Return the seconds until the first look."""
+        self._soon = Patience(_SOON, self._every)
+        return _spread(self._every)
 
-    async def look(self) -> None:
-        """Look, for ever."""
+    async def step(self, *, called: bool) -> float:
+        """Look once, if that can tell anything; return the seconds until the next time.
+
+        ``called``: a claim was lost, or the server is another one.
+        """
         holdings = self._holdings
-        soon = Patience(_SOON, self._every)
-        wait = self._every
-        while True:
-            called = await self._rung(wait)
-            if called:
-                soon.reset()
-            rests = holdings.at_rest and time.monotonic() < self._looked_at + _AT_REST_EVERY
-            workers = holdings.workers(self._worker_id())
-            if not workers or (rests and not called):
-                wait = self._every
-                continue
-            try:
-                async with self._lock:
-                    began = time.monotonic()
-                    rows = await self._store.held(
-                        workers,
-                        self._queues,
-                        self._view.cursors(),
-                        self._tasks,
-                        self._floor.position,
-                        self._floor.server,
-                    )
-            except PgQueueError as exc:
-                log.debug("the look for jobs that nobody keeps waits: %s", exc)
-                wait = soon.delay()
-                continue
-            self._looked_at = time.monotonic()
-            self.looks += 1
-            wait = pause(self._looked_at - began, every=self._every, lease=self._lease)
-            await self._ask(functools.partial(holdings.compare, rows, began))
-            if holdings.in_doubt:
-                wait = min(wait, max(soon.delay(), _SHARE * (self._looked_at - began)))
-            else:
-                soon.reset()
+        if called:
+            self._soon.reset()
+        rests = holdings.at_rest and time.monotonic() < self._looked_at + _AT_REST_EVERY
+        workers = holdings.workers(self._membership.worker_id)
+        if not workers or (rests and not called):
+            return _spread(self._every)
+        return _spread(await self._look(workers))
 
-    async def _rung(self, seconds: float) -> bool:
-        """Wait so long, or until there is a reason to look."""
+    async def _look(self, workers: list[int]) -> float:
+        holdings, soon = self._holdings, self._soon
         try:
-            async with asyncio.timeout(seconds * random.uniform(0.9, 1.0)):
-                await self._bell.wait()
-        except TimeoutError:
-            pass
-        called = self._bell.is_set()
-        self._bell.clear()
-        return called
+            async with self._lock:
+                began = time.monotonic()
+                rows = await self._store.held(
+                    workers,
+                    self._who.queues,
+                    self._view.cursors(),
+                    self._who.tasks,
+                    self._floor.position,
+                    self._floor.server,
+                )
+        except PgQueueError as exc:
+            log.debug("the look for jobs that nobody keeps waits: %s", exc)
+            return soon.delay()
+        self._looked_at = time.monotonic()
+        self.looks += 1
+        took = self._looked_at - began
+        wait = pause(took, every=self._every, lease=self._who.settings.lease)
+        await self._ask(functools.partial(holdings.compare, rows, began))
+        if not holdings.in_doubt:
+            soon.reset()
+            return wait
+        return min(wait, max(soon.delay(), _SHARE * took))
+
+
+def _spread(seconds: float) -> float:
+    return seconds * random.uniform(0.9, 1.0)

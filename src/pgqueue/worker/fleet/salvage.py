@@ -17,7 +17,7 @@ __all__ = ["CONFIRM_AFTER", "Salvage"]
 log = logging.getLogger("pgqueue.worker")
 
 CONFIRM_AFTER = 0.75
-"""How long a lost session may be away. Its worker ends its own lease by then (lifeline)."""
+"""How long a lost session may be away. Its worker ends its own lease by then (heartbeat.py)."""
 
 assert WorkerSettings().lease > CONFIRM_AFTER  # else the session would tell nothing sooner
 

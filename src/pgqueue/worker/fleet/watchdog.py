@@ -2,14 +2,15 @@
 
 It also has connections closed that nobody has used for a while.
 
-It runs on the lifeline's loop. A statement that is overdue ends because its socket is shut down: a
-cancelled coroutine was seen to wait for a peer that never answers.
+It runs on the heartbeat thread's loop. A statement that is overdue ends because its socket is shut
+down: a cancelled coroutine was seen to wait for a peer that never answers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sys
 import threading
 import time
@@ -87,6 +88,11 @@ class Watchdog:
             tick = tick_after(self._deadline, at_rest=self._at_rest())
             next_at = now + tick
             await asyncio.sleep(tick)
+
+    def cut_all(self) -> None:
+        """Cut the connections of the worker's loop."""
+        for link in self._watch.unheard_since(math.inf):
+            link.cut()
 
     def _at_rest(self) -> bool:
         """True if there is nothing to run, and nobody waits for an answer."""

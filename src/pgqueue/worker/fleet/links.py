@@ -1,0 +1,55 @@
+"""The connections of the heartbeat thread: one for heartbeats, and one more for what takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.lent import Borrower, Lender
+from pgqueue.db.link import Watch
+from pgqueue.worker.fleet.view import WorkerView
+
+__all__ = ["Links"]
+
+
+class Links:
+    """Used on the heartbeat thread's loop alone.
+
+    ``watch``: watches both. They are read on that loop, so their deadlines hold while the worker's
+    is blocked. ``on_lost``: the session of the heartbeat is gone.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        settings: WorkerSettings,
+        pooled_by_session: bool,
+        view: WorkerView,
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.watch = Watch()
+        self._listen = settings.listen
+        how: dict[str, Any] = {"watch": self.watch, "deadline": settings.deadline}
+        how |= {"pooled": not settings.listen, "pooled_by_session": pooled_by_session}
+        # Other workers treat a missing session as death: so it connects again at once.
+        self.heartbeat = Lender(dsn, role="heartbeat", on_lost=on_lost, **how)
+        self.duties = Borrower(
+            dsn, role="duties", lender=self.heartbeat, busy=lambda: view.running, **how
+        )
+
+    def connects(self) -> tuple[int, ...] | None:
+        """Return what changes when the server may be another one, with old positions to come.
+
+        None behind a pooler, which does not tell.
+        """
+        if not self._listen:
+            return None
+        links = self.heartbeat, self.duties
+        return tuple(link.connects if link.connected else -1 for link in links)
+
+    async def close(self) -> None:
+        """Close both."""
+        await self.duties.close()
+        await self.heartbeat.close()

@@ -1,0 +1,77 @@
+"""What each worker does for the fleet and for its own jobs, beside its heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from pgqueue.db.store import Store
+from pgqueue.worker.fleet.background import Background
+from pgqueue.worker.fleet.census import Census
+from pgqueue.worker.fleet.duties import Duties
+from pgqueue.worker.fleet.events import Send
+from pgqueue.worker.fleet.holdings import Holdings
+from pgqueue.worker.fleet.identity import Identity
+from pgqueue.worker.fleet.links import Links
+from pgqueue.worker.fleet.membership import Membership
+from pgqueue.worker.fleet.passed import PassedJobs
+from pgqueue.worker.fleet.periodic import PeriodicWork
+from pgqueue.worker.fleet.reconcile import Ask, Reconciler
+from pgqueue.worker.fleet.salvage import Salvage
+from pgqueue.worker.fleet.view import WorkerView
+
+__all__ = ["Maintenance"]
+
+_RECONCILE = "reconcile"
+
+
+class Maintenance:
+    """On the heartbeat thread's loop. ``ask``: runs a call on the worker's loop, and waits."""
+
+    def __init__(
+        self,
+        store: Store,
+        who: Identity,
+        *,
+        links: Links,
+        holdings: Holdings,
+        membership: Membership,
+        census: Census,
+        view: WorkerView,
+        send: Send,
+        ask: Ask,
+        background: Background,
+    ) -> None:
+        lock, settings = asyncio.Lock(), who.settings
+        self.ask = ask
+        self._background = background
+        self.salvage = Salvage(store, lock, crash_cap=settings.crash_cap, send=send)
+        self.passed = PassedJobs(
+            store, lock, who, census=census, view=view, connects=links.connects, send=send
+        )
+        self.reconciler = Reconciler(
+            store, lock, who,
+            holdings=holdings, view=view, floor=self.passed.floor, membership=membership, ask=ask,
+        )  # fmt: skip
+        self.duties = Duties(
+            store, lock,
+            hold=settings.lease, retention=settings.retention,
+            rescue_orphans=self.salvage.rescue_orphans,
+        )  # fmt: skip
+        works = {"passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties}
+        self._periodic = PeriodicWork(works, background)
+
+    def start(self) -> None:
+        """Begin with what is to be done again and again."""
+        self._background.spawn(self._periodic.run())
+
+    def reconcile(self) -> None:
+        """Look now for what this worker holds without knowing it."""
+        self._periodic.call(_RECONCILE)
+
+    def rescue(
+        self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
+    ) -> asyncio.Task[None]:
+        """Begin to give back what these workers held; see ``Salvage.rescue``."""
+        rescue = self.salvage.rescue(workers, vanished=vanished, orphaned=orphaned)
+        return self._background.spawn(rescue)

@@ -1,0 +1,75 @@
+"""Runs what is to be done again and again, one step of a work at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from pgqueue.worker.fleet.background import AGAIN_AFTER, Background
+from pgqueue.worker.fleet.timetable import Timetable
+
+__all__ = ["PeriodicWork", "Work"]
+
+log = logging.getLogger("pgqueue.worker")
+
+
+class Work(Protocol):
+    """Something that is done again and again."""
+
+    def begin(self) -> float:
+        """Forget what the steps before found; return the seconds until the first one."""
+        ...
+
+    async def step(self, *, called: bool) -> float:
+        """Do it once; return the seconds until the next time. ``called``: somebody asks for it."""
+        ...
+
+
+class PeriodicWork:
+    """Used on one loop alone. A step that takes long delays no other work."""
+
+    def __init__(self, works: Mapping[str, Work], background: Background) -> None:
+        self._works = works
+        self._background = background
+        self._timetable = Timetable()
+        self._changed = asyncio.Event()
+
+    def call(self, name: str) -> None:
+        """Have a work done now; if it is being done, then once more."""
+        self._timetable.call(name)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Do what is due, for ever."""
+        for name, work in self._works.items():
+            self._put(name, work.begin())
+        while True:
+            for name, called in self._timetable.due(time.monotonic()):
+                self._background.spawn(self._do(name, called=called))
+            self._changed.clear()
+            await self._wait(self._timetable.next_at() - time.monotonic())
+
+    async def _do(self, name: str, *, called: bool) -> None:
+        work = self._works[name]
+        try:
+            wait = await work.step(called=called)
+        except Exception:
+            log.exception("a duty failed; it begins again")
+            await asyncio.sleep(AGAIN_AFTER)
+            wait = work.begin()
+        self._put(name, wait)
+
+    def _put(self, name: str, seconds: float) -> None:
+        self._timetable.put(name, time.monotonic() + seconds)
+        self._changed.set()
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait so long, or until something is put down or called for."""
+        try:
+            async with asyncio.timeout(seconds if seconds < float("inf") else None):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
