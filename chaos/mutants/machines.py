@@ -51,12 +51,12 @@ def stragglers_passed() -> None:
 def wake_up_lost() -> None:
     """Notifications are not heeded, and nobody polls."""
     from pgqueue.worker.claim.looks import Looks
-    from pgqueue.worker.worker import Worker
+    from pgqueue.worker.machines import Machines
 
     async def no_poll(self: Any, _room: int) -> None:
         self._plan.poll_at = time.monotonic() + 3600.0
 
-    replace_method(Worker, "_on_notify", lambda _: lambda self, *said: None)
+    replace_method(Machines, "hear", lambda _: lambda self, *said: None)
     replace_method(Looks, "poll", lambda _: no_poll)
 
 

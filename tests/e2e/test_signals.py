@@ -218,7 +218,7 @@ async def test_54_start_and_stop_in_any_order(queue: Queue) -> None:
 async def test_54_stop_from_another_thread_and_after_the_loop_closed(queue: Queue) -> None:
     worker = quick_worker(queue.dsn)
     running = asyncio.ensure_future(worker.run())
-    await eventually(lambda: worker._running, what="the worker runs")
+    await eventually(lambda: worker.is_running, what="the worker runs")
     await asyncio.to_thread(worker.request_stop)
     async with asyncio.timeout(60):
         await running
@@ -267,7 +267,7 @@ async def test_56_the_handlers_that_were_there_are_put_back(queue: Queue) -> Non
     try:
         worker = quick_worker(queue.dsn)
         running = asyncio.ensure_future(worker.run(signals=True))
-        await eventually(lambda: worker._running, what="the worker runs")
+        await eventually(lambda: worker.is_running, what="the worker runs")
         assert signal.getsignal(SIGTERM) is not mine
         os.kill(os.getpid(), SIGTERM)
         async with asyncio.timeout(60):

@@ -149,7 +149,7 @@ async def test_a_black_hole_in_the_block(eyes: Eyes, proxy: Proxy, flavour: str)
     job_id = (await silent.aenqueue()).id
     await worker.start()
     try:
-        await eventually(lambda: worker._claimer.is_away and worker.statistics().retried)
+        await eventually(lambda: worker.machines.claimer.is_away and worker.statistics().retried)
         proxy.cut()
         proxy.heal()
         await eyes.reaches(job_id, "completed")

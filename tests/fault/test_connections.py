@@ -12,6 +12,7 @@ from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App, Backoff, PgQueueError, Unreachable, Worker
 from pgqueue.db.link import Link, Watch
+from pgqueue.worker.machines import Machines
 from tests.harness.proxy import Proxy
 from tests.harness.waiting import eventually
 from tests.worker.support import ROLES, Eyes, Runs, at_rest, nth, quick, working
@@ -113,7 +114,7 @@ async def test_a_black_hole_for_all_roles(eyes: Eyes, proxy: Proxy) -> None:
             "select * from pgqueue.enqueue($1::text::jsonb)", '{"task": "count", "args": {"n": 3}}'
         )
         # The old path stays silent for ever; a new one is there after a while.
-        await eventually(lambda: worker._completer.is_away)
+        await eventually(lambda: worker.machines.completer.is_away)
         proxy.cut()
         proxy.heal()
         await eyes.settled(completed=3)
@@ -136,7 +137,7 @@ async def test_a_silence_that_ends_by_itself(eyes: Eyes, proxy: Proxy) -> None:
         await count.aenqueue(1)
         await eyes.settled(completed=1)
         proxy.blackhole()
-        await eventually(lambda: worker._claimer.is_away)
+        await eventually(lambda: worker.machines.claimer.is_away)
         await eyes.sql(
             "select * from pgqueue.enqueue($1::text::jsonb)", '{"task": "count", "args": {"n": 2}}'
         )
@@ -166,9 +167,9 @@ async def test_a_silent_listener_is_replaced_and_the_new_one_listens(
             return any(one != old for one in await eyes.sessions("pgqueue claim"))
 
         await eventually(replaced)
-        await eventually(lambda: not worker._claimer.is_away)
+        await eventually(lambda: not worker.machines.claimer.is_away)
         # No poll from here on: what starts now was announced.
-        worker._claimer.plan.poll_at = time.monotonic() + 600
+        worker.machines.claimer.plan.poll_at = time.monotonic() + 600
         await at_rest(worker)
         await count.aenqueue(2)
         await eyes.settled(completed=2)
@@ -194,11 +195,15 @@ async def test_one_silent_connection_gives_the_idle_ones_away(
     try:
         await count.aenqueue(1)
         await eyes.settled(completed=1)
-        idle = [link for link in (worker._claim_link, worker._finish_link) if link.connected]
+        idle = [
+            link
+            for link in (worker.machines.claim_link, worker.machines.finish_link)
+            if link.connected
+        ]
         assert len(idle) == 2
         proxy.blackhole()
         # Nobody but the heartbeat has anything to say.
-        pulse = worker._lifeline.links.heartbeat
+        pulse = worker.machines.lifeline.links.heartbeat
         for _ in range(times):
             asks = pulse.connected
             await eventually(lambda: pulse.due != float("inf") or not pulse.connected)
@@ -259,12 +264,12 @@ async def test_latency(eyes: Eyes, proxy: Proxy) -> None:
     try:
         await count.aenqueue(100)
         await eyes.settled(completed=1)
-        ids = worker._lifeline.worker_id
+        ids = worker.machines.lifeline.worker_id
         proxy.delay(0.3)
         await app.aenqueue_many([count.job(n) for n in range(10)])
         await eyes.settled(completed=11)
         assert sorted(runs.seen) == [*range(10), 100]
-        assert worker._lifeline.worker_id == ids
+        assert worker.machines.lifeline.worker_id == ids
         proxy.heal()
     finally:
         await worker.stop()
@@ -288,8 +293,8 @@ async def test_garbage_and_forged_notifications(app: App, eyes: Eyes, dsn: str) 
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
         await count.aenqueue(1)
         await eyes.settled(completed=2)
-        assert worker._claimer._task is not None
-        assert not worker._claimer._task.done()
+        assert worker.machines.claimer._task is not None
+        assert not worker.machines.claimer._task.done()
     assert sorted(runs.seen) == [0, 1]
     assert (await eyes.job(job))["attempt"] == 1
 
@@ -300,7 +305,7 @@ async def test_every_notification_is_dropped(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count, runs = counting(app)
-    monkeypatch.setattr(Worker, "_on_notify", lambda self, *said: None)
+    monkeypatch.setattr(Machines, "hear", lambda self, *said: None)
     async with working(app, poll_interval=0.5) as worker:
         await at_rest(worker)  # past the fast looks that follow when a queue runs empty
         for n in range(3):
@@ -315,7 +320,7 @@ async def test_C2_a_claim_whose_answer_is_lost(app: App, eyes: Eyes, proxy: Prox
     await worker.start()
     try:
         await eventually(lambda: worker.statistics().claims > 3)
-        real = worker._claim_link._one
+        real = worker.machines.claim_link._one
         lost: list[int] = []
 
         async def one(connection: Any, sql: str, args: Any) -> Any:
@@ -326,7 +331,7 @@ async def test_C2_a_claim_whose_answer_is_lost(app: App, eyes: Eyes, proxy: Prox
                 raise ConnectionResetError("the answer is lost")
             return rows
 
-        worker._claim_link._one = one  # type: ignore[method-assign]
+        worker.machines.claim_link._one = one  # type: ignore[method-assign]
         # Past the proxy: the jobs are claimed as soon as they are there, and the cut would end an
         # enqueue that still waits for its own answer.
         await app.aenqueue_many([count.job(n) for n in range(5)])
@@ -356,7 +361,7 @@ async def test_a_completion_whose_answer_is_lost(
 
     async with working(app) as worker:
         await eventually(lambda: worker.statistics().claims > 3)
-        real = worker._finish_link._one
+        real = worker.machines.finish_link._one
         lost: list[str] = []
 
         async def one(connection: Any, sql: str, args: Any) -> Any:
@@ -369,7 +374,7 @@ async def test_a_completion_whose_answer_is_lost(
                 raise ConnectionResetError("the answer is lost")
             return rows
 
-        worker._finish_link._one = one  # type: ignore[method-assign]
+        worker.machines.finish_link._one = one  # type: ignore[method-assign]
         await app.aenqueue_many(
             [end.job("ok"), end.using(max_attempts=1).job("dead"), end.job("retry")]
         )
@@ -402,14 +407,14 @@ async def test_finished_while_the_database_is_away(eyes: Eyes, proxy: Proxy) -> 
         proxy.cut()
         gate.set()
         await eventually(lambda: worker.statistics().unwritten == 8)
-        await eventually(lambda: worker._completer.is_away)
-        connects = worker._finish_link.connects
+        await eventually(lambda: worker.machines.completer.is_away)
+        connects = worker.machines.finish_link.connects
         spent = time.process_time()
         await asyncio.sleep(1.5)
         assert time.process_time() - spent < 0.75, "it must not spin"
         proxy.heal()
         await eyes.settled(completed=4, dead=4)
-        assert worker._finish_link.connects <= connects + 2
+        assert worker.machines.finish_link.connects <= connects + 2
         await count.aenqueue(99)
         await eyes.settled(completed=5, dead=4)
     finally:
@@ -435,9 +440,9 @@ async def test_read_only_for_a_while(app: App, dsn: str, eyes: Eyes) -> None:
         await eventually(nth(runs.seen, 3))
         await eyes.sql(f'alter database "{name}" set default_transaction_read_only = on')
         await eyes.terminate()
-        await eventually(lambda: worker._claimer.is_away)
+        await eventually(lambda: worker.machines.claimer.is_away)
         gate.set()
-        await eventually(lambda: worker._completer.is_away)
+        await eventually(lambda: worker.machines.completer.is_away)
         await eyes.sql("set transaction_read_only = off")
         await eyes.sql("set default_transaction_read_only = off")
         await eyes.sql(f'alter database "{name}" reset default_transaction_read_only')
@@ -569,7 +574,7 @@ async def test_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eye
     other = await asyncpg.connect(dsn)
     async with working(app, lease=2.0, heartbeat=0.4, deadline=3.0) as worker:
         await eventually(nth(runs.seen, 5))
-        own = worker._lifeline.worker_id
+        own = worker.machines.lifeline.worker_id
         transaction = other.transaction()
         await transaction.start()
         await other.execute("lock table pgqueue.job in access exclusive mode")
@@ -577,5 +582,5 @@ async def test_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eye
         await transaction.rollback()
         await other.close()
         await eyes.settled(completed=20)
-        assert worker._lifeline.worker_id == own
+        assert worker.machines.lifeline.worker_id == own
     assert not runs.twice()

@@ -138,9 +138,9 @@ async def test_a_worker_that_cannot_listen_for_a_while(app: App, eyes: Eyes) -> 
         await count.aenqueue(1)
         await eyes.settled(completed=1)
         await eyes.sql(broken)
-        connects = worker._claimer.looks.store.link.connects
+        connects = worker.machines.claimer.looks.store.link.connects
         await eyes.terminate("claim")
-        await eventually(lambda: worker._claimer.looks.store.link.connects > connects + 4)
+        await eventually(lambda: worker.machines.claimer.looks.store.link.connects > connects + 4)
         names = [name for name, _ in await eyes.sessions()]
         assert len(names) == len(set(names))
         await eyes.sql(source[0])

@@ -125,7 +125,7 @@ async def test_who_leaves_with_a_duty_in_hand_keeps_it_from_nobody(dsn: str, eye
 
     leaving: Any
     async with working(old, grace=30.0, lease=8.0) as leaving:
-        leaving._lifeline.maintenance.duties.table["retention"] = (600.0, hang)
+        leaving.machines.lifeline.maintenance.duties.table["retention"] = (600.0, hang)
         await eyes.sql("update pgqueue.duty set due_at = now() - interval '1 s'")
         await eventually(in_hand.is_set)
         await wait.aenqueue()

@@ -168,12 +168,14 @@ async def test_statements_a_job_are_bounded_both_ways(app: App, eyes: Eyes) -> N
         assert busy.flushes < 20_000 / 5, "outcomes are written one by one"
     async with working(app, poll_interval=0.2) as worker:
         # After its flag is up it looks nine times in half a second, then polls alone.
-        looks = worker._claimer.lanes["default"]
+        looks = worker.machines.claimer.lanes["default"]
         await eventually(lambda: looks.flag and not looks.looks)
-        before, polls = worker.statistics().claims, worker._claimer.plan.polls
-        await eventually(lambda: worker._claimer.plan.polls >= polls + 10)
+        before, polls = worker.statistics().claims, worker.machines.claimer.plan.polls
+        await eventually(lambda: worker.machines.claimer.plan.polls >= polls + 10)
         claims = worker.statistics().claims - before
-        assert claims <= 2 * (worker._claimer.plan.polls - polls), "an idle worker claims too often"
+        assert claims <= 2 * (worker.machines.claimer.plan.polls - polls), (
+            "an idle worker claims too often"
+        )
 
 
 @pytest.mark.past_bug(118)
@@ -184,11 +186,13 @@ async def test_fifty_idle_queues_cost_one_claim_a_poll(app: App, eyes: Eyes) -> 
         async def nothing() -> None: ...
 
     async with working(app, poll_interval=0.2) as worker:
-        lanes = worker._claimer.lanes.values()
+        lanes = worker.machines.claimer.lanes.values()
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
-        before, polls = worker.statistics().claims, worker._claimer.plan.polls
-        await eventually(lambda: worker._claimer.plan.polls >= polls + 10)
-        assert worker.statistics().claims - before <= 2 * (worker._claimer.plan.polls - polls)
+        before, polls = worker.statistics().claims, worker.machines.claimer.plan.polls
+        await eventually(lambda: worker.machines.claimer.plan.polls >= polls + 10)
+        assert worker.statistics().claims - before <= 2 * (
+            worker.machines.claimer.plan.polls - polls
+        )
 
 
 @pytest.mark.past_bug(118)
@@ -210,7 +214,7 @@ async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
         async def nothing() -> None: ...
 
     async with working(app, poll_interval=0.2) as worker:
-        claimer, lifeline = worker._claimer, worker._lifeline
+        claimer, lifeline = worker.machines.claimer, worker.machines.lifeline
         lanes = claimer.lanes.values()
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
 

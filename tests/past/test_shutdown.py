@@ -19,9 +19,11 @@ from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.fleet import duties
 from pgqueue.worker.fleet.duties import Duties
+from pgqueue.worker.fleet.events import HeartbeatFailed
 from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.passed import PassedJobs
 from pgqueue.worker.fleet.watchdog import Watchdog
+from pgqueue.worker.machines import Machines
 from tests.harness import servers
 from tests.harness.servers import own_server, with_database
 from tests.harness.waiting import eventually
@@ -73,7 +75,7 @@ async def test_signal_handlers_are_put_back(
     worker = Worker(app, **quick())
     running = asyncio.ensure_future(worker.run(signals=True))
     await eventually(eyes.worker_ids)
-    await eventually(lambda: worker._running)
+    await eventually(lambda: worker.is_running)
     assert mine not in handlers()
     async with asyncio.timeout(60):
         await end(worker, running)
@@ -116,7 +118,7 @@ async def test_one_slot_and_a_restart_of_the_server() -> None:
             await app.aenqueue_many([wait.job(n) for n in range(5)])
             await eventually(nth(ran, 1))
             await asyncio.to_thread(server.cluster.stop, "fast")
-            await eventually(lambda: not worker._lifeline.links.heartbeat.connected)
+            await eventually(lambda: not worker.machines.lifeline.links.heartbeat.connected)
             gate.set()
             await asyncio.to_thread(server.cluster.start)
             async with eyes_on(dsn) as eyes:
@@ -197,11 +199,11 @@ async def test_a_heartbeat_that_fails_while_the_worker_starts(
     @app.task
     async def nothing() -> None: ...
 
-    async def connect(self: Worker, *_: object) -> None:
-        self._on_failed(KeyError("nobody expects this"))
+    async def register(self: Machines) -> None:
+        self.say(HeartbeatFailed(KeyError("nobody expects this")))
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(Worker, "_connect", connect)
+    monkeypatch.setattr(Machines, "register", register)
     worker = Worker(app, **quick())
     with pytest.raises(KeyError, match="nobody expects this"):
         await worker.run()
@@ -280,7 +282,7 @@ async def test_a_worker_that_drains_holds_no_duty_back(
         stopping = asyncio.ensure_future(leaving.stop())
         await eventually(lambda: eyes.value("select bool_or(stopping) from pgqueue.worker"))
         # The one that drains does none from here on.
-        leaving._lifeline.links.duties.fetch = _never  # type: ignore[method-assign]
+        leaving.machines.lifeline.links.duties.fetch = _never  # type: ignore[method-assign]
         for _ in range(3):
             await eyes.sql("update pgqueue.duty set due_at = now() - interval '1 s'")
             await eventually(lambda: eyes.value(due), what="another did the duties")

@@ -110,7 +110,7 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
     forged = 2_000
     channel = await eyes.value("select pgqueue.channel()")
     async with working(app, poll_interval=600.0, heartbeat=200.0, lease=601.0) as worker:
-        lanes = worker._claimer.lanes.values()
+        lanes = worker.machines.claimer.lanes.values()
         # Its first looks are its own: nine follow when the flag is up.
         await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
         await at_rest(worker)

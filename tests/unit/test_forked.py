@@ -34,7 +34,7 @@ def ask():
 async def run():
     running = asyncio.ensure_future(worker.run())
     await asyncio.sleep(0)
-    assert worker._loop is not None
+    assert worker._life.loop is not None
     os.environ["OWNER"] = str(os.getpid())
     return in_a_fork(FORKS)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.harness.waiting import eventually
 
-from pgqueue.worker.fleet import periodic
+from pgqueue.worker.fleet import background as module
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.timetable import Timetable
@@ -130,7 +130,7 @@ async def test_works_do_not_wait_for_each_other() -> None:
 async def test_a_work_that_fails_begins_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(periodic, "AGAIN_AFTER", 0.0)
+    monkeypatch.setattr(module, "AGAIN_AFTER", 0.0)
     background = Background()
     work = Steps(3600.0)
     work.error = KeyError("nobody expects this")

@@ -66,7 +66,7 @@ async def working(app: App, **settings: Any) -> AsyncIterator[Worker]:
 
 async def at_rest(worker: Worker) -> None:
     """Wait until no look is under way, and none is left to come but for a word or the poll."""
-    claimer = worker._claimer
+    claimer = worker.machines.claimer
 
     def rests() -> bool:
         lanes = claimer.lanes.values()
@@ -82,7 +82,7 @@ async def at_rest(worker: Worker) -> None:
 
 def has_seen_enough(worker: Worker) -> None:
     """Let it judge others at once: it need not renew for a while before."""
-    worker._lifeline.heartbeat.renewals.since -= 7200.0
+    worker.machines.lifeline.heartbeat.renewals.since -= 7200.0
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:

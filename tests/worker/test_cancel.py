@@ -105,9 +105,9 @@ async def test_a_claimed_job_that_waits_for_a_slot_never_starts(app: App, eyes: 
         second = (await hold.aenqueue("second")).id
         await eyes.sql(
             "update pgqueue.job set worker_id = $2, claim_token = 1, attempt = 1 where id = $1",
-            second, worker._lifeline.worker_id,
+            second, worker.machines.lifeline.worker_id,
         )  # fmt: skip
-        worker._runner.add(
+        worker.machines.runner.add(
             await eyes.sql(
                 "select id, position, queue, priority, task, args::text, attempt, max_attempts,"
                 " crash_count, timeout_seconds, enqueued_at, tags, metadata, cancel_requested"

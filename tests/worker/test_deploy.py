@@ -58,15 +58,15 @@ async def test_the_pulse_that_says_so_goes_first(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
     async with working(app, heartbeat=0.3, lease=60.0) as worker:
         at_it, go_on = asyncio.Event(), asyncio.Event()
-        real = worker._claimer.looks.store.claim
+        real = worker.machines.claimer.looks.store.claim
 
         async def claim(*args: Any, **options: Any) -> Any:
             at_it.set()
             await go_on.wait()
             return await real(*args, **options)
 
-        worker._claimer.looks.store.claim = claim  # type: ignore[method-assign]
-        worker._claimer.look_everywhere()
+        worker.machines.claimer.looks.store.claim = claim  # type: ignore[method-assign]
+        worker.machines.claimer.look_everywhere()
         await asyncio.wait_for(at_it.wait(), 60)
         worker.request_stop()
         await eventually(

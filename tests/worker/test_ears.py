@@ -16,6 +16,7 @@ from pgqueue import App, Worker
 from pgqueue.db.migrate import migrate
 from pgqueue.db.statements import statement
 from pgqueue.worker.claim import ears as ears_module
+from pgqueue.worker.machines import Machines
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -31,8 +32,8 @@ async def made_anew(worker: Worker, eyes: Eyes, dsn: str) -> None:
 
 
 async def unlistened(worker: Worker, eyes: Eyes, dsn: str) -> None:
-    connection: Any = worker._claim_link._connection
-    async with worker._aside_lock:
+    connection: Any = worker.machines.claim_link._connection
+    async with worker.machines.session.lock:
         await connection.execute("unlisten *")
 
 
@@ -48,13 +49,13 @@ async def flag_lowered(worker: Worker, eyes: Eyes, dsn: str) -> None:
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What workers hear, one entry for each notification."""
     heard: list[str] = []
-    original = Worker._on_notify
+    original = Machines.hear
 
-    def note(self: Worker, payload: str) -> None:
+    def note(self: Machines, payload: str) -> None:
         heard.append(payload)
         original(self, payload)
 
-    monkeypatch.setattr(Worker, "_on_notify", note)
+    monkeypatch.setattr(Machines, "hear", note)
     return heard
 
 
@@ -114,13 +115,13 @@ async def test_words_that_nobody_brings_are_missed(
     monkeypatch.setattr(ears_module, "_EVERY", 0.1)
     monkeypatch.setattr(ears_module, "_BOUND", 0.1)
     deaf = True
-    original = Worker._on_notify
+    original = Machines.hear
     monkeypatch.setattr(
-        Worker, "_on_notify", lambda self, *said: None if deaf else original(self, *said)
+        Machines, "hear", lambda self, *said: None if deaf else original(self, *said)
     )
     async with working(app, poll_interval=0.1) as worker:
-        before = worker._claim_link.connects
-        await eventually(lambda: worker._claim_link.connects > before + 1, timeout_s=60)
+        before = worker.machines.claim_link.connects
+        await eventually(lambda: worker.machines.claim_link.connects > before + 1, timeout_s=60)
         assert caplog.text.count("does not hear notifications") == 1
         deaf = False
         await eventually(lambda: "notifications are heard again" in caplog.text, timeout_s=60)
@@ -138,9 +139,9 @@ async def test_one_word_is_heard_by_all(
 
     async with working(app) as first, working(app) as second:
         workers = first, second
-        await eventually(lambda: all(worker._claimer.flags.on_watch for worker in workers))
+        await eventually(lambda: all(worker.machines.claimer.flags.on_watch for worker in workers))
         monkeypatch.setattr(ears_module, "_EVERY", 3600.0)
-        ears = [worker._claimer.flags._ears for worker in workers]
+        ears = [worker.machines.claimer.flags._ears for worker in workers]
         for each in ears:
             each.heard(time.monotonic())
         before = len(heard)

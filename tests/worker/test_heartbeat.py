@@ -35,7 +35,7 @@ async def test_in_a_large_fleet_heartbeats_come_less_often(app: App, eyes: Eyes)
 
     await eyes.sql(CROWD)
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
-        lifeline = worker._lifeline
+        lifeline = worker.machines.lifeline
         await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
         assert lifeline.heartbeat.every() == 1.5
         start = await eyes.value("select clock_timestamp()")
@@ -56,7 +56,7 @@ async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(
 
     await eyes.sql(CROWD)
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
-        lifeline = worker._lifeline
+        lifeline = worker.machines.lifeline
         await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
         monkeypatch.setattr(fleet_size, "_LOOKS", 0)
         await eyes.sql(KILLED)
@@ -132,8 +132,8 @@ async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
 
     await eyes.sql("update pgqueue.duty set due_at = 'infinity'")
     async with working(app, heartbeat=2.0) as worker:
-        pulses = worker._lifeline.pulses
-        await eventually(lambda: asked["heartbeat"] > worker._lifeline.pulses - pulses + 20)
+        pulses = worker.machines.lifeline.pulses
+        await eventually(lambda: asked["heartbeat"] > worker.machines.lifeline.pulses - pulses + 20)
         assert asked["duties"] == 0
         assert await roles(eyes) == ["claim", "heartbeat"]
         other = await asyncpg.connect(dsn)
@@ -141,9 +141,9 @@ async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
             await other.execute("lock table pgqueue.duty in access exclusive mode")
             waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
             await eventually(lambda: eyes.value(f"{waits} and application_name = 'pgqueue duties'"))
-            pulses = worker._lifeline.pulses
-            worker._lifeline.hurry()
-            await eventually(lambda: worker._lifeline.pulses > pulses)
+            pulses = worker.machines.lifeline.pulses
+            worker.machines.lifeline.hurry()
+            await eventually(lambda: worker.machines.lifeline.pulses > pulses)
         await other.close()
 
 
@@ -183,7 +183,7 @@ async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Ey
         await gate.wait()
 
     async with working(app, listen=False, heartbeat=1.0, lease=60.0) as worker:
-        lifeline = worker._lifeline
+        lifeline = worker.machines.lifeline
         await eyes.sql(BEFORE, lifeline.heartbeat.registration.kind)
         await eventually(lambda: lifeline.heartbeat.every() == 4.0, what="three come before it")
         pulses, since = lifeline.pulses, lifeline.renewing_since
@@ -208,10 +208,10 @@ async def test_what_the_watch_leaves_undone_a_worker_at_rest_does(
     async def nothing() -> None: ...
 
     async with working(app, listen=listen, lease=6.0, heartbeat=0.3) as worker:
-        lifeline = worker._lifeline
+        lifeline = worker.machines.lifeline
         await eyes.sql(BEFORE, lifeline.heartbeat.registration.kind)
         await eventually(lambda: lifeline.heartbeat.every() == 1.2, what="three come before it")
-        await eventually(lambda: not worker._promoter._lock.locked())
+        await eventually(lambda: not worker.machines.promoter._lock.locked())
         async with eyes.connection.transaction():
             await eyes.sql("set local pgqueue.notify = off")
             await eyes.sql(

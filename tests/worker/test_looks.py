@@ -63,7 +63,7 @@ async def test_it_is_made_beside_a_queue_that_is_full(app: App, dsn: str, eyes: 
     async with working(app, poll_interval=600.0) as worker:
         await at_rest(worker)
         await app.aenqueue_many([fill.job() for _ in range(20_000)])
-        await eventually(lambda: worker._claimer.lanes["full"].full_since is not None)
+        await eventually(lambda: worker.machines.claimer.lanes["full"].full_since is not None)
         transaction = late.transaction()
         await transaction.start()
         passed = await note.using(connection=late).aenqueue()

@@ -42,10 +42,12 @@ async def test_jobs_given_back_are_not_overtaken(
         jobs = await app.aenqueue_many([note.job(n) for n in range(300, 1500)])
         await asked.wait()
         going_on.set()
-        await eventually(lambda: not worker._runner.waits and not worker._runner.running)
+        await eventually(
+            lambda: not worker.machines.runner.waits and not worker.machines.runner.running
+        )
         for _ in range(10):
             await asyncio.sleep(0)  # the claimer hears that there is room
-        await eventually(lambda: not worker._claimer.looks.lock.locked())
+        await eventually(lambda: not worker.machines.claimer.looks.lock.locked())
         written.set()
         await eyes.reaches(jobs[-1].id, "completed")
     assert begun == sorted(begun)

@@ -203,8 +203,9 @@ async def test_the_board_tells_this_claim_of_a_job_from_a_former_one(app: App, e
             raise ValueError("once")
 
     worker = Worker(app, **quick(concurrency=2, lease=30.0))
-    worker._board = board = Board.private(2)
-    await worker.start()
+    board = Board.private(2)
+    running = asyncio.create_task(worker.run(board=board))
+    await eventually(lambda: worker.is_running)
     try:
         # Each in a place of its own, and that of the second is the one to be taken next.
         first = (await work.aenqueue("first")).id
@@ -229,4 +230,5 @@ async def test_the_board_tells_this_claim_of_a_job_from_a_former_one(app: App, e
         await eyes.settled(completed=3)
     finally:
         await worker.stop()
+        await running
     assert began == ["first", "second", "holds", "first"]

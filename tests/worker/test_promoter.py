@@ -34,7 +34,7 @@ def no_full_look(monkeypatch: pytest.MonkeyPatch) -> None:
 async def told(worker: Worker) -> None:
     """Wait until the worker's promoter has no look to come."""
     await at_rest(worker)
-    promoter = worker._promoter
+    promoter = worker.machines.promoter
     await eventually(
         lambda: (
             promoter._told
@@ -129,7 +129,7 @@ async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
     async def note() -> None: ...
 
     async with working(app, **_SELDOM) as worker, eyes_on(dsn) as other:
-        promoter = worker._promoter
+        promoter = worker.machines.promoter
         await told(worker)
         await other.sql("begin")
         await other.sql("set local pgqueue.notify = off")
@@ -155,7 +155,7 @@ async def test_a_row_that_somebody_holds_is_tried_now_and_then(
         await note.using(delay=0.2).aenqueue()
         await other.sql("begin")
         await other.sql("select from pgqueue.job for update")
-        promoter = worker._promoter
+        promoter = worker.machines.promoter
         await eventually(lambda: promoter._vain and len(promoter._dues) == 1)
         await other.sql("commit")
         await eyes.settled(completed=1)
@@ -181,7 +181,7 @@ async def test_a_look_under_way_takes_no_look_from_the_start_away(
         return answer
 
     async with working(app, **_SELDOM) as worker:
-        promoter = worker._promoter
+        promoter = worker.machines.promoter
         await told(worker)
         monkeypatch.setattr(Store, "next_due", next_due)
         for turn in (1, 2, 3):
@@ -202,7 +202,7 @@ async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(
     async def note() -> None: ...
 
     async with working(app, **_SELDOM) as worker:
-        promoter = worker._promoter
+        promoter = worker.machines.promoter
         start = DueFloor().moment
         await told(worker)
         promoter._floor.clear_until(datetime.now(UTC))
@@ -215,7 +215,7 @@ async def test_looks_do_not_keep_a_due_job_waiting(app: App, eyes: Eyes) -> None
     async def note() -> None: ...
 
     async with working(app, **_SELDOM) as worker:
-        promoter = worker._promoter
+        promoter = worker.machines.promoter
         await told(worker)
         promoter._look_every = 0.0  # as if each took longer than until the next
         promoter.on_flags(up=False)
@@ -246,7 +246,7 @@ async def test_a_delay_while_every_worker_is_busy(app: App, eyes: Eyes) -> None:
         return bool(ran)
 
     async with working(app, **_SELDOM) as worker:
-        lane = worker._claimer.lanes["default"]
+        lane = worker.machines.claimer.lanes["default"]
         await eventually(is_busy)
         await note.using(delay=0.2).aenqueue()
         await eventually(has_run)

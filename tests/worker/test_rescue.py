@@ -62,7 +62,7 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
     async with working(app) as first, working(other) as second:
         await eyes.settled(completed=LOST * EACH)
         for worker in (first, second):
-            salvage = worker._lifeline.maintenance.salvage
+            salvage = worker.machines.lifeline.maintenance.salvage
             await eventually(lambda s=salvage: not s._rescuing, what="they have looked twice")
     assert sorted(ran) == [(n, 2) for n in range(LOST * EACH)]
     assert scans["rescue_jobs"] <= 2

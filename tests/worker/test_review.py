@@ -270,7 +270,7 @@ async def test_a_suspect_whose_worker_lost_its_lease_while_it_was_marked_does_no
         answer = await original(self, *args)
         marked.append(len(ran))
         if len(marked) == 1:
-            worker._lifeline.lease.cut(0.0)  # until the next pulse
+            worker.machines.lifeline.lease.cut(0.0)  # until the next pulse
         return answer
 
     monkeypatch.setattr(Store, "expose", slow)
@@ -294,7 +294,7 @@ async def test_a_worker_says_that_it_is_registered_before_it_claims(app: App, ey
     told: list[tuple[str, bool]] = []
 
     def on_phase(phase: str) -> None:
-        told.append((phase, worker._claimer._task is not None))
+        told.append((phase, worker.machines.claimer._task is not None))
         if phase == "started":
             worker.request_stop()
 
@@ -323,7 +323,7 @@ async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
     worker = Worker(app, **quick(max_jobs=2, concurrency=2))
     run = asyncio.create_task(worker.run())
     await eventually(nth(ran, 1))
-    await eventually(lambda: worker._runner.passed_on == 1)
+    await eventually(lambda: worker.machines.runner.passed_on == 1)
     gate.set()
     await quick_one.aenqueue()
     await asyncio.wait_for(run, 60)
@@ -348,7 +348,7 @@ async def test_who_was_held_up_takes_nobody_for_dead_at_once(app: App, eyes: Eye
     await eyes.sql("update pgqueue.worker set lease_seconds = 5")
     await eyes.sql(alive, other)
     async with working(app) as worker:
-        lifeline = worker._lifeline
+        lifeline = worker.machines.lifeline
         has_seen_enough(worker)
         pulses = lifeline.pulses
         await eventually(lambda: lifeline.pulses > pulses + 1)  # and says so from here on
@@ -390,7 +390,7 @@ async def test_a_worker_whose_heartbeat_failed_ends_by_itself_and_keeps_no_job(
     await worker.start()
     await eventually(nth(began, 1))
     monkeypatch.setattr(Store, "renew", fails)
-    await eventually(lambda: not worker._running)
+    await eventually(lambda: not worker.is_running)
     row = await eyes.job(job_id)
     assert (row["state"], row["attempt"], row["crash_count"]) == ("pending", 0, 0)
     await worker.stop()
@@ -516,7 +516,7 @@ async def test_a_claim_that_runs_out_of_time_is_given_more(
     if ours:
         await note.aenqueue(1)
     async with working(app, deadline=3.0) as worker:
-        claimer = worker._claimer
+        claimer = worker.machines.claimer
         await eventually(lambda: claimer.cursors()[5] >= last, timeout_s=60)
         await note.aenqueue(2)
         await eventually(lambda: 2 in ran)

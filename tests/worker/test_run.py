@@ -391,7 +391,7 @@ async def test_what_others_are_to_run_is_walked_over_once(
 
     async def passed() -> bool:
         newest = await eyes.value("select max(position) from pgqueue.job")
-        cursors: list[int] = worker._claimer.cursors()
+        cursors: list[int] = worker.machines.claimer.cursors()
         return min(cursors) >= newest
 
     async with working(app, poll_interval=0.2) as worker:
@@ -399,14 +399,14 @@ async def test_what_others_are_to_run_is_walked_over_once(
             late = (await known.using(connection=eyes.connection).aenqueue()).id
             strangers = await app.aenqueue_many([app.job("os.system", {"n": 1})] * 1000)
             await eventually(passed)
-            before = worker._claimer.cursors()
+            before = worker.machines.claimer.cursors()
         await eyes.reaches(late, "completed")
         soon = (await known.aenqueue()).id
         await eyes.reaches(soon, "completed")
         await eventually(passed)
         # Nothing is left to be searched below them, either.
         await eventually(
-            lambda: worker._lifeline.maintenance.passed.floor.position >= strangers[-1].id
+            lambda: worker.machines.lifeline.maintenance.passed.floor.position >= strangers[-1].id
         )
     assert min(before) > 0
     assert await eyes.value("select count(*) from pgqueue.job where attempt = 0") == 1000
@@ -429,7 +429,7 @@ async def test_a_paused_queue_is_not_stepped_over(
         job_id = (await known.aenqueue()).id
         claims = worker.statistics().claims
         await eventually(lambda: worker.statistics().claims > claims + 8)
-        assert set(worker._claimer.cursors()) == {0}
+        assert set(worker.machines.claimer.cursors()) == {0}
         await app.aresume("default")
         await eyes.reaches(job_id, "completed")
 
@@ -686,8 +686,8 @@ async def test_a_failure_is_recorded_once(app: App, eyes: Eyes) -> None:
         from pgqueue.outcome import Dead
         from pgqueue.worker.receipt import Entry
 
-        worker._completer.add(Entry(job_id, row["claim_token"], Dead("twice", None)))
-        await eventually(lambda: worker._completer.backlog == 0)
+        worker.machines.completer.add(Entry(job_id, row["claim_token"], Dead("twice", None)))
+        await eventually(lambda: worker.machines.completer.backlog == 0)
         await fail.aenqueue()
         await eyes.settled(dead=2)
     assert len(await eyes.errors(job_id)) == 1

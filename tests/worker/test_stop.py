@@ -31,9 +31,11 @@ async def test_claimed_and_not_begun_goes_back_untouched(app: App, eyes: Eyes) -
     await app.aenqueue_many([note.job(n) for n in range(400)])
     worker = Worker(app, **quick(concurrency=2))
     await worker.start()
-    await eventually(lambda: worker._runner.running == 2 and worker._runner.buffered > 0)
+    await eventually(
+        lambda: worker.machines.runner.running == 2 and worker.machines.runner.buffered > 0
+    )
     stopping = asyncio.ensure_future(worker.stop())
-    await eventually(lambda: worker._runner.buffered == 0)
+    await eventually(lambda: worker.machines.runner.buffered == 0)
     gate.set()
     await stopping
     states = await eyes.states()
@@ -129,7 +131,7 @@ async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
     worker = Worker(app, **quick())
     await worker.start()
     await eventually(lambda: worker.statistics().claims > 3)
-    real = worker._claimer.looks.store.claim
+    real = worker.machines.claimer.looks.store.claim
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def claim(*args: Any, **options: Any) -> Any:
@@ -139,12 +141,12 @@ async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
             await go_on.wait()
         return rows, busy
 
-    worker._claimer.looks.store.claim = claim  # type: ignore[method-assign]
+    worker.machines.claimer.looks.store.claim = claim  # type: ignore[method-assign]
     job_id = (await note.aenqueue()).id
     await asyncio.wait_for(inside.wait(), 60)
     assert (await eyes.job(job_id))["state"] == "running"
     stopping = asyncio.ensure_future(worker.stop())
-    await eventually(lambda: worker._claimer.is_stopping)
+    await eventually(lambda: worker.machines.claimer.is_stopping)
     go_on.set()
     await stopping
     row = await eyes.job(job_id)
@@ -398,7 +400,7 @@ async def test_the_backlog_of_outcomes_is_bounded(app: App, eyes: Eyes, monkeypa
 
         with monkeypatch.context() as patch:
             patch.setattr(Store, "finish", refuse)
-            await eventually(lambda: worker._completer.is_full)
+            await eventually(lambda: worker.machines.completer.is_full)
             before = worker.statistics().claims
             await asyncio.sleep(0.6)
             assert worker.statistics().claims <= before + 1

@@ -267,8 +267,10 @@ async def test_a_commit_under_way_is_not_cancelled(
         if why == "cancel":
             # The completion holds the row, so that the request waits for the commit.
             asking = asyncio.ensure_future(app.acancel(job_id))
-            worker._runner.cancel([job_id], "cancelled")
-        await eventually(lambda: all(slot.why for slot in worker._runner._slots if slot.record))
+            worker.machines.runner.cancel([job_id], "cancelled")
+        await eventually(
+            lambda: all(slot.why for slot in worker.machines.runner._slots if slot.record)
+        )
         other.close()
         await eyes.reaches(job_id, "completed")
         await eventually(nth(told, 1))

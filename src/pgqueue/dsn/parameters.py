@@ -136,42 +136,64 @@ def _renamed(item: tuple[str, str]) -> tuple[str, str]:
 def _check(name: str, value: str) -> None:
     if "\0" in name + value:
         raise ConfigError(f"dsn parameter {name!r} holds a NUL character")
-    if name in _ANY or not value:
-        if name not in _KNOWN:
-            raise _unknown(name)
-    elif name in _NUMBERS:
-        if not re.fullmatch(r"\s*[+-]?\d+\s*", value):
-            raise ConfigError(f'dsn parameter {name} must be a whole number, got "{value}"')
-    elif name in _CHOICES:
-        allowed, remedy = _CHOICES[name]
-        if value not in allowed:
-            raise ConfigError(
-                f'dsn parameter {name} must be {_listed(allowed)}, got "{value}"'
-                + (f": {remedy}" if remedy else nearest(value, allowed))
-            )
-    elif name in _REFUSED:
-        raise ConfigError(f"dsn parameter {name} is not supported: {_REFUSED[name]}")
-    elif name == "port":
-        for port in value.split(","):
-            if port and not (re.fullmatch(r"\d{1,5}", port, re.ASCII) and 0 < int(port) < 65536):
-                raise ConfigError(f'dsn parameter port must be from 1 to 65535, got "{port}"')
-    elif name == "hostaddr":
-        for address in filter(None, value.split(",")):
-            try:
-                ipaddress.ip_address(address)
-            except ValueError:
-                raise ConfigError(
-                    f'dsn parameter hostaddr must be an IP address, got "{address}"; '
-                    "a name goes into host"
-                ) from None
-    elif name == "client_encoding":
-        if value.lower().replace("-", "") not in {"utf8", "auto", "unicode"}:
-            raise ConfigError(
-                f'dsn parameter client_encoding must be UTF8, got "{value}"; leave it out: '
-                "the server translates"
-            )
-    else:
+    if name not in _KNOWN:
         raise _unknown(name)
+    if not value or name in _ANY:
+        return
+    if name in _REFUSED:
+        raise ConfigError(f"dsn parameter {name} is not supported: {_REFUSED[name]}")
+    if name in _NUMBERS:
+        _check_number(name, value)
+    elif name in _CHOICES:
+        _check_choice(name, value)
+    else:
+        _FORMS[name](value)
+
+
+def _check_number(name: str, value: str) -> None:
+    if not re.fullmatch(r"\s*[+-]?\d+\s*", value):
+        raise ConfigError(f'dsn parameter {name} must be a whole number, got "{value}"')
+
+
+def _check_choice(name: str, value: str) -> None:
+    allowed, remedy = _CHOICES[name]
+    if value not in allowed:
+        raise ConfigError(
+            f'dsn parameter {name} must be {_listed(allowed)}, got "{value}"'
+            + (f": {remedy}" if remedy else nearest(value, allowed))
+        )
+
+
+def _check_port(value: str) -> None:
+    for port in value.split(","):
+        if port and not (re.fullmatch(r"\d{1,5}", port, re.ASCII) and 0 < int(port) < 65536):
+            raise ConfigError(f'dsn parameter port must be from 1 to 65535, got "{port}"')
+
+
+def _check_hostaddr(value: str) -> None:
+    for address in filter(None, value.split(",")):
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ConfigError(
+                f'dsn parameter hostaddr must be an IP address, got "{address}"; '
+                "a name goes into host"
+            ) from None
+
+
+def _check_encoding(value: str) -> None:
+    if value.lower().replace("-", "") not in {"utf8", "auto", "unicode"}:
+        raise ConfigError(
+            f'dsn parameter client_encoding must be UTF8, got "{value}"; leave it out: '
+            "the server translates"
+        )
+
+
+_FORMS = {
+    "port": _check_port,
+    "hostaddr": _check_hostaddr,
+    "client_encoding": _check_encoding,
+}
 
 
 def _listed(allowed: tuple[str, ...]) -> str:

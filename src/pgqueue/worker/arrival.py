@@ -1,4 +1,4 @@
-"""The start of a worker while its server is away: it waits, as a running worker does."""
+"""How a worker comes to its database: it waits for the server, and looks at the schema."""
 
 from __future__ import annotations
 
@@ -6,23 +6,34 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
+from pgqueue.admin.home import check_home
 from pgqueue.db.away import is_away
 from pgqueue.db.patience import Patience
+from pgqueue.db.statements import read_all
 from pgqueue.errors import PgQueueError
 
-__all__ = ["when_there"]
+if TYPE_CHECKING:
+    from pgqueue.app import App
+
+__all__ = ["check_schema", "when_there"]
 
 log = logging.getLogger("pgqueue.worker")
 
+T = TypeVar("T")
 
-async def when_there(connect: Callable[[], Awaitable[None]]) -> None:
-    """Call ``connect`` until the server is there. An error that time does not heal is raised."""
+
+async def when_there(connect: Callable[[], Awaitable[T]]) -> T:
+    """Call ``connect`` until the server is there; return what it returns.
+
+    An error that time does not heal is raised.
+    """
     patience = Patience()
     away_since: float | None = None
     while True:
         try:
-            await connect()
+            connected = await connect()
         except PgQueueError as exc:
             if not is_away(exc):
                 raise
@@ -33,4 +44,19 @@ async def when_there(connect: Callable[[], Awaitable[None]]) -> None:
         else:
             if away_since is not None:
                 log.info("the server is there, after %.1f s", time.monotonic() - away_since)
-            return
+            return connected
+
+
+async def check_schema(app: App, *, listen: bool) -> None:
+    """Raise what keeps a worker from serving this schema; log what ``migrate`` would repair.
+
+    ``listen``: False leaves the app's pool as one behind a pooler in transaction mode.
+    """
+    read_all()
+    if not listen and not app.pool.pooled:
+        await app.pool.aclose()  # those made before have statements prepared by name
+        app.pool.pooler = "transaction"
+    await app.pool.acheck()
+    for what in await app.pool.arun(lambda c: check_home(c, app.schema)):
+        log.warning('schema "%s": %s; run: pgqueue migrate', app.schema, what)
+    await app.pool.aclose()  # few jobs need one

@@ -81,6 +81,21 @@ class HeartbeatPort:
                 self.runner.cancel_all("lost")
                 self.runner.empty_buffer()
                 self.lease.forget()
+            case NextDue(seconds):
+                seat = self.claimer.seating.seat
+                if promotes(seconds, seat, listen=self.listen):
+                    self.promoter.due_in(seconds + seat.delay)
+            case ServerSilent():
+                self.pool.distrust()
+            case MinutePassed():
+                self.pool.rest()
+            case HeartbeatFailed(error):
+                self.fail(error)
+            case LeaseHeldAgain() | Rejoined() | ReadyAgain() | Seated():
+                self._tell_claimer(event)
+
+    def _tell_claimer(self, event: LeaseHeldAgain | Rejoined | ReadyAgain | Seated) -> None:
+        match event:
             case LeaseHeldAgain():
                 self.claimer.on_room()
             case Rejoined():
@@ -89,15 +104,5 @@ class HeartbeatPort:
             case ReadyAgain(lowest):
                 for queue, position in lowest.items():
                     self.claimer.on_rewind(queue, position)
-            case NextDue(seconds):
-                seat = self.claimer.seating.seat
-                if promotes(seconds, seat, listen=self.listen):
-                    self.promoter.due_in(seconds + seat.delay)
             case Seated(before, alike, running, takes_jobs):
                 self.claimer.seating.on_pulse(before, alike, running=running, takes_jobs=takes_jobs)
-            case ServerSilent():
-                self.pool.distrust()
-            case MinutePassed():
-                self.pool.rest()
-            case HeartbeatFailed(error):
-                self.fail(error)

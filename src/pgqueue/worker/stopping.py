@@ -24,8 +24,7 @@ from pgqueue.worker.stop_times import (
 )
 
 if TYPE_CHECKING:
-    from pgqueue.worker.claim.claimer import Claimer
-    from pgqueue.worker.claim.promoter import Promoter
+    from pgqueue.worker.machines import Machines
     from pgqueue.worker.run.runner import Runner
 
 __all__ = ["wind_down"]
@@ -34,15 +33,11 @@ log = logging.getLogger("pgqueue.worker")
 
 
 async def wind_down(
-    claimer: Claimer,
-    promoter: Promoter,
-    runner: Runner,
-    completer: Completer,
+    machines: Machines,
     *,
     grace: float,
     forced: asyncio.Event,
     on_jobs_over: Callable[[], None],
-    announcements: set[asyncio.Task[None]],
 ) -> int:
     """End what runs and write what it came to; return how many outcomes were not written.
 
@@ -50,8 +45,9 @@ async def wind_down(
     for any more.
     """
     began = time.monotonic()
-    await claimer.stop()
-    await promoter.stop()
+    runner, completer = machines.runner, machines.completer
+    await machines.claimer.stop()
+    await machines.promoter.stop()
     _release(completer, runner.empty_buffer())
     if not await _finish_in_grace(runner, grace, forced):
         runner.cancel_all("stop")
@@ -62,8 +58,8 @@ async def wind_down(
     on_jobs_over()
     rest = 0.0 if forced.is_set() else grace - (time.monotonic() - began)
     unwritten = await completer.stop(max(WRITE_SECONDS, rest))
-    if announcements:
-        await asyncio.wait(announcements, timeout=ANNOUNCE_SECONDS)
+    if machines.session.announcements:
+        await asyncio.wait(machines.session.announcements, timeout=ANNOUNCE_SECONDS)
     return unwritten
 
 

@@ -16,6 +16,7 @@ from itertools import chain
 from pgqueue.db.store import Store
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.writer import Writer
+from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.receipt import Entry
 
 __all__ = ["Completer"]
@@ -107,7 +108,9 @@ class Completer:
 
     def start(self) -> None:
         """Begin to write."""
-        self._task = asyncio.create_task(self._loop(), name="pgqueue completer")
+        self._task = asyncio.create_task(
+            keep_up(self._write_all, self._on_error), name="pgqueue completer"
+        )
 
     async def wait_room(self) -> None:
         """Return once the backlog is below its bound."""
@@ -136,16 +139,13 @@ class Completer:
             timer.cancel()
         return self.backlog
 
-    async def _loop(self) -> None:
-        while True:
-            try:
-                await self._write_all()
-            except Exception as exc:
-                # Nothing here should raise, but a log filter of the user's may. A worker that ran
-                # jobs and wrote nothing would be worse than any of it.
-                with contextlib.suppress(Exception):
-                    log.exception("writing outcomes failed; it begins again", exc_info=exc)
-                await asyncio.sleep(_AFTER_FAILURE)
+    @staticmethod
+    def _on_error(error: Exception) -> float:
+        # Nothing here should raise, but a log filter of the user's may. A worker that ran jobs and
+        # wrote nothing would be worse than any of it.
+        with contextlib.suppress(Exception):
+            log.exception("writing outcomes failed; it begins again", exc_info=error)
+        return _AFTER_FAILURE
 
     async def _write_all(self) -> None:
         while True:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
-__all__ = ["AGAIN_AFTER", "Background", "keep_up"]
+__all__ = ["AGAIN_AFTER", "Background", "on_error"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -41,11 +41,7 @@ class Background:
             log.error("a duty failed", exc_info=error)
 
 
-async def keep_up(forever: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Begin again whatever ends by an error that it did not expect."""
-    while True:
-        try:
-            await forever()
-        except Exception:
-            log.exception("a duty failed; it begins again")
-            await asyncio.sleep(AGAIN_AFTER)
+def on_error(error: Exception) -> float:
+    """Log what ended a work; return the seconds until that begins again."""
+    log.error("a duty failed; it begins again", exc_info=error)
+    return AGAIN_AFTER

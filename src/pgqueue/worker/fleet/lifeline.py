@@ -13,7 +13,7 @@ from typing import Any
 
 from pgqueue.db.link import Watch
 from pgqueue.db.store import Store
-from pgqueue.worker.fleet.background import Background, keep_up
+from pgqueue.worker.fleet.background import Background, on_error
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.events import Event, HeartbeatFailed, Send
 from pgqueue.worker.fleet.heartbeat import Heartbeat
@@ -26,6 +26,7 @@ from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.fleet.signoff import Leaving, Orders
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.fleet.watchdog import Watchdog
+from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.stop_times import GIVE_BACK_SECONDS
 
@@ -156,7 +157,7 @@ class Lifeline:
     async def live(self) -> None:
         """Register, send heartbeats until told to halt, and sign off."""
         self._living = asyncio.current_task()
-        self._background.spawn(keep_up(self._watchdog.watch_over))
+        self._background.spawn(keep_up(self._watchdog.watch_over, on_error))
         try:
             if self.orders.halt:
                 raise asyncio.CancelledError

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from pgqueue.worker.fleet.background import AGAIN_AFTER, Background
+from pgqueue.worker.fleet.background import Background, on_error
 from pgqueue.worker.fleet.timetable import Timetable
 
 __all__ = ["PeriodicWork", "Work"]
-
-log = logging.getLogger("pgqueue.worker")
 
 
 class Work(Protocol):
@@ -56,9 +53,8 @@ class PeriodicWork:
         work = self._works[name]
         try:
             wait = await work.step(called=called)
-        except Exception:
-            log.exception("a duty failed; it begins again")
-            await asyncio.sleep(AGAIN_AFTER)
+        except Exception as exc:
+            await asyncio.sleep(on_error(exc))
             wait = work.begin()
         self._put(name, wait)
 

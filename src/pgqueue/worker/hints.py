@@ -1,0 +1,41 @@
+"""What a worker does about a notification. What that says is never trusted, only looked into."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pgqueue.worker import notice
+
+if TYPE_CHECKING:
+    from pgqueue.worker.claim.claimer import Claimer
+    from pgqueue.worker.claim.promoter import Promoter
+
+__all__ = ["heed"]
+
+log = logging.getLogger("pgqueue.worker")
+
+
+def heed(payload: str, *, claimer: Claimer, promoter: Promoter, hurry: Callable[[], None]) -> None:
+    """Do what a notification asks for. ``hurry``: has a heartbeat sent at once."""
+    claimer.flags.heard()
+    match notice.read(payload):
+        case notice.Enqueued(queue):
+            claimer.on_notification(queue)
+        case notice.WorkersCalled(queue, reach):
+            claimer.on_call(queue, reach)
+        case notice.Lowered(queue):
+            claimer.on_lowered(queue)
+        case notice.Rewound(queue, position):
+            claimer.on_rewind(queue, position)
+        case notice.DueIn(seconds):
+            promoter.due_in(seconds + claimer.seating.seat.delay)
+        case notice.CancelAsked():
+            hurry()
+        case notice.WatchLeft():
+            claimer.seating.on_left()
+        case notice.Word():
+            pass
+        case None:
+            log.debug("a notification that says nothing to us: %.80r", payload)
