@@ -1,1 +1,4 @@
-"""Faults on purpose: a workload, faults drawn from a seed, and a checker. See docs/testing.md."""
+"""Faults on purpose: a workload, faults drawn from a seed, and a checker.
+
+See docs/internals/testing-faults.md.
+"""

@@ -60,10 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "together: beside others, though its directory is alone: it mostly waits"
     )
     for label in (
-        "past_bug(*numbers): what another queue had; docs/past-bugs.md is the table",
+        "past_bug(*numbers): what another queue had; docs/internals/past-bugs.md is the table",
         "fault(*names): a fault of the catalogue: F9 ends one connection of a worker",
-        "rule(*names): a rule of docs/security.md",
-        "law(*numbers): a law of docs/design.md",
+        "rule(*names): a rule of docs/guide/security.md",
+        "law(*numbers): a law of docs/internals/laws.md",
         "report(*names): what a user or an experiment reported",
     ):
         config.addinivalue_line("markers", label)

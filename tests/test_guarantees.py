@@ -1,4 +1,4 @@
-"""docs/guarantees.md and the tests agree: every promise names tests, and those exist."""
+"""docs/guide/guarantees.md and the tests agree: every promise names tests, and those exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "docs" / "guarantees.md").read_text()
+TEXT = (ROOT / "docs" / "guide" / "guarantees.md").read_text()
 ROW = re.compile(r"^\| (.+?) \| (.*?) ?\| (.+) \|$", re.MULTILINE)
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 

@@ -141,12 +141,3 @@ def at_import(tree: ast.AST) -> Iterator[ast.expr]:
                 yield from at_import(expression)
         elif not isinstance(child, ast.Lambda):
             yield from at_import(child)
-
-
-def test_files_that_documents_name_exist() -> None:
-    root = SOURCE.parents[1]
-    named = re.compile(r"`([a-z_]+/[\w./]*\w\.(?:py|sql|md))(?:::\w+)?`")
-    for page in (*root.glob("*.md"), *root.glob("docs/**/*.md")):
-        for name in named.findall(page.read_text()):
-            homes = (root, SOURCE, root / "tests")
-            assert any((home / name).exists() for home in homes), f"{page.name}: {name}"

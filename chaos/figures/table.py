@@ -85,8 +85,8 @@ def write_report(directory: Path, rows: Iterable[Row], about: Mapping[str, Any])
         "",
         "Made by `python -m chaos.figures --report docs/chaos`; do not edit. All at default"
         " settings,",
-        "each with real `pgqueue worker` processes. What is measured and how:"
-        " [testing.md](../testing.md#recovery-in-figures).",
+        "each with real `pgqueue worker` processes. What is measured and how:",
+        "[testing-faults.md](../internals/testing-faults.md#recovery-in-figures).",
         "",
         *(f"- {name}: {value}" for name, value in about.items()),
         "",

@@ -65,7 +65,8 @@ def write_report(
         "",
         "Made by `python -m chaos.matrix --report docs/chaos`; do not edit. What is killed, stopped"
         " or cut off where,",
-        "and what is asked afterwards: [testing.md](../testing.md#the-kill-matrix).",
+        "and what is asked afterwards:"
+        " [testing-faults.md](../internals/testing-faults.md#the-kill-matrix).",
         "",
         *(f"- {name}: {value}" for name, value in about.items() if name != "form"),
         "",

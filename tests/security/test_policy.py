@@ -12,7 +12,7 @@ from pgqueue import Client, PgQueueError
 from pgqueue.version import __version__
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "docs" / "security.md").read_text("utf-8")
+DOCS = (ROOT / "docs" / "guide" / "security.md").read_text("utf-8")
 
 
 def test_the_policy_names_this_version() -> None:

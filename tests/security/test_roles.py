@@ -281,7 +281,7 @@ async def test_an_operator_repairs(logins: Logins, eyes: Eyes) -> None:
 
 @pytest.mark.rule("S8")
 def test_an_operator_can_put_a_job_in_as_the_document_says(logins: Logins) -> None:
-    """Retry and redrive do: docs/security.md, "What an operator can do by hand"."""
+    """Retry and redrive do: docs/guide/security.md, "What an operator can do by hand"."""
     allowed(
         logins.dsn_of("operator"),
         "insert into pgqueue.job (task, args, position)"

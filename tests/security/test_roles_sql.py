@@ -104,7 +104,7 @@ def test_the_names_of_roles_are_quoted(root: psycopg.Connection, dsn: str) -> No
             root.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
-DOCS = Path(__file__).parents[2] / "docs" / "security.md"
+DOCS = Path(__file__).parents[2] / "docs" / "guide" / "security.md"
 
 
 @pytest.mark.rule("S8")
