@@ -53,7 +53,13 @@ _RULES = (
         frozenset({"add", "next", "_ring"}),
     ),
     _Rule(
-        "one job's run", ("worker/run/attempt.py", "worker/run/verdict.py", "worker/run/job_log.py")
+        "one job's run",
+        (
+            "worker/run/attempt.py",
+            "worker/run/settle.py",
+            "worker/run/verdict.py",
+            "worker/run/job_log.py",
+        ),
     ),
     _Rule("slots and tasks", ("worker/run/runner.py",)),
 )

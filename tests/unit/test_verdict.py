@@ -1,4 +1,4 @@
-"""What an attempt that raised comes to, by what it was told and what came out of it."""
+"""What is written of an attempt that raised. ``test_settle.py`` walks the table."""
 
 from __future__ import annotations
 
@@ -9,33 +9,17 @@ import pytest
 
 from pgqueue import App, DatabaseError, Discard, PoolTimeout, Snooze, Unreachable
 from pgqueue.db.waits import NotBegun
-from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed
+from pgqueue.outcome import RELEASED, Dead, Outcome, RetryAt, Snoozed
+from pgqueue.worker.run.settle import Told
 from pgqueue.worker.run.verdict import judge, only_waited
 
 TASK: Any = App("postgresql://nowhere.invalid/none").task(name="t")(lambda: None)
 RECORD: Any = {"attempt": 1, "crash_count": 0, "max_attempts": 5, "timeout_seconds": 3.0}
 
 
-def outcome(why: str | None, error: BaseException) -> Outcome | None:
-    verdict = judge(why, error, RECORD, TASK)
+def outcome(told: Told, error: BaseException) -> Outcome | None:
+    verdict = judge(told, error, RECORD, TASK)
     return None if verdict is None else verdict.outcome
-
-
-@pytest.mark.parametrize(
-    ("why", "cancelled", "other"),
-    [
-        (None, RetryAt, RetryAt),
-        ("timeout", RetryAt, RetryAt),
-        ("waiting", Snoozed, RetryAt),
-        ("cancelled", CANCELLED, CANCELLED),
-        ("stop", RELEASED, RetryAt),
-        ("lost", None, None),
-    ],
-)
-def test_the_table(why: str | None, cancelled: Any, other: Any) -> None:
-    for error, wanted in ((asyncio.CancelledError(), cancelled), (ValueError("no"), other)):
-        got = outcome(why, error)
-        assert isinstance(got, wanted) if isinstance(wanted, type) else got is wanted
 
 
 def test_a_timeout_is_named_as_one() -> None:

@@ -1,9 +1,7 @@
 """One attempt: a claimed job, from the moment it has a place to its outcome.
 
-    begun --returns / raises / is cancelled--> outcome
-      |  why: timeout, waiting, cancelled, lost, stop
-
-Whoever cancels an attempt says why, and the outcome follows from that (``worker/run/verdict.py``).
+Whoever cancels an attempt says why. The outcome follows from that, and from how the job ended: by
+the table in ``worker/run/settle.py``.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from pgqueue.worker.run.eager import EAGER
 from pgqueue.worker.run.job_log import JobLog
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.settle import NOTHING, Ended, settle
 from pgqueue.worker.run.slot import Counts, Slot
 from pgqueue.worker.run.stubborn import Stubborn
 from pgqueue.worker.run.threads import Threads, forget
@@ -128,7 +127,7 @@ class Attempts:
                 slot.timer = None
             if failpoints.armed is not None:
                 failpoints.armed.reach("job.ended")
-            if slot.why == "abandoned":
+            if slot.why is not None and settle(slot.why, Ended.RETURNED) is NOTHING:
                 return
             if job is not None and job.is_completed:
                 self._completer.completed += 1
@@ -257,8 +256,7 @@ class Attempts:
 
     def _give_up(self, slot: Slot, record: Record) -> None:
         """Its job was told to end and goes on: write what the attempt comes to without it."""
-        completed = slot.job is not None and slot.job.is_completed
-        if slot.record is record and slot.why != "abandoned" and not completed:
+        if slot.record is record and slot.told not in ("abandoned", "completed"):
             try:
                 self._failed(slot, record, asyncio.CancelledError())
             finally:
@@ -266,15 +264,14 @@ class Attempts:
 
     def _failed(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what an attempt that raised comes to."""
-        why = slot.why
-        if why == "abandoned" or self._disowned or self._loop.is_closed():
+        if self._disowned or self._loop.is_closed():
             return
-        if slot.job is not None and slot.job.is_completed:
+        told = slot.told
+        if told is None and self._completer.is_torn_down:
+            told = "stop"
+        if told == "completed":
             self._log.raised_after_completion(record, error)
-            return
-        if why is None and self._completer.is_torn_down:
-            why = "stop"
-        verdict = judge(why, error, record, self._tasks[record["task"]])
+        verdict = judge(told, error, record, self._tasks[record["task"]])
         if verdict is not None:
             self._end(slot, record, verdict)
 

@@ -25,6 +25,7 @@ from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
 from pgqueue.worker.run.slot import Slot
 from pgqueue.worker.run.stubborn import Stubborn
 from pgqueue.worker.run.threads import Threads
@@ -70,7 +71,6 @@ class Runner:
             on_next=self._ring,
             on_put_off=self._put_off,
         )
-        self._buffer = self._waiting.jobs
         self._attempts = Attempts(
             tasks,
             board=board,
@@ -114,13 +114,13 @@ class Runner:
     @property
     def buffered(self) -> int:
         """Jobs that were claimed and wait for a slot; not those that wait for each other."""
-        return len(self._buffer)
+        return len(self._waiting.jobs)
 
     @property
     def free(self) -> int:
         """Slots without a job, not counting those that waiting jobs will take."""
         # Of suspects one runs at a time; the others are put off before they could take any.
-        return len(self._free) - len(self._buffer) - bool(self._waiting.suspects)
+        return len(self._free) - len(self._waiting.jobs) - bool(self._waiting.suspects)
 
     @property
     def stuck(self) -> int:
@@ -172,7 +172,7 @@ class Runner:
         owed = {(s.record["id"], s.token) for s in self._slots if s.record and s.is_owed}
         return owed.union(self._waiting.receipts())
 
-    def cancel(self, job_ids: Sequence[int], why: str) -> None:
+    def cancel(self, job_ids: Sequence[int], why: Why) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
         wanted = set(job_ids)
         for slot in self._slots:
@@ -183,7 +183,7 @@ class Runner:
             self._completer.add(entry_of(record, token, CANCELLED))
         self._settle_quiet()
 
-    def cancel_all(self, why: str) -> None:
+    def cancel_all(self, why: Why) -> None:
         """Cancel every running job."""
         for slot in self._slots:
             if slot.record is not None:
@@ -200,7 +200,7 @@ class Runner:
         left: list[Claimed] = []
         for slot in self._slots:
             if slot.record is not None and slot.is_owed:
-                if slot.why != "lost" and not (slot.job is not None and slot.job.is_completed):
+                if settle(slot.told, Ended.CANCELLED) is not NOTHING:
                     left.append((slot.record, slot.token))
                 slot.give_up()
         return left
@@ -275,7 +275,7 @@ class Runner:
         self._free.append(slot)
         if self._waiting.suspect_runs and self._waiting.suspect_runs == (record["id"], slot.token):
             self._waiting.suspect_runs = None
-        if self._buffer:
+        if self._waiting.jobs:
             if not self._rung:
                 self._ring()
         else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pgqueue.db.waits import Waits
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt
 from pgqueue.running import RunningJob
+from pgqueue.worker.run.settle import Told, Why
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -44,12 +45,19 @@ class Slot:
         self.task: asyncio.Task[None] | None = None  # of a job that did not end in its first step
         self.job: RunningJob | None = None
         self.waits: Waits | None = None
-        self.why: str | None = None
+        self.why: Why | None = None
 
     @property
     def is_owed(self) -> bool:
         """True if the outcome of what runs here is still to come."""
         return self.record is not None and self.why != "abandoned"
+
+    @property
+    def told(self) -> Told:
+        """What its job was told; or that a transaction of its own completed it."""
+        if self.why != "abandoned" and self.job is not None and self.job.is_completed:
+            return "completed"
+        return self.why
 
     def wait_in(self, task: asyncio.Task[None]) -> None:
         """Its job did not end in the first step of this task, or has not made that yet."""
@@ -58,7 +66,7 @@ class Slot:
             task.cancel()
             self.on_told(self, task)
 
-    def cancel(self, why: str) -> None:
+    def cancel(self, why: Why) -> None:
         """Tell its job to end. The first who does says why."""
         if self.why is None:
             self.why = why

@@ -1,17 +1,7 @@
-"""What an attempt comes to that raised: from what it was told, and from what came out of it.
+"""What is written of an attempt that raised: the table of settle, and the error, say it.
 
-| told to end by        | raised CancelledError   | raised another    |
-|-----------------------|-------------------------|-------------------|
-| nobody                | a failure               | a failure         |
-| timeout               | a failure, TimeoutError | a failure         |
-| timeout, in a wait    | put off                 | a failure         |
-| a cancel request      | cancelled               | cancelled         |
-| a stop of the worker  | released                | a failure         |
-| the loss of its lease | nothing                 | nothing           |
-
-A failure is what the job's own verdict (Retry, Snooze, Discard) or its policy makes of it, but for
-one: an attempt that only waited in vain for a connection of ours is put off, and does not count. At
-a stop it is released.
+A failure is what the job's own verdict (Retry, Snooze, Discard) or its policy makes of it. What is
+put off comes again in a moment, and the attempt does not count.
 """
 
 from __future__ import annotations
@@ -27,13 +17,14 @@ from pgqueue.failure import Failure, describe
 from pgqueue.outcome import CANCELLED, RELEASED, Outcome, decide
 from pgqueue.retry import Backoff
 from pgqueue.worker.put_off import put_off
+from pgqueue.worker.run.settle import Decision, Ended, Told, settle
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from pgqueue.task import Task
 
-__all__ = ["Verdict", "judge", "only_waited"]
+__all__ = ["Verdict", "ended_by", "judge", "only_waited"]
 
 _LOOKED_AT = 1_000
 
@@ -48,38 +39,52 @@ class Verdict:
 
 
 def judge(
-    why: str | None,
+    told: Told,
     error: BaseException,
     record: Record | Mapping[str, Any],
     task: Task[..., Any],
 ) -> Verdict | None:
-    """Return what the attempt comes to; None if its outcome is nobody's any more."""
-    if why == "lost":
-        return None
-    if why == "cancelled":
-        return Verdict(CANCELLED)
-    # By its type: __class__ may be a property of the user's, and raise.
-    if issubclass(type(error), asyncio.CancelledError):
-        if why == "stop":
+    """Return what the attempt comes to; None if there is nothing to write."""
+    ended = ended_by(error)
+    decision = settle(told, ended)
+    match decision:
+        case Decision.NOTHING:
+            return None
+        case Decision.CANCELLED:
+            return Verdict(CANCELLED)
+        case Decision.RELEASED if ended is Ended.CANCELLED:
             return Verdict(RELEASED)
-        if why == "waiting":
+        case Decision.PUT_OFF if ended is Ended.CANCELLED:
             over = "its time was over while it waited for a connection of the app"
             return Verdict(put_off(), Failure("TimeoutError", over, ""), waited=True)
-        if why == "timeout":
+        case Decision.TIMED_OUT:
             timeout = record["timeout_seconds"] or task.timeout
             error = TimeoutError(
                 f"it ran for longer than its timeout of {timeout:g} s"
             ).with_traceback(error.__traceback__)
+        case _:
+            pass
     counts = {name: record[name] for name in ("attempt", "crash_count", "max_attempts")}
     try:
         failure = describe(error)
-        if only_waited(error):
-            outcome = RELEASED if why == "stop" else put_off()
+        if ended is Ended.WAITED:
+            outcome = RELEASED if decision is Decision.RELEASED else put_off()
             return Verdict(outcome, failure, waited=True)
         return Verdict(decide(error, failure, **counts, policy=task.retry), failure)
     except BaseException as odd:
         failure = Failure("Error", f"it cannot be looked at: {type(odd).__name__}", "")
         return Verdict(decide(RuntimeError(), failure, **counts, policy=Backoff()), failure)
+
+
+def ended_by(error: BaseException) -> Ended:
+    """Return how a job ended that raised this error."""
+    # By its type: __class__ may be a property of the user's, and raise.
+    if issubclass(type(error), asyncio.CancelledError):
+        return Ended.CANCELLED
+    try:
+        return Ended.WAITED if only_waited(error) else Ended.RAISED
+    except BaseException:  # its cause may be a property of the user's
+        return Ended.RAISED
 
 
 def only_waited(error: BaseException) -> bool:
