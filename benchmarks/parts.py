@@ -55,6 +55,7 @@ _RULES = (
     _Rule(
         "one job's run",
         (
+            "worker/run/admission.py",
             "worker/run/attempt.py",
             "worker/run/settle.py",
             "worker/run/verdict.py",

@@ -57,6 +57,7 @@ class Bench:
         self.lease = Lease()
         self.lease.hold(0.0, math.inf)
         self.concurrency = concurrency
+        self.rows: dict[int, Any] = {}
         self._last = 0
         self._runner: Runner | None = None
 
@@ -67,7 +68,7 @@ class Bench:
                 "completer": self.outcomes,
                 "transactions": None,
                 "expose": self._expose,
-                "large": None,
+                "large": self,
                 "misfits": None,
             }
             self._runner = Runner(
@@ -84,6 +85,10 @@ class Bench:
     async def _expose(self, job_id: int, token: int) -> bool:
         return True
 
+    async def read(self, job_id: int, token: int) -> Any:
+        """Return a row whose claim left its arguments out; by now it is no suspect."""
+        return {**self.rows[job_id], "args": "{}", "crash_count": 0}
+
     def task(self, function: Callable[..., Any]) -> Any:
         return self.app.task(max_attempts=3)(function)
 
@@ -99,6 +104,7 @@ class Bench:
             }
             for job_id in ids
         ]  # fmt: skip
+        self.rows.update(zip(ids, rows, strict=True))
         self.runner.add(rows, 7)
         return ids
 
@@ -582,10 +588,6 @@ async def test_a_suspect_that_is_none_any_more_lets_the_next_run() -> None:
     @bench.task
     async def note() -> None: ...
 
-    async def read(record: Any) -> Any:
-        return {**record, "args": "{}", "crash_count": 0}
-
-    bench.runner._attempts._read = lambda slot, record: read(record)  # type: ignore[method-assign]
     ids = await bench.run(note, 2, crash_count=2, args=None)
     assert bench.outcomes.successes == ids
 

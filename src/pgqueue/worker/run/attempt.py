@@ -7,32 +7,28 @@ the table in ``worker/run/settle.py``.
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pgqueue import failpoints
 from pgqueue.db.waits import Waits
 from pgqueue.errors import PayloadError
-from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Snoozed
 from pgqueue.running import RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.forked import came_back
-from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import entry_of
+from pgqueue.worker.run.admission import Admission, Refused
 from pgqueue.worker.run.eager import EAGER
 from pgqueue.worker.run.job_log import JobLog
-from pgqueue.worker.run.large import LargeJobs
-from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.settle import NOTHING, Ended, settle
 from pgqueue.worker.run.slot import Counts, Slot
 from pgqueue.worker.run.stubborn import Stubborn
 from pgqueue.worker.run.threads import Threads, forget
 from pgqueue.worker.run.verdict import Verdict, judge
-from pgqueue.worker.run.waiting import is_suspect
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -54,12 +50,8 @@ class Attempts:
         board: Board,
         completer: Outcomes,
         transactions: Transactions,
-        expose: Callable[[int, int], Awaitable[bool | None]],
-        large: LargeJobs,
-        misfits: Misfits,
-        lease: Lease,
-        threads: Threads,
-        stubborn: Stubborn,
+        admission: Admission,
+        concurrency: int,
         on_end: Callable[[Slot, Record], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -68,12 +60,9 @@ class Attempts:
         self._begun_tokens = board.tokens
         self._completer = completer
         self._transactions = transactions
-        self._expose = expose
-        self._large = large
-        self._misfits = misfits
-        self._lease = lease
-        self._threads = threads
-        self._stubborn = stubborn
+        self._admission = admission
+        self._threads = Threads(concurrency, loop)
+        self._stubborn = Stubborn(loop)
         self._on_end = on_end
         self._loop = loop
         self._log = JobLog()
@@ -81,28 +70,28 @@ class Attempts:
         self.closing = False
         self.counts = Counts()
 
+    @property
+    def stuck(self) -> int:
+        """How many slots have a job that was told to end seconds ago and goes on."""
+        return self._stubborn.count
+
     async def run(self, slot: Slot, record: Record) -> None:
         """Run one job to its outcome. Nothing that user code raises gets past here."""
         task = self._tasks[record["task"]]
         try:
+            body = record["args"]
             if (
-                record["crash_count"]
+                body is None
+                or record["crash_count"]
                 or record["cancel_requested"]
                 or record["attempt"] > record["max_attempts"]
-            ) and not await self._may_begin(slot, record):
-                return
-            body = record["args"]
-            if body is None:
-                whole = await self._read(slot, record)
-                if whole is None:
-                    return
-                slot.record = record = whole
+            ):
+                slot.record = record = await self._admission.admit(record, slot.token)
                 body = record["args"]
             try:
                 args, kwargs = task.payload.decode(body)
             except PayloadError as error:
-                self._end(slot, record, await self._misfits.judge(record, error))
-                return
+                raise await self._admission.misfit(record, error) from error
             job: RunningJob | None = None
             if task.job_parameters:
                 job = RunningJob(record, slot.token, self._transactions, is_async=task.is_async)
@@ -117,14 +106,11 @@ class Attempts:
             self._begun_ids[slot.place] = record["id"]
             if failpoints.armed is not None:
                 failpoints.armed.reach("job.starting")
-            if task.is_async:
-                await task.function(*args, **kwargs)
-            else:
-                call = functools.partial(task.function, *args, **kwargs)
-                await self._in_thread(slot, record, call)
-            if slot.timer is not None:
-                slot.timer.cancel()
-                slot.timer = None
+            await (
+                task.function(*args, **kwargs)
+                if task.is_async
+                else self._in_thread(slot, record, partial(task.function, *args, **kwargs))
+            )
             if failpoints.armed is not None:
                 failpoints.armed.reach("job.ended")
             if slot.why is not None and settle(slot.why, Ended.RETURNED) is NOTHING:
@@ -132,48 +118,13 @@ class Attempts:
             if job is not None and job.is_completed:
                 self._completer.completed += 1
             else:
-                # It returned in spite of whatever it was told: that is a success.
                 self._completer.done(record["id"], slot.token)
             if log.isEnabledFor(logging.DEBUG):
                 self._log.succeeded(record)
         except BaseException as error:
             self._failed(slot, record, error)
         finally:
-            if slot.timer is not None:
-                slot.timer.cancel()
-                slot.timer = None
             self._on_end(slot, record)
-
-    async def _may_begin(self, slot: Slot, record: Record) -> bool:
-        """True if the job may run: one that should not, or crashed its workers, is looked into."""
-        if record["attempt"] - record["crash_count"] > record["max_attempts"]:
-            self._settle(slot, record, Dead("it had no attempts left when it was claimed", None))
-            return False
-        if record["cancel_requested"]:
-            self._settle(slot, record, CANCELLED)
-            return False
-        if is_suspect(record):
-            marked = await self._expose(record["id"], slot.token)
-            if marked is None or self._lease.is_over:
-                self._settle(slot, record, RELEASED)
-                return False
-            if not marked:
-                slot.why = "lost"
-                return False
-        return True
-
-    async def _read(self, slot: Slot, record: Record) -> Record | None:
-        """Return the job with its arguments, which its claim left out; None if it may not run."""
-        whole = await self._large.read(record["id"], slot.token)
-        if whole is None:
-            slot.why = "lost"
-        elif isinstance(whole, (Dead, Snoozed)):
-            self._settle(slot, record, whole)
-        elif self._lease.is_over:
-            self._settle(slot, record, RELEASED)
-        else:
-            return whole
-        return None
 
     async def _in_thread(self, slot: Slot, record: Record, call: Callable[[], Any]) -> None:
         """Wait for a thread. It cannot be cancelled: the place stays taken until it ends."""
@@ -247,11 +198,15 @@ class Attempts:
         self._on_end = _lost
         self._threads.disown()
 
+    def stop(self) -> None:
+        """End the threads that have nothing to do."""
+        self._threads.stop()
+
     def told(self, slot: Slot, task: asyncio.Task[None]) -> None:
         """Note that the job of a slot was told to end. A stop has a bound of its own."""
         record = slot.record
         if record is not None and slot.why is not None and slot.why != "stop":
-            give_up = functools.partial(self._give_up, slot, record)
+            give_up = partial(self._give_up, slot, record)
             self._stubborn.told(task, record, slot.why, give_up)
 
     def _give_up(self, slot: Slot, record: Record) -> None:
@@ -264,6 +219,10 @@ class Attempts:
 
     def _failed(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what an attempt that raised comes to."""
+        if type(error) is Refused:
+            if error.verdict is not None:
+                self._end(slot, record, error.verdict)
+            return
         if self._disowned or self._loop.is_closed():
             return
         told = slot.told
@@ -276,13 +235,10 @@ class Attempts:
             self._end(slot, record, verdict)
 
     def _end(self, slot: Slot, record: Record, verdict: Verdict) -> None:
-        self._settle(slot, record, verdict.outcome)
-        self._log.ended(record, verdict)
-
-    def _settle(self, slot: Slot, record: Record, outcome: Outcome) -> None:
         """Hand an outcome other than success on to be written."""
-        self.counts.add(outcome)
-        self._completer.add(entry_of(record, slot.token, outcome))
+        self.counts.add(verdict.outcome)
+        self._completer.add(entry_of(record, slot.token, verdict.outcome))
+        self._log.ended(record, verdict)
 
 
 def _lost(slot: Slot, record: Record) -> None:  # noqa: ARG001  (it stands for what is told of both)

@@ -20,15 +20,14 @@ from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.put_off import put_off
 from pgqueue.worker.receipt import Claimed, entry_of
+from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
-from pgqueue.worker.run.slot import Slot
-from pgqueue.worker.run.stubborn import Stubborn
-from pgqueue.worker.run.threads import Threads
+from pgqueue.worker.run.slot import Counts, Slot
 from pgqueue.worker.run.waiting import Waiting
 from pgqueue.worker.stop_times import SLOTS_SECONDS
 
@@ -62,8 +61,6 @@ class Runner:
         self._completer = completer
         self._on_room = on_room
         self._loop = loop
-        self._threads = Threads(concurrency, loop)
-        self._stubborn = Stubborn(loop)
         self._waiting = Waiting(
             lease=lease,
             loop=loop,
@@ -76,12 +73,8 @@ class Runner:
             board=board,
             completer=completer,
             transactions=transactions,
-            expose=expose,
-            large=large,
-            misfits=misfits,
-            lease=lease,
-            threads=self._threads,
-            stubborn=self._stubborn,
+            admission=Admission(expose=expose, large=large, misfits=misfits, lease=lease),
+            concurrency=concurrency,
             on_end=self._left,
             loop=loop,
         )
@@ -96,7 +89,6 @@ class Runner:
         # What a job leaves in context variables ends with it: each runs in a copy of this.
         self._context = contextvars.copy_context()
         self._busy = BusyClock()
-        self.counts = self._attempts.counts
         self.started = 0
 
     # -- for the claimer
@@ -125,7 +117,12 @@ class Runner:
     @property
     def stuck(self) -> int:
         """Slots whose job was told to end seconds ago and goes on."""
-        return self._stubborn.count
+        return self._attempts.stuck
+
+    @property
+    def counts(self) -> Counts:
+        """How many attempts came to what."""
+        return self._attempts.counts
 
     @property
     def passed_on(self) -> int:
@@ -228,7 +225,7 @@ class Runner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=SLOTS_SECONDS)
-        self._threads.stop()
+        self._attempts.stop()
 
     # -- slots
 

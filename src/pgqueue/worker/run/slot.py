@@ -40,7 +40,10 @@ class Slot:
         self.clear()
 
     def clear(self) -> None:
-        """Nothing runs here. An attempt clears its timer itself."""
+        """Nothing runs here, nor does a timer."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
         self.record: Record | None = None
         self.task: asyncio.Task[None] | None = None  # of a job that did not end in its first step
         self.job: RunningJob | None = None

@@ -1,0 +1,79 @@
+"""Whether a claimed job may run. Most may; a few rows need a look, at the database too.
+
+A job is refused that has no attempts left, that somebody cancelled, that is not this worker's any
+more, or whose arguments cannot be had or do not fit. One that crashed its workers is marked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from pgqueue.errors import PayloadError
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Snoozed
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.verdict import Verdict
+from pgqueue.worker.run.waiting import is_suspect
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["Admission", "Refused"]
+
+
+class Refused(Exception):
+    """A job is not run. ``verdict``: what becomes of it; None if that is not ours to say."""
+
+    def __init__(self, verdict: Verdict | None) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
+class Admission:
+    """Looks into claimed jobs before they run, and raises Refused.
+
+    ``expose`` marks a job that crashed its workers: False if it is not ours, None if unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        expose: Callable[[int, int], Awaitable[bool | None]],
+        large: LargeJobs,
+        misfits: Misfits,
+        lease: Lease,
+    ) -> None:
+        self._expose = expose
+        self._large = large
+        self._misfits = misfits
+        self._lease = lease
+
+    async def admit(self, record: Record, token: int) -> Record:
+        """Return the job with its arguments, which its claim may have left out."""
+        if record["attempt"] - record["crash_count"] > record["max_attempts"]:
+            raise Refused(Verdict(Dead("it had no attempts left when it was claimed", None)))
+        if record["cancel_requested"]:
+            raise Refused(Verdict(CANCELLED))
+        if is_suspect(record):
+            marked = await self._expose(record["id"], token)
+            if marked is None or self._lease.is_over:
+                raise Refused(Verdict(RELEASED))
+            if not marked:
+                raise Refused(None)
+        return record if record["args"] is not None else await self._read(record, token)
+
+    async def _read(self, record: Record, token: int) -> Record:
+        whole = await self._large.read(record["id"], token)
+        if whole is None:
+            raise Refused(None)
+        if isinstance(whole, (Dead, Snoozed)):
+            raise Refused(Verdict(whole))
+        if self._lease.is_over:
+            raise Refused(Verdict(RELEASED))
+        return whole
+
+    async def misfit(self, record: Record, error: PayloadError) -> Refused:
+        """Return the refusal of a job whose arguments do not fit its task."""
+        return Refused(await self._misfits.judge(record, error))

@@ -1,0 +1,112 @@
+"""Which claimed jobs do not run, and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from pgqueue.errors import PayloadError
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Snoozed
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.run.admission import Admission, Refused
+from pgqueue.worker.run.misfits import after
+
+ROW: Any = {
+    "id": 1, "args": "{}", "attempt": 1, "max_attempts": 3, "crash_count": 0,
+    "cancel_requested": False,
+}  # fmt: skip
+WHOLE: Any = {**ROW, "args": '{"x": 1}'}
+SUSPECT: Any = {**ROW, "crash_count": 2, "attempt": 5}
+LARGE: Any = {**ROW, "args": None}
+
+
+class Database:
+    """What is asked of the database: each answer is given, each question kept."""
+
+    def __init__(self, *, marked: bool | None = True, whole: Any = WHOLE) -> None:
+        self.marked, self.whole = marked, whole
+        self.asked: list[str] = []
+        self.lease = Lease()
+        self.lease.hold(0.0, math.inf)
+        self.loses_lease = False
+
+    def _answer(self, question: str) -> None:
+        self.asked.append(question)
+        if self.loses_lease:
+            self.lease.lose()
+
+    async def expose(self, job_id: int, token: int) -> bool | None:
+        self._answer("expose")
+        return self.marked
+
+    async def read(self, job_id: int, token: int) -> Any:
+        self._answer("read")
+        return self.whole
+
+    async def judge(self, record: Any, error: PayloadError) -> Any:
+        self._answer("judge")
+        return after(0, error)
+
+    async def admit(self, row: Any) -> Any:
+        """Return the job as it may run, its outcome, or None if that is another's."""
+        parts: dict[str, Any] = {"large": self, "misfits": self}
+        admission = Admission(expose=self.expose, lease=self.lease, **parts)
+        try:
+            return await admission.admit(row, 7)
+        except Refused as refused:
+            return refused.verdict and refused.verdict.outcome
+
+
+@pytest.mark.parametrize(
+    ("row", "admitted", "asked"),
+    [
+        (ROW, ROW, []),
+        ({**ROW, "crash_count": 1}, {**ROW, "crash_count": 1}, []),
+        (SUSPECT, SUSPECT, ["expose"]),
+        (LARGE, WHOLE, ["read"]),
+        ({**SUSPECT, "args": None}, WHOLE, ["expose", "read"]),
+    ],
+)
+async def test_who_may_run(row: Any, admitted: Any, asked: list[str]) -> None:
+    database = Database()
+    assert await database.admit(row) == admitted
+    assert database.asked == asked
+
+
+async def test_who_has_no_attempts_left_is_dead_and_who_was_cancelled_is_so() -> None:
+    """Nobody is asked."""
+    database = Database()
+    assert isinstance(await database.admit({**LARGE, "attempt": 4}), Dead)
+    assert await database.admit({**LARGE, "cancel_requested": True}) is CANCELLED
+    assert isinstance(await database.admit({**ROW, "attempt": 4, "cancel_requested": True}), Dead)
+    assert database.asked == []
+
+
+@pytest.mark.parametrize(("marked", "outcome"), [(None, RELEASED), (False, None)])
+async def test_a_suspect_that_was_not_marked(marked: bool | None, outcome: Outcome | None) -> None:
+    database = Database(marked=marked)
+    assert await database.admit({**SUSPECT, "args": None}) is outcome
+    assert database.asked == ["expose"]
+
+
+@pytest.mark.parametrize("whole", [None, Dead("it cannot be read", None), Snoozed(3.0)])
+async def test_arguments_that_cannot_be_had(whole: Outcome | None) -> None:
+    assert await Database(whole=whole).admit(LARGE) is whole
+
+
+@pytest.mark.parametrize("row", [SUSPECT, LARGE])
+async def test_none_runs_whose_lease_ended_meanwhile(row: Any) -> None:
+    database = Database()
+    database.loses_lease = True
+    assert await database.admit(row) is RELEASED
+
+
+async def test_arguments_that_do_not_fit_wait_for_another_worker() -> None:
+    database = Database()
+    parts: dict[str, Any] = {"large": database, "misfits": database}
+    admission = Admission(expose=database.expose, lease=database.lease, **parts)
+    refused = await admission.misfit(ROW, PayloadError("no such parameter"))
+    assert refused.verdict is not None
+    assert isinstance(refused.verdict.outcome, Snoozed)
