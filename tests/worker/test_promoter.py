@@ -35,11 +35,12 @@ async def told(worker: Worker) -> None:
     """Wait until the worker's promoter has no look to come."""
     await at_rest(worker)
     promoter = worker.machines.promoter
+    times = promoter.times
     await eventually(
         lambda: (
-            promoter._told
-            and promoter._look_again_at == math.inf
-            and promoter._look_at == math.inf
+            times.told
+            and times.look_again_at == math.inf
+            and times.look_at == math.inf
             and not promoter._lock.locked()
         )  # nor one under way
     )
@@ -121,10 +122,8 @@ async def test_many_delays_that_come_together(app: App, eyes: Eyes) -> None:
 
 
 async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
-    app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, dsn: str
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.claim.promoter._LOOK_AGAIN_AFTER", 2.0)
-
     @app.task
     async def note() -> None: ...
 
@@ -135,10 +134,11 @@ async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
         await other.sql("set local pgqueue.notify = off")
         await other.sql(_ENQUEUE)
         promoter.on_flags(up=True, raised=True)
+        promoter.times.look_again_at += 1.0
         await note.using(delay=0.1).aenqueue()
         await eyes.settled(completed=1)
         await eventually(
-            lambda: not promoter._lock.locked() and promoter._look_at > time.monotonic() + 0.1
+            lambda: not promoter._lock.locked() and promoter.times.look_at > time.monotonic() + 0.1
         )
         await other.sql("commit")
         await eyes.settled(completed=2)
@@ -155,8 +155,8 @@ async def test_a_row_that_somebody_holds_is_tried_now_and_then(
         await note.using(delay=0.2).aenqueue()
         await other.sql("begin")
         await other.sql("select from pgqueue.job for update")
-        promoter = worker.machines.promoter
-        await eventually(lambda: promoter._vain and len(promoter._dues) == 1)
+        times = worker.machines.promoter.times
+        await eventually(lambda: times.vain and len(times) == 1)
         await other.sql("commit")
         await eyes.settled(completed=1)
 
@@ -176,7 +176,7 @@ async def test_a_look_under_way_takes_no_look_from_the_start_away(
         asked.append(since)
         answer = await original(self, since)
         if len(asked) == 2:
-            promoter._floor._from_ever_at = -math.inf
+            promoter.times.floor._from_ever_at = -math.inf
             assert await asyncio.to_thread(lambda: promoter.since) == since
         return answer
 
@@ -186,7 +186,7 @@ async def test_a_look_under_way_takes_no_look_from_the_start_away(
         monkeypatch.setattr(Store, "next_due", next_due)
         for turn in (1, 2, 3):
             promoter.on_flags(up=True, raised=True)
-            promoter._look_again_at = math.inf
+            promoter.times.look_again_at = math.inf
             await eventually(lambda turn=turn: len(asked) == turn)
             await told(worker)
     assert asked[2] < asked[1]
@@ -205,7 +205,7 @@ async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(
         promoter = worker.machines.promoter
         start = DueFloor().moment
         await told(worker)
-        promoter._floor.clear_until(datetime.now(UTC))
+        promoter.times.floor.clear_until(datetime.now(UTC))
         assert promoter.since > start
         await eventually(lambda: promoter.since == start)
 
@@ -217,7 +217,7 @@ async def test_looks_do_not_keep_a_due_job_waiting(app: App, eyes: Eyes) -> None
     async with working(app, **_SELDOM) as worker:
         promoter = worker.machines.promoter
         await told(worker)
-        promoter._look_every = 0.0  # as if each took longer than until the next
+        promoter.times.look_every = 0.0  # as if each took longer than until the next
         promoter.on_flags(up=False)
         await note.using(delay=0.2).aenqueue()
         await eyes.settled(completed=1)

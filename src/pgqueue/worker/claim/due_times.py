@@ -1,0 +1,143 @@
+"""When to promote due jobs, and when to look for the next. Time is handed in.
+
+The times at which jobs will be due are known from heartbeats, from notifications of enqueues, and
+from this worker's own retries. Nobody notifies while no worker waits: then it is time to look once
+a second. When a flag was raised it is time at once and a second later, for enqueues that read the
+flag before. And it is time after each promotion, since of many delays that come together the
+shortest alone is told.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from datetime import datetime
+from enum import Enum
+
+from pgqueue.config import WorkerSettings
+from pgqueue.worker.claim.due_floor import DueFloor
+
+__all__ = ["DueTimes", "Step"]
+
+_TICK = 0.005
+_MOST_TICKS = 10_000
+_LONGEST_REST = 3600.0
+_LOOK_EVERY = 1.0
+_LOOK_AGAIN_AFTER = 1.0
+_LOOK_AFTER_PROMOTION = 0.02
+_LOOK_AFTER_NONE = 1.0
+assert _TICK < _LOOK_AFTER_PROMOTION < _LOOK_EVERY
+assert WorkerSettings().heartbeat < _MOST_TICKS * _TICK  # room for all that a pulse tells of
+
+
+class Step(Enum):
+    """What to do: make due jobs ready, or learn when the next one will be due."""
+
+    PROMOTE = "promote"
+    LOOK = "look"
+
+
+class DueTimes:
+    """What the promoter knows of jobs that will be due. Its task and its loop alone write here."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.floor = DueFloor()
+        self.told = False  # enqueuers tell us what will be due
+        self.look_at = math.inf
+        self.look_again_at = math.inf
+        self.vain = False  # a job was due, and none could be promoted
+        self._looked_last = False
+        self._dues: list[int] = []  # a heap of ticks, each once
+        self._ticks: set[int] = set()
+        self._near = settings.heartbeat  # what is due later is told by a pulse
+        look_every = _LOOK_EVERY if settings.listen else settings.poll_interval
+        # A pulse that comes as often does as well.
+        self.look_every = math.inf if settings.heartbeat <= look_every else look_every
+
+    def __len__(self) -> int:
+        """How many times are noted at which jobs will be due."""
+        return len(self._dues)
+
+    # -- what happens
+
+    def start(self, now: float) -> None:
+        """Anything may be due already."""
+        self.due_in(0.0, now)
+        self.look_at = now + self.look_every
+
+    def due_in(self, seconds: float, now: float) -> bool:
+        """Note that a job will be due in so many seconds; True if none is due before."""
+        tick = math.ceil((now + max(seconds, 0.0)) / _TICK)
+        if tick in self._ticks or len(self._ticks) >= _MOST_TICKS:
+            return False
+        self._ticks.add(tick)
+        heapq.heappush(self._dues, tick)
+        return self._dues[0] == tick
+
+    def on_flags(self, *, up: bool, raised: bool, now: float) -> bool:
+        """Note whether our flags are up, and one was raised just now; True if that is news."""
+        news = up != self.told or (up and raised)
+        if news and up:
+            self.look_at = now
+            self.look_again_at = now + _LOOK_AGAIN_AFTER
+        elif news:
+            self._look_by(now + self.look_every)
+        self.told = up
+        return news
+
+    def promoted(self, *, found: bool, now: float) -> None:
+        """Note that what was due is promoted, and whether anything was found."""
+        self.vain = not found
+        self._look_by(now + _LOOK_AFTER_PROMOTION)
+
+    def look_from(self, now: float) -> datetime:
+        """Return from which due time on to look; this look counts for one that is due by now."""
+        if self.look_again_at <= now:
+            self.look_again_at = math.inf
+        return self.floor.look_from(now)
+
+    def looked(self, seconds: float | None, clear_until: datetime, now: float) -> None:
+        """Note in how many seconds the next job is due, and up to where there is none."""
+        self.floor.clear_until(clear_until)
+        self.look_at = min(self.look_at, self.look_again_at)
+        if not self.told:
+            self._look_by(now + self.look_every)
+        if seconds is None or seconds > 0:
+            self.vain = False
+        elif self.vain:
+            seconds = _LOOK_AFTER_NONE  # somebody else holds its row
+        if seconds is not None and seconds <= self._near:
+            self.due_in(seconds, now)
+
+    def failed(self, wait: float, now: float) -> None:
+        """Note that the database could not be asked; it is tried again after ``wait`` seconds."""
+        self.due_in(wait, now)
+        self._look_by(now + wait)
+
+    def _look_by(self, moment: float) -> None:
+        self.look_at = min(self.look_at, moment)
+
+    # -- what to do
+
+    def step(self, now: float) -> Step | None:
+        """Return what to do now, as far as we know; None if there is nothing to do.
+
+        Steps take turns where both are due: neither keeps the other from being done.
+        """
+        self.floor.look_from(now)  # the pulse looks from there, though nobody does here
+        is_due = bool(self._dues) and self._dues[0] * _TICK <= now
+        if self.look_at <= now and not (self._looked_last and is_due):
+            self._looked_last = True
+            self.look_at = math.inf  # what happens meanwhile may set it
+            return Step.LOOK
+        if not is_due:
+            return None
+        while self._dues and self._dues[0] * _TICK <= now:
+            self._ticks.discard(heapq.heappop(self._dues))
+        self._looked_last = False
+        return Step.PROMOTE
+
+    def rest(self, now: float) -> float:
+        """Return after how many seconds there is something to do, if nothing happens before."""
+        rest = self._dues[0] * _TICK - now if self._dues else _LONGEST_REST
+        return min(rest, self.look_at - now, self.floor.rests(now))
