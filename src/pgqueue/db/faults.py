@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import resource
-from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Any
 
-from pgqueue.dsn import redact, without_passwords
+from pgqueue.db.not_connected import POOLER, why_not_connected
+from pgqueue.dsn import redact
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError, Unreachable
 
 __all__ = [
     "Contended",
+    "Meaning",
     "Rejected",
     "as_ours",
     "is_answer",
     "is_connection_loss",
     "is_of_the_row",
     "is_read_only",
+    "meaning_of",
 ]
 
 _READ_ONLY = "25006"
@@ -42,13 +44,37 @@ _WAITED = {
 }
 # A statement that was prepared in a session, and executed in another one.
 _PREPARED = frozenset({"26000", "42P05"})
-_POOLER = (
-    'App(dsn, pgbouncer=True) is for PgBouncer in transaction mode, pgbouncer="session" for its '
-    "session mode"
-)
+# Whether the server is known to be a standby.
+_READS_ONLY = {
+    True: "is a standby, which takes no writes; name the primary, or several hosts, of which the "
+    "one that does is chosen",
+    False: "is a standby, or sessions there are read-only (default_transaction_read_only)",
+}
 
 # What is wrong with the row itself: its data, its size, or how it is stored.
 _OF_THE_ROW = ("22", "54", "XX")
+
+
+class Meaning(Enum):
+    """What an error of the server or of its driver means for the caller of a statement."""
+
+    TRANSACTION_ENDED = auto()
+    PREPARED_ELSEWHERE = auto()
+    READ_ONLY = auto()
+    NO_SCHEMA = auto()
+    LOST = auto()
+    REJECTED = auto()
+    CONTENDED = auto()
+    FAILED = auto()
+
+
+# These mean the same in any case. What else the server says counts only if it could be heard.
+_MEANINGS = {
+    **dict.fromkeys(_TRANSACTION_ENDED, Meaning.TRANSACTION_ENDED),
+    **dict.fromkeys(_PREPARED, Meaning.PREPARED_ELSEWHERE),
+    _READ_ONLY: Meaning.READ_ONLY,
+    **dict.fromkeys(_MISSING, Meaning.NO_SCHEMA),
+}
 
 
 class Rejected(DatabaseError):
@@ -98,6 +124,28 @@ def _forget_detail(error: Exception) -> None:
             error.detail = None  # type: ignore[attr-defined]
 
 
+def meaning_of(error: Exception, *, lost: bool = False) -> Meaning | None:
+    """Return what an error of the server or of the driver means; None if it is of neither.
+
+    ``lost``: see ``as_ours``.
+    """
+    import asyncpg
+
+    state: str = getattr(error, "sqlstate", None) or ""
+    if (known := _MEANINGS.get(state)) is not None:
+        return known
+    if lost:
+        return Meaning.LOST
+    refused = isinstance(error, (asyncpg.DataError, ValueError, TypeError))
+    if refused or state[:2] in _DATA:
+        return Meaning.REJECTED
+    if is_connection_loss(error):
+        return Meaning.LOST
+    if state in _WAITED:
+        return Meaning.CONTENDED
+    return Meaning.FAILED if isinstance(error, asyncpg.PostgresError) else None
+
+
 def as_ours(
     error: Exception,
     dsn: str,
@@ -111,91 +159,36 @@ def as_ours(
     ``lost``: the connection is known to have ended, whatever the driver says of it. ``standby``:
     the server is known to be one.
     """
-    import asyncpg
-
     _forget_detail(error)
-    state = getattr(error, "sqlstate", None)
-    text = str(error) or type(error).__name__
     if isinstance(error, PgQueueError):
         return error
     if connecting:
-        text = _why_not_connected(error) or without_passwords(text, dsn)
-        return Unreachable(f"cannot connect to {redact(dsn)}: {text}")
-    if state in _TRANSACTION_ENDED:
-        return DatabaseError(
-            f"the server ended this transaction and rolled it back, by its "
-            f"{_TRANSACTION_ENDED[state]} ({state})"
-        )
-    if state in _PREPARED:
-        return DatabaseError(
-            f"{text} ({state}); if the dsn leads through a pooler, say so: {_POOLER}"
-        )
-    if state == _READ_ONLY:
-        why = (
-            "is a standby, which takes no writes; name the primary, or several hosts, of which "
-            "the one that does is chosen"
-            if standby
-            else "is a standby, or sessions there are read-only (default_transaction_read_only)"
-        )
-        return DatabaseError(f"{text} ({state}): the server of {redact(dsn)} {why}")
-    if state in _MISSING:
-        return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
-    unknown = OutcomeUnknown(f"the connection to {redact(dsn)} was lost: {text}")
-    if lost:
-        return unknown
-    if isinstance(error, (asyncpg.DataError, ValueError, TypeError)) or (
-        state is not None and state[:2] in _DATA
-    ):
-        return Rejected(f"{text} ({state})" if state else text)
-    if is_connection_loss(error):
-        return unknown
-    if state in _WAITED:
-        return Contended(f"{text} ({state}): {_WAITED[state]}")
-    if isinstance(error, asyncpg.PostgresError):
-        return DatabaseError(f"{text} ({state})")
-    return error
-
-
-def _why_not_connected(error: BaseException) -> str | None:
-    """Return a better text for some errors of connecting."""
-    import asyncpg
-
-    text = str(error)
-    if "unsupported startup parameter" in text:
-        return f"{text}: the dsn leads through a pooler; {_POOLER}"
-    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-        return (
-            "none of its hosts is as target_session_attrs wants it; with several hosts that is "
-            "read-write if the dsn says nothing: all are standbys, or read-only"
-        )
-    for number in _errnos(error):
-        if number == errno.EMFILE:
-            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            return (
-                f"this process has no file descriptors left (limit {limit}); close what leaks "
-                "them, or raise the limit (ulimit -n, LimitNOFILE)"
+        return Unreachable(f"cannot connect to {redact(dsn)}: {why_not_connected(error, dsn)}")
+    text = str(error) or type(error).__name__
+    state: Any = getattr(error, "sqlstate", None)
+    said = f"{text} ({state})"
+    match meaning_of(error, lost=lost):
+        case Meaning.TRANSACTION_ENDED:
+            return DatabaseError(
+                "the server ended this transaction and rolled it back, by its "
+                f"{_TRANSACTION_ENDED[state]} ({state})"
             )
-        if number == errno.ENFILE:
-            return "this machine has no file descriptors left (fs.file-max)"
-    return None
-
-
-def _errnos(error: BaseException | None) -> Iterator[int]:
-    """Yield the numbers of the errors behind this one, and of one that is there to be had now.
-
-    The resolver of names says something else where it cannot open its files.
-    """
-    while error is not None:
-        for number in (errno.EMFILE, errno.ENFILE):
-            if isinstance(error, OSError) and (
-                error.errno == number or f"[Errno {number}]" in str(error)
-            ):
-                yield number
-        error = error.__cause__ or error.__context__
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as exc:
-        yield exc.errno or 0
+        case Meaning.PREPARED_ELSEWHERE:
+            return DatabaseError(f"{said}; if the dsn leads through a pooler, say so: {POOLER}")
+        case Meaning.READ_ONLY:
+            return DatabaseError(f"{said}: the server of {redact(dsn)} {_READS_ONLY[standby]}")
+        case Meaning.NO_SCHEMA:
+            return SchemaError(f"{text}; is the schema there? run: pgqueue migrate")
+        case Meaning.LOST:
+            return OutcomeUnknown(f"the connection to {redact(dsn)} was lost: {text}")
+        case Meaning.REJECTED:
+            return Rejected(said if state else text)
+        case Meaning.CONTENDED:
+            return Contended(f"{said}: {_WAITED[state]}")
+        case Meaning.FAILED:
+            return DatabaseError(said)
+        case None:
+            return error
 
 
 def is_of_the_row(error: BaseException) -> bool:
