@@ -244,7 +244,7 @@ def test_a_child_enqueues_while_its_parent_does(app: App, query: Query) -> None:
 
 def test_a_child_leaves_the_event_loop_of_its_parent_alone(app: App, query: Query) -> None:
     app.enqueue("t")
-    lane = app.pool._lanes.spare[0]  # pyright: ignore[reportPrivateUsage]
+    lane = app.pool.opened.lanes.spare[0]
 
     def child() -> None:
         app.enqueue("t")
@@ -318,7 +318,7 @@ async def test_every_blocking_call_in_a_loop_names_its_twin(dsn: str) -> None:
             call()
         twin = str(caught.value).partition("await ")[2].partition(" ")[0]
         assert twin == f"a{name.rpartition('.')[2]}", name
-    assert app.pool._lanes.spare == []  # pyright: ignore[reportPrivateUsage]
+    assert app.pool.opened.lanes.spare == []
 
 
 def test_closing_in_a_loop_names_its_twin_too(app: App) -> None:

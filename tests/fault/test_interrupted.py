@@ -99,7 +99,7 @@ def test_a_call_that_hangs_is_interrupted(app: App, proxy: Proxy, alarm: list[in
     assert caught.value.__cause__ is None
     assert time.monotonic() - began < 300.0
     striker.join()
-    assert behind.pool._lanes.spare == []
+    assert behind.pool.opened.lanes.spare == []
     proxy.cut()
     proxy.heal()
     for _ in range(behind.pool.size * 2):
@@ -116,7 +116,7 @@ def test_a_wait_for_a_connection_is_interrupted(app: App, alarm: list[int]) -> N
         leave.wait(60)
 
     app.pool.size = 1
-    app.pool._reset_for(os.getpid())
+    app.pool.opened.start(1)
     holder = threading.Thread(target=lambda: app.pool.run(work, what="hold"))
     holder.start()
     assert entered.wait(30)
@@ -137,7 +137,7 @@ def test_a_wait_for_a_connection_is_interrupted(app: App, alarm: list[int]) -> N
 def test_a_lane_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
     """The next file that the program opens has that number."""
     app.enqueue("t")
-    (lane,) = app.pool._lanes.spare
+    (lane,) = app.pool.opened.lanes.spare
     assert lane.fd >= 0
 
     async def fail(_: object) -> None:
@@ -145,7 +145,7 @@ def test_a_lane_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
 
     with pytest.raises(Late):
         app.pool.run(fail, what="fail")
-    assert app.pool._lanes.spare == [lane]
+    assert app.pool.opened.lanes.spare == [lane]
     assert (lane.connection, lane.fd) == (None, -1)
     app.enqueue("t")
     assert lane.fd >= 0
@@ -193,7 +193,7 @@ def test_a_handler_that_has_no_connection_of_its_own_says_so(app: App) -> None:
     """The call that it interrupts holds the only one, and goes on afterwards."""
     app.pool.size = 1
     app.pool.wait = 0.1
-    app.pool._reset_for(os.getpid())
+    app.pool.opened.start(1)
     seen: list[str] = []
 
     def on_signal(_number: int, _frame: object) -> None:

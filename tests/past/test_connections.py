@@ -73,7 +73,7 @@ async def _replaced(eyes: Eyes, before: list[tuple[str, int]]) -> bool:
 
 
 def idle(app: App) -> list[Any]:
-    return [one for state in app.pool._loops.values() for one in state.idle]
+    return [one for state in app.pool.opened.loops.values() for one in state.idle]
 
 
 @pytest.mark.past_bug(34)

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pgqueue import failpoints
 from pgqueue.config import check_int
 from pgqueue.db import migrate
+from pgqueue.db.aftermath import aftermath
 from pgqueue.db.again import again
 from pgqueue.db.call import CALL_SECONDS, Call, Ended
 from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
 from pgqueue.db.doubt import ASK_SECONDS, Doubt, Questions
-from pgqueue.db.faults import as_ours, is_answer, is_connection_loss, is_read_only
+from pgqueue.db.faults import as_ours
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.lane import Lane, Lanes, no_loop
-from pgqueue.db.loops import LoopState, answers
+from pgqueue.db.lane import Lane, no_loop
+from pgqueue.db.loops import answers
+from pgqueue.db.opened import Opened
 from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.statements import statement
 from pgqueue.dsn import check_dsn, dsn_from_environment, redact
@@ -65,13 +67,7 @@ class Pool:
         self._checked = False
         self._silent_at = 0.0
         self._questions = Questions(schema)
-        self._inherited: list[object] = []
-        self._reset_for(os.getpid())
-        self._loops: dict[asyncio.AbstractEventLoop, LoopState] = {}
-
-    def _reset_for(self, pid: int) -> None:
-        self._pid = pid
-        self._lanes = Lanes(self.size)
+        self.opened = Opened(self.size)
 
     @property
     def pooled(self) -> bool:
@@ -81,7 +77,7 @@ class Pool:
     @property
     def dsn(self) -> str:
         """The dsn to connect to: as given, or PGQUEUE_DSN; ``embedded:DIR`` is started here."""
-        if self._dsn is None or self._pid != os.getpid():
+        if self._dsn is None or self.opened.pid != os.getpid():
             dsn = self._given or check_dsn(dsn_from_environment())
             if dsn.startswith("embedded:"):
                 from pgqueue.embedded import resolve
@@ -108,14 +104,11 @@ class Pool:
         most, if its answers are small; then silence is found out before the deadline.
         """
         no_loop(what)
-        if self._pid != os.getpid():
-            # Kept as they are: closing them would change the epoll that the parent still waits on.
-            self._inherited += [*self._lanes.spare, *self._loops.items()]
-            self._loops.clear()
-            self._reset_for(os.getpid())
+        if self.opened.pid != os.getpid():
+            self.opened.forked(self.size)
         dsn = self.dsn
         call = Call(self.deadline if seconds is None else seconds, checked=checked, size=size)
-        lanes = self._lanes
+        lanes = self.opened.lanes
         with Deferred() as deferred:
             try:
                 lane = lanes.borrow(self.wait, deferred)
@@ -159,10 +152,7 @@ class Pool:
         while other code of his borrows needs one, or they wait for each other.
         """
         loop = asyncio.get_running_loop()
-        state = self._loops.get(loop)
-        if state is None:
-            self._drop_closed_loops()
-            state = self._loops[loop] = LoopState(self.size)
+        state = self.opened.loops.get(loop) or self.opened.add(loop, self.size)
         return state.lend(limit, self.wait, self._connect)
 
     async def arun(
@@ -206,15 +196,16 @@ class Pool:
                 failpoints.armed.reach("client.after", _lose)
             return answer
         except Exception as exc:
-            # A driver whose connection was ended under it stumbles in words of its own.
-            lost = is_connection_loss(exc) or (connection.is_closed() and not is_answer(exc))
+            sent = began and (
+                executed is None or executed != getattr(protocol, "queries_count", None)
+            )
+            left = aftermath(exc, closed=connection.is_closed(), sent=sent)
             standby = is_standby(connection)
-            if lost or is_read_only(exc) or not is_answer(exc):
+            if left.unusable:
                 connection.terminate()
-            sent = executed is None or executed != getattr(protocol, "queries_count", None)
-            if lost and not (began and sent):
+            if left.undone:
                 raise Ended(f"the session with {redact(self.dsn)} had ended: {exc}") from exc
-            ours = as_ours(exc, self.dsn, lost=lost, standby=standby)
+            ours = as_ours(exc, self.dsn, lost=left.lost, standby=standby)
             if ours is exc:
                 raise
             raise ours from exc
@@ -240,8 +231,7 @@ class Pool:
         Of event loops, the running one alone: a connection is asked on its own.
         """
         self._silent_at = time.monotonic()
-        if (state := self._loops.get(asyncio.get_running_loop())) is not None:
-            state.distrust()
+        self.opened.distrust()
 
     def _connect_to_ask(self) -> Awaitable[Connection]:
         return self._connect(ASK_SECONDS, search_path="")
@@ -270,8 +260,7 @@ class Pool:
 
     def rest(self) -> None:
         """Close the connections of the running loop that nobody was lent since the last call."""
-        if (state := self._loops.get(asyncio.get_running_loop())) is not None:
-            state.rest()
+        self.opened.rest()
 
     def recheck(self) -> None:
         """Look at the schema's version again with the next connection."""
@@ -279,26 +268,11 @@ class Pool:
 
     def close(self) -> None:
         """Close the connections of threads; those in use stay open until they are given back."""
-        self._drop_closed_loops()
-        if self._lanes.spare:
-            no_loop("close")
-            if self._pid == os.getpid():
-                self._lanes.close()
-
-    def _drop_closed_loops(self) -> None:
-        """Hang up on the sessions of event loops that ended without ``aclose``."""
-        if self._pid != os.getpid():
-            return
-        for loop in list(self._loops):
-            if loop.is_closed() and (state := self._loops.pop(loop, None)) is not None:
-                state.hang_up()
+        self.opened.close()
 
     async def aclose(self) -> None:
         """Close the idle connections of the running loop, and those of threads."""
-        if (state := self._loops.pop(asyncio.get_running_loop(), None)) is not None:
-            await state.close()
-        if self._lanes.spare:
-            await asyncio.get_running_loop().run_in_executor(None, self.close)
+        await self.opened.aclose()
 
     def __repr__(self) -> str:
         return f"<Pool {redact(self._given or '(PGQUEUE_DSN)')} schema={self.schema!r}>"
