@@ -64,14 +64,14 @@ def no_relisten() -> None:
     """A connection that is made again does not listen."""
     from pgqueue.db.link import Link
 
-    def make(listen: Callable[..., Any]) -> Callable[..., Any]:
+    def make(tune: Callable[..., Any]) -> Callable[..., Any]:
         async def once(self: Any, *args: Any) -> None:
             if self.connects == 1:
-                await listen(self, *args)
+                await tune(self, *args)
 
         return once
 
-    replace_method(Link, "_listen", make)
+    replace_method(Link, "_tune", make)
 
 
 def batch_dropped() -> None:

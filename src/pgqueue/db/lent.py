@@ -37,7 +37,7 @@ class Lender(Link):
 
     async def brief(self, sql: str, *args: Any) -> list[Record]:
         """Run one statement; Contended if the server has not done it in a quarter of a second."""
-        begin = begin_with(self._local | _BRIEF)
+        begin = begin_with({**self._session.local, **_BRIEF})
         return await self._guarded(lambda c: fetch_within(c, begin, sql, args), None)
 
 

@@ -14,19 +14,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pgqueue.db.connect import (
-    Pooler,
-    is_standby,
-    open_connection,
-    pooler_of,
-    set_options,
-    socket_of,
-)
-from pgqueue.db.exchange import begin_with, fetch_within, say_goodbye, set_local
+from pgqueue.db.connect import is_standby, set_options, socket_of
+from pgqueue.db.exchange import fetch_within, say_goodbye, set_local
 from pgqueue.db.faults import as_ours, is_connection_loss, is_read_only
 from pgqueue.db.forks import note_session
 from pgqueue.db.listener import Listener
-from pgqueue.db.session import LIVENESS, TCP_OPTIONS, session_settings
+from pgqueue.db.role_session import RoleSession
+from pgqueue.db.session import TCP_OPTIONS
 from pgqueue.db.watch import NEVER, Watch
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
@@ -58,22 +52,15 @@ class Link:
         self.due = self.idle_since = NEVER
         self.asked_at = self.heard_at = time.monotonic()
         self.connects = 0
-        self._dsn = dsn
+        self._session = RoleSession.of(
+            role, dsn, deadline=deadline, pooled=pooled, pooled_by_session=pooled_by_session
+        )
         self._watch = watch
-        self._deadline = deadline
-        self._pooled = pooled
-        self._pooler: Pooler = pooler_of(pooled=pooled, by_session=pooled_by_session)
-        self._settings = session_settings(role, deadline)
         self._listener = None if pooled else listener
         self._on_lost = on_lost
         self._connection: Connection | None = None
         self._socket: socket.socket | None = None
         self._resting: asyncio.Task[None] | None = None
-        # Behind a pooler a session is ours only within a transaction: so are its settings. Its name
-        # is set anew whenever somebody with another name had it.
-        self._local = self._settings if pooled else {}
-        self._name = "pgqueue worker" if pooled else f"pgqueue {role}"
-        self._begin = begin_with(self._local)
 
     def __repr__(self) -> str:
         return f"<Link {self.role}>"
@@ -104,16 +91,17 @@ class Link:
 
         async def inside(connection: Connection) -> list[Record]:
             async with connection.transaction(isolation="read_committed"):
-                if self._pooled:
-                    await connection.execute(set_local(self._local))
+                if self._session.local:
+                    await connection.execute(set_local(self._session.local))
                 return await work(connection)
 
         return await self._guarded(inside, deadline)
 
     async def _one(self, connection: Connection, sql: str, args: Sequence[Any]) -> list[Record]:
-        if not self._pooled:
+        begin = self._session.begin
+        if begin is None:
             return await connection.fetch(sql, *args)
-        return await fetch_within(connection, self._begin, sql, args)
+        return await fetch_within(connection, begin, sql, args)
 
     async def _guarded(
         self, work: Callable[[Connection], Awaitable[list[Record]]], deadline: float | None
@@ -124,7 +112,7 @@ class Link:
             connection = await self._connect()
         # The server gives up first, by statement_timeout; the watchdog only on a silent peer.
         self.asked_at = time.monotonic()
-        self.due = self.asked_at + (deadline or self._deadline) + 1.0
+        self.due = self.asked_at + (deadline or self._session.deadline) + 1.0
         try:
             rows = await work(connection)
         except asyncio.CancelledError:
@@ -135,7 +123,7 @@ class Link:
             lost = is_connection_loss(exc) or (
                 connection.is_closed() and not isinstance(exc, PgQueueError)
             )
-            ours = as_ours(exc, self._dsn, lost=lost, standby=is_standby(connection))
+            ours = as_ours(exc, self._session.dsn, lost=lost, standby=is_standby(connection))
             if lost or connection.is_closed() or is_read_only(exc):
                 self._lost_under_way()
             raise ours from exc
@@ -156,14 +144,7 @@ class Link:
         self.abort()
         began = time.monotonic()
         try:
-            connection = await open_connection(
-                self._dsn,
-                name=self._name,
-                seconds=self._deadline,
-                settings=self._settings | LIVENESS,
-                pooler=self._pooler,
-                statement_lifetime=0,
-            )
+            connection = await self._session.open()
         except Unreachable as exc:
             if isinstance(exc.__cause__, TimeoutError):
                 self._watch.note_unanswered(began)
@@ -176,7 +157,7 @@ class Link:
         except OSError as exc:
             # Out of descriptors: without one of our own nothing could end its silence.
             self.abort()
-            raise as_ours(exc, self._dsn, connecting=True) from exc
+            raise as_ours(exc, self._session.dsn, connecting=True) from exc
         if self._on_lost is not None:
             connection.add_termination_listener(self._ended)
         if self._listener is not None:
@@ -190,13 +171,13 @@ class Link:
             await self._tune(connection, self._listener)
 
     async def _tune(self, connection: Connection, listener: Listener) -> None:
-        self.due = time.monotonic() + self._deadline
+        self.due = time.monotonic() + self._session.deadline
         try:
             await listener.tune(connection)
         except BaseException as exc:
             self.abort()
             if isinstance(exc, Exception):
-                raise as_ours(exc, self._dsn, connecting=True) from exc
+                raise as_ours(exc, self._session.dsn, connecting=True) from exc
             raise
         finally:
             self.due = NEVER
