@@ -73,9 +73,8 @@ class Forms:
     def _check(self, info: m.Type) -> Check:
         if leaf := LEAVES.get(type(info)):
             return leaf[1]
-        for form, kind in _ITEMS:
-            if isinstance(info, form):
-                return check_items(kind, self.check(cast("Any", info).item_type))
+        if (kind := _items_kind(info)) is not None:
+            return check_items(kind, self.check(cast("Any", info).item_type))
         match info:
             case m.AnyType():
                 return check_any
@@ -204,12 +203,16 @@ def _any_of(checks: list[Check]) -> Check:
     return check
 
 
+def _items_kind(info: m.Type) -> type | None:
+    """Return the type of a list or a set of any kind; None for what is neither."""
+    return next((kind for form, kind in _ITEMS if isinstance(info, form)), None)
+
+
 def _python_types(info: m.Type) -> tuple[type, ...]:
     if leaf := LEAVES.get(type(info)):
         return (leaf[0],)
-    for form, kind in _ITEMS:
-        if isinstance(info, form):
-            return (kind,)
+    if (kind := _items_kind(info)) is not None:
+        return (kind,)
     match info:
         case m.TupleType():
             return (tuple,)
