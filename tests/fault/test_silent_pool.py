@@ -165,7 +165,7 @@ async def test_who_is_refused_when_asking_waits_on(
     async def refused() -> Any:
         raise Unreachable("too many connections")
 
-    monkeypatch.setattr(app.pool, "_connect_to_ask", refused)
+    monkeypatch.setattr(app.pool, "connect_to_ask", refused)
     other = await asyncpg.connect(dsn)
     transaction = other.transaction()
     await transaction.start()

@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.db.call import CALL_SECONDS, LEAST_SECONDS
 from pgqueue.db.connect import fd_of, is_readable
@@ -28,7 +29,7 @@ from pgqueue.errors import Unreachable
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["ASK_SECONDS", "Doubt", "Questions"]
+__all__ = ["ASK_SECONDS", "Asks", "Doubt", "Questions", "Step", "next_step"]
 
 log = logging.getLogger("pgqueue.db")
 
@@ -56,43 +57,66 @@ class Questions:
         self.cancel = statement("cancel_waiting", schema)
 
 
+class Asks(Protocol):
+    """A pool, as far as its connections may fall silent."""
+
+    @property
+    def questions(self) -> Questions: ...
+
+    def connect_to_ask(self) -> Awaitable[Connection]:
+        """Open another session."""
+        ...
+
+    def distrust(self) -> None:
+        """Hear that a connection was found silent and ended."""
+
+
+class Step(Enum):
+    """What to do about a statement that is still under way when the timer has gone off."""
+
+    READ = auto()  # let the loop read what may have come, and look again
+    END = auto()  # end the connection: there is no session to ask about
+    GIVE_UP = auto()  # cancel a wait for a lock; end the connection if it is none
+    ASK = auto()  # ask another session whether the server is at work on it
+
+
+def next_step(*, late: float, heard: bool, asks: bool, left: float) -> Step:
+    """Say what to do.
+
+    ``late``: how much later the loop ran than it was to; ``heard``: something has come that it has
+    not read; ``asks``: there is a session to ask about; ``left``: seconds until it is given up.
+    """
+    if heard or late > _LATE_SECONDS:
+        return Step.READ
+    if not asks:
+        return Step.END
+    return Step.GIVE_UP if left <= 0.0 else Step.ASK
+
+
 class Doubt:
     """Watches over what is under way on a connection until ``end``; from the loop it belongs to.
 
     ``until``: when it is given up in any case, in monotonic seconds. ``size``: how many bytes are
-    sent at most; None: nobody is asked. ``sql``: the statements that tell. ``connect``: opens
-    another session. ``on_silent`` is called once the connection was found silent and ended.
+    sent at most; None: nobody is asked. ``pool``: whose the connection is.
     """
 
     __slots__ = (
         "_ask",
         "_cancelled",
-        "_connect",
         "_connection",
         "_expected",
         "_idle",
         "_loop",
-        "_on_silent",
-        "_sql",
+        "_pool",
         "_timer",
         "_until",
     )
 
-    def __init__(
-        self,
-        connection: Connection,
-        until: float,
-        size: int | None,
-        sql: Questions,
-        connect: Callable[[], Awaitable[Connection]],
-        on_silent: Callable[[], object],
-    ) -> None:
+    def __init__(self, connection: Connection, until: float, size: int | None, pool: Asks) -> None:
         self._connection = connection
         self._until = until
         self._idle = None if size is None else _IDLE_SECONDS + size / _BYTES_PER_SECOND
-        self._sql = sql
-        self._connect = connect
-        self._on_silent = on_silent
+        self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._ask: asyncio.Task[None] | None = None
         self._cancelled = False
@@ -119,15 +143,18 @@ class Doubt:
         late = now - self._expected
         if late > _LATE_SECONDS:
             self._until += late  # nobody could read an answer meanwhile
-        if late > _LATE_SECONDS or self._is_heard():
-            self._expected = now + _READ_SECONDS
-            self._timer = self._loop.call_later(_READ_SECONDS, self._wonder)
-        elif self._idle is None:
-            self._connection.terminate()
-        elif now >= self._until:
-            self._ask = self._loop.create_task(self._give_up())
-        else:
-            self._ask = self._loop.create_task(self._find_out(self._idle))
+        idle, left = self._idle, self._until - now
+        match next_step(late=late, heard=self._is_heard(), asks=idle is not None, left=left):
+            case Step.READ:
+                self._expected = now + _READ_SECONDS
+                self._timer = self._loop.call_later(_READ_SECONDS, self._wonder)
+            case Step.END:
+                self._connection.terminate()
+            case Step.GIVE_UP:
+                self._ask = self._loop.create_task(self._give_up())
+            case Step.ASK:
+                assert idle is not None
+                self._ask = self._loop.create_task(self._find_out(idle))
 
     def _is_heard(self) -> bool:
         """True if something has come that the loop has not read yet."""
@@ -137,14 +164,14 @@ class Doubt:
         if await self._is_silent(idle):
             log.warning("no answer, and the server is not at work on it: ending the connection")
             self._connection.terminate()
-            self._on_silent()
+            self._pool.distrust()
         else:
             self._arm(time.monotonic())
 
     async def _give_up(self) -> None:
         """Cancel a wait for a lock, so that it is told as what it was; end anything else."""
         self._cancelled = True
-        if await self._ask_once(self._sql.cancel, self._connection.get_server_pid()):
+        if await self._ask_once(self._pool.questions.cancel, self._connection.get_server_pid()):
             self._timer = self._loop.call_later(ASK_SECONDS, self._connection.terminate)
         else:
             self._connection.terminate()
@@ -153,7 +180,7 @@ class Doubt:
         for _ in range(_ASK_TIMES):
             began = time.monotonic()
             answer = await self._ask_once(
-                self._sql.is_silent, self._connection.get_server_pid(), idle
+                self._pool.questions.is_silent, self._connection.get_server_pid(), idle
             )
             if self._is_heard() or time.monotonic() - began > ASK_SECONDS * 2 + _LATE_SECONDS:
                 return False  # or the loop was held up, and an answer lay there unread
@@ -164,7 +191,7 @@ class Doubt:
     async def _ask_once(self, sql: str, *args: object) -> bool | None:
         """Return what another session says; None if nobody answers."""
         try:
-            other = await self._connect()
+            other = await self._pool.connect_to_ask()
         except Exception as exc:
             # A refusal is an answer.
             unanswered = isinstance(exc, Unreachable) and isinstance(exc.__cause__, TimeoutError)

@@ -66,7 +66,7 @@ class Pool:
         self.creates = True  # of embedded:DIR, the data of the server where there are none
         self._checked = False
         self._silent_at = 0.0
-        self._questions = Questions(schema)
+        self.questions = Questions(schema)
         self.opened = Opened(self.size)
 
     @property
@@ -223,7 +223,7 @@ class Pool:
         ``size``: see ``run``. Behind a pooler there is no session to ask about.
         """
         size = None if self.pooler != "none" else size
-        return Doubt(connection, until, size, self._questions, self._connect_to_ask, self.distrust)
+        return Doubt(connection, until, size, self)
 
     def distrust(self) -> None:
         """Use no idle connection again before it has answered: one to that server was silent.
@@ -233,7 +233,8 @@ class Pool:
         self._silent_at = time.monotonic()
         self.opened.distrust()
 
-    def _connect_to_ask(self) -> Awaitable[Connection]:
+    def connect_to_ask(self) -> Awaitable[Connection]:
+        """Open a session beside another one, to ask about that."""
         return self._connect(ASK_SECONDS, search_path="")
 
     async def _connect(self, seconds: float = _CONNECT_SECONDS, **settings: str) -> Connection:
