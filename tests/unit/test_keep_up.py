@@ -69,3 +69,20 @@ def test_one_that_outlives_its_loop_cancels_nobody_elses_task() -> None:
         return "not cancelled"
 
     assert asyncio.run(somebody_elses()) == "not cancelled"
+
+
+async def test_it_goes_on_when_the_log_raises() -> None:
+    steps = 0
+
+    async def step() -> None:
+        nonlocal steps
+        steps += 1
+        raise ValueError(steps)
+
+    def on_error(error: Exception) -> float:
+        if steps < 2:
+            raise KeyError("a filter of the user's")
+        return 0.0
+
+    await keep_up(step, on_error, going=lambda: steps < 2)
+    assert steps == 2

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 __all__ = ["keep_up"]
+
+_UNSAID = 1.0
 
 
 def _for_ever() -> bool:
@@ -31,4 +34,7 @@ async def keep_up(
                 # The loop was closed before this task ended, and the garbage collector closes it
                 # from within another one. A timeout that is set now would cancel that.
                 raise
-            await asyncio.sleep(on_error(exc))
+            seconds = _UNSAID
+            with contextlib.suppress(Exception):  # it logs, as the user has set it up
+                seconds = on_error(exc)
+            await asyncio.sleep(seconds)

@@ -31,6 +31,7 @@ from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
 from pgqueue.worker.claim.unread import described
+from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Claims, Outcomes, Room
 from pgqueue.worker.receipt import entry_of
@@ -88,6 +89,8 @@ class Claimer:
         self._bell = asyncio.Event()
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._patience = Patience()
+        self._failed = False  # the last turn
         self.is_away = False  # claims fail
 
     @property
@@ -124,7 +127,10 @@ class Claimer:
     def start(self) -> None:
         """Begin to claim."""
         self.flags.tell()
-        self._task = asyncio.create_task(self._loop(), name="pgqueue claimer")
+        self._task = asyncio.create_task(
+            keep_up(self._step, self._on_error, going=lambda: not self._intake.closed),
+            name="pgqueue claimer",
+        )
 
     def on_room(self) -> None:
         """The runner can take more."""
@@ -212,27 +218,25 @@ class Claimer:
 
     # -- the loop
 
-    async def _loop(self) -> None:
-        patience = Patience()
-        while not self._intake.closed:
-            try:
-                await self._turn()
-                patience.reset()
-                if self.is_away:
-                    self.is_away = False
-                    log.info("claiming again")
-                    self.look_everywhere()
-            except Exception as exc:
-                self._note_failure(exc)
-                await asyncio.sleep(patience.delay())
-                # What the failed turn was to look at is not to wait for a poll.
-                self.plan.heat(self.plan.lanes)
+    async def _step(self) -> None:
+        if self._failed:
+            # What the failed turn was to look at is not to wait for a poll.
+            self._failed = False
+            self.plan.heat(self.plan.lanes)
+        await self._turn()
+        self._patience.reset()
+        if self.is_away:
+            self.is_away = False
+            log.info("claiming again")
+            self.look_everywhere()
 
-    def _note_failure(self, exc: Exception) -> None:
+    def _on_error(self, error: Exception) -> float:
+        self._failed = True
         if not self.is_away:
             self.is_away = True
-            what, ours = described(exc)
-            log.warning("%s: %s", what, str(exc) or repr(exc), exc_info=not ours)
+            what, ours = described(error)
+            log.warning("%s: %s", what, str(error) or repr(error), exc_info=None if ours else error)
+        return self._patience.delay()
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""

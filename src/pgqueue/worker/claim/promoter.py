@@ -15,6 +15,7 @@ from pgqueue.db.patience import Patience
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.claim.due_times import DueTimes, Step
+from pgqueue.worker.keep_up import keep_up
 
 __all__ = ["Promoter"]
 
@@ -38,6 +39,7 @@ class Promoter:
         self._lock = lock
         self._on_ready = on_ready
         self._wake = asyncio.Event()
+        self._patience = Patience()
         self._task: asyncio.Task[None] | None = None
         self.times = DueTimes(settings)
         self.promoted = 0
@@ -45,7 +47,9 @@ class Promoter:
     def start(self) -> None:
         """Begin to promote."""
         self.times.start(time.monotonic())
-        self._task = asyncio.create_task(self._loop(), name="pgqueue promoter")
+        self._task = asyncio.create_task(
+            keep_up(self._step, self._on_error), name="pgqueue promoter"
+        )
 
     async def stop(self) -> None:
         """Stop; a batch under way is finished by the database or not at all."""
@@ -69,27 +73,25 @@ class Promoter:
         """How far back there is no need to look for due jobs. For any thread: it only reads."""
         return self.times.floor.moment
 
-    async def _loop(self) -> None:
-        patience = Patience()
-        while True:
-            step = await self._wait_step()
-            try:
-                match step:
-                    case Step.PROMOTE:
-                        queues = await self._promote()
-                        self.times.promoted(found=bool(queues), now=time.monotonic())
-                        if queues:
-                            self._on_ready(queues)
-                    case Step.LOOK:
-                        await self._look()
-                patience.reset()
-            except Exception as exc:
-                ours = isinstance(exc, PgQueueError)
-                log.log(
-                    logging.DEBUG if ours else logging.ERROR,
-                    "promotion waits: %s", exc, exc_info=not ours,
-                )  # fmt: skip
-                self.times.failed(patience.delay(), time.monotonic())
+    async def _step(self) -> None:
+        match await self._wait_step():
+            case Step.PROMOTE:
+                queues = await self._promote()
+                self.times.promoted(found=bool(queues), now=time.monotonic())
+                if queues:
+                    self._on_ready(queues)
+            case Step.LOOK:
+                await self._look()
+        self._patience.reset()
+
+    def _on_error(self, error: Exception) -> float:
+        self.times.failed(self._patience.delay(), time.monotonic())
+        ours = isinstance(error, PgQueueError)
+        log.log(
+            logging.DEBUG if ours else logging.ERROR,
+            "promotion waits: %s", error, exc_info=None if ours else error,
+        )  # fmt: skip
+        return 0.0  # the next step waits
 
     async def _wait_step(self) -> Step:
         while (step := self.times.step(now := time.monotonic())) is None:

@@ -8,7 +8,6 @@ that cannot be written now, since it is locked or still refused, is set aside fo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -141,10 +140,7 @@ class Completer:
 
     @staticmethod
     def _on_error(error: Exception) -> float:
-        # Nothing here should raise, but a log filter of the user's may. A worker that ran jobs and
-        # wrote nothing would be worse than any of it.
-        with contextlib.suppress(Exception):
-            log.exception("writing outcomes failed; it begins again", exc_info=error)
+        log.error("writing outcomes failed; it begins again", exc_info=error)
         return _AFTER_FAILURE
 
     async def _write_all(self) -> None:
