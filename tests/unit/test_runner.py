@@ -6,6 +6,7 @@ Nothing here needs a server: records are dicts, and what would be written is kep
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import math
 import os
@@ -13,18 +14,20 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.harness.waiting import eventually
 
 from pgqueue import App, PoolTimeout
 from pgqueue.db.waits import waiting
-from pgqueue.outcome import RELEASED, Dead, Outcome, RetryAt, Snoozed
+from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed
 from pgqueue.worker.board import Board
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.run.attempt import Slot
 from pgqueue.worker.run.runner import Runner
+from pgqueue.worker.run.settle import Decision, Ended, Why, settle
+from pgqueue.worker.run.threads import Threads
 
 eager = pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin with the next turn")
 SECONDS = 30.0
@@ -123,7 +126,7 @@ class Bench:
         await self.quiet()
 
     def busy(self) -> list[Slot]:
-        return [slot for slot in self.runner._slots if slot.record is not None]
+        return [slot for slot in self.runner.slots if slot.record is not None]
 
     async def quiet(self) -> None:
         assert await self.runner.wait_quiet(SECONDS)
@@ -289,6 +292,52 @@ async def test_cancelled_before_its_first_step_or_after(why: str, outcome: Any) 
     assert bench.outcomes.successes == []
     got = bench.outcomes.others.get(job_id)
     assert got is outcome or type(got).__name__ == outcome
+
+
+@pytest.mark.parametrize("told", [None, *get_args(Why)])
+@pytest.mark.parametrize("ended", Ended)
+async def test_what_the_table_says_is_what_is_written(told: Why | None, ended: Ended) -> None:
+    bench = Bench(concurrency=1)
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    @bench.task
+    async def job() -> None:
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await over.wait()
+        match ended:
+            case Ended.RETURNED:
+                return
+            case Ended.CANCELLED:
+                raise asyncio.CancelledError
+            case Ended.WAITED:
+                raise PoolTimeout("all were in use")
+            case Ended.RAISED:
+                raise ValueError("no")
+
+    (job_id,) = bench.add(job, timeout_seconds=3600.0)
+    await begun.wait()
+    if told == "abandoned":
+        bench.runner.cancel_all("stop")
+        bench.runner.abandon()
+    elif told is not None:
+        bench.runner.cancel_all(told)
+    over.set()
+    await bench.quiet()
+    written = "done" if bench.outcomes.successes == [job_id] else bench.outcomes.others.get(job_id)
+    match settle(told, ended):
+        case Decision.DONE:
+            assert written == "done"
+        case Decision.NOTHING:
+            assert written is None
+        case Decision.FAILED | Decision.TIMED_OUT:
+            assert isinstance(written, RetryAt)
+        case Decision.PUT_OFF:
+            assert isinstance(written, Snoozed)
+        case Decision.CANCELLED:
+            assert written is CANCELLED
+        case Decision.RELEASED:
+            assert written is RELEASED
 
 
 async def test_who_cancels_all_tasks_costs_no_job_its_slot() -> None:
@@ -509,12 +558,14 @@ async def test_a_lack_of_memory_costs_no_slot(monkeypatch: pytest.MonkeyPatch) -
         patched.setattr(bench.outcomes, "add", refuse)
         bench.add(hold, 2)
         await eventually(lambda: not bench.runner.waits)
-        await eventually(lambda: len(bench.runner._free) == 2)
+        await eventually(lambda: bench.runner.running == 0)
     await bench.quiet()
 
 
 @pytest.mark.parametrize("why", ["stop", "timeout", "cancelled"])
-async def test_a_thread_that_had_returned_when_it_was_told_to_end_is_a_success(why: str) -> None:
+async def test_a_thread_that_had_returned_when_it_was_told_to_end_is_a_success(
+    why: Why, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(concurrency=1)
     answers: list[asyncio.Future[Any]] = []
 
@@ -525,7 +576,7 @@ async def test_a_thread_that_had_returned_when_it_was_told_to_end_is_a_success(w
         answers.append(asyncio.get_running_loop().create_future())
         return answers[0]
 
-    bench.runner._attempts._threads.submit = submit  # type: ignore[method-assign]
+    monkeypatch.setattr(Threads, "submit", lambda self, call: submit(call))
     (job_id,) = bench.add(note)
     await eventually(lambda: bool(answers))
     await asyncio.sleep(0)

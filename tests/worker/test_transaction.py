@@ -269,7 +269,7 @@ async def test_a_commit_under_way_is_not_cancelled(
             asking = asyncio.ensure_future(app.acancel(job_id))
             worker.machines.runner.cancel([job_id], "cancelled")
         await eventually(
-            lambda: all(slot.why for slot in worker.machines.runner._slots if slot.record)
+            lambda: all(slot.why for slot in worker.machines.runner.slots if slot.record)
         )
         other.close()
         await eyes.reaches(job_id, "completed")

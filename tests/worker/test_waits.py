@@ -73,7 +73,7 @@ async def time_out(worker: Worker, job_ids: list[int]) -> None:
     """Strike the timeouts of these jobs, once all of them wait for a connection."""
 
     def waiting() -> list[Slot]:
-        slots = [s for s in worker.machines.runner._slots if s.record and s.record["id"] in job_ids]
+        slots = [s for s in worker.machines.runner.slots if s.record and s.record["id"] in job_ids]
         return [s for s in slots if s.waits is not None and s.waits.under_way]
 
     await eventually(lambda: len(waiting()) == len(job_ids), timeout_s=60)

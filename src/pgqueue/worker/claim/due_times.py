@@ -38,7 +38,10 @@ class Step(Enum):
 
 
 class DueTimes:
-    """What the promoter knows of jobs that will be due. Its task and its loop alone write here."""
+    """What the promoter knows of jobs that will be due.
+
+    The worker's loop alone calls its methods. The heartbeat's thread reads ``floor.moment``.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.floor = DueFloor()

@@ -78,10 +78,10 @@ class Runner:
             on_end=self._left,
             loop=loop,
         )
-        self._slots = [
+        self.slots = [
             Slot(place, self._attempts.told, self._given_up) for place in range(concurrency)
         ]
-        self._free = self._slots.copy()
+        self._free = self.slots.copy()
         self._over: set[Slot] = set()  # those given up, and maybe some that were
         self._rung = False  # the loop is going to call _dispatch
         self._quiet = asyncio.Event()
@@ -166,13 +166,13 @@ class Runner:
 
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that run or wait here, but for those given up."""
-        owed = {(s.record["id"], s.token) for s in self._slots if s.record and s.is_owed}
+        owed = {(s.record["id"], s.token) for s in self.slots if s.record and s.is_owed}
         return owed.union(self._waiting.receipts())
 
     def cancel(self, job_ids: Sequence[int], why: Why) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
         wanted = set(job_ids)
-        for slot in self._slots:
+        for slot in self.slots:
             if slot.record is not None and slot.record["id"] in wanted:
                 slot.cancel(why)
         for record, token in self._waiting.remove(wanted):
@@ -182,7 +182,7 @@ class Runner:
 
     def cancel_all(self, why: Why) -> None:
         """Cancel every running job."""
-        for slot in self._slots:
+        for slot in self.slots:
             if slot.record is not None:
                 slot.cancel(why)
 
@@ -195,7 +195,7 @@ class Runner:
     def abandon(self) -> list[Claimed]:
         """Give up on what still runs although it was cancelled: its outcome is nobody's now."""
         left: list[Claimed] = []
-        for slot in self._slots:
+        for slot in self.slots:
             if slot.record is not None and slot.is_owed:
                 if settle(slot.told, Ended.CANCELLED) is not NOTHING:
                     left.append((slot.record, slot.token))
@@ -220,7 +220,7 @@ class Runner:
         """End what still runs, and the threads that have nothing to do."""
         self._attempts.closing = True
         self._waiting.close()
-        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        tasks = [slot.task for slot in self.slots if slot.task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
