@@ -50,7 +50,7 @@ _RULES = (
     _Rule(
         "buffer",
         ("worker/run/runner.py", "worker/run/waiting.py"),
-        frozenset({"add", "next", "_ring"}),
+        frozenset({"add", "next", "ring"}),
     ),
     _Rule(
         "one job's run",

@@ -58,18 +58,18 @@ class Ears:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
-        self.put_off: list[Any] = []
+        self.others: list[Any] = []
         self.again = asyncio.Event()
 
-    def on_low(self) -> None:
+    def on_room(self) -> None:
         self.heard.append("low")
 
-    def on_next(self) -> None:
+    def ring(self) -> None:
         self.heard.append("next")
         self.again.set()
 
-    def on_put_off(self, suspects: list[Any]) -> None:
-        self.put_off += suspects
+    def put_off(self, suspects: list[Any]) -> None:
+        self.others += suspects
 
 
 def job(job_id: int, crashes: int = 0) -> Any:
@@ -82,13 +82,7 @@ async def ears() -> Ears:
 
 
 def waiting_with(lease: Lease, ears: Ears) -> Waiting:
-    return Waiting(
-        lease=lease,
-        loop=asyncio.get_running_loop(),
-        on_low=ears.on_low,
-        on_next=ears.on_next,
-        on_put_off=ears.on_put_off,
-    )
+    return Waiting(ears, lease=lease, loop=asyncio.get_running_loop())
 
 
 async def test_what_waits_begins_when_the_lease_runs_again(ears: Ears) -> None:
@@ -120,7 +114,7 @@ async def test_one_suspect_at_a_time_and_the_others_are_put_off(ears: Ears) -> N
     assert waiting.next() == (job(3), 7)
     assert waiting.next() is None
     waiting._put_off()
-    assert ears.put_off == [(job(2, crashes=3), 7)]
+    assert ears.others == [(job(2, crashes=3), 7)]
     assert waiting.passed_on == 1
     waiting.close()
 

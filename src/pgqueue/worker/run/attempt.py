@@ -25,7 +25,7 @@ from pgqueue.worker.run.admission import Admission, Refused
 from pgqueue.worker.run.eager import EAGER
 from pgqueue.worker.run.job_log import JobLog
 from pgqueue.worker.run.settle import NOTHING, Ended, settle
-from pgqueue.worker.run.slot import Counts, Slot
+from pgqueue.worker.run.slot import Counts, Owner, Slot
 from pgqueue.worker.run.stubborn import Stubborn
 from pgqueue.worker.run.threads import Threads, forget
 from pgqueue.worker.run.verdict import Verdict, judge
@@ -41,7 +41,7 @@ log = logging.getLogger("pgqueue.worker")
 
 
 class Attempts:
-    """Runs attempts. ``on_end`` is called as the last thing in each, whatever became of it."""
+    """Runs attempts. The last thing in each is that the owner gets its slot back."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Attempts:
         transactions: Transactions,
         admission: Admission,
         concurrency: int,
-        on_end: Callable[[Slot, Record], None],
+        owner: Owner,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._tasks = tasks
@@ -63,7 +63,7 @@ class Attempts:
         self._admission = admission
         self._threads = Threads(concurrency, loop)
         self._stubborn = Stubborn(loop)
-        self._on_end = on_end
+        self._on_end = owner.left
         self._loop = loop
         self._log = JobLog()
         self._disowned = False

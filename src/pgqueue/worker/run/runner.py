@@ -59,15 +59,9 @@ class Runner:
     ) -> None:
         self._concurrency = concurrency
         self._completer = completer
-        self._on_room = on_room
+        self.on_room = on_room
         self._loop = loop
-        self._waiting = Waiting(
-            lease=lease,
-            loop=loop,
-            on_low=on_room,
-            on_next=self._ring,
-            on_put_off=self._put_off,
-        )
+        self._waiting = Waiting(self, lease=lease, loop=loop)
         self._attempts = Attempts(
             tasks,
             board=board,
@@ -75,12 +69,10 @@ class Runner:
             transactions=transactions,
             admission=Admission(expose=expose, large=large, misfits=misfits, lease=lease),
             concurrency=concurrency,
-            on_end=self._left,
+            owner=self,
             loop=loop,
         )
-        self.slots = [
-            Slot(place, self._attempts.told, self._given_up) for place in range(concurrency)
-        ]
+        self.slots = [Slot(place, self) for place in range(concurrency)]
         self._free = self.slots.copy()
         self._over: set[Slot] = set()  # those given up, and maybe some that were
         self._rung = False  # the loop is going to call _dispatch
@@ -147,14 +139,14 @@ class Runner:
         self._waiting.add(records, token)
         self._quiet.clear()
         self._busy.begin(time.monotonic())
-        self._ring()
+        self.ring()
 
-    def _put_off(self, suspects: list[Claimed]) -> None:
+    def put_off(self, suspects: list[Claimed]) -> None:
         """Let others have these suspects, later: as they were, they would come back at once."""
         for record, token in suspects:
             self._completer.add(entry_of(record, token, put_off()))
         self._settle_quiet()
-        self._on_room()
+        self.on_room()
 
     def take_back(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
@@ -229,7 +221,7 @@ class Runner:
 
     # -- slots
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
         """Have waiting jobs begun, by the loop itself: nobody's stack or task is beneath them."""
         if not self._rung and not self._attempts.closing:
             self._rung = True
@@ -260,13 +252,13 @@ class Runner:
                     begun_tasks.append((slot, task))
                 begun += 1
                 if begun == YIELD_EVERY:
-                    self._ring()
+                    self.ring()
                     break
         finally:
             if begun_tasks:
                 self._attempts.look_after(begun_tasks)
 
-    def _left(self, slot: Slot, record: Record) -> None:
+    def left(self, slot: Slot, record: Record) -> None:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
@@ -274,14 +266,19 @@ class Runner:
             self._waiting.suspect_runs = None
         if self._waiting.jobs:
             if not self._rung:
-                self._ring()
+                self.ring()
         else:
             if self._waiting:
-                self._ring()
-            self._on_room()
+                self.ring()
+            self.on_room()
             self._settle_quiet()
 
-    def _given_up(self, slot: Slot) -> None:
+    def told(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        """Note that the job of a slot was told to end, in this task."""
+        self._attempts.told(slot, task)
+
+    def given_up(self, slot: Slot) -> None:
+        """Note that the attempt in a slot is over, though its job goes on."""
         self._over.add(slot)
         self._settle_quiet()
 

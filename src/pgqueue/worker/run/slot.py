@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.db.waits import Waits
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt
@@ -15,26 +14,35 @@ from pgqueue.worker.run.settle import Told, Why
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Counts", "Slot"]
+__all__ = ["Counts", "Owner", "Slot"]
+
+
+class Owner(Protocol):
+    """Whose slots they are: the runner, as slots and attempts see it."""
+
+    def told(self, slot: Slot, task: asyncio.Task[None]) -> None:
+        """Note that the job of a slot was told to end, in this task."""
+        ...
+
+    def given_up(self, slot: Slot) -> None:
+        """Note that the attempt in a slot is over, though its job goes on."""
+        ...
+
+    def left(self, slot: Slot, record: Record) -> None:
+        """Take the slot back: whatever became of the job, it is over."""
+        ...
 
 
 class Slot:
     """A place where jobs run, one after another, and what is known of the one that runs there."""
 
     __slots__ = (
-        "job", "on_given_up", "on_told", "place", "record", "task", "timer", "token", "waits",
-        "why",
+        "job", "owner", "place", "record", "task", "timer", "token", "waits", "why",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        place: int,
-        on_told: Callable[[Slot, asyncio.Task[None]], object],
-        on_given_up: Callable[[Slot], object],
-    ) -> None:
+    def __init__(self, place: int, owner: Owner) -> None:
         self.place = place
-        self.on_given_up = on_given_up
-        self.on_told = on_told
+        self.owner = owner
         self.token = 0
         self.timer: asyncio.TimerHandle | None = None
         self.clear()
@@ -67,7 +75,7 @@ class Slot:
         self.task = task
         if self.why is not None:  # it was told to end in its first step
             task.cancel()
-            self.on_told(self, task)
+            self.owner.told(self, task)
 
     def cancel(self, why: Why) -> None:
         """Tell its job to end. The first who does says why."""
@@ -77,12 +85,12 @@ class Slot:
                 self.job.mark_cancelled()
             if self.task is not None:
                 self.task.cancel()
-                self.on_told(self, self.task)
+                self.owner.told(self, self.task)
 
     def give_up(self) -> None:
         """Its attempt is over, though its job goes on: what that comes to is nobody's now."""
         self.why = "abandoned"
-        self.on_given_up(self)
+        self.owner.given_up(self)
 
     def time_out(self) -> None:
         """The time is over. A job that waits for a connection of ours cannot help it."""

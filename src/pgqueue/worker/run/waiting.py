@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.lease import Lease
@@ -21,7 +21,7 @@ from pgqueue.worker.receipt import Claimed
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Waiting", "is_suspect"]
+__all__ = ["Taker", "Waiting", "is_suspect"]
 
 _SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
 _SUSPECTS_WAIT = 1.0
@@ -35,27 +35,30 @@ def is_suspect(record: Record) -> bool:
     return crashes >= _SUSPECT_CRASHES
 
 
+class Taker(Protocol):
+    """Who takes waiting jobs: the runner, as they see it."""
+
+    @property
+    def on_room(self) -> Callable[[], None]:
+        """To be called when no more jobs wait than was asked for."""
+        ...
+
+    def ring(self) -> None:
+        """A slot that got no job may ask again."""
+        ...
+
+    def put_off(self, suspects: list[Claimed]) -> None:
+        """Let others have these, which have waited for too long."""
+        ...
+
+
 class Waiting:
-    """Claimed jobs that wait for a slot, each with the token of its claim.
+    """Claimed jobs that wait for a slot, each with the token of its claim."""
 
-    ``on_low`` is called when no more are left than was asked for, ``on_next`` when a slot may ask
-    for a job again that got none, ``on_put_off`` with the suspects that have waited for too long.
-    """
-
-    def __init__(
-        self,
-        *,
-        lease: Lease,
-        loop: asyncio.AbstractEventLoop,
-        on_low: Callable[[], None],
-        on_next: Callable[[], None],
-        on_put_off: Callable[[list[Claimed]], None],
-    ) -> None:
+    def __init__(self, taker: Taker, *, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
+        self._taker = taker
         self._lease = lease
         self._loop = loop
-        self._on_low = on_low
-        self._on_next = on_next
-        self._on_put_off = on_put_off
         self._put_off_timer: asyncio.TimerHandle | None = None
         self._lease_timer: asyncio.TimerHandle | None = None
         self.jobs: deque[Claimed] = deque()
@@ -92,7 +95,7 @@ class Waiting:
             return record, token
         claimed = self.jobs.popleft()
         if len(self.jobs) == self.low:
-            self._on_low()
+            self._taker.on_room()
         return claimed
 
     def receipts(self) -> Iterable[tuple[int, int]]:
@@ -136,8 +139,8 @@ class Waiting:
         suspects = list(self.suspects)
         self.suspects.clear()
         self.passed_on += len(suspects)
-        self._on_put_off(suspects)
+        self._taker.put_off(suspects)
 
     def _look_at_lease(self) -> None:
         self._lease_timer = None
-        self._on_next()
+        self._taker.ring()
