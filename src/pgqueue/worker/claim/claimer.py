@@ -90,7 +90,6 @@ class Claimer:
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._patience = Patience()
-        self._failed = False  # the last turn
         self.is_away = False  # claims fail
 
     @property
@@ -219,10 +218,6 @@ class Claimer:
     # -- the loop
 
     async def _step(self) -> None:
-        if self._failed:
-            # What the failed turn was to look at is not to wait for a poll.
-            self._failed = False
-            self.plan.heat(self.plan.lanes)
         await self._turn()
         self._patience.reset()
         if self.is_away:
@@ -231,7 +226,8 @@ class Claimer:
             self.look_everywhere()
 
     def _on_error(self, error: Exception) -> float:
-        self._failed = True
+        # What the failed turn was to look at is not to wait for a poll.
+        self.plan.heat(self.plan.lanes)
         if not self.is_away:
             self.is_away = True
             what, ours = described(error)
