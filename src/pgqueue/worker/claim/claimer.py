@@ -90,6 +90,7 @@ class Claimer:
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._patience = Patience()
+        self._stopping = asyncio.Lock()
         self.is_away = False  # claims fail
 
     @property
@@ -124,7 +125,13 @@ class Claimer:
     # -- bells
 
     def start(self) -> None:
-        """Begin to claim."""
+        """Begin to claim, unless it does."""
+        if self._task is not None:
+            return
+        if self._intake.closed:  # it has stopped
+            self._intake.closed = False
+            self.seating.start()
+            self.plan.heat(self.plan.lanes)
         self.flags.tell()
         self._task = asyncio.create_task(
             keep_up(self._step, self._on_error, going=lambda: not self._intake.closed),
@@ -200,15 +207,18 @@ class Claimer:
 
     async def stop(self) -> None:
         """Stop claiming; a claim that is on its way is waited for, and its jobs given back."""
+        async with self._stopping:
+            await self._stop()
+
+    async def _stop(self) -> None:
         self._intake.closed = True
         self._bell.set()
         self._room.set()
         await self.seating.stop()
         if self._task is not None:
             _, pending = await asyncio.wait([self._task], timeout=self._settings.deadline)
-            for task in pending:
-                task.cancel()
             if pending:
+                self._task.cancel()
                 await asyncio.wait(pending)
             self._task = None
         if lowered := self._on_away():

@@ -45,7 +45,9 @@ class Promoter:
         self.promoted = 0
 
     def start(self) -> None:
-        """Begin to promote."""
+        """Begin to promote, unless it does."""
+        if self._task is not None:
+            return
         self.times.start(time.monotonic())
         self._task = asyncio.create_task(
             keep_up(self._step, self._on_error), name="pgqueue promoter"
@@ -53,10 +55,11 @@ class Promoter:
 
     async def stop(self) -> None:
         """Stop; a batch under way is finished by the database or not at all."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
+        if (task := self._task) is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            if self._task is task:  # else it was started again
+                self._task = None
 
     def due_in(self, seconds: float) -> None:
         """Note that a job will be due in so many seconds."""

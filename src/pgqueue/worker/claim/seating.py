@@ -124,11 +124,17 @@ class Seating:
             if seat.rank is not None:
                 self._say(CameToWatch())
 
+    def start(self) -> None:
+        """Take seats again, after a stop."""
+        self._stopped = False
+        self._wanted = self.seat = AWAY
+
     async def stop(self) -> None:
         """Move no more."""
         self._stopped = True
         if self._asked is not None:
             self._asked.cancel()
+            self._asked = None
         if self._moving is not None and not self._moving.done():
             await asyncio.wait([self._moving], timeout=self._settings.deadline)
             self._moving.cancel()

@@ -57,6 +57,7 @@ class Completer:
         self._flushing: tuple[list[tuple[int, int]], list[Entry]] = ([], [])
         self._aside: dict[asyncio.TimerHandle, Entry] = {}
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Lock()
         self.completed = 0
         self.flushes = 0
 
@@ -106,10 +107,11 @@ class Completer:
         self._empty.clear()
 
     def start(self) -> None:
-        """Begin to write."""
-        self._task = asyncio.create_task(
-            keep_up(self._write_all, self._on_error), name="pgqueue completer"
-        )
+        """Begin to write, unless it does."""
+        if self._task is None:
+            self._task = asyncio.create_task(
+                keep_up(self._write_all, self._on_error), name="pgqueue completer"
+            )
 
     async def wait_room(self) -> None:
         """Return once the backlog is below its bound."""
@@ -119,11 +121,17 @@ class Completer:
 
     async def stop(self, deadline: float) -> int:
         """Write what is left, for at most ``deadline`` seconds; return how many were not."""
-        if self._task is None:
-            return self.backlog
-        if self.is_torn_down:
-            await asyncio.wait([self._task])
-            self.start()
+        async with self._stopping:
+            if self._task is not None and self.is_torn_down:
+                await asyncio.wait([self._task])
+                self._task = None
+                self.start()
+            if self._task is not None:
+                await self._flush(deadline)
+                await self._end(self._task)
+        return self.backlog
+
+    async def _flush(self, deadline: float) -> None:
         try:
             async with asyncio.timeout(deadline):
                 await self._empty.wait()
@@ -131,12 +139,15 @@ class Completer:
             log.error(
                 "stopping with %d outcomes unwritten; these jobs will run again", self.backlog
             )
-        self._task.cancel()
-        await asyncio.wait([self._task])
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        await asyncio.wait([task])
         self._task = None
-        for timer in self._aside:
+        for timer, entry in self._aside.items():
             timer.cancel()
-        return self.backlog
+            self._entries.append(entry)
+        self._aside.clear()
 
     @staticmethod
     def _on_error(error: Exception) -> float:

@@ -1,0 +1,241 @@
+"""Each machine of a worker is started and stopped by ten tasks at once, fifty times each."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from tests.harness.stress import Subject, stress
+from tests.harness.waiting import eventually
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.listener import Listener
+from pgqueue.errors import Unreachable
+from pgqueue.outcome import RELEASED
+from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.finish.completer import Completer
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.receipt import Entry
+
+
+async def turns(rng: random.Random) -> None:
+    """What an answer takes: some turns of the loop, or none."""
+    for _ in range(rng.randrange(3)):
+        await asyncio.sleep(0)
+
+
+class Due:
+    """A store of the promoter: some jobs are always due, and now and then it is away."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(2)
+        self.woken = 0
+
+    async def next_due(self, since: datetime) -> tuple[float, datetime]:
+        await turns(self.rng)
+        if self.rng.random() < 0.2:
+            raise Unreachable("away")
+        return 0.0, since
+
+    async def promote(self, most: int, since: datetime) -> list[Any]:
+        await turns(self.rng)
+        if self.rng.random() < 0.2:
+            raise Unreachable("away")
+        return [{"queue": "a", "run_at": since}]
+
+    async def wake(self, queues: list[str]) -> None:
+        await turns(self.rng)
+        self.woken += 1
+
+
+async def test_promoter(caplog: pytest.LogCaptureFixture) -> None:
+    store, ready = Due(), list[str]()
+    promoter = Promoter(
+        cast("Any", store), lock=asyncio.Lock(), on_ready=ready.extend, settings=WorkerSettings()
+    )
+
+    async def works() -> None:
+        before = len(ready)
+        await eventually(lambda: len(ready) > before)
+
+    await stress(lambda: Subject(start=promoter.start, stop=promoter.stop, works=works), caplog)
+    assert store.woken
+
+
+class Written:
+    """A store of the completer, which is away now and then, and never twice in a row."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(3)
+        self.ids = set[int]()
+        self.was_away = False
+
+    async def _write(self, ids: list[int]) -> list[int]:
+        await turns(self.rng)
+        self.was_away = not self.was_away and self.rng.random() < 0.1
+        if self.was_away:
+            raise Unreachable("away")
+        self.ids.update(ids)
+        return ids
+
+    async def finish(self, ids: list[int], tokens: list[int], state: str) -> None:
+        await self._write(ids)
+
+    async def give_back(self, ids: list[int], *_: object) -> list[int]:
+        return await self._write(ids)
+
+
+async def test_completer(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever starts and stops it, each outcome is written, or said to be unwritten."""
+    store, added = Written(), list[int]()
+    completer = Completer(
+        cast("Any", store), worker_name="w", on_lost=int, on_written=lambda _: None
+    )
+
+    def add() -> None:
+        first = len(added)
+        added.extend(range(first, first + 3))
+        completer.done(first, 7)
+        completer.add(Entry(first + 1, 7, RELEASED))
+        completer.set_aside(Entry(first + 2, 7, RELEASED), 0.0005)
+
+    def start() -> None:
+        add()
+        completer.start()
+
+    async def stop() -> None:
+        await completer.stop(store.rng.choice([0.0, 0.0005]))
+        held = {job_id for job_id, _ in completer.receipts()}
+        assert held | store.ids == set(added)
+
+    async def works() -> None:
+        add()
+        await eventually(lambda: not completer.backlog)
+        assert store.ids == set(added)
+
+    await stress(lambda: Subject(start=start, stop=stop, works=works), caplog)
+    assert await completer.stop(0.0) == 0
+
+
+class Table:
+    """A store of the claimer that answers at once, and has one job for each claim or none."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(4)
+        self.link = SimpleNamespace(listen=self._done, abort=lambda: None, cut=None)
+        self.claims = 0
+
+    async def _done(self, *_: object, **__: object) -> None:
+        await turns(self.rng)
+
+    async def claim(self, queues: list[str], *_: object, **__: object) -> tuple[Any, Any]:
+        await turns(self.rng)
+        self.claims += 1
+        row = {"id": self.claims, "queue": queues[0], "priority": 5, "position": self.claims}
+        return [row] if self.rng.random() < 0.5 else [], []
+
+    async def raise_flags(self, queues: list[str]) -> dict[str, bool]:
+        await turns(self.rng)
+        return dict.fromkeys(queues, True)
+
+    async def lower_flags(self, queues: list[str], *_: object) -> dict[str, bool]:
+        await turns(self.rng)
+        return dict.fromkeys(queues, True)
+
+    async def check_ears(self, *_: object, word: bool) -> tuple[bool, bool, list[str]]:
+        await turns(self.rng)
+        return True, word, []
+
+    async def newest_positions(self, queues: list[str]) -> dict[str, int]:
+        await turns(self.rng)
+        return {}
+
+    async def unknown_tasks(self, *_: object) -> list[Any]:
+        return []
+
+    call = _done
+
+
+class Room:
+    """A runner that has room for all that comes, and is done with it at once."""
+
+    free, running, buffered, waits, finished, passed_on = 5, 0, 0, False, 0, 0
+
+    def __init__(self) -> None:
+        self.jobs: list[int] = []
+
+    def busy_seconds(self, now: float) -> float:
+        return now
+
+    def tell_when(self, buffered_at_most: int) -> None: ...
+
+    def add(self, records: list[Any], token: int) -> None:
+        self.jobs += [record["id"] for record in records]
+
+    def take_back(self, keep: int) -> list[Any]:
+        return []
+
+
+class Returned:
+    """A completer that is never full."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+
+    def add(self, entry: Entry) -> None:
+        self.ids.append(entry.id)
+
+
+def claimer_of(table: Any, room: Any, returned: Any, **settings: Any) -> Claimer:
+    lease = Lease()
+    lease.hold(0.0, float("inf"))
+    nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+    return Claimer(
+        table, lock=asyncio.Lock(), listener=Listener("", nothing), queues=["a", "b"],
+        tasks=["t"], settings=WorkerSettings.of(settings), lease=lease, runner=room,
+        completer=returned,
+        holdings=cast("Any", SimpleNamespace(begin=nothing, end=nothing, lose=nothing)),
+        worker_id=lambda: 1, say=nothing,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("listen", [True, False])
+async def test_claimer(caplog: pytest.LogCaptureFixture, listen: bool) -> None:
+    """A job that is claimed is handed on, or given back if that comes too late."""
+    table, room, returned = Table(), Room(), Returned()
+    claimer = claimer_of(table, room, returned, listen=listen)
+
+    def seat() -> None:
+        workers = table.rng.choice([1, 3])
+        claimer.seating.on_pulse(table.rng.randrange(3), workers, running=0, takes_jobs=True)
+
+    def start() -> None:
+        claimer.start()
+        seat()
+
+    async def stop() -> None:
+        seat()
+        claimer.seating.on_full()
+        await claimer.stop()
+
+    async def works() -> None:
+        before = len(room.jobs)
+
+        def more() -> bool:
+            claimer.on_notification("a")
+            claimer.on_ready(["b"])
+            return len(room.jobs) > before
+
+        await eventually(more)
+        assert not listen or claimer.seating.seat.rank is not None
+
+    await stress(lambda: Subject(start=start, stop=stop, works=works), caplog)
+    assert not set(room.jobs) & set(returned.ids)
