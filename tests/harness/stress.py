@@ -66,6 +66,8 @@ async def stress(
             subject = make()
             if lives == 1:
                 await subject.end()
+            elif rng.random() < 0.7:  # else a stop may come first, and all is over
+                await subject.begin()
             each = (_worry(subject, rng, max(1, rounds // lives)) for _ in range(tasks))
             await asyncio.gather(*each)
             await subject.end()

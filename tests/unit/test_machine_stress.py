@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.harness.stress import Subject, stress
+from tests.harness.stress import ROUNDS, Subject, stress
 from tests.harness.waiting import eventually
+from tests.unit.test_runner import Bench
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
@@ -239,3 +241,38 @@ async def test_claimer(caplog: pytest.LogCaptureFixture, listen: bool) -> None:
 
     await stress(lambda: Subject(start=start, stop=stop, works=works), caplog)
     assert not set(room.jobs) & set(returned.ids)
+
+
+def runner_at_work() -> Subject:
+    """A runner with jobs of three kinds; a start hands it some more."""
+    bench = Bench(concurrency=4)
+
+    @bench.task
+    async def at_once() -> None: ...
+
+    @bench.task
+    async def waits() -> None:
+        await asyncio.sleep(0.0005)
+
+    @bench.task
+    def in_a_thread() -> None:
+        threading.Event().wait(0.0005)
+
+    def start() -> None:
+        for task in (at_once, waits, in_a_thread):
+            bench.add(task, 3)
+
+    async def stop() -> None:
+        await bench.runner.stop()
+        assert bench.runner.running == 0
+
+    async def works() -> None:
+        assert await bench.runner.wait_quiet(60.0)
+        assert len(bench.outcomes.successes) >= 9
+
+    return Subject(start=start, stop=stop, works=works)
+
+
+async def test_runner(caplog: pytest.LogCaptureFixture) -> None:
+    """A runner is of one start: it begins as it is made, and after a stop nothing begins."""
+    await stress(runner_at_work, caplog, lives=ROUNDS)

@@ -114,7 +114,7 @@ async def test_works_do_not_wait_for_each_other() -> None:
     slow, quick, seldom = Steps(0.0), Steps(0.0), Steps(3600.0, first=3600.0)
     slow.gate.clear()
     works = PeriodicWork({"slow": slow, "quick": quick, "seldom": seldom}, background)
-    background.spawn(works.run())
+    works.start()
     await eventually(lambda: len(quick.seen) > 20)
     assert (slow.seen, seldom.seen) == ([False], []), "one step of a work at a time"
     works.call("seldom")
@@ -135,7 +135,7 @@ async def test_a_work_that_fails_begins_again(
     work = Steps(3600.0)
     work.error = KeyError("nobody expects this")
     with caplog.at_level(logging.ERROR, "pgqueue.worker"):
-        background.spawn(PeriodicWork({"work": work}, background).run())
+        PeriodicWork({"work": work}, background).start()
         await eventually(lambda: len(work.seen) == 2)
     assert work.begun == 2
     assert "nobody expects this" in caplog.text

@@ -107,10 +107,11 @@ class Lifeline:
     # -- from the worker's loop
 
     async def start(self) -> None:
-        """Register and begin; raises what keeps it from doing so."""
-        self._started = asyncio.get_running_loop().create_future()
-        self._side.start()
-        await self._started
+        """Register and begin, once; raises what keeps it from doing so."""
+        if self._started is None:
+            self._side.start()
+            self._started = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._started)
 
     def hurry(self) -> None:
         """Send a heartbeat now: there is something to learn."""
@@ -215,3 +216,4 @@ class Lifeline:
             self._started.set_result(None)
         else:
             self._started.set_exception(error)
+            self._started.exception()  # whoever started it may have been cancelled

@@ -63,7 +63,7 @@ class Maintenance:
 
     def start(self) -> None:
         """Begin with what is to be done again and again."""
-        self._background.spawn(self._periodic.run())
+        self._periodic.start()
 
     def reconcile(self) -> None:
         """Look now for what this worker holds without knowing it."""

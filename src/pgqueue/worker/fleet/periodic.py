@@ -33,14 +33,19 @@ class PeriodicWork:
         self._background = background
         self._timetable = Timetable()
         self._changed = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
 
     def call(self, name: str) -> None:
         """Have a work done now; if it is being done, then once more."""
         self._timetable.call(name)
         self._changed.set()
 
-    async def run(self) -> None:
-        """Do what is due, for ever."""
+    def start(self) -> None:
+        """Begin, unless it runs; it ends with the background."""
+        if self._running is None or self._running.done():
+            self._running = self._background.spawn(self._run())
+
+    async def _run(self) -> None:
         for name, work in self._works.items():
             self._put(name, work.begin())
         while True:

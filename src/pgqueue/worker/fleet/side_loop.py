@@ -52,9 +52,10 @@ class SideLoop:
     # -- from the owner's loop
 
     def start(self) -> None:
-        """Begin to live."""
-        self._thread.start()
-        atexit.register(self._exit)
+        """Begin to live, once."""
+        if self._thread.ident is None:
+            self._thread.start()
+            atexit.register(self._exit)
 
     async def wait_ended(self, seconds: float) -> bool:
         """Wait until the thread ends; False if it has not after so many seconds."""
