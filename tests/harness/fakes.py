@@ -1,4 +1,4 @@
-"""What machines of a worker have beside them, made up: a store without a server, and a view.
+"""What machines of a worker have beside them, made up: a store without a server, a runner, a view.
 
 Each answers as a server that has nothing to do does. A test names what is to be different.
 """
@@ -6,11 +6,18 @@ Each answers as a server that has nothing to do does. A test names what is to be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
-__all__ = ["FleetStore", "view"]
+from pgqueue.config import WorkerSettings
+from pgqueue.db.listener import Listener
+from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.receipt import Entry
+
+__all__ = ["FakeStore", "Returned", "Room", "claimer_of", "view"]
 
 RENEWED: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
@@ -26,14 +33,16 @@ def view(**others: Any) -> Any:
     )
 
 
-class FleetStore:
-    """The statements of the heartbeat thread. ``sent``: their names, in their order.
+class FakeStore:
+    """The statements of a worker. ``sent``: their names, in their order.
 
     ``answers``: what a statement answers, or raises, in place of nothing; the last one stays.
     """
 
     def __init__(self, **answers: list[Any]) -> None:
-        self.link = SimpleNamespace(connects=1, connected=True, transact=self._transact)
+        self.link = SimpleNamespace(
+            connects=1, connected=True, transact=self._transact, listen=self._listen, cut=None
+        )
         self.answers = answers
         self.sent: list[str] = []
         self.args: dict[str, tuple[Any, ...]] = {}
@@ -56,6 +65,51 @@ class FleetStore:
 
     async def _transact(self, work: Callable[[Any], Any], **_: Any) -> Any:
         return await work(None)
+
+    async def _listen(self) -> None:
+        await self._answer("listen", None)
+
+    # -- of the claimer and the promoter
+
+    async def claim(self, queues: list[str], *values: Any, **_: Any) -> tuple[list[Any], list[str]]:
+        return await self._answer("claim", ([], []), queues, *values)
+
+    async def raise_flags(self, queues: list[str]) -> dict[str, bool]:
+        return await self._answer("raise_flags", dict.fromkeys(queues, True), queues)
+
+    async def lower_flags(self, queues: list[str], kind: int | None = None) -> dict[str, bool]:
+        return await self._answer("lower_flags", dict.fromkeys(queues, True), queues, kind)
+
+    async def check_ears(self, queues: list[str], *, word: bool) -> tuple[bool, bool, list[str]]:
+        return await self._answer("check_ears", (True, word, []), queues)
+
+    async def newest_positions(self, queues: list[str]) -> dict[str, int]:
+        return await self._answer("newest_positions", {}, queues)
+
+    async def unknown_tasks(self, *values: Any) -> list[Any]:
+        return await self._answer("unknown_tasks", [], *values)
+
+    async def call(self, payload: str) -> None:
+        await self._answer("call", None, payload)
+
+    async def next_due(self, since: datetime) -> tuple[float | None, datetime]:
+        return await self._answer("next_due", (None, since), since)
+
+    async def promote(self, most: int, since: datetime) -> list[Any]:
+        return await self._answer("promote", [], most, since)
+
+    async def wake(self, queues: list[str]) -> None:
+        await self._answer("wake", None, queues)
+
+    # -- of the completer
+
+    async def finish(self, ids: list[int], *values: Any) -> None:
+        await self._answer("finish", None, ids, *values)
+
+    async def give_back(self, ids: list[int], *values: Any) -> list[int]:
+        return await self._answer("give_back", ids, ids, *values)
+
+    # -- of the heartbeat thread
 
     async def own_session(self) -> tuple[int, str]:
         return await self._answer("own_session", (1, "start"))
@@ -92,3 +146,61 @@ class FleetStore:
 
     async def orphans(self) -> list[int]:
         return await self._answer("orphans", [])
+
+    async def registered(self, _: Any, workers: Sequence[int]) -> set[int]:
+        return await self._answer("registered", set(), workers)
+
+    async def lock_lost(self, _: Any, workers: Sequence[int], *, vanished: bool) -> list[Any]:
+        return await self._answer("lock_lost", [], workers, vanished)
+
+    async def rescue(self, _: Any, errors: Mapping[int, str], **how: Any) -> list[Any]:
+        return await self._answer("rescue", [], errors, how)
+
+    async def rewind(self, queues: Sequence[str], positions: Sequence[int]) -> None:
+        await self._answer("rewind", None, queues, positions)
+
+
+class Room:
+    """A runner that has room for all that comes, and is done with it at once."""
+
+    free, running, buffered, waits, finished, passed_on = 5, 0, 0, False, 0, 0
+
+    def __init__(self) -> None:
+        self.jobs: list[int] = []
+
+    def busy_seconds(self, now: float) -> float:
+        return now
+
+    def tell_when(self, buffered_at_most: int) -> None: ...
+
+    def add(self, records: list[Any], token: int) -> None:
+        self.jobs += [record["id"] for record in records]
+
+    def take_back(self, keep: int) -> list[Any]:
+        return []
+
+
+class Returned:
+    """A completer that is never full."""
+
+    is_full = False
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+
+    def add(self, entry: Entry) -> None:
+        self.ids.append(entry.id)
+
+
+def claimer_of(store: Any, room: Any, returned: Any, **settings: Any) -> Claimer:
+    """A claimer of two queues, under a lease that never ends."""
+    lease = Lease()
+    lease.hold(0.0, float("inf"))
+    nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
+    return Claimer(
+        store, lock=asyncio.Lock(), listener=Listener("", nothing), queues=["a", "b"],
+        tasks=["t"], settings=WorkerSettings.of(settings), lease=lease, runner=room,
+        completer=returned,
+        holdings=cast("Any", SimpleNamespace(begin=nothing, end=nothing, lose=nothing)),
+        worker_id=lambda: 1, say=nothing,
+    )  # fmt: skip

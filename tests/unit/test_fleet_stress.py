@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.harness.fakes import FleetStore, view
+from tests.harness.fakes import FakeStore, view
 from tests.harness.stress import ROUNDS, Subject, stress
 from tests.harness.waiting import eventually
 
@@ -134,10 +134,10 @@ def lifeline_of(take: Callable[[Event], None]) -> Lifeline:
 
 async def test_lifeline(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """It registers once at most, and whoever registered signs off."""
-    stores: list[FleetStore] = []
+    stores: list[FakeStore] = []
 
-    def store(*_: object) -> FleetStore:
-        stores.append(FleetStore())
+    def store(*_: object) -> FakeStore:
+        stores.append(FakeStore())
         return stores[-1]
 
     monkeypatch.setattr(module, "Store", store)

@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Callable
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.harness.fakes import Returned, Room, claimer_of
 from tests.harness.stress import ROUNDS, Subject, stress
 from tests.harness.waiting import eventually
 from tests.unit.test_runner import Bench
 
 from pgqueue.config import WorkerSettings
-from pgqueue.db.listener import Listener
 from pgqueue.errors import Unreachable
 from pgqueue.outcome import RELEASED
-from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.finish.completer import Completer
-from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
 
 
@@ -162,51 +159,6 @@ class Table:
         return []
 
     call = _done
-
-
-class Room:
-    """A runner that has room for all that comes, and is done with it at once."""
-
-    free, running, buffered, waits, finished, passed_on = 5, 0, 0, False, 0, 0
-
-    def __init__(self) -> None:
-        self.jobs: list[int] = []
-
-    def busy_seconds(self, now: float) -> float:
-        return now
-
-    def tell_when(self, buffered_at_most: int) -> None: ...
-
-    def add(self, records: list[Any], token: int) -> None:
-        self.jobs += [record["id"] for record in records]
-
-    def take_back(self, keep: int) -> list[Any]:
-        return []
-
-
-class Returned:
-    """A completer that is never full."""
-
-    is_full = False
-
-    def __init__(self) -> None:
-        self.ids: list[int] = []
-
-    def add(self, entry: Entry) -> None:
-        self.ids.append(entry.id)
-
-
-def claimer_of(table: Any, room: Any, returned: Any, **settings: Any) -> Claimer:
-    lease = Lease()
-    lease.hold(0.0, float("inf"))
-    nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
-    return Claimer(
-        table, lock=asyncio.Lock(), listener=Listener("", nothing), queues=["a", "b"],
-        tasks=["t"], settings=WorkerSettings.of(settings), lease=lease, runner=room,
-        completer=returned,
-        holdings=cast("Any", SimpleNamespace(begin=nothing, end=nothing, lose=nothing)),
-        worker_id=lambda: 1, say=nothing,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("listen", [True, False])
