@@ -12,11 +12,13 @@ import asyncpg
 import pytest
 
 from pgqueue import App, RunningJob
-from pgqueue.worker.fleet import duties
+from pgqueue.worker.timings import DutyTimings, Timings
 from tests.harness.waiting import eventually
 from tests.past.test_scale import OLD_DAYS, OLD_LEFT
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, nth, working
+
+OFTEN = Timings(duties=DutyTimings(check_every=0.1))
 
 HELD = "select count(*) from pgqueue.duty where name = 'retention' and due_at > now()"
 WAITS = (
@@ -29,11 +31,6 @@ OTHERS = (
     " select n, now() + $3 * interval '1 s', now(), pg_postmaster_start_time(), 1, 100, 1,"
     " 'elsewhere', '0', '{default}' from generate_series($1::int, $2::int) as n"
 )
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(duties, "_CHECK_EVERY", 0.1)
 
 
 @pytest.fixture
@@ -74,7 +71,7 @@ async def test_a_dead_worker_whose_row_was_pruned_first(dsn: str, eyes: Eyes) ->
         await eventually(lambda: eyes.value(began))
         victim.kill()
     await eyes.sql("delete from pgqueue.worker")
-    async with working(app):
+    async with working(app, timings=OFTEN):
         await eyes.sql("update pgqueue.duty set due_at = now() where name = 'orphans'")
         await eyes.settled(completed=5)
     for job_id in ids:
@@ -98,7 +95,7 @@ async def test_a_worker_dies_with_a_duty_in_hand(app: App, dsn: str, eyes: Eyes)
             victim.kill()
         await eyes.terminate("duties")
         assert await eyes.value(HELD) == 1
-    async with working(app, retention=7 * 86400.0):
+    async with working(app, retention=7 * 86400.0, timings=OFTEN):
         await eventually(lambda: eyes.value(f"select ({OLD_LEFT}) = 0"))
 
 
@@ -124,14 +121,14 @@ async def test_who_leaves_with_a_duty_in_hand_keeps_it_from_nobody(dsn: str, eye
         return await forever()
 
     leaving: Any
-    async with working(old, grace=30.0, lease=8.0) as leaving:
+    async with working(old, grace=30.0, lease=8.0, timings=OFTEN) as leaving:
         leaving.machines.lifeline.maintenance.duties.table["retention"] = (600.0, hang)
         await eyes.sql("update pgqueue.duty set due_at = now() - interval '1 s'")
         await eventually(in_hand.is_set)
         await wait.aenqueue()
         await eventually(nth(started, 1))
         stopping = asyncio.ensure_future(leaving.stop())
-        async with working(new, retention=7 * 86400.0):
+        async with working(new, retention=7 * 86400.0, timings=OFTEN):
             await eventually(lambda: eyes.value(f"select ({OLD_LEFT}) = 0"))
             assert not stopping.done()
             gate.set()
@@ -152,7 +149,7 @@ async def test_a_stop_while_maintenance_waits_is_bounded_both_ways(
     async def nothing() -> None: ...
 
     async with reading(dsn):
-        async with working(app, retention=7 * 86400.0, deadline=20.0) as worker:
+        async with working(app, retention=7 * 86400.0, deadline=20.0, timings=OFTEN) as worker:
             await eventually(lambda: eyes.value(WAITS), what="the duty waits")
             async with asyncio.timeout(60):
                 await worker.stop()
@@ -181,7 +178,7 @@ async def test_ten_thousand_long_jobs_hide_neither_the_lost_nor_orphans(
     )
     await eyes.sql("update pgqueue.job set worker_id = 999 where (args ->> 'n')::int = 10001")
     held = "select count(*) from pgqueue.job where worker_id between 1 and 10"
-    async with working(app):
+    async with working(app, timings=OFTEN):
         await eyes.sql("update pgqueue.duty set due_at = now() where name = 'orphans'")
         await eventually(nth(ran, 2))
         assert await eyes.value(held) == 10_000

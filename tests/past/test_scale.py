@@ -13,7 +13,7 @@ import pytest
 from pgqueue import App
 from pgqueue.db.link import Link
 from pgqueue.db.store import Store
-from pgqueue.worker.fleet import duties
+from pgqueue.worker.timings import DutyTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.child import child
 from tests.worker.support import Eyes, nth, working
@@ -92,15 +92,13 @@ create event trigger slowly on sql_drop execute function public.slowly();
 
 
 @pytest.mark.past_bug(111, 113)
-async def test_retention_with_a_hostile_statement_timeout(
-    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_retention_with_a_hostile_statement_timeout(app: App, dsn: str, eyes: Eyes) -> None:
     """The database ends statements after 50 ms; the duty has a deadline of its own and completes.
 
     It drops whole days, so that its work does not grow with the rows, and one a statement: together
     they would take longer here than the deadline.
     """
-    monkeypatch.setattr(duties, "_CHECK_EVERY", 0.2)
+    often = Timings(duties=DutyTimings(check_every=0.2))
     await eyes.sql("set timezone = 'UTC'")
     await eyes.connection.execute(OLD_DAYS)
     assert await eyes.value(OLD_LEFT) == 30_000
@@ -115,7 +113,7 @@ async def test_retention_with_a_hostile_statement_timeout(
     @app.task
     async def nothing() -> None: ...
 
-    async with working(app, retention=7 * 86400.0, deadline=1.0):
+    async with working(app, retention=7 * 86400.0, deadline=1.0, timings=often):
         await eventually(lambda: eyes.value(f"select ({OLD_LEFT}) = 0"), what="old days are gone")
     other = await asyncpg.connect(dsn)
     with pytest.raises(asyncpg.QueryCanceledError):
@@ -125,11 +123,10 @@ async def test_retention_with_a_hostile_statement_timeout(
 
 @pytest.mark.past_bug(113)
 async def test_retention_is_put_off_by_a_reader_and_done_after_it(
-    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+    app: App, dsn: str, eyes: Eyes
 ) -> None:
     """It waits two seconds for its lock at most, holds up no completion, and is done next time."""
-    monkeypatch.setattr(duties, "_CHECK_EVERY", 0.2)
-    monkeypatch.setattr(duties, "_RETENTION_EVERY", 0.2)
+    often = Timings(duties=DutyTimings(check_every=0.2, retention_every=0.2))
     await eyes.sql("set timezone = 'UTC'")
     await eyes.connection.execute(OLD_DAYS)
 
@@ -140,7 +137,7 @@ async def test_retention_is_put_off_by_a_reader_and_done_after_it(
     transaction = reader.transaction()
     await transaction.start()
     await reader.fetch("select from pgqueue.history limit 1")
-    async with working(app, retention=7 * 86400.0) as worker:
+    async with working(app, retention=7 * 86400.0, timings=often) as worker:
         waiting = (
             "select count(*) from pg_stat_activity where application_name = 'pgqueue duties'"
             " and datname = current_database() and wait_event_type = 'Lock'"

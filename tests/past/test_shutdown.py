@@ -17,13 +17,13 @@ from pgqueue import App, Unreachable, Worker
 from pgqueue.db.migrate import migrate
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
-from pgqueue.worker.fleet import duties
 from pgqueue.worker.fleet.duties import Duties
 from pgqueue.worker.fleet.events import HeartbeatFailed
 from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.passed import PassedJobs
 from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.machines import Machines
+from pgqueue.worker.timings import DutyTimings, Timings
 from tests.harness import servers
 from tests.harness.servers import own_server, with_database
 from tests.harness.waiting import eventually
@@ -258,11 +258,9 @@ async def test_interrupted_is_neither_a_success_nor_a_failure(dsn: str, eyes: Ey
 
 
 @pytest.mark.past_bug(61)
-async def test_a_worker_that_drains_holds_no_duty_back(
-    dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_worker_that_drains_holds_no_duty_back(dsn: str, eyes: Eyes) -> None:
     """No worker leads: while one drains, another does what the fleet needs done."""
-    monkeypatch.setattr(duties, "_CHECK_EVERY", 0.1)
+    often = Timings(duties=DutyTimings(check_every=0.1))
     old, new = App(dsn), App(dsn)
     gate = asyncio.Event()
     started: list[int] = []
@@ -276,7 +274,7 @@ async def test_a_worker_that_drains_holds_no_duty_back(
     async def later() -> None: ...
 
     due = "select count(*) = 0 from pgqueue.duty where due_at < now()"
-    async with working(old, grace=20.0) as leaving, working(new):
+    async with working(old, grace=20.0, timings=often) as leaving, working(new, timings=often):
         await wait.aenqueue()
         await eventually(nth(started, 1))
         stopping = asyncio.ensure_future(leaving.stop())

@@ -11,8 +11,8 @@ from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.outcome import RELEASED, Dead, Snoozed
 from pgqueue.worker.claim.unread import is_unread, took_nothing, verdict
 from pgqueue.worker.fleet.holdings import Holdings, Receipts
-from pgqueue.worker.fleet.reconcile import pause
 from pgqueue.worker.receipt import Entry
+from pgqueue.worker.timings import TIMINGS
 
 LATER = float("inf")
 
@@ -160,7 +160,7 @@ def test_a_worker_with_nothing_is_at_rest_until_something_comes(worker: Worker) 
     ],
 )
 def test_looks_that_cost_much_are_rarer(took: float, wait: float) -> None:
-    assert pause(took, every=2.0, lease=15.0) == pytest.approx(wait)
+    assert TIMINGS.reconcile.pause(took, every=2.0, lease=15.0) == pytest.approx(wait)
 
 
 def caused(error: Exception, cause: BaseException) -> Exception:

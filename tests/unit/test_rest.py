@@ -13,11 +13,17 @@ import pytest
 from pgqueue.db.faults import Contended
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Link, Watch
+from pgqueue.db.watch import NEVER
 from pgqueue.worker.fleet.events import Event, MinutePassed
 from pgqueue.worker.fleet.watchdog import Watchdog
+from pgqueue.worker.timings import TIMINGS
 
 DSN = "postgresql:///nowhere"
 HOW: dict[str, Any] = {"deadline": 8.0, "pooled": False}
+RESTS_AFTER = {
+    "finish": TIMINGS.watch.outcomes_rest_after,
+    "duties": TIMINGS.watch.duties_rest_after,
+}
 
 
 class Fake:
@@ -38,7 +44,7 @@ class Fake:
 
 def link_of(role: str, watch: Watch, *, idle: float) -> Link:
     """One that is connected, and that nobody has used for so many seconds."""
-    link = Link(DSN, role=role, watch=watch, **HOW)
+    link = Link(DSN, role=role, watch=watch, rests_after=RESTS_AFTER.get(role, NEVER), **HOW)
     link._connection = cast("Any", Fake())
     link.idle_since = time.monotonic() - idle
     watch.add(link)

@@ -10,8 +10,8 @@ import re
 from pgqueue.db.fleet_store import READ_ALL_SECONDS
 from pgqueue.db.statements import statement
 from pgqueue.worker import seat
-from pgqueue.worker.fleet import salvage
 from pgqueue.worker.run import waiting
+from pgqueue.worker.timings import TIMINGS
 
 
 def number(name: str, pattern: str) -> float:
@@ -34,4 +34,4 @@ def test_a_job_that_runs_alone_is_blamed_if_it_was_marked() -> None:
 
 
 def test_no_session_counts_as_gone_before_others_had_time_to_come_back() -> None:
-    assert number("renew_lease", r"\$7::float8 > (\d+)") > salvage.CONFIRM_AFTER
+    assert number("renew_lease", r"\$7::float8 > (\d+)") > TIMINGS.rescue.confirm_after

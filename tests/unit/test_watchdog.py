@@ -10,7 +10,8 @@ import pytest
 
 from pgqueue.db.link import Link, Watch
 from pgqueue.worker.fleet.events import Event, ServerSilent
-from pgqueue.worker.fleet.watchdog import Watchdog, tick_after
+from pgqueue.worker.fleet.watchdog import Watchdog
+from pgqueue.worker.timings import TIMINGS
 
 NEVER = float("inf")
 
@@ -62,7 +63,7 @@ def scene() -> Scene:
     [(8.0, False, 0.5), (8.0, True, 2.0), (60.0, True, 2.0), (4.0, True, 1.0), (0.1, True, 0.5)],
 )
 def test_a_worker_at_rest_looks_less_often(deadline: float, at_rest: bool, seconds: float) -> None:
-    assert tick_after(deadline, at_rest=at_rest) == seconds
+    assert TIMINGS.watch.tick_after(deadline, at_rest=at_rest) == seconds
 
 
 def test_at_rest_is_who_has_no_job_and_waits_for_nobody(scene: Scene) -> None:

@@ -10,9 +10,8 @@ import asyncpg
 import pytest
 
 from pgqueue import App
-from pgqueue.db import link
 from pgqueue.db.link import Link
-from pgqueue.worker.fleet import duties, fleet_size, watchdog
+from pgqueue.worker.timings import DutyTimings, Timings, WatchTimings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -46,9 +45,7 @@ async def test_in_a_large_fleet_heartbeats_come_less_often(app: App, eyes: Eyes)
         assert await eyes.value(f"{beat} where host <> 'elsewhere'", start) >= 2 * 1.5 * 0.9
 
 
-async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(app: App, eyes: Eyes) -> None:
     """Though it hardly ever looks for lost workers while it believes in many."""
 
     @app.task
@@ -58,7 +55,7 @@ async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
         lifeline = worker.machines.lifeline
         await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
-        monkeypatch.setattr(fleet_size, "_LOOKS", 0)
+        lifeline.heartbeat.census.lookers = 0
         await eyes.sql(KILLED)
         await eyes.sql("delete from pgqueue.worker where id between 1001 and 2000")
         await eventually(
@@ -81,14 +78,12 @@ async def holds(eyes: Eyes, *names: str) -> None:
         raise AssertionError(f"wanted {sorted(names)}, got {await roles(eyes)}") from None
 
 
-@pytest.fixture
-def restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is closed after a minute without use is closed after half a second."""
-    monkeypatch.setattr(link, "_RESTS_AFTER", {"finish": 0.5, "duties": 0.5})
-    monkeypatch.setattr(watchdog, "_REST_EVERY", 0.5)
+# What is closed after a minute without use is closed after half a second.
+RESTLESS = Timings(
+    watch=WatchTimings(rest_every=0.5, outcomes_rest_after=0.5, duties_rest_after=0.5)
+)
 
 
-@pytest.mark.usefixtures("restless")
 async def test_an_idle_worker_holds_two_connections(app: App, eyes: Eyes) -> None:
     """It has what a job needs while there are jobs, and again after a rest."""
     gate = asyncio.Event()
@@ -100,7 +95,7 @@ async def test_an_idle_worker_holds_two_connections(app: App, eyes: Eyes) -> Non
         began.append(n)
         await gate.wait()
 
-    async with working(app, poll_interval=600.0):
+    async with working(app, poll_interval=600.0, timings=RESTLESS):
         await holds(eyes, "claim", "heartbeat")
         for n in range(1, 3):
             gate.clear()
@@ -125,13 +120,13 @@ async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
         return await guarded(self, *args)
 
     monkeypatch.setattr(Link, "_guarded", counted)
-    monkeypatch.setattr(duties, "_CHECK_EVERY", 0.1)
+    often = Timings(duties=DutyTimings(check_every=0.1))
 
     @app.task
     async def nothing() -> None: ...
 
     await eyes.sql("update pgqueue.duty set due_at = 'infinity'")
-    async with working(app, heartbeat=2.0) as worker:
+    async with working(app, heartbeat=2.0, timings=often) as worker:
         pulses = worker.machines.lifeline.pulses
         await eventually(lambda: asked["heartbeat"] > worker.machines.lifeline.pulses - pulses + 20)
         assert asked["duties"] == 0

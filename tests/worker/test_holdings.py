@@ -10,17 +10,17 @@ import pytest
 from pgqueue import App, DatabaseError, Worker
 from pgqueue.db.store import Store
 from pgqueue.outcome import Snoozed
+from pgqueue.worker.timings import ReconcileTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, nth, quick, working
 
-OFTEN: dict[str, Any] = {"heartbeat": 0.1, "poll_interval": 30.0}
+# Looks that took long are as frequent as others; the next would come a lease later.
+OFTEN: dict[str, Any] = {
+    "heartbeat": 0.1,
+    "poll_interval": 30.0,
+    "timings": Timings(reconcile=ReconcileTimings(cheap_share=0)),
+}
 UNKNOWN = "this worker holds"
-
-
-@pytest.fixture(autouse=True)
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let looks that took long be as frequent as others; the next would come a lease later."""
-    monkeypatch.setattr("pgqueue.worker.fleet.reconcile._CHEAP_SHARE", 0)
 
 
 def answers_die(
@@ -143,11 +143,16 @@ async def test_a_job_that_was_laid_to_a_workers_account_is_given_back(app: App, 
     assert (await eyes.job(laid))["attempt"] == 1
 
 
+class AtOnce(ReconcileTimings):
+    def pause(self, took: float, *, every: float, lease: float) -> float:
+        return 0.0
+
+
 async def test_no_job_is_given_back_that_is_held(
-    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Jobs begin, end and are written while one look follows the other."""
-    monkeypatch.setattr("pgqueue.worker.fleet.reconcile.pause", lambda *_, **__: 0.0)
+    at_once = Timings(reconcile=AtOnce())
     runs = Runs()
 
     @app.task
@@ -155,7 +160,9 @@ async def test_no_job_is_given_back_that_is_held(
         with runs.of(n):
             await asyncio.sleep(n % 7 * 0.002)
 
-    async with working(app, concurrency=50, heartbeat=0.05, max_prefetch=100) as worker:
+    async with working(
+        app, concurrency=50, heartbeat=0.05, max_prefetch=100, timings=at_once
+    ) as worker:
         reconciler = worker.machines.lifeline.maintenance.reconciler
         for batch in range(20):
             jobs = [note.job(n) for n in range(batch * 200, (batch + 1) * 200)]

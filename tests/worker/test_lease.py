@@ -18,6 +18,7 @@ from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
 from pgqueue.worker.fleet.salvage import Salvage
+from pgqueue.worker.timings import RescueTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, at_rest, nth, quick, working
@@ -608,10 +609,9 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
     dsn: str,
     eyes: Eyes,
     caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The others must not take it for dead: its lease stands, and it is back before they look."""
-    monkeypatch.setattr("pgqueue.worker.fleet.salvage.CONFIRM_AFTER", 10.0)
+    patient = Timings(rescue=RescueTimings(confirm_after=10.0))
     runs: list[int] = []
     gate = asyncio.Event()
 
@@ -627,7 +627,9 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
     with caplog.at_level(logging.WARNING, "pgqueue"):
         async with working(app, concurrency=11, **usual):
             await eventually(nth(runs, 1))
-            async with working(second, queues=["none"], lease=15.0, heartbeat=0.2) as other:
+            async with working(
+                second, queues=["none"], lease=15.0, heartbeat=0.2, timings=patient
+            ) as other:
                 await watching(eyes, other, 3.2)
                 for _ in range(4):
                     ((pid, ended),) = await eyes.sql(

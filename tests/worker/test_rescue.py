@@ -10,8 +10,8 @@ import pytest
 from pgqueue import App, RunningJob
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
-from pgqueue.worker.fleet import fleet_size
 from pgqueue.worker.fleet.rescue import rescue_workers
+from pgqueue.worker.timings import RescueTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -44,10 +44,10 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 async def test_many_lost_workers_are_one_scan_whoever_finds_them(
-    app: App, dsn: str, eyes: Eyes, scans: Counter[str], monkeypatch: pytest.MonkeyPatch
+    app: App, dsn: str, eyes: Eyes, scans: Counter[str]
 ) -> None:
     """Of two workers that find the same ones one reads job: once, and once more for late claims."""
-    monkeypatch.setattr(fleet_size, "_LOOKS", 1000)  # each pulse looks
+    often = Timings(rescue=RescueTimings(lookers=1000))  # each pulse looks
     other = App(dsn)
     ran: list[tuple[int, int]] = []
 
@@ -59,7 +59,7 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
     await app.aenqueue_many([note.job(n) for n in range(LOST * EACH)])
     await eyes.sql(STALE, LOST)
     await eyes.sql(HOLD, EACH)
-    async with working(app) as first, working(other) as second:
+    async with working(app, timings=often) as first, working(other, timings=often) as second:
         await eyes.settled(completed=LOST * EACH)
         for worker in (first, second):
             salvage = worker.machines.lifeline.maintenance.salvage

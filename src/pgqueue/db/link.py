@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Watch"]
 
-_RESTS_AFTER = {"finish": 60.0, "duties": 10.0}  # seconds without use until it is closed
-
 
 class Link:
-    """One connection for one role. One statement at a time; the role's machine sees to that."""
+    """One connection for one role. One statement at a time; the role's machine sees to that.
+
+    ``rests_after``: seconds without use until the watchdog has it closed.
+    """
 
     def __init__(
         self,
@@ -46,9 +47,10 @@ class Link:
         pooled_by_session: bool = False,
         listener: Listener | None = None,
         on_lost: Callable[[], None] | None = None,
+        rests_after: float = NEVER,
     ) -> None:
         self.role = role
-        self.rests_after = _RESTS_AFTER.get(role, NEVER)
+        self.rests_after = rests_after
         self.due = self.idle_since = NEVER
         self.asked_at = self.heard_at = time.monotonic()
         self.connects = 0

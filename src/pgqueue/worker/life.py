@@ -19,6 +19,7 @@ from pgqueue.worker.served import queues_of, tasks_of, warn_of_queues
 from pgqueue.worker.states import Event, Step, WorkerState
 from pgqueue.worker.statistics import summarise
 from pgqueue.worker.stopping import wind_down
+from pgqueue.worker.timings import Timings
 from pgqueue.worker.watchers import Watchers
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ class StoppedEarly(PgQueueError):
 class Life:
     """One start and one stop after the other. All on the worker's loop."""
 
-    def __init__(self, app: App, settings: WorkerSettings) -> None:
+    def __init__(self, app: App, settings: WorkerSettings, timings: Timings) -> None:
         self._app = app
         self._settings = settings
+        self._timings = timings
         self.state = WorkerState()
         self.watchers = Watchers()
         self.machines: Machines | None = None  # those of the last start
@@ -150,6 +152,7 @@ class Life:
             machines = self.machines = Machines(
                 app, self._settings,
                 tasks=tasks, queues=queues, board=self.watchers.board, say=self._on_said,
+                timings=self._timings,
             )  # fmt: skip
             await machines.register()
         except BaseException:

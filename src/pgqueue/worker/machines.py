@@ -35,6 +35,7 @@ from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.run.transaction import JobTransactions
 from pgqueue.worker.statistics import Statistics
+from pgqueue.worker.timings import Timings
 
 if TYPE_CHECKING:
     from pgqueue.app import App
@@ -70,8 +71,9 @@ class Machines:
         queues: Sequence[str],
         board: Board | None,
         say: Callable[[Said], None],
+        timings: Timings,
     ) -> None:
-        self._settings, self.say = settings, say
+        self._settings, self._timings, self.say = settings, timings, say
         watch, lease = Watch(), Lease()
         how: dict[str, Any] = {
             "watch": watch,
@@ -83,7 +85,8 @@ class Machines:
         self.claim_link = Link(
             app.pool.dsn, role="claim", listener=listener, on_lost=self._on_deaf, **how
         )
-        self.finish_link = Link(app.pool.dsn, role="finish", **how)
+        rests_after = timings.watch.outcomes_rest_after
+        self.finish_link = Link(app.pool.dsn, role="finish", rests_after=rests_after, **how)
         self.session = ClaimSession(Store(self.claim_link, app.schema))
         self.transactions = JobTransactions(app.pool, deadline=settings.deadline)
         self.completer = self._make_completer(Store(self.finish_link, app.schema))
@@ -140,6 +143,7 @@ class Machines:
         return Lifeline(
             app.pool.dsn, app.schema, who, pooled_by_session=app.pool.pooler == "session",
             watch=watch, lease=lease, holdings=self.holdings, view=port, take=port.take,
+            timings=self._timings,
         )  # fmt: skip
 
     # -- their life

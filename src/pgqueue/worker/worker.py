@@ -21,6 +21,7 @@ from pgqueue.worker.machines import Machines
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.states import Event
 from pgqueue.worker.statistics import Statistics
+from pgqueue.worker.timings import TIMINGS, Timings
 from pgqueue.worker.watchers import Phase, Watchers
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Worker:
     ``queues``: those to serve; by default all that the app's tasks name. ``concurrency``: how many
     jobs run at a time. The other settings are those of WorkerSettings, by name. Either
     ``await worker.run()``, until ``stop`` or a signal, or ``async with Worker(app):``.
+    ``timings`` is for tests of pgqueue: how long its machines wait.
 
     Raises ConfigError for a wrong setting, at once. At start: SchemaError, or Unreachable where a
     connection is refused for good (password, database). A server that is away is waited for.
@@ -50,6 +52,7 @@ class Worker:
         *,
         queues: Iterable[str] | None = None,
         concurrency: int = 100,
+        timings: Timings = TIMINGS,
         **settings: Any,
     ) -> None:
         from pgqueue.app import App as AppClass
@@ -61,7 +64,7 @@ class Worker:
             options["queues"] = queues
         self.app = app
         self.settings = WorkerSettings.of(options)
-        self._life = Life(self.app, self.settings)
+        self._life = Life(self.app, self.settings, timings)
         self._owner: int | None = None  # the process that it runs in, if that forked this one
         disown_in_forks(self)
 

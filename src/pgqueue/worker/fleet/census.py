@@ -5,6 +5,7 @@ from __future__ import annotations
 from pgqueue.worker.fleet.fleet_size import passed_every, share_of_counts, share_of_looks
 from pgqueue.worker.lease import heartbeat_every
 from pgqueue.worker.seat import WATCH
+from pgqueue.worker.timings import TIMINGS
 
 __all__ = ["Census"]
 
@@ -13,12 +14,16 @@ class Census:
     """Used on the heartbeat thread alone. ``heartbeat``, ``lease``: as set, in seconds.
 
     ``workers``: how many there are of all kinds. ``alike``: how many serve the same.
+    ``lookers``: how many of all look for lost workers at each heartbeat.
     ``spacing``: seconds from the last heartbeat to the next, as was wanted then.
     """
 
-    def __init__(self, heartbeat: float, lease: float) -> None:
+    def __init__(
+        self, heartbeat: float, lease: float, lookers: float = TIMINGS.rescue.lookers
+    ) -> None:
         self._heartbeat = heartbeat
         self._lease = lease
+        self.lookers = lookers
         self.workers = 1
         self.alike = 1
         self.spacing = heartbeat
@@ -40,7 +45,7 @@ class Census:
 
     def share_of_looks(self) -> float:
         """Return in what part of its heartbeats this worker looks for lost ones."""
-        return share_of_looks(self.workers, self.spacing / self._heartbeat)
+        return share_of_looks(self.workers, self.spacing / self._heartbeat, self.lookers)
 
     def share_of_counts(self) -> float:
         """Return in what part of its heartbeats this worker counts the others."""

@@ -9,15 +9,11 @@ from collections.abc import Awaitable, Callable
 
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
+from pgqueue.worker.timings import DutyTimings
 
 __all__ = ["Duties"]
 
 log = logging.getLogger("pgqueue.worker")
-
-_CHECK_EVERY = 60.0
-_HISTORY_EVERY = 3600.0
-_RETENTION_EVERY = 600.0
-_ORPHANS_EVERY = 60.0
 
 
 class Duties:
@@ -34,15 +30,17 @@ class Duties:
         hold: float,
         retention: float,
         rescue_orphans: Callable[[], Awaitable[bool]],
+        timings: DutyTimings,
     ) -> None:
         self._store = store
         self._lock = lock
         self._hold = hold
         self._retention = retention
+        self._check_every = timings.check_every
         self.table = {
-            "history": (_HISTORY_EVERY, self._make_history),
-            "retention": (_RETENTION_EVERY, self._drop_history),
-            "orphans": (_ORPHANS_EVERY, rescue_orphans),
+            "history": (timings.history_every, self._make_history),
+            "retention": (timings.retention_every, self._drop_history),
+            "orphans": (timings.orphans_every, rescue_orphans),
         }
 
     def begin(self) -> float:
@@ -52,7 +50,7 @@ class Duties:
     async def step(self, *, called: bool) -> float:
         """Do what is due; return the seconds until the next time."""
         del called  # nobody does
-        wait = _CHECK_EVERY
+        wait = self._check_every
         try:
             async with self._lock:
                 due_in = await self._store.due_duties()

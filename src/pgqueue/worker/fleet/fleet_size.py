@@ -14,18 +14,17 @@ from __future__ import annotations
 
 __all__ = ["due_within", "passed_every", "share_of_counts", "share_of_looks"]
 
-_LOOKS = 4
 _FEW = 50
 _COUNTS = 0.125
 _FLEET_SEEKS_EVERY = 0.1
 
 
-def share_of_looks(workers: int, spacing: float = 1.0) -> float:
-    """Return in what part of its pulses each of so many looks: a few of them at each heartbeat.
+def share_of_looks(workers: int, spacing: float = 1.0, lookers: float = 4) -> float:
+    """Return in what part of its pulses each of so many looks: ``lookers`` at each heartbeat.
 
     ``spacing``: how many times as long as usual it is from one of its pulses to the next.
     """
-    return min(_LOOKS * spacing / max(workers, 1), 1.0)
+    return min(lookers * spacing / max(workers, 1), 1.0)
 
 
 def share_of_counts(alike: int) -> float:

@@ -18,11 +18,11 @@ from pgqueue.worker.fleet.maintenance import Maintenance
 from pgqueue.worker.fleet.membership import Change, Membership, Step
 from pgqueue.worker.fleet.pulse import Renewals, Row, Sent, read
 from pgqueue.worker.fleet.registration import Registration
-from pgqueue.worker.fleet.salvage import CONFIRM_AFTER
 from pgqueue.worker.fleet.signoff import Orders
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.seat import seats
+from pgqueue.worker.timings import TIMINGS
 
 __all__ = ["Heartbeat"]
 
@@ -156,7 +156,7 @@ class Heartbeat:
     def _cut_lease(self) -> None:
         """To the others a worker without its session is dead, if it stays so for a moment."""
         if self._settings.listen:
-            self._lease.cut(time.monotonic() + CONFIRM_AFTER)
+            self._lease.cut(time.monotonic() + TIMINGS.rescue.confirm_after)
 
     def _follow(self, steps: Sequence[Step], error: PgQueueError | None = None) -> None:
         for step in steps:

@@ -29,6 +29,7 @@ from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.stop_times import GIVE_BACK_SECONDS
+from pgqueue.worker.timings import Timings
 
 __all__ = ["Lifeline"]
 
@@ -53,6 +54,7 @@ class Lifeline:
         holdings: Holdings,
         view: WorkerView,
         take: Send,
+        timings: Timings,
     ) -> None:
         settings = who.settings
         self._deadline = settings.deadline
@@ -62,19 +64,21 @@ class Lifeline:
         self._background = Background()
         self.links = Links(
             dsn, settings=settings, pooled_by_session=pooled_by_session, view=view,
-            on_lost=self._on_lost,
+            on_lost=self._on_lost, timings=timings.watch,
         )  # fmt: skip
         self._watchdog = Watchdog(
             watch, self.links.watch,
             view=view, deadline=settings.deadline, tell=self._side.tell, send=self._send,
+            timings=timings.watch,
         )  # fmt: skip
         self.orders = Orders()
         self.membership = Membership()
-        census = Census(settings.heartbeat, settings.lease)
+        census = Census(settings.heartbeat, settings.lease, timings.rescue.lookers)
         self.maintenance = Maintenance(
             Store(self.links.duties, schema), who,
             links=self.links, holdings=holdings, membership=self.membership, census=census,
             view=view, send=self._send, ask=self._side.ask, background=self._background,
+            timings=timings,
         )  # fmt: skip
         store = Store(self.links.heartbeat, schema)
         self.heartbeat = Heartbeat(

@@ -9,6 +9,7 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Watch
 from pgqueue.worker.fleet.view import WorkerView
+from pgqueue.worker.timings import WatchTimings
 
 __all__ = ["Links"]
 
@@ -28,6 +29,7 @@ class Links:
         pooled_by_session: bool,
         view: WorkerView,
         on_lost: Callable[[], None],
+        timings: WatchTimings,
     ) -> None:
         self.watch = Watch()
         self._listen = settings.listen
@@ -36,8 +38,9 @@ class Links:
         # Other workers treat a missing session as death: so it connects again at once.
         self.heartbeat = Lender(dsn, role="heartbeat", on_lost=on_lost, **how)
         self.duties = Borrower(
-            dsn, role="duties", lender=self.heartbeat, busy=lambda: view.running, **how
-        )
+            dsn, role="duties", lender=self.heartbeat, busy=lambda: view.running,
+            rests_after=timings.duties_rest_after, **how,
+        )  # fmt: skip
 
     def connects(self) -> tuple[int, ...] | None:
         """Return what changes when the server may be another one, with old positions to come.

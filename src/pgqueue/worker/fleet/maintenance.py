@@ -19,6 +19,7 @@ from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.reconcile import Ask, Reconciler
 from pgqueue.worker.fleet.salvage import Salvage
 from pgqueue.worker.fleet.view import WorkerView
+from pgqueue.worker.timings import Timings
 
 __all__ = ["Maintenance"]
 
@@ -41,22 +42,27 @@ class Maintenance:
         send: Send,
         ask: Ask,
         background: Background,
+        timings: Timings,
     ) -> None:
         lock, settings = asyncio.Lock(), who.settings
         self.ask = ask
         self._background = background
-        self.salvage = Salvage(store, lock, crash_cap=settings.crash_cap, send=send)
+        self.salvage = Salvage(
+            store, lock,
+            crash_cap=settings.crash_cap, send=send, confirm_after=timings.rescue.confirm_after,
+        )  # fmt: skip
         self.passed = PassedJobs(
             store, lock, who, census=census, view=view, connects=links.connects, send=send
         )
         self.reconciler = Reconciler(
             store, lock, who,
             holdings=holdings, view=view, floor=self.passed.floor, membership=membership, ask=ask,
+            timings=timings.reconcile,
         )  # fmt: skip
         self.duties = Duties(
             store, lock,
             hold=settings.lease, retention=settings.retention,
-            rescue_orphans=self.salvage.rescue_orphans,
+            rescue_orphans=self.salvage.rescue_orphans, timings=timings.duties,
         )  # fmt: skip
         works = {"passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties}
         self._periodic = PeriodicWork(works, background)

@@ -23,27 +23,14 @@ from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.membership import Membership
 from pgqueue.worker.fleet.view import WorkerView
+from pgqueue.worker.timings import ReconcileTimings
 
-__all__ = ["Ask", "Reconciler", "pause"]
+__all__ = ["Ask", "Reconciler"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_SOON = 0.2
-_SHARE = 20
-_CHEAP_SHARE = 2000
-_AT_REST_EVERY = 10.0
-
 Ask = Callable[[Callable[[], object]], Coroutine[Any, Any, None]]
 """Runs a call on the worker's loop, and waits for it."""
-
-
-def pause(took: float, *, every: float, lease: float) -> float:
-    """Return how long to wait after a look that took so long.
-
-    A look is cheap beside ``every``, or becomes rarer, down to once a lease: all workers of a fleet
-    walk over what all of them run. It never takes more than a twentieth of the time.
-    """
-    return max(every, min(_CHEAP_SHARE * took, lease), _SHARE * took)
 
 
 class Reconciler:
@@ -60,6 +47,7 @@ class Reconciler:
         floor: Floor,
         membership: Membership,
         ask: Ask,
+        timings: ReconcileTimings,
     ) -> None:
         self._store = store
         self._lock = lock
@@ -70,13 +58,14 @@ class Reconciler:
         self._floor = floor
         self._membership = membership
         self._ask = ask
-        self._soon = Patience(_SOON, self._every)
+        self._timings = timings
+        self._soon = Patience(timings.soon, self._every)
         self._looked_at = 0.0
         self.looks = 0
 
     def begin(self) -> float:
         """Return the seconds until the first look."""
-        self._soon = Patience(_SOON, self._every)
+        self._soon = Patience(self._timings.soon, self._every)
         return _spread(self._every)
 
     async def step(self, *, called: bool) -> float:
@@ -87,7 +76,8 @@ class Reconciler:
         holdings = self._holdings
         if called:
             self._soon.reset()
-        rests = holdings.at_rest and time.monotonic() < self._looked_at + _AT_REST_EVERY
+        rest_until = self._looked_at + self._timings.at_rest_every
+        rests = holdings.at_rest and time.monotonic() < rest_until
         workers = holdings.workers(self._membership.worker_id)
         if not workers or (rests and not called):
             return _spread(self._every)
@@ -112,12 +102,12 @@ class Reconciler:
         self._looked_at = time.monotonic()
         self.looks += 1
         took = self._looked_at - began
-        wait = pause(took, every=self._every, lease=self._who.settings.lease)
+        wait = self._timings.pause(took, every=self._every, lease=self._who.settings.lease)
         await self._ask(functools.partial(holdings.compare, rows, began))
         if not holdings.in_doubt:
             soon.reset()
             return wait
-        return min(wait, max(soon.delay(), _SHARE * took))
+        return min(wait, max(soon.delay(), self._timings.share * took))
 
 
 def _spread(seconds: float) -> float:

@@ -6,24 +6,21 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from pgqueue.config import WorkerSettings
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.events import ReadyAgain, Send
 from pgqueue.worker.fleet.rescue import SECOND_LOOK_AFTER, rescue_workers
 
-__all__ = ["CONFIRM_AFTER", "Salvage"]
+__all__ = ["Salvage"]
 
 log = logging.getLogger("pgqueue.worker")
 
-CONFIRM_AFTER = 0.75
-"""How long a lost session may be away. Its worker ends its own lease by then (heartbeat.py)."""
-
-assert WorkerSettings().lease > CONFIRM_AFTER  # else the session would tell nothing sooner
-
 
 class Salvage:
-    """All on the heartbeat thread's loop. ``send``: says which jobs are ready again."""
+    """All on the heartbeat thread's loop. ``send``: says which jobs are ready again.
+
+    ``confirm_after``: how long a lost session may be away. Its worker ends its own lease by then.
+    """
 
     def __init__(
         self,
@@ -32,11 +29,13 @@ class Salvage:
         *,
         crash_cap: int,
         send: Send,
+        confirm_after: float,
     ) -> None:
         self._store = store
         self._lock = lock
         self._crash_cap = crash_cap
         self._send = send
+        self._confirm_after = confirm_after
         self._rescuing: set[int] = set()
 
     async def rescue(
@@ -53,7 +52,7 @@ class Salvage:
         try:
             if vanished:
                 # They may be about to reconnect.
-                await asyncio.sleep(CONFIRM_AFTER)
+                await asyncio.sleep(self._confirm_after)
             rescued = await self._rescue_once(lost, vanished=vanished, orphaned=orphaned)
             again = lost if rescued is None else rescued  # put off, it may have been done
             if again and not orphaned:

@@ -17,33 +17,14 @@ import time
 import traceback
 from collections.abc import Callable
 
-from pgqueue.config import WorkerSettings
 from pgqueue.db.watch import Watch
 from pgqueue.worker.fleet.events import MinutePassed, Send, ServerSilent
 from pgqueue.worker.fleet.view import WorkerView
+from pgqueue.worker.timings import TIMINGS, WatchTimings
 
 __all__ = ["Watchdog"]
 
 log = logging.getLogger("pgqueue.worker")
-
-_TICK = 0.5
-_TICK_AT_REST = 2.0
-_BLOCKED_AFTER = 0.9
-# A loop that is asked answers before the next tick, unless it is blocked. If it is, and the worker
-# was at rest just before, that is found out before statements are cut.
-assert _BLOCKED_AFTER > _TICK
-assert WorkerSettings().deadline > _TICK_AT_REST + _BLOCKED_AFTER + 2 * _TICK
-_REST_EVERY = 60.0
-
-
-def tick_after(deadline: float, *, at_rest: bool) -> float:
-    """Return the seconds until the next look.
-
-    Hundreds of workers that have nothing to do should not wake twice a second for nothing. The
-    ``deadline`` of a statement that begins meanwhile is four times as far away, if it is 2 s or
-    more.
-    """
-    return max(_TICK, min(_TICK_AT_REST, deadline / 4)) if at_rest else _TICK
 
 
 class Watchdog:
@@ -62,6 +43,7 @@ class Watchdog:
         deadline: float,
         tell: Callable[[Callable[[], object]], None],
         send: Send,
+        timings: WatchTimings = TIMINGS.watch,
     ) -> None:
         self._watch, self._own_watch = watch, own_watch
         self._watches = (watch, own_watch)
@@ -69,6 +51,7 @@ class Watchdog:
         self._deadline = deadline
         self._tell = tell
         self._send = send
+        self._timings = timings
         self._rest_at = 0.0
         self._owner_thread = threading.get_ident()
         self._asked_at = 0.0
@@ -80,12 +63,12 @@ class Watchdog:
         next_at = time.monotonic()
         while True:
             now = time.monotonic()
-            if now > next_at + _TICK:
+            if now > next_at + self._timings.tick:
                 self._stood_still(now - next_at)
             self._ask(now)
             self._cut_silent(now)
             self._rest(now)
-            tick = tick_after(self._deadline, at_rest=self._at_rest())
+            tick = self._timings.tick_after(self._deadline, at_rest=self._at_rest())
             next_at = now + tick
             await asyncio.sleep(tick)
 
@@ -104,7 +87,7 @@ class Watchdog:
         for watch in self._watches:
             watch.extend(seconds)
         self._asked_at += seconds
-        if seconds > _BLOCKED_AFTER:
+        if seconds > self._timings.blocked_after:
             log.warning("this process stood still for %.1f s", seconds)
 
     def _ask(self, now: float) -> None:
@@ -115,9 +98,9 @@ class Watchdog:
                 self._blocked_since = None
             self._asked_at, self._answered = now, False
             self._tell(self._answer)
-        elif now - self._asked_at > _BLOCKED_AFTER:
+        elif now - self._asked_at > self._timings.blocked_after:
             # Nobody was there to read the answers: that is not the server's fault.
-            self._watch.extend(_TICK)
+            self._watch.extend(self._timings.tick)
             if self._blocked_since is None:
                 self._blocked_since = self._asked_at
                 self._report_blocked(now - self._asked_at)
@@ -151,7 +134,7 @@ class Watchdog:
         for link in self._watch.idle(now):
             self._tell(link.rest)
         if now >= self._rest_at:
-            self._rest_at = now + _REST_EVERY
+            self._rest_at = now + self._timings.rest_every
             self._send(MinutePassed())
 
     def _answer(self) -> None:
