@@ -17,7 +17,7 @@ from benchmarks.report import write_report
 from benchmarks.rows import Row
 from benchmarks.systems.base import Missing, System
 from benchmarks.table import terminal
-from benchmarks.workloads.fleet_plan import crews_of
+from benchmarks.workloads.fleet_plan import crews_of, slots_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +67,16 @@ def _bench(server: Server, workload: str, options: argparse.Namespace) -> Bench:
             continue
         there.append(system)
     rounds = options.rounds or (1 if options.quick else workloads.ROUNDS.get(workload, 3))
-    return Bench(server, there, rounds, options.quick, options.jobs, absent, sizes=options.sizes)
+    return Bench(
+        server,
+        there,
+        rounds,
+        options.quick,
+        options.jobs,
+        absent,
+        sizes=options.sizes,
+        slots=options.concurrency,
+    )
 
 
 def _usual(workload: str, quick: bool) -> Sequence[str]:
@@ -82,6 +91,13 @@ def _sizes(text: str) -> str:
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from None
     return text
+
+
+def _slots(text: str) -> tuple[int, ...]:
+    try:
+        return slots_of(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_sizes,
         metavar="N,N-pooled",
         help="fleet: how many workers, direct or through PgBouncer",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=_slots,
+        default=(),
+        metavar="N,N",
+        help="fleet: how many jobs each worker runs at once [as each system is set]",
     )
     parser.add_argument("--quick", action="store_true", help="tiny and untimed: does it all work?")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a target was missed")

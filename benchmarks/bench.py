@@ -60,6 +60,7 @@ class Bench:
     jobs: int | None
     absent: dict[str, str] = field(default_factory=dict)
     sizes: str | None = None  # of the workload `fleet`
+    slots: tuple[int, ...] = ()  # of each worker of `fleet`; empty: as each system is set
     failures: dict[str, str] = field(default_factory=dict)
 
     def count(self, system: System, seconds: float, *, least: int = 300) -> int:

@@ -5,7 +5,7 @@ const { PgBoss } = require("pg-boss");
 const { main, handlers, dsn, concurrency } = require("./common.cjs");
 
 const POLLING_SECONDS = 0.5; // the least that pg-boss takes
-const POLLERS = 2;
+const POLLERS = concurrency ? Math.min(2, concurrency) : 2;
 const make = (options) => new PgBoss({ connectionString: dsn, ...options });
 
 const peer = {

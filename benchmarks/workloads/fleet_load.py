@@ -22,6 +22,7 @@ from benchmarks.workloads.fleet_start import wait
 __all__ = ["Load", "Turn"]
 
 _CALLERS = 5
+_CALLER_SAMPLES, _DRAIN_SAMPLES = 6, 5
 _SLOW, _FAST = 20, 500  # jobs a second
 _MOST = 100  # enqueues that a stream has under way at once, at the most
 _LIMIT_MS = 50.0
@@ -54,21 +55,27 @@ class Load:
 
     def all(self, workers: int, drained: int) -> None:
         """All that leaves the fleet as it was, with so many jobs to drain."""
-        self._press("bursts", "brief", 10 * workers, 2, 0.2)
-        self.callers()
+        self._warm(workers)
+        self.callers(_CALLER_SAMPLES)
         self.idle()
         self.slow()
         self.fast()
-        self.drain(drained)
+        self.drain(drained, _DRAIN_SAMPLES)
         self.bursts()
 
-    def callers(self) -> None:
-        for _ in range(1 if self.quick else 6):
+    def rates(self, workers: int, drained: int) -> None:
+        """What ratios are made of: two samples of each."""
+        self._warm(workers)
+        self.callers(2)
+        self.drain(drained, 2)
+
+    def callers(self, samples: int) -> None:
+        for _ in range(1 if self.quick else samples):
             answer, _ = self._press("callers", _CALLERS, self.span(1.5))
             self.found.add(callers=answer["sent"] / answer["seconds"])
 
-    def drain(self, jobs: int) -> None:
-        for _ in range(1 if self.quick else 5):
+    def drain(self, jobs: int, samples: int) -> None:
+        for _ in range(1 if self.quick else samples):
             _, stamps = self._press("bursts", "stamp", jobs, 1, 0)
             self.found.add(drain=drain_rate(stamps))
 
@@ -149,6 +156,9 @@ class Load:
         self.found.add(recovery=seconds if after is None else after)
         never = "" if after is not None else "not within the stream; "
         self.found.notes["recovery"] = f"{never}{answer['failed']} enqueues failed"
+
+    def _warm(self, workers: int) -> None:
+        self._press("bursts", "brief", 10 * workers, 2, 0.2)
 
     def _press(
         self, role: str, *arguments: object, drain: bool = True, exact: bool = True

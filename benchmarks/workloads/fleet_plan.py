@@ -3,30 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.rows import percentile
 from benchmarks.watch import Stamp
 
-__all__ = ["Crew", "begun_within", "crews_of", "drain_rate", "grouping", "last_waits", "recovery"]
+__all__ = [
+    "Crew",
+    "begun_within",
+    "compared",
+    "crews_of",
+    "drain_rate",
+    "grouping",
+    "last_waits",
+    "recovery",
+    "slots_of",
+]
 
+_BASE = 4  # workers of the fleet that larger ones are compared with
 _POOLED = "-pooled"
 _STEADY = 3  # seconds in a row that must be quick before a fleet counts as recovered
 
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """So many worker processes, connected to the server or to PgBouncer."""
+    """So many worker processes, connected to the server or to PgBouncer.
+
+    ``slots``: jobs that each runs at once; None leaves it to the system's settings.
+    """
 
     size: int
     pooled: bool = False
+    slots: int | None = None
 
     def __str__(self) -> str:
-        workers = "1 worker" if self.size == 1 else f"{self.size} workers"
-        return f"{workers}, PgBouncer" if self.pooled else workers
+        text = "1 worker" if self.size == 1 else f"{self.size} workers"
+        if self.slots is not None:
+            text += " of 1 slot" if self.slots == 1 else f" of {self.slots} slots"
+        return f"{text}, PgBouncer" if self.pooled else text
+
+    @property
+    def base(self) -> Crew:
+        """The fleet that this one is compared with: alike, of four workers."""
+        return replace(self, size=_BASE)
+
+    @property
+    def usual(self) -> Crew:
+        """The same fleet with the slots of the system's settings."""
+        return replace(self, slots=None)
 
 
-def crews_of(sizes: str) -> list[Crew]:
+def crews_of(sizes: str, slots: Sequence[int] = ()) -> list[Crew]:
     """Read "4,30,30-pooled"; raises ValueError for what is no number of workers."""
     crews: list[Crew] = []
     for word in sizes.split(","):
@@ -34,7 +61,26 @@ def crews_of(sizes: str) -> list[Crew]:
         if not number.isdecimal() or not 1 <= int(number) <= 1000:
             raise ValueError(f'"{word}" is no size of a fleet; write 30, or 30{_POOLED}')
         crews.append(Crew(int(number), word.strip().endswith(_POOLED)))
-    return crews
+    return [replace(crew, slots=one) for one in slots or (None,) for crew in crews]
+
+
+def slots_of(text: str) -> tuple[int, ...]:
+    """Read "1,4"; raises ValueError for what is no number of slots."""
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if not word.isdecimal() or not 1 <= int(word) <= 10_000:
+            raise ValueError(f'"{word}" is no number of slots; write 1, or 1,4')
+    return tuple(map(int, words))
+
+
+def compared(crews: Sequence[Crew]) -> list[Crew]:
+    """The fleets of more than four workers whose like of four is there, and those of four.
+
+    None is behind PgBouncer: nobody is woken there.
+    """
+    larger = [crew for crew in crews if crew.size > _BASE and not crew.pooled]
+    larger = [crew for crew in larger if crew.base in crews]
+    return [crew for crew in crews if crew in larger or crew in {one.base for one in larger}]
 
 
 def grouping(workers: int, most: int = 10) -> tuple[int, int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from benchmarks.rows import Row, median, row
+from benchmarks.table import number
 from benchmarks.workloads.fleet_load import Turn
 from benchmarks.workloads.fleet_plan import Crew
 
@@ -49,40 +51,54 @@ _TARGETS = {
     ("recovery", Crew(100)): "<= 5",
 }
 
-# Ratios to four workers. A direct fleet's only: behind PgBouncer nobody is woken.
-_BASE = Crew(4)
+# Ratios to four workers, and the targets of some.
 _RATIOS = {
-    ("callers", Crew(30)): None,
-    ("callers", Crew(100)): ">= 0.9",
-    ("callers", Crew(200)): None,
-    ("drain", Crew(30)): None,
-    ("drain", Crew(100)): ">= 0.85",
-    ("drain", Crew(200)): ">= 0.7",
+    "callers": {100: ">= 0.9"},
+    "drain": {100: ">= 0.85", 200: ">= 0.7"},
 }
 # Said of a fleet that is told of jobs: one that polls does as much without any.
 _ONLY_DIRECT = ("transactions", "slow_cpu")
 
 
-def rows_of(system: str, turns: Mapping[Crew, Sequence[Turn]]) -> list[Row]:
-    """The rows of one system; targets are pgqueue's."""
+def rows_of(
+    system: str,
+    turns: Mapping[Crew, Sequence[Turn]],
+    rates: Mapping[Crew, Sequence[Turn]] = MappingProxyType({}),
+) -> list[Row]:
+    """The rows of one system, ratios from the turns for ``rates``; targets are pgqueue's."""
     mine = system == "pgqueue"
     rows: list[Row] = []
     for crew, found in turns.items():
+        found = [*found, *rates.get(crew, ())]
         for key, figure in _FIGURES.items():
-            samples = _samples(found, key)
+            samples = [value for turn in found for value in turn.samples.get(key, ())]
             if samples and not (crew.pooled and key in _ONLY_DIRECT):
-                target = _TARGETS.get((key, crew)) if mine else None
-                note = next((turn.notes[key] for turn in found if key in turn.notes), "")
+                target = _TARGETS.get((key, crew.usual)) if mine else None
+                said = next((turn.notes[key] for turn in found if key in turn.notes), "")
+                note = "; ".join(filter(None, (_spread(samples), said)))
                 label = f"{figure.label}, {crew}"
                 rows.append(row(NAME, system, label, samples, figure.unit, target, note))
-    for (key, crew), target in _RATIOS.items():
-        ours, theirs = (_samples(turns.get(one, ()), key) for one in (crew, _BASE))
-        if ours and theirs:
-            label = f"{_FIGURES[key].label}, {crew} / {_BASE.size}"
-            ratio = median(ours) / median(theirs)
-            rows.append(row(NAME, system, label, ratio, "x", target if mine else None))
+    for key, targets in _RATIOS.items():
+        for crew, found in rates.items():
+            ratios = _ratios(found, rates.get(crew.base, ()), key) if crew != crew.base else []
+            if ratios:
+                label = f"{_FIGURES[key].label}, {crew} / {crew.base.size}"
+                target = targets.get(crew.size) if mine else None
+                rows.append(row(NAME, system, label, ratios, "x", target, _spread(ratios)))
     return rows
 
 
-def _samples(turns: Sequence[Turn], key: str) -> list[float]:
-    return [value for turn in turns for value in turn.samples.get(key, ())]
+def _ratios(ours: Sequence[Turn], base: Sequence[Turn], key: str) -> list[float]:
+    """One of each turn in which both have samples."""
+    return [
+        median(one.samples[key]) / median(other.samples[key])
+        for one, other in zip(ours, base, strict=False)
+        if one.samples.get(key) and other.samples.get(key)
+    ]
+
+
+def _spread(samples: Sequence[float]) -> str:
+    """The smallest and the largest of several samples, for the note beside their median."""
+    if len(samples) < 2:
+        return ""
+    return f"{len(samples)} samples, {number(min(samples))} to {number(max(samples))}"

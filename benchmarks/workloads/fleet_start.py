@@ -24,11 +24,14 @@ def started(run: Run, crew: Crew) -> Iterator[Fleet]:
     mine = run.system.name == "pgqueue"
     number, each = grouping(crew.size) if mine else (crew.size, 1)
     flags = ("--processes", str(each)) if each > 1 else ()
+    slots = {} if crew.slots is None else {"BENCH_CONCURRENCY": str(crew.slots)}
+    if mine and crew.slots is not None:
+        flags += ("--concurrency", str(crew.slots))
     with ExitStack() as stack:
-        environment = run.environment
+        environment = run.environment | slots
         if crew.pooled:
             dsn = stack.enter_context(pooled(run.database))
-            environment = run.system.environment(dsn) | run.marks.environment
+            environment = run.system.environment(dsn) | run.marks.environment | slots
             environment["BENCH_POOLED"] = "1"
         running = stack.enter_context(fleet(run.system, environment, workers=number, flags=flags))
         if mine:

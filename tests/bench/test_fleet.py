@@ -10,11 +10,13 @@ from benchmarks.workloads.fleet_load import Turn
 from benchmarks.workloads.fleet_plan import (
     Crew,
     begun_within,
+    compared,
     crews_of,
     drain_rate,
     grouping,
     last_waits,
     recovery,
+    slots_of,
 )
 from benchmarks.workloads.fleet_rows import rows_of
 
@@ -29,6 +31,29 @@ def test_sizes_are_read() -> None:
 def test_wrong_size_is_named(sizes: str) -> None:
     with pytest.raises(ValueError, match="is no size of a fleet; write 30, or 30-pooled"):
         crews_of(sizes)
+
+
+def test_each_fleet_is_measured_with_each_number_of_slots() -> None:
+    names = [str(crew) for crew in crews_of("1,4-pooled", slots_of("1, 4"))]
+    assert names == [
+        "1 worker of 1 slot",
+        "4 workers of 1 slot, PgBouncer",
+        "1 worker of 4 slots",
+        "4 workers of 4 slots, PgBouncer",
+    ]
+
+
+@pytest.mark.parametrize("slots", ["", "0", "4,", "many", "-3", "20000"])
+def test_wrong_number_of_slots_is_named(slots: str) -> None:
+    with pytest.raises(ValueError, match="is no number of slots; write 1, or 1,4"):
+        slots_of(slots)
+
+
+def test_larger_fleets_are_compared_with_four_workers_of_as_many_slots() -> None:
+    assert compared(crews_of("1,4,30,100,30-pooled")) == crews_of("4,30,100")
+    assert compared(crews_of("4,30", (1, 4))) == crews_of("4,30", (1, 4))
+    assert compared([Crew(4), *crews_of("30,100", (1,))]) == []
+    assert compared(crews_of("1,4,4-pooled,30-pooled")) == []
 
 
 def test_supervisors_have_ten_processes_at_most() -> None:
@@ -118,14 +143,52 @@ def test_targets_are_those_of_large_fleets() -> None:
     assert rows["1,000 jobs of 10 ms: all begun, 200 workers"].ok is True
 
 
+def test_targets_are_the_same_for_any_number_of_slots() -> None:
+    found = {Crew(100, slots=1): [Turn({"transactions": [12.5]})]}
+    row = by_figure(rows_of("pgqueue", found))[
+        "transactions of one job beyond idle, 100 workers of 1 slot"
+    ]
+    assert row.ok is False
+
+
 def test_ratios_to_four_workers() -> None:
     found = turns(4, callers=1000.0, drain=100.0) | turns(100, callers=950.0, drain=60.0)
-    rows = by_figure(rows_of("pgqueue", found))
+    rows = by_figure(rows_of("pgqueue", found, found))
     callers = rows["single enqueues of 5 callers, 100 workers / 4"]
     drain = rows["drain, one commit, 100 workers / 4"]
     assert (callers.value, callers.ok) == (0.95, True)
     assert (drain.value, drain.ok) == (0.6, False)
-    assert not [row for row in rows_of("pgqueue", turns(100, callers=1.0)) if row.unit == "x"]
+    alone = turns(100, callers=1.0)
+    assert not [row for row in rows_of("pgqueue", alone, alone) if row.unit == "x"]
+
+
+def test_ratio_is_of_neighbours() -> None:
+    """The machine becomes ten times slower, and the ratio stays."""
+    slower = (1000.0, 300.0, 100.0)
+    rates = {
+        Crew(4, slots=1): [Turn({"callers": [one]}) for one in slower],
+        Crew(8, slots=1): [Turn({"callers": [0.8 * one]}) for one in slower],
+    }
+    rows = by_figure(rows_of("pgqueue", {}, rates))
+    ratio = rows["single enqueues of 5 callers, 8 workers of 1 slot / 4"]
+    assert ratio.samples == (0.8, 0.8, 0.8)
+
+
+def test_a_turn_that_failed_has_no_ratio() -> None:
+    rates = {
+        Crew(4): [Turn({"callers": [10.0]}), Turn({"callers": [10.0]})],
+        Crew(30): [Turn({"callers": [5.0], "drain": [1.0]}), Turn()],
+    }
+    (ratio,) = rows_of("pgqueue", {}, rates)
+    assert ratio.samples == (0.5,)
+
+
+def test_several_samples_are_shown_by_their_range() -> None:
+    found = {Crew(4): [Turn({"callers": [900.0, 1200.0]}, {"callers": "two"})]}
+    rates = {Crew(4): [Turn({"callers": [1500.0]})]}
+    (row,) = rows_of("pgqueue", found, rates)
+    assert (row.value, row.note) == (1200.0, "3 samples, 900 to 1,500; two")
+    assert rows_of("pgqueue", turns(4, callers=1.0))[0].note == ""
 
 
 def test_a_polling_fleet_has_no_transactions_of_one_job() -> None:

@@ -67,6 +67,26 @@ def test_fleet(tmp_path: Path) -> None:
     assert len(one) == len(two) > 10
 
 
+def test_fleets_of_one_slot_are_compared(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "fleet", "--systems", "pgqueue", "--quick"]
+    done = subprocess.run(
+        [*command, "--sizes", "4,5", "--concurrency", "1", "--json", str(figures)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,  # against a hang
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows: list[dict[str, Any]] = json.loads(figures.read_text())
+    assert [row for row in rows if row["value"] is None] == []
+    assert {row["figure"] for row in rows if row["unit"] == "x"} == {
+        "single enqueues of 5 callers, 5 workers of 1 slot / 4",
+        "drain, one commit, 5 workers of 1 slot / 4",
+    }
+
+
 def test_profile() -> None:
     """The profile of a worker: every sample is in a part, and what it says is there."""
     command = [sys.executable, "-m", "benchmarks.profiler", "--quick", "--jobs", "20000"]
