@@ -45,6 +45,7 @@ from pgqueue.worker.fleet.passed import PassedJobs
 from pgqueue.worker.fleet.salvage import Salvage
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
+from pgqueue.worker.timings import TIMINGS
 
 AWAY = Unreachable("away")
 SETTINGS = WorkerSettings()
@@ -190,7 +191,7 @@ def maintenance_of(
         links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))),
         holdings=Holdings(receipts=(), give_back=given.append), membership=membership,
         census=Census(2.0, 15.0), view=view(), send=lambda _: None, ask=call,
-        background=background,
+        background=background, timings=TIMINGS,
     )  # fmt: skip
 
 
@@ -231,7 +232,12 @@ async def test_maintenance_does_at_once_what_is_called_for() -> None:
 
 def duties_of(store: Any) -> Duties:
     return Duties(
-        store, asyncio.Lock(), hold=15.0, retention=60.0, rescue_orphans=lambda: orphans(store)
+        store,
+        asyncio.Lock(),
+        hold=15.0,
+        retention=60.0,
+        rescue_orphans=lambda: orphans(store),
+        timings=TIMINGS.duties,
     )
 
 
@@ -273,7 +279,7 @@ async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
     row = {**job(4), "worker_id": 8, "fate": "pending"}
     lost = {"id": 8, "host": "h", "pid": 9, "stopping": False}
     store, said = store_of(lock_lost=[[lost]], rescue=[[row], []]), list[Event]()
-    salvage = Salvage(store, asyncio.Lock(), crash_cap=3, send=said.append)
+    salvage = Salvage(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
     await salvage.rescue([8])
     # At the second look its row is gone: what it was claiming as it ended is an orphan.
     assert store.sent == ["lock_lost", "rescue", "rewind", "registered", "rescue"]
@@ -282,7 +288,7 @@ async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
 
 async def test_a_rescue_that_fails_is_put_off(caplog: pytest.LogCaptureFixture) -> None:
     store, said = store_of(registered=[AWAY], orphans=[[8]]), list[Event]()
-    salvage = Salvage(store, asyncio.Lock(), crash_cap=3, send=said.append)
+    salvage = Salvage(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
     await salvage.rescue([8], orphaned=True)
     assert not await salvage.rescue_orphans(), "somebody should look again soon"
     assert (store.count("registered"), said) == (2, [])
@@ -295,7 +301,7 @@ def lifeline_of(said: list[Event], dsn: str = "postgresql:///nowhere") -> Lifeli
         dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
         watch=Watch(), lease=Lease(),
         holdings=Holdings(receipts=(), give_back=lambda _: None),
-        view=view(), take=said.append,
+        view=view(), take=said.append, timings=TIMINGS,
     )  # fmt: skip
 
 
