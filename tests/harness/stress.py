@@ -17,7 +17,7 @@ from tests.harness.waiting import PATIENCE, eventually
 
 __all__ = ["Subject", "stress"]
 
-TASKS, ROUNDS = 10, 50
+TASKS, ROUNDS, WAVES = 10, 50, 10
 COMPLAINTS = ("never retrieved", "was destroyed", "exception in callback", "never awaited")
 
 
@@ -49,31 +49,31 @@ async def stress(
     make: Callable[[], Subject],
     caplog: pytest.LogCaptureFixture,
     *,
-    lives: int = 1,
-    tasks: int = TASKS,
     rounds: int = ROUNDS,
+    waves: int = WAVES,
+    anew: bool = False,
     seed: int = 1,
 ) -> None:
-    """So many tasks start and stop one machine, each so often; then nothing of it may be left.
+    """Ten tasks start and stop one machine, each so often; then nothing of it may be left.
 
-    It must be possible to start it again. ``lives``: for a machine of one start; so many are made,
-    one after the other, and have the rounds between them.
+    The rounds come in waves: some find it at work, others find it stopped. After each wave it is
+    stopped, and in the end it must work once more. ``anew``: for a machine of one start, which is
+    another one in each wave.
     """
     rng = random.Random(seed)
     own, threads = asyncio.all_tasks(), set(threading.enumerate())
+    subject = make()
     async with asyncio.timeout(PATIENCE):
-        for _ in range(lives):
-            subject = make()
-            if lives == 1:
-                await subject.end()
-            elif rng.random() < 0.7:  # else a stop may come first, and all is over
+        for _ in range(waves):
+            if rng.random() < 0.7:
                 await subject.begin()
-            each = (_worry(subject, rng, max(1, rounds // lives)) for _ in range(tasks))
-            await asyncio.gather(*each)
+                if rng.random() < 0.5:
+                    await subject.works()
+            await asyncio.gather(*(_worry(subject, rng, rounds // waves) for _ in range(TASKS)))
             await subject.end()
             await _nothing_left(own, threads)
-        if lives > 1:
-            subject = make()
+            if anew:
+                subject = make()
         await subject.begin()
         await subject.works()
         await subject.end()
@@ -116,4 +116,4 @@ async def _nothing_left(own: set[asyncio.Task[object]], threads: set[threading.T
 
     with contextlib.suppress(AssertionError):
         await eventually(lambda: not left(), timeout_s=30.0)
-    assert not left()
+    assert not left(), f"left behind: {left()}"

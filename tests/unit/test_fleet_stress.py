@@ -115,7 +115,7 @@ async def test_side_loop(caplog: pytest.LogCaptureFixture) -> None:
         residents.append(resident)
         return Subject(start=resident.side.start, stop=resident.stop, works=resident.works)
 
-    await stress(make, caplog, lives=ROUNDS)
+    await stress(make, caplog, waves=ROUNDS, anew=True)
     assert all(resident.lived <= 1 and not resident.errors for resident in residents)
 
 
@@ -156,7 +156,7 @@ async def test_lifeline(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mo
             refuses=(asyncio.CancelledError,),
         )  # fmt: skip
 
-    await stress(make, caplog, lives=ROUNDS)
+    await stress(make, caplog, waves=ROUNDS, anew=True)
     for one in stores:
         assert one.count("register") == one.count("remove_worker") <= 1
     assert sum(one.count("register") for one in stores) > 1

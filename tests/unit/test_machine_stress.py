@@ -227,4 +227,4 @@ def runner_at_work() -> Subject:
 
 async def test_runner(caplog: pytest.LogCaptureFixture) -> None:
     """A runner is of one start: it begins as it is made, and after a stop nothing begins."""
-    await stress(runner_at_work, caplog, lives=ROUNDS)
+    await stress(runner_at_work, caplog, waves=ROUNDS, anew=True)

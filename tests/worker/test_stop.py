@@ -13,6 +13,7 @@ from pgqueue import App, ConfigError, PgQueueError, Unreachable, Worker
 from pgqueue.db.store import Store
 from tests.harness.proxy import Proxy
 from tests.harness.servers import with_database
+from tests.harness.stress import Subject, stress
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, no_tasks_left, nth, quick, working
 
@@ -332,6 +333,27 @@ async def test_any_order_of_start_and_stop(app: App, eyes: Eyes, seed: int) -> N
     async with working(app):
         await eyes.settled(completed=12)
     assert not runs.overlaps
+
+
+@pytest.mark.past_bug(54)
+async def test_ten_tasks_start_and_stop_one_worker(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task
+    async def note() -> None: ...
+
+    worker = Worker(app, **quick(grace=0.0))
+    jobs = [(await note.aenqueue()).id for _ in range(10)]
+
+    async def works() -> None:
+        jobs.append((await note.aenqueue()).id)
+        await eyes.settled(completed=len(jobs))
+
+    def make() -> Subject:
+        return Subject(start=worker.start, stop=worker.stop, works=works, refuses=(PgQueueError,))
+
+    await stress(make, caplog, rounds=20)
+    assert await eyes.worker_ids() == set()
 
 
 async def test_stop_from_within_a_job(app: App, eyes: Eyes) -> None:

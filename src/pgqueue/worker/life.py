@@ -62,6 +62,7 @@ class Life:
         self.failure = None
         self.on(Event.START)
         build = self._starting = asyncio.create_task(self._build(tasks, queues))
+        build.add_done_callback(self._on_built)
         try:
             await asyncio.wait([build])
         except asyncio.CancelledError:
@@ -69,9 +70,6 @@ class Life:
             await asyncio.wait([build])
             await self.stop()
             raise
-        finally:
-            self._starting = None
-            self.on(Event.NOT_STARTED)  # unless it has
         if build.cancelled():
             raise StoppedEarly("the worker was stopped while it started")
         build.result()
@@ -113,10 +111,10 @@ class Life:
             raise cancelled
 
     def forget(self) -> None:
-        """Nothing of it runs any more: forget who asked for a stop."""
-        self.on(Event.NOT_STARTED)
-        self.on(Event.ENDED)
-        self.loop = None
+        """Forget who asked for a stop, unless somebody has started it since."""
+        if self._starting is None and not self.state.is_running:
+            self.on(Event.ENDED)
+            self.loop = None
 
     def on(self, event: Event) -> None:
         """Take an event, and begin what follows from it."""
@@ -160,6 +158,13 @@ class Life:
             raise
         return machines
 
+    def _on_built(self, build: asyncio.Task[None]) -> None:
+        """A start is over. Whoever waits for it runs later, and may find the next one begun."""
+        self._starting = None
+        self.on(Event.NOT_STARTED)  # unless it has
+        if not build.cancelled():
+            build.exception()  # whoever started it may have been cancelled
+
     # -- the stop
 
     async def _stop(self) -> None:
@@ -168,7 +173,8 @@ class Life:
             await self._stop_machines(self.machines)
         finally:
             self._ending = None
-            self.forget()
+            self.on(Event.ENDED)
+            self.loop = None
 
     async def _stop_machines(self, machines: Machines) -> None:
         began = time.monotonic()
