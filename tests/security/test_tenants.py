@@ -15,8 +15,8 @@ from psycopg import sql
 from pgqueue import App, Client, RunningJob
 from pgqueue.db.link import Link
 from pgqueue.db.migrate import LOCK, migrate
-from pgqueue.worker.claim import plan
 from pgqueue.worker.claim.looks import Looks
+from pgqueue.worker.timings import TIMINGS
 from tests.harness.waiting import eventually
 from tests.security.conftest import dsn_as
 from tests.worker.support import Eyes, at_rest, working
@@ -130,7 +130,7 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
         await at_rest(worker)
         assert asked - sum(steps) <= 2 * (5 + forged)
-        assert len(steps) <= 1 + (time.monotonic() - began) / plan._STEP_EVERY
+        assert len(steps) <= 1 + (time.monotonic() - began) / TIMINGS.plan.step_every
         assert max(steps, default=0) <= 2
         await nothing.aenqueue()
         await eyes.settled(completed=1)

@@ -14,7 +14,6 @@ from pgqueue.failure import Failure
 from pgqueue.outcome import CANCELLED, DONE, RELEASED, Dead, Outcome, RetryAt, Snoozed
 from pgqueue.worker.finish.batches import Batch, Buried, Ended, Returned
 from pgqueue.worker.finish.ladder import (
-    REFUSED_SECONDS,
     Again,
     Less,
     OneByOne,
@@ -24,7 +23,7 @@ from pgqueue.worker.finish.ladder import (
 )
 from pgqueue.worker.finish.rungs import DAMAGED, Rung
 from pgqueue.worker.receipt import Entry
-from pgqueue.worker.stop_times import ASIDE_SECONDS
+from pgqueue.worker.timings import TIMINGS
 
 FAILURE = Failure("ValueError", "a \0 byte", "line 1")
 
@@ -89,7 +88,7 @@ def test_of_several_that_are_refused_each_is_written_by_itself(error: Exception)
 
 def test_one_whose_row_is_locked_waits_as_it_is() -> None:
     for batch in batches(1):
-        assert next_step(batch, LOCKED, 5) == SetAside(batch.first, ASIDE_SECONDS)
+        assert next_step(batch, LOCKED, 5) == SetAside(batch.first, TIMINGS.writes.locked)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_one_whose_row_is_locked_waits_as_it_is() -> None:
 def test_the_steps_of_a_job_that_ends(state: str, outcome: Outcome) -> None:
     whole = Ended([(1, 7)], state)
     no_errors, least = replace(whole, rung=Rung.NO_ERRORS), replace(whole, rung=Rung.NO_ARGUMENTS)
-    aside = SetAside(Entry(1, 7, outcome), REFUSED_SECONDS)
+    aside = SetAside(Entry(1, 7, outcome), TIMINGS.writes.refused)
     table: list[tuple[Ended, Exception, int, Step]] = [
         (whole, OF_THE_ROW, 0, Again()),
         (whole, OF_THE_ROW, 1, Again()),
@@ -155,7 +154,7 @@ def test_the_steps_of_an_outcome_that_is_refused(outcomes: list[Outcome], error:
         step = next_step(batch, error, 0)
         assert step == Less(kind([entry(outcome, rung=rung)]))
         batch = step.batch
-    assert next_step(batch, error, 0) == SetAside(batch.first, REFUSED_SECONDS)
+    assert next_step(batch, error, 0) == SetAside(batch.first, TIMINGS.writes.refused)
 
 
 @given(ANY_BATCH, st.lists(st.sampled_from(ERRORS), max_size=30))
@@ -186,7 +185,9 @@ def test_every_way_down_keeps_the_job_and_ends(batch: Batch, errors: list[Except
                 lesser += 1
             case SetAside(one, seconds):
                 assert [(one.id, one.token)] == batch.receipts
-                assert seconds == (ASIDE_SECONDS if error is LOCKED else REFUSED_SECONDS)
+                assert seconds == (
+                    TIMINGS.writes.locked if error is LOCKED else TIMINGS.writes.refused
+                )
                 break
     assert lesser <= Rung.NO_ARGUMENTS
 

@@ -7,7 +7,10 @@ import pytest
 from pgqueue import PayloadError
 from pgqueue.failure import MISFIT
 from pgqueue.outcome import Dead, Snoozed
-from pgqueue.worker.run.misfits import DELAYS, after
+from pgqueue.worker.run.misfits import after
+from pgqueue.worker.timings import TIMINGS
+
+DELAYS = TIMINGS.misfits
 
 ERROR = PayloadError('task "mail": $.n: stored arguments do not fit: is missing', path="$.n")
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pgqueue import App, Backoff
+from pgqueue.worker.timings import Timings, WriteTimings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -75,12 +76,12 @@ async def test_a_job_whose_arguments_cannot_be_copied_ends_without_them(
 
 @pytest.mark.parametrize("fate", ["fails", "returns"])
 async def test_what_a_trigger_refuses_keeps_its_arguments_and_waits(
-    app: App, eyes: Eyes, task: Any, fate: str, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, task: Any, fate: str
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.finish.ladder.REFUSED_SECONDS", 0.1)
+    soon = Timings(writes=WriteTimings(refused=0.1))
     job_id = (await task.aenqueue(fate)).id
     await eyes.connection.execute(REFUSE % OF_A_TRIGGER)
-    async with working(app) as worker:
+    async with working(app, timings=soon) as worker:
         await eventually(lambda: worker.machines.completer._aside)
         assert (await eyes.live(job_id))["args"] == f'{{"fate": "{fate}"}}'
         await eyes.sql("drop function public.refuse cascade")

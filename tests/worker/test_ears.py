@@ -15,8 +15,8 @@ import pytest
 from pgqueue import App, Worker
 from pgqueue.db.migrate import migrate
 from pgqueue.db.statements import statement
-from pgqueue.worker.claim import ears as ears_module
 from pgqueue.worker.machines import Machines
+from pgqueue.worker.timings import EarTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -112,14 +112,13 @@ async def test_words_that_nobody_brings_are_missed(
     async def noop() -> None: ...
 
     caplog.set_level(logging.INFO, "pgqueue.worker")
-    monkeypatch.setattr(ears_module, "_EVERY", 0.1)
-    monkeypatch.setattr(ears_module, "_BOUND", 0.1)
+    often = Timings(ears=EarTimings(every=0.3, bound=0.1))
     deaf = True
     original = Machines.hear
     monkeypatch.setattr(
         Machines, "hear", lambda self, *said: None if deaf else original(self, *said)
     )
-    async with working(app, poll_interval=0.1) as worker:
+    async with working(app, poll_interval=0.1, timings=often) as worker:
         before = worker.machines.claim_link.connects
         await eventually(lambda: worker.machines.claim_link.connects > before + 1, timeout_s=60)
         assert caplog.text.count("does not hear notifications") == 1
@@ -129,21 +128,19 @@ async def test_words_that_nobody_brings_are_missed(
         await eyes.settled(completed=1)
 
 
-async def test_one_word_is_heard_by_all(
-    app: App, eyes: Eyes, heard: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_word_is_heard_by_all(app: App, eyes: Eyes, heard: list[str]) -> None:
     """So one of a fleet speaks for all."""
 
     @app.task
     async def noop() -> None: ...
 
-    async with working(app) as first, working(app) as second:
+    seldom = Timings(ears=EarTimings(every=3600.0))
+    async with working(app, timings=seldom) as first, working(app, timings=seldom) as second:
         workers = first, second
         await eventually(lambda: all(worker.machines.claimer.flags.on_watch for worker in workers))
-        monkeypatch.setattr(ears_module, "_EVERY", 3600.0)
         ears = [worker.machines.claimer.flags._ears for worker in workers]
         for each in ears:
-            each.heard(time.monotonic())
+            each._word_at = time.monotonic() + 600.0
         before = len(heard)
         ears[0]._word_at = 0.0
         await eventually(lambda: len(heard) >= before + 2, timeout_s=60)

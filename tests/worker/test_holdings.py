@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pgqueue import App, DatabaseError, Worker
 from pgqueue.db.store import Store
-from pgqueue.outcome import Snoozed
-from pgqueue.worker.timings import ReconcileTimings, Timings
+from pgqueue.worker.put_off import PutOff
+from pgqueue.worker.timings import ReconcileTimings, StopTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, nth, quick, working
 
@@ -64,7 +65,8 @@ async def test_a_claim_whose_answer_died_is_given_back(
 async def test_a_job_without_room_in_memory_waits_and_holds_up_no_other(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pgqueue.worker.claim.unread.verdict", lambda error: Snoozed(0.2))
+    soon = PutOff(least_without_room=0.1, most_without_room=0.2)
+    often = replace(OFTEN["timings"], put_off=soon)
     claim = Store.claim
     alone: list[int] = []
 
@@ -84,7 +86,7 @@ async def test_a_job_without_room_in_memory_waits_and_holds_up_no_other(
             pass
 
     await app.aenqueue_many([note.job(n) for n in range(5)])
-    async with working(app, **OFTEN):
+    async with working(app, **{**OFTEN, "timings": often}):
         await eyes.settled(completed=5, timeout_s=30)
     assert runs.seen.index(0) > 0
     assert runs.twice() == []
@@ -211,9 +213,9 @@ async def test_a_worker_that_can_write_nothing_gives_itself_up(
 
     monkeypatch.setattr(Store, "finish", no_file)
     monkeypatch.setattr("pgqueue.db.patience.Patience.delay", lambda self: 0.1)
-    monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
+    often = replace(OFTEN["timings"], stop=StopTimings(write=0.5))
     await note.aenqueue(1)
-    worker = Worker(app, **quick(**OFTEN, lease=4.0))
+    worker = Worker(app, **quick(**{**OFTEN, "timings": often}, lease=4.0))
     with pytest.raises(
         DatabaseError, match=r"could write none of its 1 outcomes for .* finish_jobs"
     ):

@@ -12,6 +12,9 @@ from pgqueue import App, RunningJob
 from pgqueue.db.faults import Rejected
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown
+from pgqueue.worker.claim.inline import inline_bytes
+from pgqueue.worker.put_off import PutOff
+from pgqueue.worker.timings import Timings
 from tests.worker.support import Eyes, working
 
 ROUTES = ["direct", "pgbouncer"]
@@ -37,11 +40,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-async def test_one_claim_fetches_no_more_than_its_budget(
-    app: App, eyes: Eyes, answers: list[int], monkeypatch: pytest.MonkeyPatch
+async def test_one_claim_fetches_no_more_than_its_share_of_each_job(
+    app: App, eyes: Eyes, answers: list[int]
 ) -> None:
-    """The first claim has a hundred slots to fill, and knows nothing of the sizes."""
-    monkeypatch.setattr("pgqueue.worker.claim.inline._BUDGET", 400_000)
+    """The first claim has a thousand slots to fill, and knows nothing of the sizes."""
     seen: list[tuple[int, int]] = []
 
     @app.task
@@ -49,12 +51,12 @@ async def test_one_claim_fetches_no_more_than_its_budget(
         assert text == text_of(len(text), n)
         seen.append((n, len(text)))
 
-    sizes = [10, 50_000, 20, 60_000] * 25
+    sizes = [10, 50_000, 5_000, 60_000] * 25
     await app.aenqueue_many([take.job(n, text_of(size, n)) for n, size in enumerate(sizes)])
-    async with working(app, concurrency=100):
+    async with working(app, concurrency=1000):
         await eyes.settled(completed=100, timeout_s=60)
     assert sorted(seen) == list(enumerate(sizes))
-    assert max(answers) <= 400_000
+    assert 25 * 5_000 < sum(answers) < 50 * inline_bytes(1000), "the small ones come with it"
 
 
 async def test_large_metadata_comes_with_the_job(app: App, eyes: Eyes, answers: list[int]) -> None:
@@ -85,8 +87,7 @@ async def test_a_large_job_that_cannot_be_read_waits(
         return await whole(self, *args)
 
     monkeypatch.setattr(Store, "whole", fails)
-    monkeypatch.setattr("pgqueue.worker.put_off._WAIT_FROM", 0.1)
-    monkeypatch.setattr("pgqueue.worker.put_off._WAIT_TO", 0.2)
+    soon = Timings(put_off=PutOff(least_without_room=0.1, most_without_room=0.2))
     seen: list[int] = []
 
     @app.task
@@ -94,7 +95,7 @@ async def test_a_large_job_that_cannot_be_read_waits(
         seen.append(len(text))
 
     job_id = (await take.aenqueue(text_of(300_000, 1))).id
-    async with working(app, concurrency=100):
+    async with working(app, concurrency=100, timings=soon):
         row = await eyes.reaches(job_id, "completed", timeout_s=60)
     assert seen == [300_000]
     assert row["attempt"] == 1

@@ -10,27 +10,28 @@ import pytest
 
 from pgqueue import App
 from pgqueue.db.store import Store
-from pgqueue.worker.claim import cursor, plan
+from pgqueue.worker.timings import PlanTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, working
 
 pytestmark = pytest.mark.one_pg
 
+# A look back soon after the last one is put off. It reaches back for as long as a slow machine
+# takes.
+LOOKS: dict[str, Any] = {
+    "poll_interval": 600.0,
+    "timings": Timings(plan=PlanTimings(lag_spacing=0.4, far=600.0, memory=601.0)),
+}
+
 
 @pytest.fixture(autouse=True)
 def looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A look back soon after the last one is put off, and nobody else finds what was passed.
-
-    It reaches back for as long as a slow machine takes.
-    """
+    """Nobody else finds what was passed."""
 
     async def nothing(*_: Any) -> list[Any]:
         return []
 
     monkeypatch.setattr(Store, "find_passed", nothing)
-    monkeypatch.setattr(plan, "_LAG_SPACING", 0.4)
-    monkeypatch.setattr(plan, "FAR_SECONDS", 600.0)
-    monkeypatch.setattr(cursor, "_MEMORY", 600.0)
 
 
 async def test_a_look_back_that_was_put_off_is_made(app: App, dsn: str, eyes: Eyes) -> None:
@@ -38,7 +39,7 @@ async def test_a_look_back_that_was_put_off_is_made(app: App, dsn: str, eyes: Ey
     async def note() -> None: ...
 
     late = await asyncpg.connect(dsn)
-    async with working(app, poll_interval=600.0) as worker:
+    async with working(app, **LOOKS) as worker:
         await at_rest(worker)
         transaction = late.transaction()
         await transaction.start()
@@ -60,7 +61,7 @@ async def test_it_is_made_beside_a_queue_that_is_full(app: App, dsn: str, eyes: 
         await asyncio.sleep(0.001)
 
     late = await asyncpg.connect(dsn)
-    async with working(app, poll_interval=600.0) as worker:
+    async with working(app, **LOOKS) as worker:
         await at_rest(worker)
         await app.aenqueue_many([fill.job() for _ in range(20_000)])
         await eventually(lambda: worker.machines.claimer.lanes["full"].full_since is not None)

@@ -18,17 +18,18 @@ import pytest
 from pgqueue import App, Worker
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.due_floor import DueFloor
+from pgqueue.worker.timings import DueTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, eyes_on, working
 
-_SELDOM: dict[str, Any] = {"poll_interval": 600.0, "heartbeat": 100.0, "lease": 301.0}
+# Nor does the look at all, which finds what nobody told of.
+_SELDOM: dict[str, Any] = {
+    "poll_interval": 600.0,
+    "heartbeat": 100.0,
+    "lease": 301.0,
+    "timings": Timings(due=DueTimings(from_ever_every=3600.0)),
+}
 _ENQUEUE = 'select pgqueue.enqueue(\'[{"task": "note", "delay": 0.3}]\'::jsonb)'
-
-
-@pytest.fixture(autouse=True)
-def no_full_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor does the look at all, which finds what nobody told of."""
-    monkeypatch.setattr("pgqueue.worker.claim.due_floor._FROM_EVER_EVERY", 3600.0)
 
 
 async def told(worker: Worker) -> None:
@@ -192,16 +193,14 @@ async def test_a_look_under_way_takes_no_look_from_the_start_away(
     assert asked[2] < asked[1]
 
 
-async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(app: App, eyes: Eyes) -> None:
     """The pulses look from there then."""
-    monkeypatch.setattr("pgqueue.worker.claim.due_floor._FROM_EVER_EVERY", 0.3)
+    often = {"timings": Timings(due=DueTimings(from_ever_every=0.3))}
 
     @app.task
     async def note() -> None: ...
 
-    async with working(app, **_SELDOM) as worker:
+    async with working(app, **{**_SELDOM, **often}) as worker:
         promoter = worker.machines.promoter
         start = DueFloor().moment
         await told(worker)

@@ -18,6 +18,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.worker.fleet.rescue import rescue_children
 from pgqueue.worker.run.transaction import JobTransactions
+from pgqueue.worker.timings import Timings, WriteTimings
 from tests.harness.waiting import eventually
 from tests.past.test_claim import lose
 from tests.worker.support import (
@@ -142,10 +143,10 @@ async def test_one_row_that_cannot_be_read_does_not_stop_the_others(app: App, ey
 
 
 async def test_one_row_that_the_server_cannot_move_does_not_stop_the_others(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes
 ) -> None:
     """A damaged row; here a trigger says what a damaged page makes PostgreSQL say."""
-    monkeypatch.setattr("pgqueue.worker.finish.ladder.REFUSED_SECONDS", 0.3)
+    soon = Timings(writes=WriteTimings(refused=0.3))
 
     @app.task
     async def note(n: int) -> None: ...
@@ -159,7 +160,7 @@ async def test_one_row_that_the_server_cannot_move_does_not_stop_the_others(
         f"create trigger damaged before delete on pgqueue.job for each row when (old.id = {ids[2]})"
         " execute function damaged()"
     )
-    async with working(app):
+    async with working(app, timings=soon):
         await eyes.settled(completed=5, running=1)
         await eyes.sql("drop trigger damaged on pgqueue.job")
 

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from pgqueue import App, Backoff, Discard, Retry, RunningJob, Snooze
+from pgqueue.worker.timings import PlanTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
 ROUTES = ["direct", "pgbouncer"]
 
 AT_ONCE = Backoff(base=0.0)
+# Each look that finds nothing is followed by a step.
+EACH_STEP = Timings(plan=PlanTimings(long_walk=-1.0, step_every=0.0))
 
 
 async def test_async_and_sync_tasks_run(app: App, eyes: Eyes) -> None:
@@ -353,19 +356,15 @@ async def test_a_long_queue_does_not_starve_a_short_one(
 
 
 async def test_unknown_tasks_stay_and_are_named_once(
-    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from pgqueue.worker.claim import unknown
-
-    monkeypatch.setattr(unknown, "_REPORT_EVERY", 0.3)
-
     @app.task
     async def known() -> None: ...
 
     stranger = (await app.aenqueue("os.system", {"command": "true"})).id
     job_id = (await known.aenqueue()).id
     with caplog.at_level(logging.WARNING, "pgqueue"):
-        async with working(app, poll_interval=0.1) as worker:
+        async with working(app, poll_interval=0.1, timings=Timings(unknown_every=0.3)) as worker:
             await eyes.reaches(job_id, "completed")
             claims = worker.statistics().claims
             await eventually(lambda: "os.system" in caplog.text)
@@ -376,15 +375,9 @@ async def test_unknown_tasks_stay_and_are_named_once(
 
 
 @pytest.mark.law(6)
-async def test_what_others_are_to_run_is_walked_over_once(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_others_are_to_run_is_walked_over_once(app: App, eyes: Eyes) -> None:
     """Jobs of tasks that it does not know are behind a worker's cursors soon; and so is a job of
     its own that was given its position among them, is committed later, and runs all the same."""
-    from pgqueue.worker.claim import plan
-
-    monkeypatch.setattr(plan, "_LONG_WALK", -1.0)
-    monkeypatch.setattr(plan, "_STEP_EVERY", 0.0)
 
     @app.task
     async def known() -> None: ...
@@ -394,7 +387,7 @@ async def test_what_others_are_to_run_is_walked_over_once(
         cursors: list[int] = worker.machines.claimer.cursors()
         return min(cursors) >= newest
 
-    async with working(app, poll_interval=0.2) as worker:
+    async with working(app, poll_interval=0.2, timings=EACH_STEP) as worker:
         async with eyes.connection.transaction():
             late = (await known.using(connection=eyes.connection).aenqueue()).id
             strangers = await app.aenqueue_many([app.job("os.system", {"n": 1})] * 1000)
@@ -413,19 +406,12 @@ async def test_what_others_are_to_run_is_walked_over_once(
 
 
 @pytest.mark.law(6)
-async def test_a_paused_queue_is_not_stepped_over(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pgqueue.worker.claim import plan
-
-    monkeypatch.setattr(plan, "_LONG_WALK", -1.0)
-    monkeypatch.setattr(plan, "_STEP_EVERY", 0.0)
-
+async def test_a_paused_queue_is_not_stepped_over(app: App, eyes: Eyes) -> None:
     @app.task
     async def known() -> None: ...
 
     await app.apause("default")
-    async with working(app, poll_interval=0.1) as worker:
+    async with working(app, poll_interval=0.1, timings=EACH_STEP) as worker:
         job_id = (await known.aenqueue()).id
         claims = worker.statistics().claims
         await eventually(lambda: worker.statistics().claims > claims + 8)
@@ -490,19 +476,15 @@ async def test_new_arguments_wait_for_a_new_worker(
 
 
 async def test_what_fits_no_worker_is_dead_after_some_tries_and_has_them_again(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes
 ) -> None:
-    from pgqueue.worker.run import misfits
-
-    monkeypatch.setattr(misfits, "DELAYS", (0.0, 0.01, 0.0))
-
     @app.task(max_attempts=1)
     async def strict(n: int) -> None: ...
 
     job_id = (await strict.aenqueue(1)).id
     await eyes.sql("""update pgqueue.job set args = '{"n": "one"}'""")
     for rounds in (1, 2):
-        async with working(app):
+        async with working(app, timings=Timings(misfits=(0.0, 0.01, 0.0))):
             row = await eyes.reaches(job_id, "dead")
         assert "did not fit in 4 tries" in row["reason"]
         assert "$.n" in row["reason"]

@@ -11,11 +11,14 @@ import pytest
 
 from pgqueue import App, ConfigError, PgQueueError, Unreachable, Worker
 from pgqueue.db.store import Store
+from pgqueue.worker.timings import StopTimings, Timings
 from tests.harness.proxy import Proxy
 from tests.harness.servers import with_database
 from tests.harness.stress import Subject, stress
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, no_tasks_left, nth, quick, working
+
+WRITES_BRIEFLY = Timings(stop=StopTimings(write=0.5))
 
 
 @pytest.mark.past_bug(24)
@@ -98,10 +101,7 @@ async def test_a_second_request_skips_the_grace(app: App, eyes: Eyes) -> None:
     assert (await eyes.job(job_id))["state"] == "pending"
 
 
-async def test_a_task_that_cannot_be_stopped_is_left_behind(
-    app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pgqueue.worker.stopping.CANCEL_SECONDS", 0.2)
+async def test_a_task_that_cannot_be_stopped_is_left_behind(app: App, eyes: Eyes) -> None:
     started: list[int] = []
     release = threading.Event()
 
@@ -111,7 +111,7 @@ async def test_a_task_that_cannot_be_stopped_is_left_behind(
         release.wait(30)
 
     job_id = (await stuck.aenqueue()).id
-    worker = Worker(app, **quick(grace=0.0))
+    worker = Worker(app, **quick(grace=0.0), timings=Timings(stop=StopTimings(cancel=0.2)))
     await worker.start()
     await eventually(nth(started, 1))
     async with asyncio.timeout(60):  # the task would be done after 30
@@ -156,10 +156,7 @@ async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
 
 @pytest.mark.past_bug(62)
 @pytest.mark.parametrize("outage", ["blackhole", "cut"])
-async def test_stopping_during_an_outage_is_bounded(
-    eyes: Eyes, proxy: Proxy, outage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
+async def test_stopping_during_an_outage_is_bounded(eyes: Eyes, proxy: Proxy, outage: str) -> None:
     app = App(proxy.dsn)
     started: list[int] = []
 
@@ -169,7 +166,7 @@ async def test_stopping_during_an_outage_is_bounded(
         await asyncio.sleep(0.2)
 
     await nap.aenqueue()
-    worker = Worker(app, **quick(deadline=1.0, grace=1.0))
+    worker = Worker(app, **quick(deadline=1.0, grace=1.0), timings=WRITES_BRIEFLY)
     await worker.start()
     await eventually(nth(started, 1))
     if outage == "blackhole":
@@ -192,7 +189,6 @@ async def test_outcomes_that_could_not_be_written_are_found_by_others(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker leaves its row behind, so that nobody has to look for orphans."""
-    monkeypatch.setattr("pgqueue.worker.stopping.WRITE_SECONDS", 0.5)
     started: list[int] = []
 
     @app.task
@@ -201,7 +197,7 @@ async def test_outcomes_that_could_not_be_written_are_found_by_others(
 
     second = App(dsn)
     second.task(note.function)
-    worker = Worker(app, **quick(grace=0.0))
+    worker = Worker(app, **quick(grace=0.0), timings=WRITES_BRIEFLY)
     await worker.start()
     await eventually(lambda: worker.statistics().claims > 3)
 
@@ -400,28 +396,21 @@ async def test_long_jobs_are_not_hoarded_after_short_ones(app: App, dsn: str, ey
 
 
 async def test_the_backlog_of_outcomes_is_bounded(app: App, eyes: Eyes, monkeypatch: Any) -> None:
-    from pgqueue.worker.finish import completer
-
-    monkeypatch.setattr(completer, "_FULL", 100)
-    monkeypatch.setattr(
-        completer.Completer.__init__,
-        "__kwdefaults__",
-        {**completer.Completer.__init__.__kwdefaults__, "full": 100},
-    )
     ran: list[int] = []
 
     @app.task
     async def note() -> None:
         ran.append(1)
 
-    await app.aenqueue_many([note.job() for _ in range(3000)])
     async with working(app, max_prefetch=100) as worker:
+        worker.machines.completer.full = 100
 
         async def refuse(*args: Any) -> Any:
             raise PgQueueError("not today")
 
         with monkeypatch.context() as patch:
             patch.setattr(Store, "finish", refuse)
+            await app.aenqueue_many([note.job() for _ in range(3000)])
             await eventually(lambda: worker.machines.completer.is_full)
             before = worker.statistics().claims
             await asyncio.sleep(0.6)

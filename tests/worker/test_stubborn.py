@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 
 import pytest
 
 from pgqueue import App
-from pgqueue.worker.run import stubborn
+from pgqueue.worker.timings import StopTimings, Timings
 from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, nth, working
+from tests.worker import support
+from tests.worker.support import Eyes, nth
 
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stubborn, "CANCEL_SECONDS", 0.2)
+working = functools.partial(support.working, timings=Timings(stop=StopTimings(cancel=0.2)))
 
 
 async def test_a_coroutine_that_ignores_its_timeout_is_named_and_counts_as_stuck(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,10 +14,15 @@ import pytest
 
 from pgqueue import App, Backoff, RunningJob, Worker
 from pgqueue.errors import Unreachable
+from pgqueue.worker.put_off import PutOff
 from pgqueue.worker.run.attempt import Slot
+from pgqueue.worker.timings import Timings
 from tests.harness.waiting import eventually
-from tests.worker.support import Eyes, nth, working
+from tests.worker import support
+from tests.worker.support import Eyes, nth
 
+# What is put off comes again at once.
+working = functools.partial(support.working, timings=Timings(put_off=PutOff(least=0.0, most=0.2)))
 FLAVOURS = pytest.mark.parametrize("flavour", ["async", "thread"])
 
 
@@ -26,13 +32,6 @@ async def app(dsn: str) -> AsyncIterator[App]:
     app = App(dsn, pool_size=1)
     yield app
     await app.aclose()
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is put off comes again at once."""
-    monkeypatch.setattr("pgqueue.worker.put_off._PUT_OFF_FROM", 0.0)
-    monkeypatch.setattr("pgqueue.worker.put_off._PUT_OFF_TO", 0.2)
 
 
 class Held:

@@ -186,7 +186,7 @@ class Life:
         try:
             unwritten = await wind_down(
                 machines, grace=self._settings.grace, forced=self.state.forced,
-                on_jobs_over=self.watchers.jobs_over,
+                on_jobs_over=self.watchers.jobs_over, timings=self._timings.stop,
             )  # fmt: skip
             machines.holdings.close()
         finally:

@@ -97,13 +97,14 @@ class Machines:
         )
         self.promoter = Promoter(
             self.session.store, lock=self.session.lock, on_ready=self._on_promoted,
-            settings=settings,
+            settings=settings, timings=timings.due,
         )  # fmt: skip
         self.claimer = Claimer(
             self.session.store, lock=self.session.lock, listener=listener,
             queues=queues, tasks=list(tasks), settings=settings, lease=lease,
             runner=self.runner, completer=self.completer, holdings=self.holdings,
             worker_id=lambda: self.lifeline.worker_id, say=self._on_claimer,
+            timings=timings,
         )  # fmt: skip
         self.lifeline = self._make_lifeline(app, queues, list(tasks), watch, lease)
 
@@ -115,19 +116,19 @@ class Machines:
         )
         return Completer(
             store, worker_name=f"{os.uname().nodename}:{os.getpid()}", fruitless=fruitless,
-            on_lost=_on_lost, on_written=self._on_written,
+            on_lost=_on_lost, on_written=self._on_written, timings=self._timings.writes,
         )  # fmt: skip
 
     def _make_runner(
         self, tasks: Mapping[str, Task[..., Any]], lease: Lease, board: Board | None
     ) -> Runner:
-        session, slots = self.session, self._settings.concurrency
+        session, slots, timings = self.session, self._settings.concurrency, self._timings
         return Runner(
             tasks, concurrency=slots, board=board or Board.private(slots),
             completer=self.completer, transactions=self.transactions, expose=session.expose,
-            large=LargeJobs(session.store, session.lock),
-            misfits=Misfits(session.store, session.lock),
-            lease=lease, on_room=self._on_room, loop=asyncio.get_running_loop(),
+            large=LargeJobs(session.store, session.lock, timings.put_off),
+            misfits=Misfits(session.store, session.lock, timings.misfits),
+            lease=lease, on_room=self._on_room, loop=asyncio.get_running_loop(), timings=timings,
         )  # fmt: skip
 
     def _make_lifeline(

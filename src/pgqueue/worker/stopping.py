@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.receipt import Claimed, entry_of
-from pgqueue.worker.stop_times import (
-    ANNOUNCE_SECONDS,
-    CANCEL_SECONDS,
-    FORCED_SECONDS,
-    WRITE_SECONDS,
-)
+from pgqueue.worker.stop_times import ANNOUNCE_SECONDS, FORCED_SECONDS
+from pgqueue.worker.timings import StopTimings
 
 if TYPE_CHECKING:
     from pgqueue.worker.machines import Machines
@@ -38,6 +34,7 @@ async def wind_down(
     grace: float,
     forced: asyncio.Event,
     on_jobs_over: Callable[[], None],
+    timings: StopTimings,
 ) -> int:
     """End what runs and write what it came to; return how many outcomes were not written.
 
@@ -51,13 +48,13 @@ async def wind_down(
     _release(completer, runner.empty_buffer())
     if not await _finish_in_grace(runner, grace, forced):
         runner.cancel_all("stop")
-        if not await runner.wait_quiet(FORCED_SECONDS if forced.is_set() else CANCEL_SECONDS):
+        if not await runner.wait_quiet(FORCED_SECONDS if forced.is_set() else timings.cancel):
             stuck = runner.abandon()
             log.error("%d jobs did not end when told to; they are given back", len(stuck))
             _release(completer, stuck)
     on_jobs_over()
     rest = 0.0 if forced.is_set() else grace - (time.monotonic() - began)
-    unwritten = await completer.stop(max(WRITE_SECONDS, rest))
+    unwritten = await completer.stop(max(timings.write, rest))
     if machines.session.announcements:
         await asyncio.wait(machines.session.announcements, timeout=ANNOUNCE_SECONDS)
     return unwritten

@@ -1,7 +1,7 @@
 """How long the machines of a worker wait. Tests hand in others; nobody else does.
 
 Each relation between two of them is checked here. All are seconds, unless the name says otherwise.
-What a stop takes stands in stop_times.py.
+The times of a stop come from stop_times.py, which has their relations.
 """
 
 from __future__ import annotations
@@ -9,15 +9,88 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgqueue.config import WorkerSettings
+from pgqueue.worker.put_off import PUT_OFF, PutOff
+from pgqueue.worker.stop_times import ASIDE_SECONDS, CANCEL_SECONDS, WRITE_SECONDS
 
 __all__ = [
     "TIMINGS",
+    "DueTimings",
     "DutyTimings",
+    "EarTimings",
+    "PlanTimings",
     "ReconcileTimings",
     "RescueTimings",
+    "StopTimings",
     "Timings",
     "WatchTimings",
+    "WriteTimings",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTimings:
+    """When queues are looked back on, and how far."""
+
+    near: float = 0.25  # how far claims look back in a full queue: most commits are no later
+    far: float = 2.0  # how far they look back when a claim came back short
+    memory: float = 2.5  # cursors are remembered for so long
+    memory_step: float = 0.05  # what is remembered may be so much younger than it says
+    lag_every: float = 0.5  # a queue that is never short is looked back on so often
+    lag_spacing: float = 0.02  # from one look back to the next, at the least
+    lag_share: float = 10  # times as long as it took: looks back take a share of the time only
+    long_walk: float = 0.01  # a look that found nothing and took so long walks over what is dead
+    long_probes: float = 0.001  # so much longer for each queue
+    step_every: float = 1.0  # from one step over what is dead to the next
+
+    def __post_init__(self) -> None:
+        # Else a look would begin later than it says.
+        assert self.near < self.far <= self.memory - self.memory_step
+        assert self.lag_spacing < self.lag_every
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimings:
+    """When the promoter looks for jobs that will be due."""
+
+    tick: float = 0.005  # due times are rounded up to these
+    look_every: float = 1.0  # while nobody notifies
+    look_again_after: float = 1.0  # after a flag is up, for enqueues that read it before
+    look_after_promotion: float = 0.02  # of delays that come together the shortest alone is told
+    look_after_none: float = 1.0  # a job is due, and somebody else holds its row
+    longest_rest: float = 3600.0  # if nothing will be due
+    from_ever_every: float = 30.0  # jobs may be committed late, and be due before all that was seen
+
+    def __post_init__(self) -> None:
+        assert self.tick < self.look_after_promotion < self.look_every
+
+
+@dataclass(frozen=True, slots=True)
+class EarTimings:
+    """How a worker finds out whether it hears notifications."""
+
+    every: float = 60.0  # without a notification for so long, it has a word sent
+    bound: float = 2.0  # a word that is not heard by then is missed
+    unheard: int = 2  # so many missed words in a row, and it is deaf
+
+    def __post_init__(self) -> None:
+        # Who is deaf knows before it would send another word.
+        assert self.unheard * self.bound < self.every
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTimings:
+    """How long an outcome waits for its next try that could not be written by itself."""
+
+    locked: float = ASIDE_SECONDS  # somebody holds the lock of its row
+    refused: float = 10.0  # the database refuses it, and will go on to, most likely
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimings:
+    """What a stop waits for; the other parts of it are not for tests to change."""
+
+    cancel: float = CANCEL_SECONDS  # cancelled jobs end by then, or count as stuck
+    write: float = WRITE_SECONDS  # outcomes are written by then, at the least
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +161,14 @@ class ReconcileTimings:
 class Timings:
     """Those of all machines of one worker."""
 
+    plan: PlanTimings = PlanTimings()
+    due: DueTimings = DueTimings()
+    ears: EarTimings = EarTimings()
+    unknown_every: float = 60.0  # tasks that it does not know are looked for
+    put_off: PutOff = PUT_OFF
+    misfits: tuple[float, ...] = (30.0, 120.0, 600.0, 3600.0)  # after the first, the second, ...
+    writes: WriteTimings = WriteTimings()
+    stop: StopTimings = StopTimings()
     duties: DutyTimings = DutyTimings()
     watch: WatchTimings = WatchTimings()
     rescue: RescueTimings = RescueTimings()

@@ -36,6 +36,7 @@ from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Claims, Outcomes, Room
 from pgqueue.worker.receipt import entry_of
 from pgqueue.worker.seat import kind_of
+from pgqueue.worker.timings import TIMINGS, Timings
 
 __all__ = ["Claimer"]
 
@@ -63,14 +64,16 @@ class Claimer:
         holdings: Claims,
         worker_id: Callable[[], int | None],
         say: Callable[[Said], None],
+        timings: Timings = TIMINGS,
     ) -> None:
         self._settings = settings
         self._completer = completer
         self._say = say
-        self.plan = plan = Plan(queues)
+        self.plan = plan = Plan(queues, timings.plan)
         self.flags = Flags(
             store, lock, plan.lanes, listen=settings.listen,
             kind=kind_of(queues, tasks, listen=settings.listen), say=self._on_said,
+            ears=timings.ears,
         )  # fmt: skip
         self.seating = seating = Seating(
             store, lock, listener, settings=settings, on_away=self._on_away, say=self._on_said
@@ -81,10 +84,12 @@ class Claimer:
         sender = Sender(
             store, lock, tasks=tasks, settings=settings, plan=plan, intake=intake, seating=seating,
             completer=completer, holdings=holdings, worker_id=worker_id, say=say,
+            put_off=timings.put_off,
         )  # fmt: skip
         self.looks = Looks(
             store, lock, plan=plan, intake=intake, flags=self.flags, seating=seating,
-            sender=sender, unknown=UnknownTasks(store, lock, queues, tasks), settings=settings,
+            sender=sender, settings=settings,
+            unknown=UnknownTasks(store, lock, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
         self._bell = asyncio.Event()
         self._room = asyncio.Event()

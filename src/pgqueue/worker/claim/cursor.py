@@ -12,27 +12,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-__all__ = ["FAR_SECONDS", "NEAR_SECONDS", "PRIORITIES", "Cursors"]
+from pgqueue.worker.timings import TIMINGS, PlanTimings
+
+__all__ = ["PRIORITIES", "Cursors"]
 
 PRIORITIES = 10
 
-NEAR_SECONDS = 0.25
-"""How far claims look back in a queue that is full: most commits are no later."""
-
-FAR_SECONDS = 2.0
-"""How far they look back when a claim came back short."""
-
-_STEP = 0.05
-_MEMORY = 2.5
-# Else a look would begin later than it says: what is remembered may be a step younger.
-assert NEAR_SECONDS < FAR_SECONDS <= _MEMORY - _STEP
 _REACH = 100_000
 
 
 class Cursors:
     """The cursors of one process, in memory only."""
 
-    def __init__(self, queues: Iterable[str]) -> None:
+    def __init__(self, queues: Iterable[str], timings: PlanTimings = TIMINGS.plan) -> None:
+        self._memory, self._step = timings.memory, timings.memory_step
         self._heads: dict[str, list[int]] = {queue: [0] * PRIORITIES for queue in queues}
         # Where looks back end: a first claim walks from zero over all that lies dead, and what was
         # in flight then had a position of the last moments.
@@ -68,10 +61,10 @@ class Cursors:
     def remember(self, now: float) -> None:
         """Keep where the cursors stand, for ``lagging``."""
         past = self._past
-        if past and now - past[-1][0] < _STEP:
+        if past and now - past[-1][0] < self._step:
             return
         past.append((now, {queue: list(heads) for queue, heads in self._heads.items()}))
-        while len(past) > 1 and past[1][0] < now - _MEMORY:
+        while len(past) > 1 and past[1][0] < now - self._memory:
             past.popleft()
 
     def advance(self, queue: str, priority: int, position: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+from pgqueue.worker.timings import TIMINGS
+
 __all__ = ["DueFloor"]
 
 _EVER = datetime(1, 1, 2, tzinfo=UTC)
 _BACK = timedelta(seconds=60)
-_FROM_EVER_EVERY = 30.0
 
 
 class DueFloor:
@@ -22,17 +23,18 @@ class DueFloor:
     is one read of one reference and changes nothing here.
     """
 
-    __slots__ = ("_from_ever_at", "moment")
+    __slots__ = ("_every", "_from_ever_at", "moment")
 
-    def __init__(self) -> None:
+    def __init__(self, from_ever_every: float = TIMINGS.due.from_ever_every) -> None:
+        self._every = from_ever_every
         self.moment = _EVER
         self._from_ever_at = -math.inf
 
     def look_from(self, now: float) -> datetime:
-        """Return where a look at this moment begins; every 30 seconds that is the start."""
+        """Return where a look at this moment begins; now and then that is the start."""
         if now >= self._from_ever_at:
             self.moment = _EVER
-            self._from_ever_at = now + _FROM_EVER_EVERY
+            self._from_ever_at = now + self._every
         return self.moment
 
     def rests(self, now: float) -> float:

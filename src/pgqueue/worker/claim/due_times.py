@@ -16,18 +16,13 @@ from enum import Enum
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.claim.due_floor import DueFloor
+from pgqueue.worker.timings import TIMINGS, DueTimings
 
 __all__ = ["DueTimes", "Step"]
 
-_TICK = 0.005
 _MOST_TICKS = 10_000
-_LONGEST_REST = 3600.0
-_LOOK_EVERY = 1.0
-_LOOK_AGAIN_AFTER = 1.0
-_LOOK_AFTER_PROMOTION = 0.02
-_LOOK_AFTER_NONE = 1.0
-assert _TICK < _LOOK_AFTER_PROMOTION < _LOOK_EVERY
-assert WorkerSettings().heartbeat < _MOST_TICKS * _TICK  # room for all that a pulse tells of
+# There is room for all that a pulse tells of.
+assert WorkerSettings().heartbeat < _MOST_TICKS * TIMINGS.due.tick
 
 
 class Step(Enum):
@@ -43,8 +38,9 @@ class DueTimes:
     The worker's loop alone calls its methods. The heartbeat's thread reads ``floor.moment``.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self.floor = DueFloor()
+    def __init__(self, settings: WorkerSettings, timings: DueTimings = TIMINGS.due) -> None:
+        self._timings, self._tick = timings, timings.tick
+        self.floor = DueFloor(timings.from_ever_every)
         self.told = False  # enqueuers tell us what will be due
         self.look_at = math.inf
         self.look_again_at = math.inf
@@ -53,7 +49,7 @@ class DueTimes:
         self._dues: list[int] = []  # a heap of ticks, each once
         self._ticks: set[int] = set()
         self._near = settings.heartbeat  # what is due later is told by a pulse
-        look_every = _LOOK_EVERY if settings.listen else settings.poll_interval
+        look_every = timings.look_every if settings.listen else settings.poll_interval
         # A pulse that comes as often does as well.
         self.look_every = math.inf if settings.heartbeat <= look_every else look_every
 
@@ -70,7 +66,7 @@ class DueTimes:
 
     def due_in(self, seconds: float, now: float) -> bool:
         """Note that a job will be due in so many seconds; True if none is due before."""
-        tick = math.ceil((now + max(seconds, 0.0)) / _TICK)
+        tick = math.ceil((now + max(seconds, 0.0)) / self._tick)
         if tick in self._ticks or len(self._ticks) >= _MOST_TICKS:
             return False
         self._ticks.add(tick)
@@ -82,7 +78,7 @@ class DueTimes:
         news = up != self.told or (up and raised)
         if news and up:
             self.look_at = now
-            self.look_again_at = now + _LOOK_AGAIN_AFTER
+            self.look_again_at = now + self._timings.look_again_after
         elif news:
             self._look_by(now + self.look_every)
         self.told = up
@@ -91,7 +87,7 @@ class DueTimes:
     def promoted(self, *, found: bool, now: float) -> None:
         """Note that what was due is promoted, and whether anything was found."""
         self.vain = not found
-        self._look_by(now + _LOOK_AFTER_PROMOTION)
+        self._look_by(now + self._timings.look_after_promotion)
 
     def look_from(self, now: float) -> datetime:
         """Return from which due time on to look; this look counts for one that is due by now."""
@@ -108,7 +104,7 @@ class DueTimes:
         if seconds is None or seconds > 0:
             self.vain = False
         elif self.vain:
-            seconds = _LOOK_AFTER_NONE  # somebody else holds its row
+            seconds = self._timings.look_after_none  # somebody else holds its row
         if seconds is not None and seconds <= self._near:
             self.due_in(seconds, now)
 
@@ -128,19 +124,19 @@ class DueTimes:
         Steps take turns where both are due: neither keeps the other from being done.
         """
         self.floor.look_from(now)  # the pulse looks from there, though nobody does here
-        is_due = bool(self._dues) and self._dues[0] * _TICK <= now
+        is_due = bool(self._dues) and self._dues[0] * self._tick <= now
         if self.look_at <= now and not (self._looked_last and is_due):
             self._looked_last = True
             self.look_at = math.inf  # what happens meanwhile may set it
             return Step.LOOK
         if not is_due:
             return None
-        while self._dues and self._dues[0] * _TICK <= now:
+        while self._dues and self._dues[0] * self._tick <= now:
             self._ticks.discard(heapq.heappop(self._dues))
         self._looked_last = False
         return Step.PROMOTE
 
     def rest(self, now: float) -> float:
         """Return after how many seconds there is something to do, if nothing happens before."""
-        rest = self._dues[0] * _TICK - now if self._dues else _LONGEST_REST
+        rest = self._dues[0] * self._tick - now if self._dues else self._timings.longest_rest
         return min(rest, self.look_at - now, self.floor.rests(now))

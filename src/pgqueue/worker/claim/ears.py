@@ -12,21 +12,18 @@ import random
 import time
 
 from pgqueue.db.patience import Patience
+from pgqueue.worker.timings import TIMINGS, EarTimings
 
 __all__ = ["Ears"]
-
-_EVERY = 60.0
-_BOUND = 2.0
-_UNHEARD = 2
-assert _UNHEARD * _BOUND < _EVERY  # who is deaf knows before it would send another word
 
 
 class Ears:
     """What is known of one session; moments are monotonic seconds."""
 
-    def __init__(self, now: float | None = None) -> None:
+    def __init__(self, now: float | None = None, timings: EarTimings = TIMINGS.ears) -> None:
+        self._timings = timings
         self.deaf = False
-        self._patience = Patience(1.0, _EVERY)
+        self._patience = Patience(1.0, timings.every)
         self._again_at = 0.0
         self._unheard = 0
         self.heard(time.monotonic() if now is None else now)
@@ -36,14 +33,14 @@ class Ears:
         self.deaf = False
         self._patience.reset()
         self._unheard = 0
-        self._word_at = now + _EVERY * random.uniform(1.0, 1.5)
+        self._word_at = now + self._timings.every * random.uniform(1.0, 1.5)
 
     def wants_word(self, now: float) -> bool:
         """True if a word is to be sent with the next statement: it is unheard until it is heard."""
         if now < self._word_at:
             return False
         self._unheard += 1
-        self._word_at = now + _BOUND
+        self._word_at = now + self._timings.bound
         return True
 
     def judge(self, *, listens: bool, spoken: bool | None, now: float) -> bool:
@@ -54,7 +51,7 @@ class Ears:
         """
         if spoken is False:
             self._unheard -= 1
-        if listens and self._unheard <= _UNHEARD:
+        if listens and self._unheard <= self._timings.unheard:
             return False
         self.deaf = True
         if now < self._again_at:

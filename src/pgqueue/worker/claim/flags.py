@@ -16,6 +16,7 @@ from pgqueue.db.store import Store
 from pgqueue.worker.claim.ears import Ears
 from pgqueue.worker.claim.events import FlagsTold, Inner, ListensAnew, Said
 from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.timings import TIMINGS, EarTimings
 
 __all__ = ["Flags"]
 
@@ -43,6 +44,7 @@ class Flags:
         listen: bool,
         kind: int = 0,
         say: Callable[[Said | Inner], None],
+        ears: EarTimings = TIMINGS.ears,
     ) -> None:
         self._store = store
         self._lock = lock
@@ -50,7 +52,7 @@ class Flags:
         self._listen = listen
         self._kind = kind
         self._say = say
-        self._ears = Ears()
+        self._ears = Ears(timings=ears)
         self._sure = True
         self.on_watch = False
 

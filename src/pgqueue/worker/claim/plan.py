@@ -13,22 +13,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from pgqueue.worker.claim.cursor import FAR_SECONDS, NEAR_SECONDS, Cursors
+from pgqueue.worker.claim.cursor import Cursors
 from pgqueue.worker.claim.lane import Heat, Lane
 from pgqueue.worker.seat import Seat
+from pgqueue.worker.timings import TIMINGS, PlanTimings
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
 __all__ = ["Answer", "Kind", "Plan", "Request"]
-
-_LAG_EVERY = 0.5
-_LAG_SPACING = 0.02
-_LAG_SHARE = 10
-_LONG_WALK = 0.01
-_LONG_PROBES = 0.001
-_STEP_EVERY = 1.0
-assert _LAG_SPACING < _LAG_EVERY
 
 
 class Kind(Enum):
@@ -70,9 +63,10 @@ class Answer:
 class Plan:
     """The queues of a worker, their cursors, and when they are looked at next."""
 
-    def __init__(self, queues: Sequence[str]) -> None:
+    def __init__(self, queues: Sequence[str], timings: PlanTimings = TIMINGS.plan) -> None:
+        self._timings = timings
         self.lanes = {name: Lane(name) for name in queues}
-        self.cursors = Cursors(queues)
+        self.cursors = Cursors(queues, timings)
         self.poll_at = 0.0
         self.polls = 0
         self.claims = 0
@@ -123,13 +117,15 @@ class Plan:
 
     def claim(self, lanes: Sequence[Lane], room: int, now: float) -> Request:
         """Return a claim from the cursors."""
+        timings = self._timings
         self.cursors.remember(now)
         names = self._turned(lanes)
         cursors = self.cursors.heads(names)
-        if now >= self._lag_at + _LAG_EVERY and any(lane.full_since is not None for lane in lanes):
+        full = any(lane.full_since is not None for lane in lanes)
+        if full and now >= self._lag_at + timings.lag_every:
             # A queue that is never short would never be looked back on.
-            cursors = self.cursors.lagging(names, now, NEAR_SECONDS)
-            self._lag_at = now + _LAG_SPACING
+            cursors = self.cursors.lagging(names, now, timings.near)
+            self._lag_at = now + timings.lag_spacing
         for lane in lanes:
             lane.hot = Heat.COLD  # before the claim: a notification meanwhile counts
         return Request(names, cursors, room)
@@ -138,7 +134,7 @@ class Plan:
         """Return a claim from where the cursors stood a moment ago."""
         self.cursors.remember(now)
         names = self._turned(lanes)
-        lagging = self.cursors.lagging(names, now, FAR_SECONDS)
+        lagging = self.cursors.lagging(names, now, self._timings.far)
         for lane in lanes:
             lane.hot, lane.owed = Heat.COLD, False
         return Request(names, lagging, room)
@@ -214,7 +210,8 @@ class Plan:
 
     def looked(self, began: float, took: float) -> None:
         """Note a look back that took so many seconds: looks take a share of the time only."""
-        self._lag_at = began + took + max(_LAG_SPACING, _LAG_SHARE * took)
+        timings = self._timings
+        self._lag_at = began + took + max(timings.lag_spacing, timings.lag_share * took)
 
     def first_found(self, now: float) -> None:
         """The first jobs: that claim walked over all that lies dead, and no look need do so."""
@@ -224,9 +221,11 @@ class Plan:
 
     def steps(self, lanes: Sequence[Lane], took: float, now: float) -> bool:
         """True if a look that found nothing took too long, and the last step was a while ago."""
-        if took < _LONG_WALK + _LONG_PROBES * len(lanes) or now < self._step_at:
+        timings = self._timings
+        long = timings.long_walk + timings.long_probes * len(lanes)
+        if took < long or now < self._step_at:
             return False
-        self._step_at = now + _STEP_EVERY
+        self._step_at = now + timings.step_every
         return True
 
     def behind(self, newest: Mapping[str, int]) -> dict[str, list[int]]:

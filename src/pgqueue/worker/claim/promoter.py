@@ -16,6 +16,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.claim.due_times import DueTimes, Step
 from pgqueue.worker.keep_up import keep_up
+from pgqueue.worker.timings import DueTimings
 
 __all__ = ["Promoter"]
 
@@ -34,6 +35,7 @@ class Promoter:
         lock: asyncio.Lock,
         on_ready: Callable[[Iterable[str]], None],
         settings: WorkerSettings,
+        timings: DueTimings,
     ) -> None:
         self._store = store
         self._lock = lock
@@ -41,7 +43,7 @@ class Promoter:
         self._wake = asyncio.Event()
         self._patience = Patience()
         self._task: asyncio.Task[None] | None = None
-        self.times = DueTimes(settings)
+        self.times = DueTimes(settings, timings)
         self.promoted = 0
 
     def start(self) -> None:

@@ -21,6 +21,7 @@ from pgqueue.worker.claim.plan import Answer, Plan, Request
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.unread import loss_of
 from pgqueue.worker.neighbours import Claims, Outcomes
+from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.receipt import entry_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Sender:
         holdings: Claims,
         worker_id: Callable[[], int | None],
         say: Callable[[Said], None],
+        put_off: PutOff = PUT_OFF,
     ) -> None:
         self._store = store
         self._lock = lock
@@ -63,6 +65,7 @@ class Sender:
         self._holdings = holdings
         self._worker_id = worker_id
         self._say = say
+        self._put_off = put_off
 
     async def send(self, request: Request) -> Answer:
         """Claim, hand the jobs on; return how many of each queue, and which were busy."""
@@ -124,7 +127,7 @@ class Sender:
         If its answer could not be read, jobs are claimed one by one for a while: the one at fault
         is then alone.
         """
-        loss = loss_of(why, room=room)
+        loss = loss_of(why, room=room, put_off=self._put_off)
         self._plan.patient |= loss.patient
         if loss.outcome is None:
             return

@@ -13,27 +13,32 @@ __all__ = ["UnknownTasks"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_REPORT_EVERY = 60.0
-
 
 class UnknownTasks:
-    """Asks at most once a minute."""
+    """Asks once in so many seconds at most."""
 
     def __init__(
-        self, store: Store, lock: asyncio.Lock, queues: Sequence[str], tasks: Sequence[str]
+        self,
+        store: Store,
+        lock: asyncio.Lock,
+        queues: Sequence[str],
+        tasks: Sequence[str],
+        *,
+        every: float,
     ) -> None:
         self._store = store
         self._lock = lock
         self._queues = list(queues)
         self._tasks = list(tasks)
-        self._report_at = time.monotonic() + _REPORT_EVERY / 6
+        self._every = every
+        self._report_at = time.monotonic() + every / 6
         self._reported: set[tuple[str, str]] = set()
 
     async def report_if_due(self, now: float) -> None:
         """Log those that were not named before."""
         if now < self._report_at:
             return
-        self._report_at = time.monotonic() + _REPORT_EVERY
+        self._report_at = time.monotonic() + self._every
         async with self._lock:
             waiting = await self._store.unknown_tasks(self._queues, self._tasks)
         for queue, task, jobs in waiting:

@@ -8,7 +8,7 @@ from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 from pgqueue.failure import Failure
 from pgqueue.outcome import RELEASED, Dead, Outcome, Snoozed
-from pgqueue.worker.put_off import without_room
+from pgqueue.worker.put_off import PUT_OFF, PutOff
 
 __all__ = ["Loss", "described", "is_unread", "loss_of", "took_nothing", "verdict"]
 
@@ -22,14 +22,15 @@ class Loss:
     unread: bool = False  # its answer was read by nobody
 
 
-def loss_of(error: BaseException, *, room: int) -> Loss:
+def loss_of(error: BaseException, *, room: int, put_off: PutOff = PUT_OFF) -> Loss:
     """Return what follows from a claim of ``room`` jobs that failed with this error."""
     # There is more to walk over than its time allows: the same again would never end.
     patient = isinstance(error, Contended)
     if took_nothing(error):
         return Loss(None, patient)
     unread = is_unread(error)
-    return Loss(verdict(error) if unread and room == 1 else RELEASED, patient, unread)
+    outcome = verdict(error, put_off) if unread and room == 1 else RELEASED
+    return Loss(outcome, patient, unread)
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -60,7 +61,7 @@ def described(error: BaseException) -> tuple[str, bool]:
     return "claiming waits for the database", isinstance(error, PgQueueError)
 
 
-def verdict(error: BaseException) -> Dead | Snoozed:
+def verdict(error: BaseException, put_off: PutOff = PUT_OFF) -> Dead | Snoozed:
     """Return what becomes of a job that was claimed alone, and could not be read.
 
     What no worker can read is dead. What has no room in this process may have it elsewhere, or
@@ -68,6 +69,6 @@ def verdict(error: BaseException) -> Dead | Snoozed:
     """
     origin = _origin(error)
     if isinstance(origin, MemoryError):
-        return without_room()
+        return put_off.without_room()
     why = f"{type(origin).__name__}: {origin}"
     return Dead(f"its row cannot be read: {why}", Failure(type(origin).__name__, str(origin), ""))

@@ -17,6 +17,7 @@ from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.writer import Writer
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.receipt import Entry
+from pgqueue.worker.timings import TIMINGS, WriteTimings
 
 __all__ = ["Completer"]
 
@@ -28,7 +29,10 @@ _FULL = 20_000
 
 
 class Completer:
-    """Writes outcomes. ``add`` and ``done`` never wait; ``stop`` flushes."""
+    """Writes outcomes. ``add`` and ``done`` never wait; ``stop`` flushes.
+
+    ``full``: while so many outcomes wait, no more jobs should be claimed.
+    """
 
     def __init__(
         self,
@@ -40,13 +44,14 @@ class Completer:
         fruitless: Fruitless | None = None,
         batch: int = _BATCH,
         full: int = _FULL,
+        timings: WriteTimings = TIMINGS.writes,
     ) -> None:
         self._writer = Writer(
             store, self, worker_name=worker_name, on_lost=on_lost, on_written=on_written,
-            fruitless=fruitless,
+            fruitless=fruitless, timings=timings,
         )  # fmt: skip
         self._batch = batch
-        self._full = full
+        self.full = full
         self._done: list[tuple[int, int]] = []
         self._entries: list[Entry] = []
         self._wake = asyncio.Event()
@@ -71,7 +76,7 @@ class Completer:
     @property
     def is_full(self) -> bool:
         """True while so many outcomes wait that no more jobs should be claimed."""
-        return self.backlog >= self._full
+        return self.backlog >= self.full
 
     @property
     def is_torn_down(self) -> bool:

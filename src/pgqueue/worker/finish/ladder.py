@@ -22,12 +22,9 @@ from pgqueue.errors import OutcomeUnknown
 from pgqueue.worker.finish.batches import Batch, Buried, Ended, Returned
 from pgqueue.worker.finish.rungs import Rung, next_rung
 from pgqueue.worker.receipt import Entry
-from pgqueue.worker.stop_times import ASIDE_SECONDS
+from pgqueue.worker.timings import TIMINGS, WriteTimings
 
-__all__ = ["REFUSED_SECONDS", "Again", "Less", "OneByOne", "SetAside", "Step", "next_step"]
-
-REFUSED_SECONDS = 10.0
-"""How long an outcome that the database refuses waits for its next try."""
+__all__ = ["Again", "Less", "OneByOne", "SetAside", "Step", "next_step"]
 
 _TRIES_WHOLE = 2
 
@@ -64,18 +61,20 @@ class SetAside:
 Step = Again | OneByOne | Less | SetAside
 
 
-def next_step(batch: Batch, error: Exception, refusals: int) -> Step:
+def next_step(
+    batch: Batch, error: Exception, refusals: int, timings: WriteTimings = TIMINGS.writes
+) -> Step:
     """Return what to do with a batch after this error, and so many refusals before it."""
     if not isinstance(error, (Rejected, Contended)):
         return Again(uncertain=isinstance(error, OutcomeUnknown))
     if len(batch) > 1:
         return OneByOne(batch.singles())
     if isinstance(error, Contended):
-        return SetAside(batch.first, ASIDE_SECONDS)
+        return SetAside(batch.first, timings.locked)
     if isinstance(batch, Ended) and refusals < _TRIES_WHOLE:
         return Again()
     less = _less(batch, error)
-    return SetAside(batch.first, REFUSED_SECONDS) if less is None else Less(less)
+    return SetAside(batch.first, timings.refused) if less is None else Less(less)
 
 
 def _less(batch: Batch, error: Exception) -> Batch | None:

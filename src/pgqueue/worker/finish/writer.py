@@ -22,6 +22,7 @@ from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.ladder import Again, Less, OneByOne, SetAside, next_step
 from pgqueue.worker.finish.rungs import DAMAGED, Rung
 from pgqueue.worker.receipt import Entry
+from pgqueue.worker.timings import WriteTimings
 
 __all__ = ["Keeper", "Writer"]
 
@@ -55,6 +56,7 @@ class Writer:
         on_lost: Callable[[int], None],
         on_written: Callable[[Sequence[Entry]], None],
         fruitless: Fruitless | None,
+        timings: WriteTimings,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -62,6 +64,7 @@ class Writer:
         self._on_lost = on_lost
         self._on_written = on_written
         self._fruitless = fruitless
+        self._timings = timings
         self.is_away = False
 
     async def finish(self, receipts: list[Receipt], state: str) -> None:
@@ -112,7 +115,7 @@ class Writer:
                 if isinstance(exc, Rejected) and isinstance(batch, Ended):
                     # A day without a partition, or one row that cannot be moved as it is.
                     await self._partitions(exc)
-                step = next_step(batch, exc, refusals)
+                step = next_step(batch, exc, refusals, self._timings)
                 refusals += isinstance(exc, Rejected)
                 match step:
                     case Again():

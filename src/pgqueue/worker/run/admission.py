@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pgqueue.errors import PayloadError
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Snoozed
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.verdict import Verdict
@@ -35,6 +36,7 @@ class Admission:
     """Looks into claimed jobs before they run, and raises Refused.
 
     ``expose`` marks a job that crashed its workers: False if it is not ours, None if unknown.
+    ``put_off``: for how long a job is that others should have.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class Admission:
         large: LargeJobs,
         misfits: Misfits,
         lease: Lease,
+        put_off: PutOff = PUT_OFF,
     ) -> None:
         self._expose = expose
         self._large = large
         self._misfits = misfits
         self._lease = lease
+        self.put_off = put_off
 
     async def admit(self, record: Record, token: int) -> Record:
         """Return the job with its arguments, which its claim may have left out."""

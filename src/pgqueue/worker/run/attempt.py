@@ -54,6 +54,7 @@ class Attempts:
         concurrency: int,
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
+        cancel_seconds: float,
     ) -> None:
         self._tasks = tasks
         self._begun_ids = board.ids
@@ -62,7 +63,7 @@ class Attempts:
         self._transactions = transactions
         self._admission = admission
         self._threads = Threads(concurrency, loop)
-        self._stubborn = Stubborn(loop)
+        self._stubborn = Stubborn(loop, cancel_seconds)
         self._on_end = owner.left
         self._loop = loop
         self._log = JobLog()
@@ -230,7 +231,8 @@ class Attempts:
             told = "stop"
         if told == "completed":
             self._log.raised_after_completion(record, error)
-        verdict = judge(told, error, record, self._tasks[record["task"]])
+        task = self._tasks[record["task"]]
+        verdict = judge(told, error, record, task, self._admission.put_off)
         if verdict is not None:
             self._end(slot, record, verdict)
 

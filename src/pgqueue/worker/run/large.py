@@ -11,7 +11,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.failure import Failure
 from pgqueue.outcome import Dead, Snoozed
-from pgqueue.worker.put_off import put_off, without_room
+from pgqueue.worker.put_off import PUT_OFF, PutOff
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -21,26 +21,27 @@ __all__ = ["LargeJobs", "not_read"]
 log = logging.getLogger("pgqueue.worker")
 
 
-def not_read(error: Exception) -> Dead | Snoozed:
+def not_read(error: Exception, put_off: PutOff = PUT_OFF) -> Dead | Snoozed:
     """Return what becomes of a job whose arguments could not be read.
 
     A row that the database or the driver refuses is refused the next time too. Any other job waits
     a little: given back as it was, this worker would claim it at once, and fail again.
     """
     if not isinstance(error, PgQueueError):  # MemoryError, most likely
-        return without_room()
+        return put_off.without_room()
     if isinstance(error, Rejected) and is_of_the_row(error):
         failure = Failure(type(error.__cause__ or error).__name__, str(error), "")
         return Dead(f"its arguments cannot be read: {error}", failure)
-    return put_off()
+    return put_off.a_moment()
 
 
 class LargeJobs:
     """Reads the jobs whose arguments their claims left out, one at a time."""
 
-    def __init__(self, store: Store, lock: asyncio.Lock) -> None:
+    def __init__(self, store: Store, lock: asyncio.Lock, put_off: PutOff) -> None:
         self._store = store
         self._lock = lock
+        self._put_off = put_off
 
     async def read(self, job_id: int, token: int) -> Record | Dead | Snoozed | None:
         """Return a claimed job as a whole, or what becomes of it; None if it is not ours now."""
@@ -48,7 +49,7 @@ class LargeJobs:
             async with self._lock:
                 return await self._store.whole(job_id, token)
         except Exception as exc:
-            outcome = not_read(exc)
+            outcome = not_read(exc, self._put_off)
             fate = "is dead" if isinstance(outcome, Dead) else "waits"
             log.warning("job %d %s: its arguments could not be read: %r", job_id, fate, exc)
             return outcome

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue.db.store import Store
@@ -17,38 +18,41 @@ from pgqueue.errors import PayloadError, PgQueueError
 from pgqueue.failure import MISFIT, Failure, clean, describe
 from pgqueue.outcome import Dead, Snoozed
 from pgqueue.worker.run.verdict import Verdict
+from pgqueue.worker.timings import TIMINGS
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["DELAYS", "Misfits", "after"]
+__all__ = ["Misfits", "after"]
 
 log = logging.getLogger("pgqueue.worker")
 
-DELAYS = (30.0, 120.0, 600.0, 3600.0)
-"""Seconds until the next try after the first misfit, the second, and so on."""
 _JITTER = 0.2
 _LONGEST = 2_000
 
 
-def after(earlier: int, error: PayloadError) -> Verdict:
-    """Return what a job comes to whose arguments did not fit, as ``earlier`` times before."""
-    if earlier >= len(DELAYS):
+def after(earlier: int, error: PayloadError, delays: Sequence[float] = TIMINGS.misfits) -> Verdict:
+    """Return what a job comes to whose arguments did not fit, as ``earlier`` times before.
+
+    ``delays``: seconds until the next try after the first misfit, the second, and so on.
+    """
+    if earlier >= len(delays):
         # Of another type: when somebody redrives the job, it has all its tries again.
         failure = describe(error)
         reason = f"its arguments did not fit in {earlier + 1} tries: {failure.message}"
         return Verdict(Dead(reason, failure), failure)
     failure = Failure(MISFIT, clean(str(error), _LONGEST), "")
-    delay = DELAYS[earlier] * random.uniform(1 - _JITTER, 1 + _JITTER)
+    delay = delays[earlier] * random.uniform(1 - _JITTER, 1 + _JITTER)
     return Verdict(Snoozed(delay, failure), failure)
 
 
 class Misfits:
     """Finds out how often a job's arguments did not fit before, and says once for each task why."""
 
-    def __init__(self, store: Store, lock: asyncio.Lock) -> None:
+    def __init__(self, store: Store, lock: asyncio.Lock, delays: Sequence[float]) -> None:
         self._store = store
         self._lock = lock
+        self._delays = delays
         self._told: set[str] = set()
 
     async def judge(self, record: Record, error: PayloadError) -> Verdict:
@@ -67,4 +71,4 @@ class Misfits:
         except PgQueueError as exc:
             log.debug("nobody knows how often job %d did not fit: %s", record["id"], exc)
             earlier = 0
-        return after(earlier, error)
+        return after(earlier, error, self._delays)

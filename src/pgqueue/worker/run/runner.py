@@ -18,7 +18,6 @@ from pgqueue.running import Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Outcomes
-from pgqueue.worker.put_off import put_off
 from pgqueue.worker.receipt import Claimed, entry_of
 from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
@@ -30,6 +29,7 @@ from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
 from pgqueue.worker.run.slot import Counts, Slot
 from pgqueue.worker.run.waiting import Waiting
 from pgqueue.worker.stop_times import SLOTS_SECONDS
+from pgqueue.worker.timings import TIMINGS, Timings
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -56,6 +56,7 @@ class Runner:
         lease: Lease,
         on_room: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
+        timings: Timings = TIMINGS,
     ) -> None:
         self._concurrency = concurrency
         self._completer = completer
@@ -67,10 +68,13 @@ class Runner:
             board=board,
             completer=completer,
             transactions=transactions,
-            admission=Admission(expose=expose, large=large, misfits=misfits, lease=lease),
+            admission=Admission(
+                expose=expose, large=large, misfits=misfits, lease=lease, put_off=timings.put_off
+            ),
             concurrency=concurrency,
             owner=self,
             loop=loop,
+            cancel_seconds=timings.stop.cancel,
         )
         self.slots = [Slot(place, self) for place in range(concurrency)]
         self._free = self.slots.copy()
@@ -144,7 +148,7 @@ class Runner:
     def put_off(self, suspects: list[Claimed]) -> None:
         """Let others have these suspects, later: as they were, they would come back at once."""
         for record, token in suspects:
-            self._completer.add(entry_of(record, token, put_off()))
+            self._completer.add(entry_of(record, token, TIMINGS.put_off.a_moment()))
         self._settle_quiet()
         self.on_room()
 

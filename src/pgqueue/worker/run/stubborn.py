@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.worker.stop_times import CANCEL_SECONDS
-
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -29,10 +27,11 @@ _NOT_THEIRS = (str(Path(base_events.__file__).parent), str(Path(__file__).parent
 
 
 class Stubborn:
-    """The jobs of one worker that do not end, on its loop."""
+    """The jobs of one worker that do not end in time, on its loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self._loop = loop
+        self._seconds = seconds
         self._stuck: set[asyncio.Task[Any]] = set()
 
     @property
@@ -44,7 +43,7 @@ class Stubborn:
         self, task: asyncio.Task[Any], record: Record, why: str, give_up: Callable[[], object]
     ) -> None:
         """This task was told to end its job; if it has not ended in time, ``give_up`` is called."""
-        timer = self._loop.call_later(CANCEL_SECONDS, self._look, task, record, why, give_up)
+        timer = self._loop.call_later(self._seconds, self._look, task, record, why, give_up)
         task.add_done_callback(lambda _: timer.cancel())
 
     def _look(
@@ -56,7 +55,7 @@ class Stubborn:
         task.add_done_callback(self._stuck.discard)
         log.warning(
             "job %d (%s) was told to end %g s ago (%s) and goes on; it keeps its slot%s",
-            record["id"], record["task"], CANCEL_SECONDS, why, where(task),
+            record["id"], record["task"], self._seconds, why, where(task),
             extra={"job_id": record["id"], "task": record["task"]},
         )  # fmt: skip
         give_up()

@@ -16,7 +16,7 @@ from pgqueue.errors import PgQueueError, PoolTimeout
 from pgqueue.failure import Failure, describe
 from pgqueue.outcome import CANCELLED, RELEASED, Outcome, decide
 from pgqueue.retry import Backoff
-from pgqueue.worker.put_off import put_off
+from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.run.settle import Decision, Ended, Told, settle
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def judge(
     error: BaseException,
     record: Record | Mapping[str, Any],
     task: Task[..., Any],
+    put_off: PutOff = PUT_OFF,
 ) -> Verdict | None:
     """Return what the attempt comes to; None if there is nothing to write."""
     ended = ended_by(error)
@@ -56,7 +57,7 @@ def judge(
             return Verdict(RELEASED)
         case Decision.PUT_OFF if ended is Ended.CANCELLED:
             over = "its time was over while it waited for a connection of the app"
-            return Verdict(put_off(), Failure("TimeoutError", over, ""), waited=True)
+            return Verdict(put_off.a_moment(), Failure("TimeoutError", over, ""), waited=True)
         case Decision.TIMED_OUT:
             timeout = record["timeout_seconds"] or task.timeout
             error = TimeoutError(
@@ -68,7 +69,7 @@ def judge(
     try:
         failure = describe(error)
         if ended is Ended.WAITED:
-            outcome = RELEASED if decision is Decision.RELEASED else put_off()
+            outcome = RELEASED if decision is Decision.RELEASED else put_off.a_moment()
             return Verdict(outcome, failure, waited=True)
         return Verdict(decide(error, failure, **counts, policy=task.retry), failure)
     except BaseException as odd:
