@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import pytest
 from tests.harness.fakes import FakeStore, Returned, Room, claimer_of, view
-from tests.harness.waiting import eventually
+from tests.harness.waiting import PATIENCE, eventually
 from tests.unit.test_runner import Bench
 
 from pgqueue.config import WorkerSettings
@@ -78,6 +78,24 @@ async def test_a_claimer_hands_on_what_it_claims(caplog: pytest.LogCaptureFixtur
     assert (room.jobs, claimer.claimed) == ([1, 2, 3], 3)
     assert caplog.text.count("away") == 1
     assert caplog.text.count("claiming again") == 1
+
+
+async def test_a_claimer_that_waits_for_outcomes_to_be_written_stops() -> None:
+    """The server is away, and is not waited for."""
+    waits = asyncio.Event()
+
+    async def wait_room() -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    full = SimpleNamespace(is_full=True, wait_room=wait_room)
+    store = store_of()
+    claimer = claimer_of(store, Room(), full, deadline=600.0, listen=False)
+    claimer.start()
+    await waits.wait()
+    async with asyncio.timeout(PATIENCE):
+        await claimer.stop()
+    assert not store.sent
 
 
 async def test_a_claimer_on_watch_listens_and_raises_flags() -> None:

@@ -43,6 +43,7 @@ __all__ = ["Claimer"]
 log = logging.getLogger("pgqueue.worker")
 
 _FULL_AFTER = 0.1
+_FULL_AGAIN = 1.0
 assert _FULL_AFTER < TAKE_BACK_SECONDS
 
 
@@ -213,22 +214,19 @@ class Claimer:
     async def stop(self) -> None:
         """Stop claiming; a claim that is on its way is waited for, and its jobs given back."""
         async with self._stopping:
-            await self._stop()
-
-    async def _stop(self) -> None:
-        self._intake.closed = True
-        self._bell.set()
-        self._room.set()
-        await self.seating.stop()
-        if self._task is not None:
-            _, pending = await asyncio.wait([self._task], timeout=self._settings.deadline)
-            if pending:
-                self._task.cancel()
-                await asyncio.wait(pending)
-            self._task = None
-        if lowered := self._on_away():
-            with contextlib.suppress(PgQueueError):
-                await self.flags.leave_up(lowered)
+            self._intake.closed = True
+            self._bell.set()
+            self._room.set()
+            await self.seating.stop()
+            if self._task is not None:
+                _, pending = await asyncio.wait([self._task], timeout=self._settings.deadline)
+                if pending:
+                    self._task.cancel()
+                    await asyncio.wait(pending)
+                self._task = None
+            if lowered := self._on_away():
+                with contextlib.suppress(PgQueueError):
+                    await self.flags.leave_up(lowered)
 
     # -- the loop
 
@@ -251,8 +249,10 @@ class Claimer:
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""
-        if self._completer.is_full:
-            await self._completer.wait_room()
+        while self._completer.is_full and not self._intake.closed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FULL_AGAIN):
+                    await self._completer.wait_room()
         if not await self._wait_room():
             return
         lanes = await self._wait_reason()
