@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import threading
 from datetime import datetime
@@ -11,16 +12,20 @@ from typing import Any, cast
 
 import pytest
 from tests.harness.fakes import Returned, Room, claimer_of
-from tests.harness.stress import ROUNDS, Subject, stress
+from tests.harness.stress import ROUNDS, WAVES, Subject, stress
 from tests.harness.waiting import eventually
 from tests.unit.test_runner import Bench
 
+from pgqueue import App
 from pgqueue.config import WorkerSettings
-from pgqueue.errors import Unreachable
+from pgqueue.errors import ConfigError, PgQueueError, Unreachable
 from pgqueue.outcome import RELEASED
+from pgqueue.worker import life as module
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.finish.completer import Completer
+from pgqueue.worker.life import Life
 from pgqueue.worker.receipt import Entry
+from pgqueue.worker.states import State
 
 
 async def turns(rng: random.Random) -> None:
@@ -228,3 +233,68 @@ def runner_at_work() -> Subject:
 async def test_runner(caplog: pytest.LogCaptureFixture) -> None:
     """A runner is of one start: it begins as it is made, and after a stop nothing begins."""
     await stress(runner_at_work, caplog, waves=ROUNDS, anew=True)
+
+
+class Parts:
+    """The machines of one start. ``alive``: how many of them all are registered."""
+
+    alive = starts = 0
+    rng = random.Random(6)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.completer = SimpleNamespace(start=lambda: None)
+        self.lifeline = SimpleNamespace(mark_stopping=lambda: None)
+        self.holdings = SimpleNamespace(close=lambda: None)
+
+    async def register(self) -> None:
+        await turns(self.rng)
+        if self.rng.random() < 0.1:
+            raise ConfigError("something is set wrong")
+        Parts.alive += 1
+        assert Parts.alive == 1, "one at a time"
+
+    def start(self) -> None:
+        Parts.starts += 1
+
+    def statistics(self) -> None: ...
+
+    async def close(self, *, sign_off: bool) -> None:
+        await turns(self.rng)
+        Parts.alive -= 1
+
+
+async def test_life(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts and stops a worker: one set of machines is at work at a time, or none."""
+
+    async def wind_down(*_: object, **__: object) -> int:
+        await turns(Parts.rng)
+        return 0
+
+    async def check_schema(*_: object, **__: object) -> None:
+        await turns(Parts.rng)
+
+    monkeypatch.setattr(module, "Machines", Parts)
+    monkeypatch.setattr(module, "wind_down", wind_down)
+    monkeypatch.setattr(module, "check_schema", check_schema)
+    app = App("postgresql://nowhere.invalid/none")
+    app.task(runner_at_work)
+    life = Life(app, WorkerSettings(summary_interval=0))
+
+    async def stop() -> None:
+        await life.stop()
+
+    async def works() -> None:
+        if not life.state.is_running:  # that time something was set wrong
+            await eventually(start_once)
+        assert Parts.alive == 1
+
+    async def start_once() -> bool:
+        with contextlib.suppress(PgQueueError):
+            await life.start()
+        return life.state.is_running
+
+    await stress(
+        lambda: Subject(start=life.start, stop=stop, works=works, refuses=(PgQueueError,)), caplog
+    )
+    assert (Parts.alive, life.state.state) == (0, State.OUT)
+    assert Parts.starts > WAVES / 2
