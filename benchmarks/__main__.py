@@ -12,6 +12,7 @@ from tests.harness.dispositions import let_children_heed
 
 from benchmarks import machine, systems, workloads
 from benchmarks.bench import Bench, say
+from benchmarks.busy import beside, busy
 from benchmarks.cluster import Server, own_server
 from benchmarks.report import write_report
 from benchmarks.rows import Row
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     measured: dict[str, System] = {}
     absent: dict[str, str] = {}
-    with own_server() as server:
+    with own_server() as server, busy(options.busy):
         try:
             for name in names:
                 bench = _bench(server, name, options)
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             say("interrupted; what was measured is kept")
         facts = machine.describe(server, list(measured.values()), absent)
+    rows = beside(rows, options.busy)
     print(terminal(rows))
     if options.json:
         Path(options.json).write_text(_json(rows))
@@ -100,6 +102,13 @@ def _slots(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(str(exc)) from None
 
 
+def _loops(text: str) -> int:
+    loops = int(text)
+    if not 0 <= loops <= 1000:
+        raise argparse.ArgumentTypeError(f"{loops} is no number of loops")
+    return loops
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
@@ -125,6 +134,13 @@ def _parser() -> argparse.ArgumentParser:
         default=(),
         metavar="N,N",
         help="fleet: how many jobs each worker runs at once [as each system is set]",
+    )
+    parser.add_argument(
+        "--busy",
+        type=_loops,
+        default=0,
+        metavar="N",
+        help="so many busy loops run beside the measurement [0]",
     )
     parser.add_argument("--quick", action="store_true", help="tiny and untimed: does it all work?")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a target was missed")

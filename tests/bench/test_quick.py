@@ -71,7 +71,7 @@ def test_fleets_of_one_slot_are_compared(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "fleet", "--systems", "pgqueue", "--quick"]
     done = subprocess.run(
-        [*command, "--sizes", "4,5", "--concurrency", "1", "--json", str(figures)],
+        [*command, "--sizes", "4,5", "--concurrency", "1", "--busy", "1", "--json", str(figures)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -85,6 +85,7 @@ def test_fleets_of_one_slot_are_compared(tmp_path: Path) -> None:
         "single enqueues of 5 callers, 5 workers of 1 slot / 4",
         "drain, one commit, 5 workers of 1 slot / 4",
     }
+    assert {row["note"].partition(";")[0] for row in rows} == {"beside 1 busy loop"}
 
 
 def test_profile() -> None:
