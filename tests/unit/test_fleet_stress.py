@@ -22,6 +22,7 @@ from pgqueue.worker.fleet.lifeline import Lifeline
 from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.timings import TIMINGS
 
 
 class Step:
@@ -129,6 +130,7 @@ def lifeline_of(take: Callable[[Event], None]) -> Lifeline:
     return Lifeline(
         "postgresql:///nowhere", "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
         watch=Watch(), lease=lease, holdings=cast("Any", holdings), view=view(), take=take,
+        timings=TIMINGS,
     )  # fmt: skip
 
 

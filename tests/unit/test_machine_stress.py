@@ -26,6 +26,7 @@ from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.life import Life
 from pgqueue.worker.receipt import Entry
 from pgqueue.worker.states import State
+from pgqueue.worker.timings import TIMINGS
 
 
 async def turns(rng: random.Random) -> None:
@@ -61,7 +62,11 @@ class Due:
 async def test_promoter(caplog: pytest.LogCaptureFixture) -> None:
     store, ready = Due(), list[str]()
     promoter = Promoter(
-        cast("Any", store), lock=asyncio.Lock(), on_ready=ready.extend, settings=WorkerSettings()
+        cast("Any", store),
+        lock=asyncio.Lock(),
+        on_ready=ready.extend,
+        settings=WorkerSettings(),
+        timings=TIMINGS.due,
     )
 
     async def works() -> None:
@@ -278,7 +283,7 @@ async def test_life(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "check_schema", check_schema)
     app = App("postgresql://nowhere.invalid/none")
     app.task(runner_at_work)
-    life = Life(app, WorkerSettings(summary_interval=0))
+    life = Life(app, WorkerSettings(summary_interval=0), TIMINGS)
 
     async def stop() -> None:
         await life.stop()

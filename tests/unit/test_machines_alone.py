@@ -112,7 +112,9 @@ async def test_a_claimer_on_watch_listens_and_raises_flags() -> None:
 async def test_a_promoter_promotes_what_is_due_and_wakes_its_queues() -> None:
     row = {"queue": "a", "run_at": datetime.now(UTC) - timedelta(seconds=1)}
     store, ready = store_of(promote=[AWAY, [row], []]), list[str]()
-    promoter = Promoter(store, lock=asyncio.Lock(), on_ready=ready.extend, settings=SETTINGS)
+    promoter = Promoter(
+        store, lock=asyncio.Lock(), on_ready=ready.extend, settings=SETTINGS, timings=TIMINGS.due
+    )
     promoter.start()
     await eventually(lambda: ready)
     await promoter.stop()
@@ -125,7 +127,9 @@ async def test_a_promoter_learns_when_the_next_job_is_due() -> None:
         store_of(promote=[[], [row], []], next_due=[(0.01, NOW), (None, NOW)]),
         list[str](),
     )
-    promoter = Promoter(store, lock=asyncio.Lock(), on_ready=ready.extend, settings=SETTINGS)
+    promoter = Promoter(
+        store, lock=asyncio.Lock(), on_ready=ready.extend, settings=SETTINGS, timings=TIMINGS.due
+    )
     promoter.start()
     await eventually(lambda: ready)
     await promoter.stop()

@@ -43,7 +43,6 @@ __all__ = ["Claimer"]
 log = logging.getLogger("pgqueue.worker")
 
 _FULL_AFTER = 0.1
-_FULL_AGAIN = 1.0
 assert _FULL_AFTER < TAKE_BACK_SECONDS
 
 
@@ -72,9 +71,8 @@ class Claimer:
         self._say = say
         self.plan = plan = Plan(queues, timings.plan)
         self.flags = Flags(
-            store, lock, plan.lanes, listen=settings.listen,
+            store, lock, plan.lanes, listen=settings.listen, ears=timings.ears,
             kind=kind_of(queues, tasks, listen=settings.listen), say=self._on_said,
-            ears=timings.ears,
         )  # fmt: skip
         self.seating = seating = Seating(
             store, lock, listener, settings=settings, on_away=self._on_away, say=self._on_said
@@ -92,8 +90,7 @@ class Claimer:
             sender=sender, settings=settings,
             unknown=UnknownTasks(store, lock, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
-        self._bell = asyncio.Event()
-        self._room = asyncio.Event()
+        self._bell, self._room = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._patience = Patience()
         self._stopping = asyncio.Lock()
@@ -251,7 +248,7 @@ class Claimer:
         """Wait until there is room and a reason, then claim."""
         while self._completer.is_full and not self._intake.closed:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_FULL_AGAIN):
+                async with asyncio.timeout(TAKE_BACK_SECONDS):
                     await self._completer.wait_room()
         if not await self._wait_room():
             return
@@ -297,9 +294,7 @@ class Claimer:
             self._bell.clear()
             if self._intake.has_free_slot:
                 self.seating.on_idle()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(next_look - now):
                     await self._bell.wait()
-            except TimeoutError:
-                pass
         return []
