@@ -16,6 +16,7 @@ __all__ = [
     "CHUNK",
     "CHUNK_CHARACTERS",
     "QUIET_LONGEST",
+    "QUIET_SHORTEST",
     "Calls",
     "Lookout",
     "answers",
@@ -32,8 +33,10 @@ CHUNK_CHARACTERS = 16_000_000
 QUIET_LONGEST = 0.04
 """For how many seconds at most nobody looks whether a worker waits."""
 
-_QUIET_SECONDS = 0.01
-assert _QUIET_SECONDS < QUIET_LONGEST
+QUIET_SHORTEST = 0.01
+"""For how many seconds nobody does after a first look in vain."""
+
+assert QUIET_SHORTEST < QUIET_LONGEST
 _STATES = {state.value: state for state in JobState}
 
 Values = tuple[str, str, str, int, int]
@@ -86,11 +89,12 @@ class Lookout:
     hardly later. Where many enqueue at once, looking was a sixteenth of what they cost.
     """
 
-    __slots__ = ("_quiet_seconds", "_quiet_until")
+    __slots__ = ("_longest", "_quiet_seconds", "_quiet_until", "_shortest")
 
-    def __init__(self) -> None:
+    def __init__(self, shortest: float = QUIET_SHORTEST, longest: float = QUIET_LONGEST) -> None:
+        self._shortest, self._longest = shortest, longest
         self._quiet_until = 0.0
-        self._quiet_seconds = _QUIET_SECONDS
+        self._quiet_seconds = shortest
 
     def needed(self, now: float) -> bool:
         """Return whether to look, at this moment of the monotonic clock."""
@@ -102,8 +106,8 @@ class Lookout:
             self._quiet_until = 0.0
         elif asked_at >= self._quiet_until:  # else another has looked at the same time
             since = asked_at - self._quiet_until
-            longer = 2 * self._quiet_seconds if since < self._quiet_seconds else _QUIET_SECONDS
-            self._quiet_seconds = min(longer, QUIET_LONGEST)
+            longer = 2 * self._quiet_seconds if since < self._quiet_seconds else self._shortest
+            self._quiet_seconds = min(longer, self._longest)
             self._quiet_until = asked_at + self._quiet_seconds
         return new(abs(answer))
 

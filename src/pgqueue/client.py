@@ -76,7 +76,7 @@ class Client(Operations):
             pooler=pooler_of(pooled=pgbouncer is True, by_session=pgbouncer == "session"),
         )
         self._calls = calls.Calls(self.schema)
-        self._lookout = calls.Lookout()
+        self.lookout = calls.Lookout()  # whether a worker waits
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -138,9 +138,9 @@ class Client(Operations):
             )
         # Many blocking drivers prepare nothing, and would have an INSERT planned each time.
         now = time.monotonic()
-        look = self._lookout.needed(now)
+        look = self.lookout.needed(now)
         ((answer,),) = run(connection, self._calls.one, *values, look)
-        return self._lookout.learn(answer, now) if look else new(answer)
+        return self.lookout.learn(answer, now) if look else new(answer)
 
     async def aenqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
         """Enqueue a job value on ``connection``, or on one of our own."""
@@ -150,9 +150,9 @@ class Client(Operations):
         if connection is None:
             return await self.pool.arun(lambda c: self._insert_one(c, values), size=len(job.args))
         now = time.monotonic()
-        if self._lookout.needed(now):
+        if self.lookout.needed(now):
             rows = await arun(connection, self._calls.one, *values, True)
-            return self._lookout.learn(rows[0][0], now)
+            return self.lookout.learn(rows[0][0], now)
         return new(*(await arun(connection, self._calls.quiet, *values))[0])
 
     def _enqueue(
@@ -191,10 +191,10 @@ class Client(Operations):
 
     async def _insert_one(self, connection: Connection, values: tuple[str | int, ...]) -> Enqueued:
         now = time.monotonic()
-        look = self._lookout.needed(now)
+        look = self.lookout.needed(now)
         if look or self.pool.pooled:
             answer = await connection.fetchval(self._calls.one, *values, look)
-            return self._lookout.learn(answer, now) if look else new(answer)
+            return self.lookout.learn(answer, now) if look else new(answer)
         return new(await connection.fetchval(self._calls.quiet, *values))
 
     async def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:

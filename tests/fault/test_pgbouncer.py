@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pgqueue import App, Backoff, Discard, RunningJob, Snooze
-from tests.harness import pgbouncer
+from tests.harness.pgbouncer import bouncer
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, nth, working
 
@@ -17,11 +17,8 @@ POLL = {"listen": False, "poll_interval": 0.2}
 
 
 @pytest.fixture
-def narrow(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    config = pgbouncer._CONFIG.replace("default_pool_size = 20", "default_pool_size = 2")
-    assert config != pgbouncer._CONFIG
-    monkeypatch.setattr(pgbouncer, "_CONFIG", config)
-    with pgbouncer.bouncer(dsn) as through:
+def narrow(dsn: str) -> Iterator[str]:
+    with bouncer(dsn, pool_size=2) as through:
         yield through
 
 

@@ -11,8 +11,9 @@ import pytest
 from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App, RunningJob
-from pgqueue.db import doubt
+from pgqueue.db.doubt import DoubtTimings
 from pgqueue.worker.run import transaction
+from pgqueue.worker.timings import StopTimings, Timings
 from tests.harness.waiting import PATIENCE, eventually
 from tests.worker.support import Eyes, working
 
@@ -23,12 +24,12 @@ LONG = "select pg_sleep(3600)"
 @pytest.mark.fault("F10")
 @pytest.mark.alone
 async def test_a_job_that_is_told_to_end_does_not_wait_for_its_rollback(
-    cutting: CuttingProxy, eyes: Eyes, app: App, monkeypatch: pytest.MonkeyPatch
+    cutting: CuttingProxy, eyes: Eyes, app: App
 ) -> None:
     """What else would end it, the deadline and a question to another session, is out of reach."""
-    monkeypatch.setattr(transaction, "_ROLL_BACK_SECONDS", 0.5, raising=False)
-    monkeypatch.setattr(doubt, "_AFTER", UNREACHABLE)
     far = App(cutting.dsn)
+    far.pool.timings = DoubtTimings(after=UNREACHABLE)
+    briefly = Timings(stop=StopTimings(roll_back=0.5))
     ended = asyncio.Event()
 
     @far.task
@@ -44,7 +45,7 @@ async def test_a_job_that_is_told_to_end_does_not_wait_for_its_rollback(
             "select pid from pg_stat_activity where state = 'active' and query = $1", LONG
         )
 
-    async with working(far, deadline=600.0):
+    async with working(far, deadline=600.0, timings=briefly):
         job_id = (await long.aenqueue()).id
         await eventually(waits)
         assert cutting.silence(lambda link: link.role == "client") >= 1
@@ -67,7 +68,8 @@ async def test_a_rollback_that_is_cancelled_leaves_no_error_behind() -> None:
         raise ConnectionResetError("hung up")
 
     quiet = SimpleNamespace(end=lambda: None)
-    owner: Any = SimpleNamespace(_pool=SimpleNamespace(doubt=lambda *_: quiet))
+    pool = SimpleNamespace(doubt=lambda *_: quiet)
+    owner: Any = SimpleNamespace(_pool=pool, _roll_back_seconds=4.0)
     connection: Any = SimpleNamespace(is_closed=lambda: False, terminate=hung_up.set)
     ending = asyncio.ensure_future(
         transaction.JobTransactions._roll_back(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -14,7 +15,8 @@ import pytest
 from chaos.faults.cutting import CuttingProxy, Link
 
 from pgqueue import App, calls
-from pgqueue.db import doubt, pool
+from pgqueue.db import doubt
+from pgqueue.db.doubt import DoubtTimings
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from tests.harness.waiting import eventually
 
@@ -23,7 +25,7 @@ UNREACHABLE = 3600.0
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """What was found each time that a session was asked about, without much patience."""
+    """What was found each time that a session was asked about."""
     found: list[bool] = []
     real = doubt.Doubt._is_silent
 
@@ -33,17 +35,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         return silent
 
     monkeypatch.setattr(doubt.Doubt, "_is_silent", note)
-    monkeypatch.setattr(doubt, "_AFTER", 1.0)
-    monkeypatch.setattr(doubt, "_IDLE_SECONDS", 3.0)  # a busy client may pause for one
-    # Each enqueue looks for waiting workers: there is one statement, whatever the time.
-    monkeypatch.setattr(calls, "_QUIET_SECONDS", 0.0)
-    monkeypatch.setattr(calls, "QUIET_LONGEST", 0.0)
     return found
 
 
-def client_of(dsn: str) -> tuple[App, Any]:
-    app = App(dsn)
+def impatient(app: App) -> App:
+    """Let the server be asked soon, and the client's own deadline be out of reach."""
     app.pool.deadline = UNREACHABLE
+    app.pool.timings = DoubtTimings(after=1.0, idle=3.0)  # a busy client may pause for one
+    # Each enqueue looks for waiting workers: there is one statement, whatever the time.
+    app.lookout = calls.Lookout(0.0, 0.0)
+    return app
+
+
+def client_of(dsn: str) -> tuple[App, Any]:
+    app = impatient(App(dsn))
 
     @app.task
     async def note(n: int | str) -> None: ...
@@ -105,11 +110,9 @@ async def test_a_silent_connection_of_threads(cutting: CuttingProxy, asked: list
 
 @pytest.mark.fault("F10")
 @pytest.mark.usefixtures("app")
-async def test_nobody_answers(
-    cutting: CuttingProxy, asked: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "ASK_SECONDS", 0.5)
+async def test_nobody_answers(cutting: CuttingProxy, asked: list[bool]) -> None:
     app, note = client_of(cutting.dsn)
+    app.pool.timings = replace(app.pool.timings, ask=0.5)
     for _ in range(3):
         await note.aenqueue(1)
     cutting.blackhole()
@@ -135,7 +138,7 @@ async def test_what_is_on_its_way_is_left_alone(cutting: CuttingProxy, asked: li
 
 
 async def test_what_waits_for_a_lock_is_left_alone(app: App, dsn: str, asked: list[bool]) -> None:
-    app.pool.deadline = UNREACHABLE
+    impatient(app)
 
     @app.task
     async def note(n: int) -> None: ...
@@ -157,7 +160,7 @@ async def test_who_is_refused_when_asking_waits_on(
     app: App, dsn: str, asked: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where all connections of the server are taken: that is an answer."""
-    app.pool.deadline = UNREACHABLE
+    impatient(app)
 
     @app.task
     async def note(n: int) -> None: ...

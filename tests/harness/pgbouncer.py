@@ -31,7 +31,7 @@ unix_socket_dir = {home}
 unix_socket_mode = 0777
 auth_type = any
 pool_mode = {pool_mode}
-default_pool_size = 20
+default_pool_size = {pool_size}
 max_client_conn = 500
 ignore_startup_parameters = extra_float_digits
 logfile = {home}/pgbouncer.log
@@ -40,7 +40,7 @@ pidfile = {home}/pgbouncer.pid
 
 
 @contextmanager
-def bouncer(dsn: str, *, pool_mode: str = "transaction") -> Iterator[str]:
+def bouncer(dsn: str, *, pool_mode: str = "transaction", pool_size: int = 20) -> Iterator[str]:
     """Run pgbouncer for the body, which gets the dsn of the same database through it."""
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin")
     program = program or shutil.which("pgbouncer")
@@ -58,6 +58,7 @@ def bouncer(dsn: str, *, pool_mode: str = "transaction") -> Iterator[str]:
             home=home,
             listen_port=_PORT,
             pool_mode=pool_mode,
+            pool_size=pool_size,
         )
     )
     config.chmod(0o644)

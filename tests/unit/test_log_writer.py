@@ -13,7 +13,6 @@ from tests.harness.waiting import wait_until
 
 import pgqueue
 from pgqueue.observe import aside
-from pgqueue.observe import writer as writer_module
 from pgqueue.observe.writer import Writer
 
 LIMIT = 10
@@ -90,12 +89,9 @@ def test_a_writer_that_is_stuck_is_left_behind(reader: Reader) -> None:
     reader.gate.set()  # for the check of threads left behind
 
 
-def test_the_thread_ends_when_nothing_is_logged_and_begins_anew(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer_module, "_IDLE", 0.01)
+def test_the_thread_ends_when_nothing_is_logged_and_begins_anew(reader: Reader) -> None:
     reader.gate.set()
-    writer = Writer()
+    writer = Writer(idle=0.01)
     for n in range(3):
         writer.put(reader.write, record(f"{n}"))
         wait_until(lambda: writer._thread is None, timeout_s=30, what="the thread ends")

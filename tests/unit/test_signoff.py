@@ -11,7 +11,7 @@ import pytest
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.worker.fleet import signoff
 from pgqueue.worker.fleet.membership import Membership
-from pgqueue.worker.fleet.signoff import Ending, Leaving, Orders, ending
+from pgqueue.worker.fleet.signoff import AGAIN_SECONDS, Ending, Leaving, Orders, ending
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,12 @@ def test_how_a_worker_leaves(gives_up: bool, signs_off: bool, unsettled: bool) -
 class Scene:
     """A worker under this id that leaves; ``answers``: of the server, one after the other."""
 
-    def __init__(self, worker_id: int | None, *answers: Exception | None) -> None:
+    def __init__(
+        self,
+        worker_id: int | None,
+        *answers: Exception | None,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:
         self.store = Mock(remove_worker=AsyncMock(side_effect=answers))
         self.orders = Orders()
         membership = Membership()
@@ -41,7 +46,7 @@ class Scene:
         view.successes.return_value = {(1, 2)}
         self.leaving = Leaving(
             cast("Any", self.store), self.orders, membership,
-            holdings=holdings, view=view, crash_cap=3,
+            holdings=holdings, view=view, crash_cap=3, again_seconds=again_seconds,
         )  # fmt: skip
 
     @property
@@ -67,9 +72,8 @@ async def test_it_takes_itself_off_the_list(
     assert ("could not sign off" in caplog.text) is logged
 
 
-async def test_a_server_that_is_silent_is_not_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signoff, "_SOON", -1.0)
-    scene = Scene(5, OutcomeUnknown("lost"))
+async def test_a_server_that_is_silent_is_not_asked_twice() -> None:
+    scene = Scene(5, OutcomeUnknown("lost"), again_seconds=-1.0)
     await scene.leaving.leave()
     assert scene.asked == 1
 

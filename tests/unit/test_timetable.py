@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.harness.waiting import eventually
 
-from pgqueue.worker.fleet import background as module
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.timetable import Timetable
@@ -127,15 +126,12 @@ async def test_works_do_not_wait_for_each_other() -> None:
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
 
 
-async def test_a_work_that_fails_begins_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "AGAIN_AFTER", 0.0)
+async def test_a_work_that_fails_begins_again(caplog: pytest.LogCaptureFixture) -> None:
     background = Background()
     work = Steps(3600.0)
     work.error = KeyError("nobody expects this")
     with caplog.at_level(logging.ERROR, "pgqueue.worker"):
-        PeriodicWork({"work": work}, background).start()
+        PeriodicWork({"work": work}, background, again_after=0.0).start()
         await eventually(lambda: len(work.seen) == 2)
     assert work.begun == 2
     assert "nobody expects this" in caplog.text

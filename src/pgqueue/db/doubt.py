@@ -18,6 +18,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,24 +30,32 @@ from pgqueue.errors import Unreachable
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["ASK_SECONDS", "Asks", "Doubt", "Questions", "Step", "next_step"]
+__all__ = ["DOUBT", "Asks", "Doubt", "DoubtTimings", "Questions", "Step", "next_step"]
 
 log = logging.getLogger("pgqueue.db")
 
-ASK_SECONDS = 4.0
-"""How long to wait for that other session, and for its answer."""
-
-_AFTER = 5.0
 _BYTES_PER_SECOND = 100_000
-_IDLE_SECONDS = 2.0
 # A loop that is so late was held up by other code, and has not read what came meanwhile.
 _LATE_SECONDS = 1.0
-_READ_SECONDS = 0.1
 # Where nobody answers, a server may be slow to let a session in: it is asked once more.
 _ASK_TIMES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtTimings:
+    """How long a statement is trusted, in seconds. Tests hand in others."""
+
+    after: float = 5.0  # a statement that takes longer is asked about
+    idle: float = 2.0  # the server must have been idle for longer, and for what is sent
+    read: float = 0.1  # the loop reads by then what has come
+    ask: float = 4.0  # to wait for the other session, and for its answer
+
+
+DOUBT = DoubtTimings()
+
 # Each time takes a connection and an answer. What is found silent by then can be done again.
-assert _AFTER + _ASK_TIMES * 2 * ASK_SECONDS < CALL_SECONDS - LEAST_SECONDS
-assert _READ_SECONDS < _LATE_SECONDS < ASK_SECONDS
+assert DOUBT.after + _ASK_TIMES * 2 * DOUBT.ask < CALL_SECONDS - LEAST_SECONDS
+assert DOUBT.read < _LATE_SECONDS < DOUBT.ask
 
 
 class Questions:
@@ -59,6 +68,8 @@ class Questions:
 
 class Asks(Protocol):
     """A pool, as far as its connections may fall silent."""
+
+    timings: DoubtTimings
 
     @property
     def questions(self) -> Questions: ...
@@ -115,7 +126,7 @@ class Doubt:
     def __init__(self, connection: Connection, until: float, size: int | None, pool: Asks) -> None:
         self._connection = connection
         self._until = until
-        self._idle = None if size is None else _IDLE_SECONDS + size / _BYTES_PER_SECOND
+        self._idle = None if size is None else pool.timings.idle + size / _BYTES_PER_SECOND
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._ask: asyncio.Task[None] | None = None
@@ -134,7 +145,7 @@ class Doubt:
 
     def _arm(self, now: float) -> None:
         left = max(0.0, self._until - now)
-        seconds = left if self._idle is None else min(_AFTER, left)
+        seconds = left if self._idle is None else min(self._pool.timings.after, left)
         self._expected = now + seconds
         self._timer = self._loop.call_later(seconds, self._wonder)
 
@@ -146,8 +157,9 @@ class Doubt:
         idle, left = self._idle, self._until - now
         match next_step(late=late, heard=self._is_heard(), asks=idle is not None, left=left):
             case Step.READ:
-                self._expected = now + _READ_SECONDS
-                self._timer = self._loop.call_later(_READ_SECONDS, self._wonder)
+                read = self._pool.timings.read
+                self._expected = now + read
+                self._timer = self._loop.call_later(read, self._wonder)
             case Step.END:
                 self._connection.terminate()
             case Step.GIVE_UP:
@@ -172,17 +184,19 @@ class Doubt:
         """Cancel a wait for a lock, so that it is told as what it was; end anything else."""
         self._cancelled = True
         if await self._ask_once(self._pool.questions.cancel, self._connection.get_server_pid()):
-            self._timer = self._loop.call_later(ASK_SECONDS, self._connection.terminate)
+            ask = self._pool.timings.ask
+            self._timer = self._loop.call_later(ask, self._connection.terminate)
         else:
             self._connection.terminate()
 
     async def _is_silent(self, idle: float) -> bool:
+        longest = self._pool.timings.ask * 2 + _LATE_SECONDS
         for _ in range(_ASK_TIMES):
             began = time.monotonic()
             answer = await self._ask_once(
                 self._pool.questions.is_silent, self._connection.get_server_pid(), idle
             )
-            if self._is_heard() or time.monotonic() - began > ASK_SECONDS * 2 + _LATE_SECONDS:
+            if self._is_heard() or time.monotonic() - began > longest:
                 return False  # or the loop was held up, and an answer lay there unread
             if answer is not None:
                 return answer
@@ -197,7 +211,7 @@ class Doubt:
             unanswered = isinstance(exc, Unreachable) and isinstance(exc.__cause__, TimeoutError)
             return None if unanswered else False
         try:
-            async with asyncio.timeout(ASK_SECONDS):
+            async with asyncio.timeout(self._pool.timings.ask):
                 return bool(await other.fetchval(sql, *args))
         except TimeoutError:
             return None

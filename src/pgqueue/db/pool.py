@@ -19,7 +19,7 @@ from pgqueue.db.aftermath import aftermath
 from pgqueue.db.again import again
 from pgqueue.db.call import CALL_SECONDS, Call, Ended
 from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
-from pgqueue.db.doubt import ASK_SECONDS, Doubt, Questions
+from pgqueue.db.doubt import DOUBT, Doubt, Questions
 from pgqueue.db.faults import as_ours
 from pgqueue.db.interrupts import Deferred
 from pgqueue.db.lane import Lane, no_loop
@@ -44,6 +44,7 @@ class Pool:
 
     ``deadline``: how long a call may take once it has a connection. ``wait``: how long it waits for
     one while all are in use; then nothing was sent. ``pooler``: what the dsn leads through.
+    ``timings``: when the server is asked about a statement that takes long.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Pool:
         self.size = check_int(size, "pool_size", 1, 1000)
         self.deadline = deadline
         self.wait = wait
+        self.timings = DOUBT
         self.pooler: Pooler = pooler
         self._given = None if dsn is None else check_dsn(dsn)
         self._dsn: str | None = None
@@ -235,7 +237,7 @@ class Pool:
 
     def connect_to_ask(self) -> Awaitable[Connection]:
         """Open a session beside another one, to ask about that."""
-        return self._connect(ASK_SECONDS, search_path="")
+        return self._connect(self.timings.ask, search_path="")
 
     async def _connect(self, seconds: float = _CONNECT_SECONDS, **settings: str) -> Connection:
         return await open_connection(

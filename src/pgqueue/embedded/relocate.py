@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from pgqueue.embedded.account import Account
 from pgqueue.embedded.binaries import Binaries
 from pgqueue.errors import EmbeddedError
 
-__all__ = ["reachable"]
+__all__ = ["ROOTS", "reachable"]
 
-_ROOTS = (Path("/var/cache"), Path("/var/tmp"))  # noqa: S108  (ownership is verified below)
+ROOTS = (Path("/var/cache"), Path("/var/tmp"))  # noqa: S108  (ownership is verified below)
+"""Where copies are made: the first of these that can be used."""
+
 _LIBRARIES = ("{package}.libs", "{package}/.dylibs")  # beside the wheel's package, by platform
 
 
-def reachable(binaries: Binaries, account: Account) -> Binaries:
+def reachable(binaries: Binaries, account: Account, roots: Sequence[Path] = ROOTS) -> Binaries:
     """Return these binaries, or a copy of them that ``account`` can run."""
     if not account.switch or _runs(binaries, account):
         return binaries
@@ -33,7 +36,7 @@ def reachable(binaries: Binaries, account: Account) -> Binaries:
             f'the user "{account.name}" cannot run {binaries["postgres"]}, and PostgreSQL '
             "refuses to run as root; make that directory readable for other users"
         )
-    copied = _copy(binaries, binaries.wheel)
+    copied = _copy(binaries, binaries.wheel, roots)
     if not _runs(copied, account):
         raise EmbeddedError(
             f'the user "{account.name}" cannot run {copied["postgres"]}, a copy of '
@@ -58,10 +61,10 @@ def _runs(binaries: Binaries, account: Account) -> bool:
     return answer.returncode == 0
 
 
-def _copy(binaries: Binaries, wheel: str) -> Binaries:
+def _copy(binaries: Binaries, wheel: str, roots: Sequence[Path]) -> Binaries:
     install = binaries.bin_dir.parent
     package = install.parent
-    home = _home()
+    home = _home(roots)
     target = home / f"postgres-{binaries.version}-wheel-{wheel}"
     copied = replace(binaries, bin_dir=target / package.name / install.name / "bin")
     if target.exists():
@@ -92,8 +95,8 @@ def _copy(binaries: Binaries, wheel: str) -> Binaries:
     return copied
 
 
-def _home() -> Path:
-    for root in _ROOTS:
+def _home(roots: Sequence[Path]) -> Path:
+    for root in roots:
         home = root / "pgqueue"
         try:
             with contextlib.suppress(FileExistsError):
@@ -103,7 +106,7 @@ def _home() -> Path:
         except (OSError, EmbeddedError):
             continue
         return home
-    places = " or ".join(str(root / "pgqueue") for root in _ROOTS)
+    places = " or ".join(str(root / "pgqueue") for root in roots)
     raise EmbeddedError(
         "PostgreSQL's programs must be copied to where an unprivileged user can run them, "
         f"but {places} could not be made, or is not root's alone"

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-__all__ = ["Writer"]
+__all__ = ["IDLE_SECONDS", "Writer"]
+
+IDLE_SECONDS = 1.0
+"""When nothing was logged for so long, the thread ends."""
 
 _LIMIT = 4000
 _ERRORS_KEPT = 20
@@ -18,7 +21,6 @@ _YIELD = 0.005
 _YIELDS = 100
 _QUICK = 5
 _LONGEST_FLUSH = 5.0
-_IDLE = 1.0
 
 _Write = Callable[[logging.LogRecord], object]
 
@@ -31,8 +33,9 @@ class Writer:
     many were dropped, where they would have stood.
     """
 
-    def __init__(self, limit: int = _LIMIT) -> None:
+    def __init__(self, limit: int = _LIMIT, idle: float = IDLE_SECONDS) -> None:
         self._limit = limit
+        self._idle = idle
         # One that signal handlers may enter again.
         self._lock = threading.RLock()
         self._queue: SimpleQueue[tuple[_Write, logging.LogRecord] | threading.Event | None]
@@ -130,7 +133,7 @@ class Writer:
     def _next(self) -> tuple[_Write, logging.LogRecord] | threading.Event | None:
         """Wait for what is to be done; None at the end."""
         try:
-            return self._queue.get(timeout=_IDLE)
+            return self._queue.get(timeout=self._idle)
         except Empty:
             with self._lock:
                 if not self._queue.empty():

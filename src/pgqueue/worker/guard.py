@@ -81,8 +81,11 @@ class Request:
 class Guard:
     """The thread. Its methods may be called from any thread and from signal handlers."""
 
-    def __init__(self, leave: Callable[[int], object] = leave) -> None:
+    def __init__(
+        self, leave: Callable[[int], object] = leave, *, probe_seconds: float = PROBE_SECONDS
+    ) -> None:
         self._leave = leave
+        self._probe_seconds = probe_seconds
         self._asked: list[float] = []
         self._heard: list[float] = []
         self._settings = WorkerSettings()
@@ -183,7 +186,7 @@ class Guard:
         if now < at:
             return at - now
         if self._answers():
-            return PROBE_SECONDS
+            return self._probe_seconds
         if self._give_back is not None:
             self._give_back(GIVE_BACK_SECONDS)
         self._end(
@@ -200,7 +203,7 @@ class Guard:
             self._loop.call_soon_threadsafe(answer.set)
         except RuntimeError:
             return True  # it is closed: all is over
-        return answer.wait(PROBE_SECONDS)
+        return answer.wait(self._probe_seconds)
 
     def _end(self, code: int, level: int, why: str) -> NoReturn:
         log.log(level, why)

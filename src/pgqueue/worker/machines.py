@@ -88,7 +88,9 @@ class Machines:
         rests_after = timings.watch.outcomes_rest_after
         self.finish_link = Link(app.pool.dsn, role="finish", rests_after=rests_after, **how)
         self.session = ClaimSession(Store(self.claim_link, app.schema))
-        self.transactions = JobTransactions(app.pool, deadline=settings.deadline)
+        self.transactions = JobTransactions(
+            app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
+        )
         self.completer = self._make_completer(Store(self.finish_link, app.schema))
         self.runner = self._make_runner(tasks, lease, board)
         self.holdings = Holdings(

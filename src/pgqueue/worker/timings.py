@@ -91,6 +91,7 @@ class StopTimings:
 
     cancel: float = CANCEL_SECONDS  # cancelled jobs end by then, or count as stuck
     write: float = WRITE_SECONDS  # outcomes are written by then, at the least
+    roll_back: float = 4.0  # of a job's transaction; then its connection is ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,5 +183,7 @@ _SETTINGS = WorkerSettings()
 # statements are cut.
 _WATCH = TIMINGS.watch
 assert _SETTINGS.deadline > _WATCH.tick_at_rest + _WATCH.blocked_after + 2 * _WATCH.tick
+# A job that was told to end can have ended by then.
+assert TIMINGS.stop.roll_back < TIMINGS.stop.cancel
 # Else the session of a lost worker would tell nothing sooner than its lease.
 assert _SETTINGS.lease > TIMINGS.rescue.confirm_after

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from pgqueue.worker.fleet.background import Background, on_error
+from pgqueue.worker.fleet.background import AGAIN_AFTER, Background, on_error
 from pgqueue.worker.fleet.timetable import Timetable
 
 __all__ = ["PeriodicWork", "Work"]
@@ -28,9 +28,15 @@ class Work(Protocol):
 class PeriodicWork:
     """Used on one loop alone. A step that takes long delays no other work."""
 
-    def __init__(self, works: Mapping[str, Work], background: Background) -> None:
+    def __init__(
+        self,
+        works: Mapping[str, Work],
+        background: Background,
+        again_after: float = AGAIN_AFTER,
+    ) -> None:
         self._works = works
         self._background = background
+        self._again_after = again_after
         self._timetable = Timetable()
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -59,7 +65,8 @@ class PeriodicWork:
         try:
             wait = await work.step(called=called)
         except Exception as exc:
-            await asyncio.sleep(on_error(exc))
+            on_error(exc)
+            await asyncio.sleep(self._again_after)
             wait = work.begin()
         self._put(name, wait)
 

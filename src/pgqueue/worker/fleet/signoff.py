@@ -14,11 +14,12 @@ from pgqueue.worker.fleet.membership import Membership
 from pgqueue.worker.fleet.rescue import release_worker
 from pgqueue.worker.fleet.view import WorkerView
 
-__all__ = ["Ending", "Leaving", "Orders", "ending"]
+__all__ = ["AGAIN_SECONDS", "Ending", "Leaving", "Orders", "ending"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_SOON = 0.5
+AGAIN_SECONDS = 0.5
+"""A sign-off whose answer was lost so soon is sent again."""
 
 
 @dataclass(slots=True)
@@ -65,6 +66,7 @@ class Leaving:
         holdings: Holdings,
         view: WorkerView,
         crash_cap: int,
+        again_seconds: float = AGAIN_SECONDS,
     ) -> None:
         self._store = store
         self._orders = orders
@@ -72,6 +74,7 @@ class Leaving:
         self._holdings = holdings
         self._view = view
         self._crash_cap = crash_cap
+        self._again_seconds = again_seconds
 
     async def leave(self) -> None:
         """Do what is to be done last."""
@@ -93,7 +96,7 @@ class Leaving:
             try:
                 await self._store.remove_worker(worker)
             except OutcomeUnknown:
-                if time.monotonic() > began + _SOON:
+                if time.monotonic() > began + self._again_seconds:
                     raise  # the server is silent, and a stop has to end
                 await self._store.remove_worker(worker)
         except PgQueueError as exc:

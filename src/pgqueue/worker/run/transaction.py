@@ -24,7 +24,7 @@ from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.run.lost_commit import ask, ended_inside, not_ours, session_ended
 from pgqueue.worker.run.not_begun import not_begun
 from pgqueue.worker.run.transaction_blocking import BlockingTransactions
-from pgqueue.worker.stop_times import CANCEL_SECONDS
+from pgqueue.worker.timings import TIMINGS
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["JobTransactions"]
 
 # A rollback takes no time: who does not answer one is silent, or busy with what was cancelled.
-_ROLL_BACK_SECONDS = 4.0
-assert _ROLL_BACK_SECONDS < CANCEL_SECONDS  # a job that was told to end can have ended by then
 
 
 class JobTransactions:
@@ -45,10 +43,13 @@ class JobTransactions:
     A job waits for its turn at a connection for as long as it may last itself.
     """
 
-    def __init__(self, pool: Pool, *, deadline: float) -> None:
+    def __init__(
+        self, pool: Pool, *, deadline: float, roll_back: float = TIMINGS.stop.roll_back
+    ) -> None:
         self._pid = os.getpid()
         self._pool = pool
         self._deadline = deadline
+        self._roll_back_seconds = roll_back
         self._finish = statement("finish_jobs", pool.schema)
         self._reset = ";".join(statement(s, pool.schema) for s in ("reset_role", "discard_temp"))
         # A limit of its own, here as in threads: inside its block a handler may enqueue.
@@ -132,7 +133,7 @@ class JobTransactions:
         rollback = asyncio.ensure_future(transaction.rollback())
         # Where we are cancelled, nobody else asks what it came to.
         rollback.add_done_callback(lambda task: task.cancelled() or task.exception())
-        doubt = self._pool.doubt(connection, time.monotonic() + _ROLL_BACK_SECONDS, None)
+        doubt = self._pool.doubt(connection, time.monotonic() + self._roll_back_seconds, None)
         try:
             await asyncio.shield(rollback)
         except BaseException as exc:
