@@ -35,6 +35,10 @@ def parsed() -> Iterator[tuple[Path, ast.Module]]:
         yield file.relative_to(SOURCE), ast.parse(file.read_text(), str(file))
 
 
+# A constant that is private, or a time.
+PATCHED = re.compile(r'setattr\([^()]*"(?:[\w.]+\.)?(?:_[A-Z]\w*|[A-Z_]+_(?:SECONDS|AFTER|EVERY))"')
+
+
 def test_the_public_face_is_sorted_and_complete() -> None:
     assert list(pgqueue.__all__) == sorted(pgqueue.__all__)
     public = {
@@ -79,6 +83,16 @@ def test_importing_pgqueue_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(json.loads(done.stdout))
     assert loaded.isdisjoint(HEAVY), sorted(loaded.intersection(HEAVY))
+
+
+def test_tests_hand_in_times_and_patch_none() -> None:
+    tests = Path(__file__).parent
+    strays = [
+        f"{file.relative_to(tests)}: {found[0]}"
+        for file in sorted(tests.rglob("*.py"))
+        for found in PATCHED.finditer(file.read_text())
+    ]
+    assert not strays, "\n".join(strays)
 
 
 def test_sql_lives_in_db() -> None:

@@ -19,7 +19,7 @@ from tests.worker.support import Eyes, Runs, nth, quick, working
 OFTEN: dict[str, Any] = {
     "heartbeat": 0.1,
     "poll_interval": 30.0,
-    "timings": Timings(reconcile=ReconcileTimings(cheap_share=0)),
+    "timings": Timings(reconcile=ReconcileTimings(cheap_share=20)),
 }
 UNKNOWN = "this worker holds"
 

@@ -98,7 +98,7 @@ class StopTimings:
 class DutyTimings:
     """What one worker does for all."""
 
-    check_every: float = 60.0  # the longest that a duty may be late
+    check_every: float = 60.0  # so often, at the least, a worker asks what is due
     history_every: float = 3600.0  # partitions are made days before they are needed
     retention_every: float = 600.0  # one day is over at a time, and is dropped whole
     orphans_every: float = 60.0  # how long jobs of nobody may lie
@@ -147,7 +147,7 @@ class ReconcileTimings:
     at_rest_every: float = 10.0  # of a worker that holds nothing, as far as it knows
 
     def __post_init__(self) -> None:
-        assert self.share <= self.cheap_share or not self.cheap_share
+        assert self.share <= self.cheap_share
 
     def pause(self, took: float, *, every: float, lease: float) -> float:
         """Return how long to wait after a look that took so long.
