@@ -53,6 +53,14 @@ def test_a_start_that_ends_too_late_to_be_cancelled_is_to_be_stopped() -> None:
     assert worker.stop_wanted.is_set()
 
 
+def test_a_start_that_was_to_end_at_once_has_no_grace() -> None:
+    worker = worker_in(State.STARTING)
+    for event in (Event.STOP, Event.FORCE, Event.STARTED, Event.STOP):
+        worker.on(event)
+    assert worker.state is State.STOPPING
+    assert worker.forced.is_set()
+
+
 def test_each_start_has_signals_of_its_own() -> None:
     worker = worker_in(State.CANCELLING)
     worker.on(Event.FORCE)
@@ -78,7 +86,8 @@ def test_whatever_happens(events: list[Event]) -> None:
         if worker.state is State.OUT:
             ends = 0
         assert not (worker.may_start and worker.is_running)
-        assert worker.forced.is_set() == (worker.state is State.CANCELLING)
+        assert worker.state is not State.CANCELLING or worker.forced.is_set()
+        assert worker.stop_wanted.is_set() or not worker.forced.is_set()
         quiet = {State.OUT, State.STARTING, State.RUNNING, State.RETIRING}
         assert worker.stop_wanted.is_set() == (worker.state not in quiet)
 

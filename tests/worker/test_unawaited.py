@@ -25,36 +25,54 @@ pytestmark = [
 ]
 
 
-def ended_by_asyncio_run(work: Callable[[], Worker], begun: asyncio.Event, *, cancel: bool) -> None:
+Leave = Callable[[Worker, asyncio.Task[None]], object]
+"""What a program does last with its worker, and with the task that runs it."""
+
+LAST: dict[str, Leave] = {
+    "cancelled": lambda worker, running: running.cancel(),
+    "asked to stop": lambda worker, running: worker.request_stop(),
+    "forgotten": lambda worker, running: None,
+}
+
+
+def ended_by_asyncio_run(work: Callable[[], Worker], begun: asyncio.Event, leave: Leave) -> None:
     async def program() -> None:
-        running = asyncio.ensure_future(work().run())
+        worker = work()
+        running = asyncio.ensure_future(worker.run())
         await asyncio.wait_for(begun.wait(), 60)
-        if cancel:
-            running.cancel()
+        leave(worker, running)
 
     asyncio.run(program())
 
 
-def closed(work: Callable[[], Worker], begun: asyncio.Event, *, cancel: bool) -> None:
+def closed(work: Callable[[], Worker], begun: asyncio.Event, leave: Leave) -> None:
     async def program() -> None:
-        running = loop.create_task(work().run())
+        worker = work()
+        running = loop.create_task(worker.run())
         await asyncio.wait_for(begun.wait(), 60)
-        if cancel:
-            running.cancel()
+        leave(worker, running)
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(program())
     loop.close()
 
 
-@pytest.mark.parametrize("cancel", [True, False], ids=["cancelled", "forgotten"])
-@pytest.mark.parametrize("end", [ended_by_asyncio_run, closed])
+@pytest.mark.parametrize(
+    ("end", "leave"),
+    [
+        (ended_by_asyncio_run, "cancelled"),
+        (ended_by_asyncio_run, "asked to stop"),
+        (ended_by_asyncio_run, "forgotten"),
+        (closed, "cancelled"),
+        (closed, "forgotten"),
+    ],
+)
 async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
     dsn: str,
     eyes: Eyes,
     caplog: pytest.LogCaptureFixture,
     end: Callable[..., None],
-    cancel: bool,
+    leave: str,
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     app = App(dsn)
@@ -69,7 +87,7 @@ async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
     await app.aclose()
     with caplog.at_level(logging.INFO, "pgqueue"):
         settings = quick(lease=3600.0, heartbeat=0.3, grace=600.0)
-        await asyncio.to_thread(end, lambda: Worker(app, **settings), begun, cancel=cancel)
+        await asyncio.to_thread(end, lambda: Worker(app, **settings), begun, LAST[leave])
 
         async def given_back() -> bool:
             return not await eyes.worker_ids()

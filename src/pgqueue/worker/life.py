@@ -47,6 +47,7 @@ class Life:
         self.machines: Machines | None = None  # those of the last start
         self.failure: BaseException | None = None  # what ended it, or keeps it from starting
         self.loop: asyncio.AbstractEventLoop | None = None  # that it starts, runs or ends on
+        self.asked_early = False  # for a stop, before there was a loop; by any thread
         self._starting: asyncio.Task[None] | None = None
         self._summary: asyncio.Task[None] | None = None
         self._retirement: asyncio.Task[None] | None = None
@@ -87,7 +88,9 @@ class Life:
             await asyncio.wait([starting])
         if self.state.is_running:
             self.on(Event.STOP)
-        if self._ending is not None:
+            # asyncio.run() may have cancelled an earlier one before its first step.
+            if self._ending is None or self._ending.done():
+                self._ending = self._begin_to_end()
             await asyncio.shield(self._ending)
         else:
             self.forget()
@@ -112,8 +115,8 @@ class Life:
 
     def forget(self) -> None:
         """Forget who asked for a stop, unless somebody has started it since."""
-        if self._starting is None and not self.state.is_running:
-            self.on(Event.ENDED)
+        if self.state.may_start:
+            self.asked_early = False
             self.loop = None
 
     def on(self, event: Event) -> None:
@@ -128,7 +131,7 @@ class Life:
                         self._retire(), name="pgqueue retirement"
                     )
                 case Step.END:
-                    self._ending = asyncio.create_task(self._stop(), name="pgqueue stop")
+                    self._ending = self._begin_to_end()
 
     # -- the start
 
@@ -162,10 +165,15 @@ class Life:
         """A start is over. Whoever waits for it runs later, and may find the next one begun."""
         self._starting = None
         self.on(Event.NOT_STARTED)  # unless it has
+        if self.state.may_start:
+            self.loop = None
         if not build.cancelled():
             build.exception()  # whoever started it may have been cancelled
 
     # -- the stop
+
+    def _begin_to_end(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._stop(), name="pgqueue stop")
 
     async def _stop(self) -> None:
         try:
@@ -174,7 +182,7 @@ class Life:
         finally:
             self._ending = None
             self.on(Event.ENDED)
-            self.loop = None
+            self.forget()
 
     async def _stop_machines(self, machines: Machines) -> None:
         began = time.monotonic()

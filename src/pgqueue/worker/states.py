@@ -3,11 +3,11 @@
 ::
 
     OUT --start--> STARTING --started--> RUNNING --last job begun--> RETIRING --quiet--> DONE
-     ^                |                     |                           |                 |
-     |                | stop                '------------- stop --------+-----------------'
-     |                v                                     v
-     '--------- ABANDONING           STOPPING --force--> CANCELLING
-     '------------------------ ended ---'---------------------'
+     ^                | stop                '------------- stop --------+-----------------'
+     | not started    v                                     v                             ^
+     '--------- ABANDONING           STOPPING --force--> CANCELLING                       |
+     '------------------------ ended ---'---------------------'                           |
+                      '------------- started, too late to be cancelled -------------------'
 
 Nothing here waits: events are handed in, and the worker does what ``on`` returns.
 """
@@ -27,8 +27,6 @@ class State(Enum):
 
     OUT = auto()
     """It was not started yet, or it has stopped."""
-    ASKED = auto()
-    """A stop was asked for before the start: ``run`` returns at once."""
     STARTING = auto()
     ABANDONING = auto()
     """A stop was asked for while it starts."""
@@ -36,7 +34,7 @@ class State(Enum):
     RETIRING = auto()
     """The last of ``max_jobs`` has begun; it claims no more."""
     DONE = auto()
-    """It has nothing to do any more: whoever runs it stops it."""
+    """Whoever runs it is to stop it: its jobs are done, or it started though it was told not to."""
     STOPPING = auto()
     """Running jobs have the grace to finish."""
     CANCELLING = auto()
@@ -73,9 +71,6 @@ _Moves = Mapping[tuple[State, Event], tuple[State, tuple[Step, ...]]]
 MOVES: _Moves = MappingProxyType(
     {
         (State.OUT, Event.START): (State.STARTING, ()),
-        (State.OUT, Event.STOP): (State.ASKED, ()),
-        (State.ASKED, Event.START): (State.STARTING, ()),
-        (State.ASKED, Event.ENDED): (State.OUT, ()),
         (State.STARTING, Event.STARTED): (State.RUNNING, ()),
         (State.STARTING, Event.NOT_STARTED): (State.OUT, ()),
         (State.STARTING, Event.STOP): (State.ABANDONING, (Step.CANCEL_START,)),
@@ -99,11 +94,10 @@ MOVES: _Moves = MappingProxyType(
 )
 """What follows; an event that is not here changes nothing."""
 
-_NOT_STARTED = frozenset({State.OUT, State.ASKED})
-_HAS_MACHINES = frozenset(
+_HAS_STARTED = frozenset(
     {State.RUNNING, State.RETIRING, State.DONE, State.STOPPING, State.CANCELLING}
 )
-_TO_END = frozenset({State.ASKED, State.ABANDONING, State.DONE, State.STOPPING, State.CANCELLING})
+_TO_END = frozenset({State.ABANDONING, State.DONE, State.STOPPING, State.CANCELLING})
 
 
 class WorkerState:
@@ -121,12 +115,12 @@ class WorkerState:
     @property
     def may_start(self) -> bool:
         """True while it neither starts nor runs."""
-        return self.state in _NOT_STARTED
+        return self.state is State.OUT
 
     @property
     def is_running(self) -> bool:
         """True from the end of the start to the end of the stop."""
-        return self.state in _HAS_MACHINES
+        return self.state in _HAS_STARTED
 
     def on(self, event: Event) -> Sequence[Step]:
         """Take an event; return what follows."""
@@ -136,6 +130,6 @@ class WorkerState:
             self.stop_wanted, self.forced = asyncio.Event(), asyncio.Event()
         if self.state in _TO_END:
             self.stop_wanted.set()
-        if self.state is State.CANCELLING:
-            self.forced.set()
+            if event is Event.FORCE:
+                self.forced.set()
         return steps

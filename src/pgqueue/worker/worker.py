@@ -116,7 +116,7 @@ class Worker:
         hearing = guard.hearing() if guard is not None and signals else contextlib.nullcontext()
         with heeding(_SIGNALS if signals else (), self._on_signal), hearing:
             try:
-                if life.state.stop_wanted.is_set():
+                if life.asked_early:
                     raise StoppedEarly
                 await life.start()
             except StoppedEarly:
@@ -148,9 +148,8 @@ class Worker:
         self._say_stopping()
         self._life.watchers.ask()
         if self._life.loop is None:
-            self._life.on(Event.STOP)
-        else:
-            self._call(self._note_stop)
+            self._life.asked_early = True
+        self._call(self._note_stop)  # the loop may have come meanwhile
 
     def _say_stopping(self) -> None:
         """Tell other workers, whatever the event loop is doing."""

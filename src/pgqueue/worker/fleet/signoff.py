@@ -24,7 +24,7 @@ AGAIN_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Orders:
-    """What the heartbeat thread is told. Any thread writes it, each field once; that one reads it.
+    """What the heartbeat thread is told. Any thread writes it, and takes nothing back.
 
     ``stopping``: the heartbeat says so. ``halt``: it ends. ``signs_off``: the worker holds nothing
     any more, as far as it knows. ``gives_up``: what it holds is given back by the thread.
