@@ -41,7 +41,7 @@ _RULES = (
             "worker/claim/claimer.py",
             "worker/claim/cursor.py",
             "worker/claim/intake.py",
-            "worker/claim/lane.py",
+            "worker/claim/queue_state.py",
             "worker/claim/looks.py",
             "worker/claim/plan.py",
             "worker/claim/sender.py",
@@ -49,7 +49,7 @@ _RULES = (
     ),
     _Rule(
         "buffer",
-        ("worker/run/runner.py", "worker/run/waiting.py"),
+        ("worker/run/runner.py", "worker/run/buffer.py"),
         frozenset({"add", "next", "ring"}),
     ),
     _Rule(

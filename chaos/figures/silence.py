@@ -27,7 +27,7 @@ ROLES = {
 _EVERY = 0.2
 _BEFORE, _WATCH, _AFTER = 4.0, 25.0, 5.0
 _TARGET = 15.0
-_START, _END, _PULSE = 0.5, 2.0, 3.0
+_START, _END, _HEARTBEAT = 0.5, 2.0, 3.0
 _LEAST_MS = 20.0
 
 
@@ -37,7 +37,7 @@ class Probe:
 
     at: float
     job: int
-    pulse: float
+    heartbeat: float
 
 
 def silence(bench: Bench) -> list[Row]:
@@ -101,13 +101,15 @@ def _measure(place: Place, proxy: CuttingProxy, name: str, roles: tuple[str, ...
 
 def _probe(place: Place, seconds: float) -> list[Probe]:
     """Enqueue a probe again and again, past the proxy."""
-    pulse = "select extract(epoch from clock_timestamp() - max(heartbeat_at)) from pgqueue.worker"
+    heartbeat = (
+        "select extract(epoch from clock_timestamp() - max(heartbeat_at)) from pgqueue.worker"
+    )
     probes: list[Probe] = []
     end = time.monotonic() + seconds
     with psycopg.connect(place.dsn, autocommit=True) as connection:
         while (at := time.monotonic()) < end:
             job = place.enqueue("relay")
-            row = connection.execute(pulse.encode()).fetchone()
+            row = connection.execute(heartbeat.encode()).fetchone()
             probes.append(Probe(at, job, float(row[0]) if row and row[0] is not None else 99.0))
             time.sleep(max(0.0, at + _EVERY - time.monotonic()))
     return probes
@@ -135,7 +137,7 @@ def _healthy(place: Place, probes: list[Probe], at: float, roles: tuple[str, ...
 
     def well(probe: Probe) -> bool:
         begun = begins[probe.job][0].at - probe.at
-        return begun < _START and ends[probe.job] - probe.at < _END and probe.pulse < _PULSE
+        return begun < _START and ends[probe.job] - probe.at < _END and probe.heartbeat < _HEARTBEAT
 
     ills = [probe for probe in probes if not well(probe)]
     healed = max([at, *(probe.at for probe in ills), *(ends[probe.job] for probe in ills)])

@@ -42,10 +42,10 @@ async def _nothing(*_: object, **__: object) -> None:
 def stragglers_passed() -> None:
     """What is committed behind a cursor is not looked for."""
     from pgqueue.worker.claim.cursor import Cursors
-    from pgqueue.worker.fleet.passed import PassedJobs
+    from pgqueue.worker.fleet.stragglers import Stragglers
 
     replace_method(Cursors, "lagging", lambda _: lambda self, queues, now, age: self.heads(queues))
-    replace_method(PassedJobs, "step", lambda _: _for_ever)
+    replace_method(Stragglers, "step", lambda _: _for_ever)
 
 
 def wake_up_lost() -> None:
@@ -139,14 +139,14 @@ def heartbeat_on_loop() -> None:
     """The lease is renewed only while the loop of the handlers turns."""
     from pgqueue.worker.fleet.heartbeat import Heartbeat
 
-    def make(pulse: Callable[..., Any]) -> Callable[..., Any]:
+    def make(heartbeat: Callable[..., Any]) -> Callable[..., Any]:
         async def behind_handlers(self: Any) -> None:
             await self._maintenance.ask(lambda: None)
-            await pulse(self)
+            await heartbeat(self)
 
         return behind_handlers
 
-    replace_method(Heartbeat, "pulse_once", make)
+    replace_method(Heartbeat, "send_once", make)
 
 
 def unique_ignored() -> None:
@@ -210,11 +210,11 @@ def release_lost() -> None:
 
 def no_rescue() -> None:
     """Nobody gives back what a dead worker held."""
-    from pgqueue.supervisor.handback import Handback
-    from pgqueue.worker.fleet.salvage import Salvage
+    from pgqueue.supervisor.child_rescue import ChildRescue
+    from pgqueue.worker.fleet.rescuer import Rescuer
 
-    replace_method(Salvage, "rescue", lambda _: _nothing)
-    replace_method(Handback, "note", lambda _: lambda self, *_, **__: None)
+    replace_method(Rescuer, "rescue", lambda _: _nothing)
+    replace_method(ChildRescue, "note", lambda _: lambda self, *_, **__: None)
 
 
 def strays_kept() -> None:

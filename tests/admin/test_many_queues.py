@@ -17,7 +17,7 @@ from tests.admin.conftest import Session
 QUEUES = 500
 
 
-def lane(name: str, *, ready: int = 0, running: int = 0, scheduled: int = 0) -> QueueInfo:
+def info(name: str, *, ready: int = 0, running: int = 0, scheduled: int = 0) -> QueueInfo:
     return QueueInfo(name, None, False, Count(ready), Count(running), Count(scheduled), None)
 
 
@@ -67,10 +67,10 @@ async def test_each_queue_costs_two_probes_for_each_priority_that_is_in_use(
 
 
 def test_of_very_many_queues_the_fullest_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    many = [lane(f"q{n:05}") for n in range(10_000)]
-    many[7_000] = lane("full", ready=9)
-    many[7_001] = lane("busy", running=10)
-    many[9_999] = lane("later", scheduled=5)
+    many = [info(f"q{n:05}") for n in range(10_000)]
+    many[7_000] = info("full", ready=9)
+    many[7_001] = info("busy", running=10)
+    many[9_999] = info("later", scheduled=5)
     print_queues(many)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["busy", "full", "later", "q00000"]
@@ -79,7 +79,7 @@ def test_of_very_many_queues_the_fullest_are_printed(capsys: pytest.CaptureFixtu
 
 
 def test_a_few_queues_are_printed_in_their_order(capsys: pytest.CaptureFixture[str]) -> None:
-    few = [lane(f"q{n:02}", ready=n) for n in range(50)]
+    few = [info(f"q{n:02}", ready=n) for n in range(50)]
     assert fullest(few, 50) is few
     print_queues(few)
     out = capsys.readouterr().out
@@ -89,5 +89,5 @@ def test_a_few_queues_are_printed_in_their_order(capsys: pytest.CaptureFixture[s
 
 def test_of_equally_full_queues_those_that_are_paused_come_first() -> None:
     paused = QueueInfo("z", datetime.now(UTC), False, Count(1), Count(0), Count(0), 3.0)
-    many = [*(lane(f"q{n}", ready=1) for n in range(10)), paused]
+    many = [*(info(f"q{n}", ready=1) for n in range(10)), paused]
     assert [queue.name for queue in fullest(many, 3)] == ["z", "q0", "q1"]

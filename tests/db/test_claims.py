@@ -243,5 +243,5 @@ async def test_ids_are_of_64_bits(hands: Hands, count: int) -> None:
     half = count // 2
     assert await hands.finish(*ids[:half]) == sorted(ids[:half])
     assert await hands.give_back(*ids[half:]) == sorted(ids[half:])
-    found = await hands.run("find_passed", ["default"], [2**63 - 1] * 10, ["t"], 0)
+    found = await hands.run("find_stragglers", ["default"], [2**63 - 1] * 10, ["t"], 0)
     assert max(row["position"] for row in found) > 8000000000000000000

@@ -244,7 +244,7 @@ def test_a_child_enqueues_while_its_parent_does(app: App, query: Query) -> None:
 
 def test_a_child_leaves_the_event_loop_of_its_parent_alone(app: App, query: Query) -> None:
     app.enqueue("t")
-    lane = app.pool.opened.lanes.spare[0]
+    own = app.pool.opened.blocking.spare[0]
 
     def child() -> None:
         app.enqueue("t")
@@ -252,10 +252,10 @@ def test_a_child_leaves_the_event_loop_of_its_parent_alone(app: App, query: Quer
 
     fork(child)
     # A thread can still wake the loop: its wake-up socket is still watched.
-    woken = lane.loop.create_future()
-    threading.Timer(0.0, lambda: lane.loop.call_soon_threadsafe(woken.set_result, True)).start()
-    guard = lane.loop.call_later(5.0, woken.cancel)
-    assert lane.loop.run_until_complete(woken)
+    woken = own.loop.create_future()
+    threading.Timer(0.0, lambda: own.loop.call_soon_threadsafe(woken.set_result, True)).start()
+    guard = own.loop.call_later(5.0, woken.cancel)
+    assert own.loop.run_until_complete(woken)
     guard.cancel()
     kill(query)
     app.enqueue("t")
@@ -318,7 +318,7 @@ async def test_every_blocking_call_in_a_loop_names_its_twin(dsn: str) -> None:
             call()
         twin = str(caught.value).partition("await ")[2].partition(" ")[0]
         assert twin == f"a{name.rpartition('.')[2]}", name
-    assert app.pool.opened.lanes.spare == []
+    assert app.pool.opened.blocking.spare == []
 
 
 def test_closing_in_a_loop_names_its_twin_too(app: App) -> None:

@@ -29,7 +29,7 @@ PROBES = {
     "next_due": ["run_at >= .* AND .*run_at < "],
     "renew_lease": ["run_at >= .* AND .*run_at < ", "job_cancel"],
     "find_held": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
-    "find_passed": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
+    "find_stragglers": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
     "expose_job": ["id = "],
     "hold_job": ["id = "],
     "count_misfits": ["id = "],
@@ -227,7 +227,7 @@ async def test_a_promotion_visits_what_is_due(hands: Hands) -> None:
     assert await hands.value("select count(*) from @.job where position is not null") == 5
 
 
-async def test_a_pulse_visits_few_rows(hands: Hands) -> None:
+async def test_a_heartbeat_visits_few_rows(hands: Hands) -> None:
     await hands.register("default")
     await hands.fill(20_000)
     await hands.fill(20_000, due="1 day")
@@ -243,6 +243,6 @@ async def test_a_pulse_visits_few_rows(hands: Hands) -> None:
 async def test_a_search_for_what_was_passed_visits_few_rows(hands: Hands) -> None:
     await hands.fill(20_000)
     args = ("array['default']", "array_fill(20000::bigint, array[10])", "array['t']", "19000")
-    seen = await executed(hands, "find_passed", *args)
+    seen = await executed(hands, "find_stragglers", *args)
     assert seen.rows <= 5
     assert seen.buffers < 150

@@ -167,7 +167,7 @@ async def test_a_job_that_returned_in_spite_of_a_cancel_request_is_completed(han
 
 
 @pytest.mark.past_bug(105)
-async def test_the_pulse_brings_the_cancel_requests_of_this_worker(
+async def test_the_heartbeat_brings_the_cancel_requests_of_this_worker(
     hands: Hands, more_hands: Connect
 ) -> None:
     other = await more_hands()

@@ -165,7 +165,7 @@ async def test_a_session_whose_start_is_not_shown_is_not_gone(hands: Hands) -> N
     await hands.register("default")
     there, gone = [await hands.register("default", worker=n) for n in (1, 2)]
     since = await hands.value("select now()")
-    pulse = (hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True, True)
+    heartbeat = (hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True, True)
     await hands.sql(
         "update @.worker set session_start = now(), session_pid = 1 where id = $1", gone
     )
@@ -173,7 +173,7 @@ async def test_a_session_whose_start_is_not_shown_is_not_gone(hands: Hands) -> N
         "update @.worker set session_start = now(), session_pid = pg_backend_pid() where id = $1",
         there,
     )
-    (row,) = await hands.run("renew_lease", *pulse)
+    (row,) = await hands.run("renew_lease", *heartbeat)
     assert sorted(row["vanished"]) == [there, gone]  # its start is another
     transaction = hands.connection.transaction()
     await transaction.start()
@@ -181,7 +181,7 @@ async def test_a_session_whose_start_is_not_shown_is_not_gone(hands: Hands) -> N
     await hands.sql(f"grant usage on schema @ to {stranger}")
     await hands.sql(f"grant select, update on all tables in schema @ to {stranger}")
     await hands.sql(f"set local role {stranger}")
-    (row,) = await hands.run("renew_lease", *pulse)
+    (row,) = await hands.run("renew_lease", *heartbeat)
     assert row["vanished"] == [gone]
     assert await hands.run("lock_lost_worker", [there], True) == []
     assert [row["id"] for row in await hands.run("lock_lost_worker", [there, gone], True)] == [gone]
@@ -198,10 +198,11 @@ async def test_a_look_reads_the_list_of_sessions_once(hands: Hands, look: bool) 
         "update @.worker set session_pid = 100000000 + id, session_start = now() where id < 20"
     )
     sql = statement("renew_lease", hands.schema)
-    await hands.connection.execute(f"prepare pulse as {sql}")
+    await hands.connection.execute(f"prepare heartbeat as {sql}")
     text = await hands.value(
         "explain (analyze, format json)"
-        f" execute pulse({hands.id}, 0, false, null, null, {look}, 60.0, now(), 0, 15, true, true)"
+        f" execute heartbeat({hands.id}, 0, false, null, null, {look}, 60.0, now(), 0, 15, true,"
+        " true)"
     )
     scans = [n for n in nodes(json.loads(text)[0]["Plan"]) if n["Node Type"] == "Function Scan"]
     reads = [n["Actual Loops"] for n in scans if n["Function Name"] == "pg_stat_get_activity"]

@@ -53,7 +53,7 @@ async def test_a_job_from_end_to_end(dsn: str, more_hands: Connect, schema: str)
     assert row["id"] == later.id
     assert await hands.bury(row["id"]) == [row["id"]]
     assert len(await hands.run("redrive_jobs", [row["id"]])) == 1
-    rows = await hands.run("find_passed", ["default"], [2**60] * 10, ["t"], 0)
+    rows = await hands.run("find_stragglers", ["default"], [2**60] * 10, ["t"], 0)
     assert len(rows) == 2
     await hands.run(
         "renew_lease", hands.id, 0, False, None, None, True, 60.0, since, 0, 15, True, True

@@ -1,4 +1,4 @@
-"""What a pulse answers of workers that are alike, and which flags another kind needs."""
+"""What a heartbeat answers of workers that are alike, and which flags another kind needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.db.hands import Hands
 KIND = 7
 
 
-async def pulse(hands: Hands, worker: int, *, running: int = 0, takes: bool = True) -> Any:
+async def heartbeat(hands: Hands, worker: int, *, running: int = 0, takes: bool = True) -> Any:
     since = await hands.value("select now()")
     (row,) = await hands.run(
         "renew_lease", worker, running, False, None, None, False, 0.0, since, KIND, 5, True, takes
@@ -22,22 +22,22 @@ async def test_who_comes_before_whom(hands: Hands) -> None:
     workers = [await hands.register("default", worker=n) for n in (10, 20, 30, 40)]
     await hands.sql(f"update @.worker set kind = {KIND}")
     await hands.register("default", worker=1)  # of another kind
-    assert [await pulse(hands, n) for n in workers] == [(0, 4), (1, 4), (2, 4), (3, 4)]
-    assert await pulse(hands, 10, running=3) == (3, 4), "the others run nothing"
-    assert await pulse(hands, 40) == (2, 4), "one runs more"
-    assert await pulse(hands, 20, running=4) == (3, 4)
-    assert await pulse(hands, 10, running=1) == (2, 4)
-    await pulse(hands, 30, takes=False)
-    assert await pulse(hands, 10, running=1) == (1, 4), "one takes no jobs"
+    assert [await heartbeat(hands, n) for n in workers] == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert await heartbeat(hands, 10, running=3) == (3, 4), "the others run nothing"
+    assert await heartbeat(hands, 40) == (2, 4), "one runs more"
+    assert await heartbeat(hands, 20, running=4) == (3, 4)
+    assert await heartbeat(hands, 10, running=1) == (2, 4)
+    await heartbeat(hands, 30, takes=False)
+    assert await heartbeat(hands, 10, running=1) == (1, 4), "one takes no jobs"
     await hands.sql("update @.worker set heartbeat_at = now() - '10 s'::interval where id = 40")
-    assert await pulse(hands, 10, running=1) == (0, 4), "one is late"
+    assert await heartbeat(hands, 10, running=1) == (0, 4), "one is late"
 
 
 async def test_no_more_are_counted_than_hear_anything(hands: Hands) -> None:
     for n in range(20):
         await hands.register("default", worker=n)
     await hands.sql(f"update @.worker set kind = {KIND}")
-    assert await pulse(hands, 19) == (5, 20)
+    assert await heartbeat(hands, 19) == (5, 20)
 
 
 async def test_all_are_counted_whose_heartbeat_is_not_late(hands: Hands) -> None:

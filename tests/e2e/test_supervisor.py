@@ -33,7 +33,7 @@ def end(service: Service) -> None:
 
 def test_jobs_of_a_killed_process_run_elsewhere_at_once(queue: Queue) -> None:
     jobs = [queue.enqueue("gated") for _ in range(10)]
-    # Nothing but the supervisor can be that quick: a lease is ten minutes, a pulse three.
+    # Nothing but the supervisor can be that quick: a lease is ten minutes, a heartbeat three.
     with Service(queue, *TWO, "--lease", "600", "--heartbeat", "180") as service:
         service.until_started()
         first = queue.until_begun(*jobs)

@@ -203,14 +203,14 @@ async def test_one_silent_connection_gives_the_idle_ones_away(
         assert len(idle) == 2
         proxy.blackhole()
         # Nobody but the heartbeat has anything to say.
-        pulse = worker.machines.lifeline.links.heartbeat
+        heartbeat = worker.machines.heartbeat_thread.links.heartbeat
         for _ in range(times):
-            asks = pulse.connected
-            await eventually(lambda: pulse.due != float("inf") or not pulse.connected)
+            asks = heartbeat.connected
+            await eventually(lambda: heartbeat.due != float("inf") or not heartbeat.connected)
             for link in idle:
                 link.heard_at = time.monotonic()
             if asks:
-                await eventually(lambda: not pulse.connected)
+                await eventually(lambda: not heartbeat.connected)
         await eventually(lambda: not any(link.connected for link in idle))
     finally:
         proxy.cut()
@@ -264,12 +264,12 @@ async def test_latency(eyes: Eyes, proxy: Proxy) -> None:
     try:
         await count.aenqueue(100)
         await eyes.settled(completed=1)
-        ids = worker.machines.lifeline.worker_id
+        ids = worker.machines.heartbeat_thread.worker_id
         proxy.delay(0.3)
         await app.aenqueue_many([count.job(n) for n in range(10)])
         await eyes.settled(completed=11)
         assert sorted(runs.seen) == [*range(10), 100]
-        assert worker.machines.lifeline.worker_id == ids
+        assert worker.machines.heartbeat_thread.worker_id == ids
         proxy.heal()
     finally:
         await worker.stop()
@@ -574,7 +574,7 @@ async def test_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eye
     other = await asyncpg.connect(dsn)
     async with working(app, lease=2.0, heartbeat=0.4, deadline=3.0) as worker:
         await eventually(nth(runs.seen, 5))
-        own = worker.machines.lifeline.worker_id
+        own = worker.machines.heartbeat_thread.worker_id
         transaction = other.transaction()
         await transaction.start()
         await other.execute("lock table pgqueue.job in access exclusive mode")
@@ -582,5 +582,5 @@ async def test_the_job_table_is_locked_for_a_while(app: App, dsn: str, eyes: Eye
         await transaction.rollback()
         await other.close()
         await eyes.settled(completed=20)
-        assert worker.machines.lifeline.worker_id == own
+        assert worker.machines.heartbeat_thread.worker_id == own
     assert not runs.twice()

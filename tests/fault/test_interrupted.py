@@ -99,7 +99,7 @@ def test_a_call_that_hangs_is_interrupted(app: App, proxy: Proxy, alarm: list[in
     assert caught.value.__cause__ is None
     assert time.monotonic() - began < 300.0
     striker.join()
-    assert behind.pool.opened.lanes.spare == []
+    assert behind.pool.opened.blocking.spare == []
     proxy.cut()
     proxy.heal()
     for _ in range(behind.pool.size * 2):
@@ -137,20 +137,20 @@ def test_a_wait_for_a_connection_is_interrupted(app: App, alarm: list[int]) -> N
 def test_a_lane_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
     """The next file that the program opens has that number."""
     app.enqueue("t")
-    (lane,) = app.pool.opened.lanes.spare
-    assert lane.fd >= 0
+    (own,) = app.pool.opened.blocking.spare
+    assert own.fd >= 0
 
     async def fail(_: object) -> None:
         raise Late
 
     with pytest.raises(Late):
         app.pool.run(fail, what="fail")
-    assert app.pool.opened.lanes.spare == [lane]
-    assert (lane.connection, lane.fd) == (None, -1)
+    assert app.pool.opened.blocking.spare == [own]
+    assert (own.connection, own.fd) == (None, -1)
     app.enqueue("t")
-    assert lane.fd >= 0
+    assert own.fd >= 0
     app.close()
-    assert lane.fd == -1
+    assert own.fd == -1
 
 
 def test_calls_that_are_broken_off_leave_no_descriptors(app: App) -> None:

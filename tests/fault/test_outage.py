@@ -13,7 +13,7 @@ import pytest
 from pgqueue import App, PgQueueError, Unreachable, Worker
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.listener import Listener
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from tests.harness.proxy import Proxy
 from tests.harness.waiting import eventually
 from tests.worker.support import ROLES, Eyes, Runs, quick, working
@@ -25,18 +25,18 @@ ALL_SESSIONS = {**{f"pgqueue {role}": 1 for role in ROLES}, "pgqueue client": PO
 @pytest.fixture
 def at_cap(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Those that wait as long between two tries as they will ever wait."""
-    seen: dict[int, Patience] = {}
+    seen: dict[int, RetryDelay] = {}
     there: set[int] = set()
-    delay = Patience.delay
+    delay = RetryDelay.delay
 
-    def noted(self: Patience) -> float:
+    def noted(self: RetryDelay) -> float:
         seen[id(self)] = self  # so that no other gets this id
         assert self._cap <= 5.0
         if self._next >= self._cap:
             there.add(id(self))
         return delay(self)
 
-    monkeypatch.setattr(Patience, "delay", noted)
+    monkeypatch.setattr(RetryDelay, "delay", noted)
     return there
 
 

@@ -1,4 +1,4 @@
-"""Far more calls than connections, on a server that is slow and healthy: nobody is left in doubt.
+"""Far more calls than connections, on a server that is slow and healthy: nobody is left in stall.
 
 What cannot be done in time ends in "nothing was sent". Outcomes are counted, and rows beside them.
 """
@@ -20,7 +20,7 @@ import pytest
 from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App
-from pgqueue.db import doubt
+from pgqueue.db import stall
 from pgqueue.db.call import Call, Ended
 from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, PoolTimeout, Unreachable
@@ -36,7 +36,7 @@ create trigger slow before insert on pgqueue.job for each row execute function p
 """
 CALLS = 2000
 # The other session may take its time: how long that is says something of the machine.
-PATIENT = doubt.DoubtTimings(ask=60.0)
+PATIENT = stall.StallTimings(ask=60.0)
 
 
 @pytest.fixture
@@ -50,22 +50,22 @@ async def busy(dsn: str, eyes: Eyes) -> App:
 
 
 @pytest.fixture
-def doubts(app: App, monkeypatch: pytest.MonkeyPatch) -> list[doubt.Doubt]:
+def doubts(app: App, monkeypatch: pytest.MonkeyPatch) -> list[stall.StallCheck]:
     """What watches over the calls of ``app``; each has far more time than a test takes."""
-    made: list[doubt.Doubt] = []
+    made: list[stall.StallCheck] = []
     app.pool.deadline = 3600.0
     app.pool.timings = PATIENT
-    real = app.pool.doubt
+    real = app.pool.check_stall
 
-    def note(*args: Any, **options: Any) -> doubt.Doubt:
+    def note(*args: Any, **options: Any) -> stall.StallCheck:
         made.append(real(*args, **options))
         return made[-1]
 
-    monkeypatch.setattr(app.pool, "doubt", note)
+    monkeypatch.setattr(app.pool, "check_stall", note)
     return made
 
 
-def let_time_run_out(watching: doubt.Doubt) -> None:
+def let_time_run_out(watching: stall.StallCheck) -> None:
     watching._timer.cancel()
     watching._until = time.monotonic() + 0.2
     watching._arm(time.monotonic())
@@ -124,7 +124,7 @@ async def test_many_calls_at_once_in_threads(busy: App, eyes: Eyes) -> None:
 
 
 async def test_time_in_which_the_loop_was_held_up_does_not_count(
-    app: App, dsn: str, eyes: Eyes, doubts: list[doubt.Doubt]
+    app: App, dsn: str, eyes: Eyes, doubts: list[stall.StallCheck]
 ) -> None:
     """Nobody could read an answer; the call's time is over when the loop goes on."""
     app.pool.timings = replace(PATIENT, read=60.0)
@@ -199,7 +199,7 @@ async def client_pids(eyes: Eyes) -> set[int]:
 
 
 async def test_a_wait_for_a_lock_ends_as_one(
-    app: App, dsn: str, eyes: Eyes, doubts: list[doubt.Doubt]
+    app: App, dsn: str, eyes: Eyes, doubts: list[stall.StallCheck]
 ) -> None:
     await app.aenqueue("t")
     other = await asyncpg.connect(dsn)

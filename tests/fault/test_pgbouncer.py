@@ -141,8 +141,8 @@ async def test_the_lease_is_kept_and_a_lost_one_is_found(
     async with working(pooled, **short) as worker:
         await eventually(nth(runs, 1))
         async with working(second, **short):
-            pulses = worker.machines.lifeline.pulses
-            await eventually(lambda: worker.machines.lifeline.pulses > pulses + 25)
+            heartbeats = worker.machines.heartbeat_thread.heartbeats
+            await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 25)
             ended.set()
             row = await eyes.reaches(job_id, "completed")
             assert (row["attempt"], runs) == (1, [1])

@@ -91,8 +91,8 @@ async def test_transaction_mode_does_not_set_a_session_anew_for_each_transaction
             for n in range(1, 11):
                 await nothing.aenqueue()
                 await eyes.settled(completed=n)
-            pulses = worker.machines.lifeline.pulses
-            await eventually(lambda: worker.machines.lifeline.pulses > pulses + 5)
+            heartbeats = worker.machines.heartbeat_thread.heartbeats
+            await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 5)
     with log.open("rb") as lines:
         lines.seek(start)
         text = lines.read().decode("utf-8", "replace").lower()

@@ -56,11 +56,11 @@ async def test_no_massacre_after_a_restart(own: Server, how: str) -> None:
     async with working(first, **quickly) as one, working(second, **quickly) as two:
         await first.aenqueue_many([task.job(n) for n in range(10)])
         await eventually(nth(runs.seen, 10))
-        ids = {one.machines.lifeline.worker_id, two.machines.lifeline.worker_id}
+        ids = {one.machines.heartbeat_thread.worker_id, two.machines.heartbeat_thread.worker_id}
         with own.connect() as connection:
             connection.execute("checkpoint")  # claims commit asynchronously
         await asyncio.to_thread(own.cluster.stop, how)
-        links = [worker.machines.lifeline.links.heartbeat for worker in (one, two)]
+        links = [worker.machines.heartbeat_thread.links.heartbeat for worker in (one, two)]
         await eventually(lambda: not any(link.connected for link in links))
         gate.set()
         await asyncio.to_thread(own.cluster.start)
@@ -68,7 +68,10 @@ async def test_no_massacre_after_a_restart(own: Server, how: str) -> None:
             await eyes.settled(completed=10)
             task_id = (await task.aenqueue(10)).id
             await eyes.reaches(task_id, "completed")
-        assert {one.machines.lifeline.worker_id, two.machines.lifeline.worker_id} == ids
+        assert {
+            one.machines.heartbeat_thread.worker_id,
+            two.machines.heartbeat_thread.worker_id,
+        } == ids
     assert not runs.twice()
     await first.aclose()
     await second.aclose()
@@ -117,7 +120,10 @@ async def test_what_the_server_forgot_the_end_of_runs_again(own: Server) -> None
             for job_id, state in zip(ids, ("completed", "completed", "cancelled"), strict=True):
                 await eyes.reaches(job_id, state)
             row = await eyes.live(own_job)
-            assert (row["worker_id"], row["attempt"]) == (worker.machines.lifeline.worker_id, 1)
+            assert (row["worker_id"], row["attempt"]) == (
+                worker.machines.heartbeat_thread.worker_id,
+                1,
+            )
             gate.set()
             await eyes.reaches(own_job, "completed")
     assert Counter(runs.seen) == {0: 2, 1: 2, 2: 1, -1: 1}

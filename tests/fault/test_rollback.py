@@ -11,7 +11,7 @@ import pytest
 from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App, RunningJob
-from pgqueue.db.doubt import DoubtTimings
+from pgqueue.db.stall import StallTimings
 from pgqueue.worker.run import transaction
 from pgqueue.worker.timings import StopTimings, Timings
 from tests.harness.waiting import PATIENCE, eventually
@@ -28,7 +28,7 @@ async def test_a_job_that_is_told_to_end_does_not_wait_for_its_rollback(
 ) -> None:
     """What else would end it, the deadline and a question to another session, is out of reach."""
     far = App(cutting.dsn)
-    far.pool.timings = DoubtTimings(after=UNREACHABLE)
+    far.pool.timings = StallTimings(after=UNREACHABLE)
     briefly = Timings(stop=StopTimings(roll_back=0.5))
     ended = asyncio.Event()
 
@@ -68,7 +68,7 @@ async def test_a_rollback_that_is_cancelled_leaves_no_error_behind() -> None:
         raise ConnectionResetError("hung up")
 
     quiet = SimpleNamespace(end=lambda: None)
-    pool = SimpleNamespace(doubt=lambda *_: quiet)
+    pool = SimpleNamespace(check_stall=lambda *_: quiet)
     owner: Any = SimpleNamespace(_pool=pool, _roll_back_seconds=4.0)
     connection: Any = SimpleNamespace(is_closed=lambda: False, terminate=hung_up.set)
     ending = asyncio.ensure_future(

@@ -15,8 +15,8 @@ import pytest
 from chaos.faults.cutting import CuttingProxy, Link
 
 from pgqueue import App, calls
-from pgqueue.db import doubt
-from pgqueue.db.doubt import DoubtTimings
+from pgqueue.db import stall
+from pgqueue.db.stall import StallTimings
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from tests.harness.waiting import eventually
 
@@ -27,21 +27,21 @@ UNREACHABLE = 3600.0
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """What was found each time that a session was asked about."""
     found: list[bool] = []
-    real = doubt.Doubt._is_silent
+    real = stall.StallCheck._is_silent
 
-    async def note(self: doubt.Doubt, idle: float) -> bool:
+    async def note(self: stall.StallCheck, idle: float) -> bool:
         silent = await real(self, idle)
         found.append(silent)
         return silent
 
-    monkeypatch.setattr(doubt.Doubt, "_is_silent", note)
+    monkeypatch.setattr(stall.StallCheck, "_is_silent", note)
     return found
 
 
 def impatient(app: App) -> App:
     """Let the server be asked soon, and the client's own deadline be out of reach."""
     app.pool.deadline = UNREACHABLE
-    app.pool.timings = DoubtTimings(after=1.0, idle=3.0)  # a busy client may pause for one
+    app.pool.timings = StallTimings(after=1.0, idle=3.0)  # a busy client may pause for one
     # Each enqueue looks for waiting workers: there is one statement, whatever the time.
     app.lookout = calls.Lookout(0.0, 0.0)
     return app

@@ -123,8 +123,8 @@ class FakeStore:
     async def renew(self, *values: Any) -> dict[str, Any]:
         return {**RENEWED, **await self._answer("renew", {}, *values)}
 
-    async def find_passed(self, *values: Any) -> list[Any]:
-        return await self._answer("find_passed", [], *values)
+    async def find_stragglers(self, *values: Any) -> list[Any]:
+        return await self._answer("find_stragglers", [], *values)
 
     async def held(self, *values: Any) -> list[Any]:
         return await self._answer("held", [], *values)

@@ -136,7 +136,7 @@ BROKEN_FOR_GOOD = {
     "a completion that asks for no token": (
         "finish_jobs", TOKEN, ""
     ),
-    "a claim from a paused queue": ("claim_jobs", "where lane.name is null", ""),
+    "a claim from a paused queue": ("claim_jobs", "where state.name is null", ""),
     "a rescue that blames the neighbours": (
         "rescue_jobs", r"or held.worker_id\s+<> all \(array\(select .* exposed\)\)", "or true"
     ),

@@ -122,7 +122,7 @@ async def test_who_leaves_with_a_duty_in_hand_keeps_it_from_nobody(dsn: str, eye
 
     leaving: Any
     async with working(old, grace=30.0, lease=8.0, timings=OFTEN) as leaving:
-        leaving.machines.lifeline.maintenance.duties.table["retention"] = (600.0, hang)
+        leaving.machines.heartbeat_thread.maintenance.duties.table["retention"] = (600.0, hang)
         await eyes.sql("update pgqueue.duty set due_at = now() - interval '1 s'")
         await eventually(in_hand.is_set)
         await wait.aenqueue()
@@ -153,7 +153,7 @@ async def test_a_stop_while_maintenance_waits_is_bounded_both_ways(
             await eventually(lambda: eyes.value(WAITS), what="the duty waits")
             async with asyncio.timeout(60):
                 await worker.stop()
-            assert not [t for t in threading.enumerate() if t.name == "pgqueue-lifeline"]
+            assert not [t for t in threading.enumerate() if t.name == "pgqueue-heartbeat"]
         await eventually(lambda: none(eyes, "duties"), what="the server has given up as well")
     assert await eyes.value(OLD_LEFT) == 30_000
 

@@ -165,7 +165,7 @@ async def test_statements_a_job_are_bounded_both_ways(app: App, eyes: Eyes) -> N
         assert busy.flushes < 20_000 / 5, "outcomes are written one by one"
     async with working(app, poll_interval=0.2) as worker:
         # After its flag is up it looks nine times in half a second, then polls alone.
-        looks = worker.machines.claimer.lanes["default"]
+        looks = worker.machines.claimer.states["default"]
         await eventually(lambda: looks.flag and not looks.looks)
         before, polls = worker.statistics().claims, worker.machines.claimer.plan.polls
         await eventually(lambda: worker.machines.claimer.plan.polls >= polls + 10)
@@ -183,8 +183,8 @@ async def test_fifty_idle_queues_cost_one_claim_a_poll(app: App, eyes: Eyes) -> 
         async def nothing() -> None: ...
 
     async with working(app, poll_interval=0.2) as worker:
-        lanes = worker.machines.claimer.lanes.values()
-        await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
+        states = worker.machines.claimer.states.values()
+        await eventually(lambda: all(state.flag and not state.looks for state in states))
         before, polls = worker.statistics().claims, worker.machines.claimer.plan.polls
         await eventually(lambda: worker.machines.claimer.plan.polls >= polls + 10)
         assert worker.statistics().claims - before <= 2 * (
@@ -211,9 +211,9 @@ async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
         async def nothing() -> None: ...
 
     async with working(app, poll_interval=0.2) as worker:
-        claimer, lifeline = worker.machines.claimer, worker.machines.lifeline
-        lanes = claimer.lanes.values()
-        await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
+        claimer, thread = worker.machines.claimer, worker.machines.heartbeat_thread
+        states = claimer.states.values()
+        await eventually(lambda: all(state.flag and not state.looks for state in states))
 
         async def polled(times: int) -> None:
             polls = claimer.plan.polls
@@ -226,11 +226,11 @@ async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
             return asked["duties"] == before
 
         await eventually(quiet)
-        before, polls, pulses = asked.copy(), claimer.plan.polls, lifeline.pulses
+        before, polls, heartbeats = asked.copy(), claimer.plan.polls, thread.heartbeats
         await polled(20)
         more = asked - before
         assert more["claim"] <= 2 * (claimer.plan.polls - polls) + 1
-        assert more["heartbeat"] <= lifeline.pulses - pulses + 1
+        assert more["heartbeat"] <= thread.heartbeats - heartbeats + 1
         assert more["finish"] == 0
         assert more["duties"] <= 2
 
@@ -270,13 +270,13 @@ async def test_an_idle_worker_uses_no_memory_and_little_time(dsn: str, eyes: Eye
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When a worker searched for passed jobs."""
     moments: list[float] = []
-    search = Store.find_passed
+    search = Store.find_stragglers
 
     async def counted(self: Store, *args: Any) -> Any:
         moments.append(time.monotonic())
         return await search(self, *args)
 
-    monkeypatch.setattr(Store, "find_passed", counted)
+    monkeypatch.setattr(Store, "find_stragglers", counted)
     return moments
 
 

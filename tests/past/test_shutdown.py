@@ -20,7 +20,7 @@ from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.fleet.duties import Duties
 from pgqueue.worker.fleet.events import HeartbeatFailed
 from pgqueue.worker.fleet.heartbeat import Heartbeat
-from pgqueue.worker.fleet.passed import PassedJobs
+from pgqueue.worker.fleet.stragglers import Stragglers
 from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.machines import Machines
 from pgqueue.worker.timings import DutyTimings, Timings
@@ -118,7 +118,7 @@ async def test_one_slot_and_a_restart_of_the_server() -> None:
             await app.aenqueue_many([wait.job(n) for n in range(5)])
             await eventually(nth(ran, 1))
             await asyncio.to_thread(server.cluster.stop, "fast")
-            await eventually(lambda: not worker.machines.lifeline.links.heartbeat.connected)
+            await eventually(lambda: not worker.machines.heartbeat_thread.links.heartbeat.connected)
             gate.set()
             await asyncio.to_thread(server.cluster.start)
             async with eyes_on(dsn) as eyes:
@@ -148,7 +148,7 @@ def failing(times: int, real: Callable[..., Any]) -> tuple[Callable[..., Any], l
     [
         (Claimer, "_turn"),
         (Promoter, "_promote"),
-        (PassedJobs, "step"),
+        (Stragglers, "step"),
         (Duties, "step"),
         (Watchdog, "watch_over"),
     ],
@@ -173,7 +173,7 @@ async def test_a_side_task_that_fails_begins_again(
 
 
 @pytest.mark.past_bug(58, 59)
-@pytest.mark.parametrize("name", ["beat", "pulse_once"])
+@pytest.mark.parametrize("name", ["beat", "send_once"])
 async def test_without_a_heartbeat_the_worker_ends_with_its_error(
     app: App, eyes: Eyes, name: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
@@ -218,10 +218,10 @@ app = pgqueue.App()
 @app.task
 async def nothing() -> None: ...
 
-async def pulse_once(self):
+async def send_once(self):
     raise KeyError("nobody expects this")
 
-Heartbeat.pulse_once = pulse_once
+Heartbeat.send_once = send_once
 """
 
 
@@ -280,7 +280,7 @@ async def test_a_worker_that_drains_holds_no_duty_back(dsn: str, eyes: Eyes) -> 
         stopping = asyncio.ensure_future(leaving.stop())
         await eventually(lambda: eyes.value("select bool_or(stopping) from pgqueue.worker"))
         # The one that drains does none from here on.
-        leaving.machines.lifeline.links.duties.fetch = _never  # type: ignore[method-assign]
+        leaving.machines.heartbeat_thread.links.duties.fetch = _never  # type: ignore[method-assign]
         for _ in range(3):
             await eyes.sql("update pgqueue.duty set due_at = now() - interval '1 s'")
             await eventually(lambda: eyes.value(due), what="another did the duties")

@@ -1,7 +1,7 @@
 """No interleaving of commits, rollbacks, claims and rescues leaves a committed job behind.
 
 Producers and workers are real sessions; a worker keeps the real cursors and the real floor, and
-takes them to the real statements as the claimer and the lifeline do.
+takes them to the real statements as the claimer and the heartbeat thread do.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ class Worker:
         return rows
 
     async def look(self) -> bool:
-        """Search for what the cursors passed, as the lifeline does; go back to what was found.
+        """Search for stragglers, as the heartbeat thread does; go back to what was found.
 
         Return whether no transaction ran meanwhile, of this database or another.
         """
         alone = False
         rows = await self.hands.run(
-            "find_passed", QUEUES, self.cursors.now(QUEUES), ["t"], self.floor.position
+            "find_stragglers", QUEUES, self.cursors.now(QUEUES), ["t"], self.floor.position
         )
         for row in rows:
             if row["queue"] is None:

@@ -110,9 +110,9 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
     forged = 2_000
     channel = await eyes.value("select pgqueue.channel()")
     async with working(app, poll_interval=600.0, heartbeat=200.0, lease=601.0) as worker:
-        lanes = worker.machines.claimer.lanes.values()
+        states = worker.machines.claimer.states.values()
         # Its first looks are its own: nine follow when the flag is up.
-        await eventually(lambda: all(lane.flag and not lane.looks for lane in lanes))
+        await eventually(lambda: all(state.flag and not state.looks for state in states))
         await at_rest(worker)
         monkeypatch.setattr(Link, "_guarded", counted)
         monkeypatch.setattr(Looks, "step_over", stepped)

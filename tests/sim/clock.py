@@ -11,12 +11,22 @@ from typing import Any, TypeVar
 
 import pytest
 
-from pgqueue.worker.claim import claimer, cursor, flags, looks, pace, plan, seating, sender, unknown
+from pgqueue.worker.claim import (
+    claimer,
+    cursor,
+    flags,
+    looks,
+    plan,
+    prefetch,
+    seating,
+    sender,
+    unknown,
+)
 
 __all__ = ["simulated"]
 
 T = TypeVar("T")
-_READ_TIME = (claimer, flags, looks, pace, seating, sender, unknown)
+_READ_TIME = (claimer, flags, looks, prefetch, seating, sender, unknown)
 
 
 class _Selector(selectors.SelectSelector):

@@ -13,7 +13,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.worker.claim.claimer import Claimer
-from pgqueue.worker.claim.events import FlagsTold, PulseWanted, Said
+from pgqueue.worker.claim.events import FlagsTold, HeartbeatWanted, Said
 from pgqueue.worker.lease import heartbeat_every
 from pgqueue.worker.seat import WATCH, kind_of, load_of, seats
 
@@ -21,7 +21,7 @@ __all__ = ["Fleet", "Server"]
 
 QUEUE = "default"
 SENT, CLAIM, OTHER, DELIVERY = 0.0002, 0.0005, 0.0003, 0.0003
-PULSE, FORGOTTEN = 2.0, 7.5
+HEARTBEAT, FORGOTTEN = 2.0, 7.5
 
 
 @dataclass(eq=False)
@@ -243,7 +243,7 @@ class Worker:
     def __post_init__(self) -> None:
         self.listener = Listener("", self.on_notify)
         self.runner = Runner(self.settings.concurrency, self.server.loop)
-        # last pulse, and what it said: running jobs, whether it takes more
+        # last heartbeat, and what it said: running jobs, whether it takes more
         self.row: tuple[float, int, bool] = (self.server.loop.time(), 0, True)
         self.hurry = asyncio.Event()
         self.dead_at: float | None = None
@@ -265,13 +265,13 @@ class Worker:
         )
         self.runner.on_room = self.claimer.on_room
         self.claimer.start()
-        self.pulsing = asyncio.create_task(self._pulse())
+        self.pulsing = asyncio.create_task(self._heartbeat())
 
     def _on_said(self, said: Said) -> None:
         match said:
             case FlagsTold(up):
                 self.told = up
-            case PulseWanted():
+            case HeartbeatWanted():
                 self.hurry.set()
             case _:
                 pass
@@ -292,17 +292,17 @@ class Worker:
             case _:
                 pass
 
-    async def _pulse(self) -> None:
+    async def _heartbeat(self) -> None:
         while True:
-            self.hurry.clear()  # before: what happens meanwhile is for the next pulse
+            self.hurry.clear()  # before: what happens meanwhile is for the next heartbeat
             now = self.server.loop.time()
             running, takes_jobs = self.runner.running, self.claimer.takes_jobs
             self.row = now, running, takes_jobs
-            self.server.counts["pulse"] += 1
+            self.server.counts["heartbeat"] += 1
             await asyncio.sleep(OTHER)
             before = self.fleet.before(self, seats(self.settings.concurrency))
             self.on_watch = before < WATCH
-            self.claimer.seating.on_pulse(
+            self.claimer.seating.on_heartbeat(
                 before, len(self.fleet.listed()), running=running, takes_jobs=takes_jobs
             )
             try:
@@ -313,7 +313,9 @@ class Worker:
 
     def _every(self) -> float:
         rests = not self.on_watch and not self.runner.running
-        return heartbeat_every(PULSE, self.settings.lease, len(self.fleet.listed()), at_rest=rests)
+        return heartbeat_every(
+            HEARTBEAT, self.settings.lease, len(self.fleet.listed()), at_rest=rests
+        )
 
     def kill(self) -> None:
         """End without a word. What it holds is lost to this model; it is killed while idle."""
@@ -354,7 +356,7 @@ class Fleet:
         return [w for w in self.workers if w.dead_at is None or now < w.dead_at + FORGOTTEN]
 
     def before(self, worker: Worker, most: int) -> int:
-        """What a pulse answers: how many that can take a job come before this one."""
+        """What a heartbeat answers: how many that can take a job come before this one."""
         mine = load_of(worker.row[1]), worker.id
         first = (w for w in self.listed() if w.row[2] and (load_of(w.row[1]), w.id) < mine)
         return sum(1 for _, _ in zip(first, range(most), strict=False))

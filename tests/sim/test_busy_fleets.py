@@ -44,7 +44,7 @@ class Idle:
     ("size", "slots", "load", "seed"),
     [(1, 10, 0.8, 1), (2, 1, 0.5, 3), (5, 1, 0.8, 2), (5, 10, 0.9, 2)],
 )
-def test_no_job_waits_for_a_pulse_beside_a_free_slot(
+def test_no_job_waits_for_a_heartbeat_beside_a_free_slot(
     size: int, slots: int, load: float, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def play() -> None:
@@ -89,7 +89,7 @@ def test_a_full_watch_costs_the_same_in_any_fleet(
         await asyncio.sleep(10.0)
         await fleet.end()
         assert waits(server)[-1] < 0.6
-        statements = ("claim", "pulse", "listen", "raise", "lower", "call")
+        statements = ("claim", "heartbeat", "listen", "raise", "lower", "call")
         each = {what: (spent[what] - idle[what]) / jobs for what in statements}
         assert sum(each.values()) < 25, each
 
@@ -172,7 +172,7 @@ def test_who_may_take_no_more_jobs_leaves_the_watch(monkeypatch: pytest.MonkeyPa
         for _ in range(3 * 4):
             server.enqueue(60.0)
             await asyncio.sleep(0.5)
-        await asyncio.sleep(5.0)  # two pulses
+        await asyncio.sleep(5.0)  # two heartbeats
         since = len(server.jobs)
         for _ in range(6):
             server.enqueue()
@@ -188,7 +188,7 @@ def test_who_may_take_no_more_jobs_leaves_the_watch(monkeypatch: pytest.MonkeyPa
 def test_a_worker_alone_hears_again_as_soon_as_its_backlog_is_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A pulse found it full, and nobody else is there to be on watch for it."""
+    """A heartbeat found it full, and nobody else is there to be on watch for it."""
 
     async def play() -> None:
         server = Server(random.Random(1))
@@ -267,14 +267,14 @@ def test_each_burst_reaches_as_many_as_it_needs(monkeypatch: pytest.MonkeyPatch)
 def test_a_watcher_that_gets_more_to_do_says_so_at_once(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not with its next pulse, which may be two seconds away."""
+    """Not with its next heartbeat, which may be two seconds away."""
 
     async def play() -> None:
         server = Server(random.Random(seed))
         fleet = Fleet(server, 8)
         await at_rest(fleet)
         first = fleet.watch[0]
-        while server.loop.time() - first.row[0] > 0.1:  # noqa: ASYNC110  (it has just pulsed)
+        while server.loop.time() - first.row[0] > 0.1:  # noqa: ASYNC110  (it has just sent a heartbeat)
             await asyncio.sleep(0.05)
         for _ in range(150):
             server.enqueue(0.3)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from pgqueue.db.again import again
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 
 
 class Work:
@@ -26,12 +26,12 @@ class Work:
         return "done"
 
 
-AT_ONCE = Patience(0.0, 0.0)
+AT_ONCE = RetryDelay(0.0, 0.0)
 
 
 async def test_serialization_failures_and_deadlocks_are_repeated() -> None:
     work = Work([asyncpg.SerializationError("a"), asyncpg.DeadlockDetectedError("b")] * 20)
-    assert await again(work, math.inf, patience=AT_ONCE) == "done"
+    assert await again(work, math.inf, retry=AT_ONCE) == "done"
     assert work.tries == 41
 
 
@@ -42,12 +42,12 @@ async def test_serialization_failures_and_deadlocks_are_repeated() -> None:
 async def test_nothing_else_is_repeated(error: Exception) -> None:
     work = Work([error])
     with pytest.raises(type(error)):
-        await again(work, math.inf, patience=AT_ONCE)
+        await again(work, math.inf, retry=AT_ONCE)
     assert work.tries == 1
 
 
 async def test_nothing_is_repeated_past_its_time() -> None:
     work = Work([asyncpg.SerializationError("no")])
     with pytest.raises(asyncpg.SerializationError):
-        await again(work, -math.inf, patience=AT_ONCE)
+        await again(work, -math.inf, retry=AT_ONCE)
     assert work.tries == 1

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgqueue.worker.claim.lane import Heat
 from pgqueue.worker.claim.plan import Answer, Kind, Plan, Request
+from pgqueue.worker.claim.queue_state import Heat
 from pgqueue.worker.seat import Seat
 
 ALONE = Seat(0, 1, 15)
@@ -19,8 +19,8 @@ ALONE = Seat(0, 1, 15)
 def plan(*queues: str, heat: Heat = Heat.COLD) -> Plan:
     one = Plan(queues or ("a",))
     one.poll_at = 100.0
-    for lane in one.lanes.values():
-        lane.hot = heat
+    for state in one.states.values():
+        state.hot = heat
     return one
 
 
@@ -47,69 +47,69 @@ def answer(quota: int, busy: tuple[str, ...] = (), **counts: int) -> Answer:
 def test_what_the_next_claim_is(now: float, heat: Heat, kind: Kind) -> None:
     one = plan(heat=heat)
     one.looked(50.0, 0.001)
-    assert one.kind(list(one.lanes.values()), now) is kind
+    assert one.kind(list(one.states.values()), now) is kind
 
 
 def test_queues_are_due_by_heat_by_a_look_and_by_a_look_back_that_was_put_off() -> None:
     one = plan("hot", "look", "owed", "quiet")
-    one.lanes["hot"].hot = Heat.HOT
-    one.lanes["look"].look_at(3.0)
+    one.states["hot"].hot = Heat.HOT
+    one.states["look"].look_at(3.0)
     one.looked(1.0, 0.1)  # the next one not before 2.1
-    assert one.owe([one.lanes["owed"]], 1.2)
-    assert [lane.name for lane in one.due(1.2)[0]] == ["hot"]
-    one.lanes["hot"].hot = Heat.COLD
+    assert one.owe([one.states["owed"]], 1.2)
+    assert [state.name for state in one.due(1.2)[0]] == ["hot"]
+    one.states["hot"].hot = Heat.COLD
     assert one.due(1.2) == ([], pytest.approx(2.1))
-    assert [lane.name for lane in one.due(2.2)[0]] == ["owed"]
-    one.lanes["owed"].owed = False
+    assert [state.name for state in one.due(2.2)[0]] == ["owed"]
+    one.states["owed"].owed = False
     assert one.due(2.2) == ([], 3.0)
-    assert [lane.name for lane in one.due(3.0)[0]] == ["look"]
-    one.look([one.lanes["look"]], 10, 3.0)
+    assert [state.name for state in one.due(3.0)[0]] == ["look"]
+    one.look([one.states["look"]], 10, 3.0)
     assert one.due(3.0) == ([], 100.0)
 
 
 def test_a_look_back_is_put_off_for_ten_times_what_the_last_one_took() -> None:
     one = plan()
-    lanes = list(one.lanes.values())
+    states = list(one.states.values())
     one.looked(1.0, 0.1)
-    assert one.owe(lanes, 2.0)
-    assert lanes[0].owed
-    assert not one.owe(lanes, 2.2)
-    assert not lanes[0].owed
+    assert one.owe(states, 2.0)
+    assert states[0].owed
+    assert not one.owe(states, 2.2)
+    assert not states[0].owed
     one.looked(5.0, 0.0)
-    assert one.owe(lanes, 5.01)
-    assert not one.owe(lanes, 5.03)
+    assert one.owe(states, 5.01)
+    assert not one.owe(states, 5.03)
 
 
 def test_a_claim_goes_on_at_the_cursor_and_a_look_begins_where_it_stood() -> None:
     one = plan()
-    lanes = list(one.lanes.values())
+    states = list(one.states.values())
     one.looked(9.9, 0.0)
-    first = one.claim(lanes, 10, 10.0)
+    first = one.claim(states, 10, 10.0)
     assert one.advance(first.queues, rows(("a", 7), ("a", 8))) == {"a": 2}
-    assert one.claim(lanes, 10, 10.1).cursors[5] == 8
-    assert one.look(lanes, 10, 10.2).cursors[5] == 0
-    assert one.claim(lanes, 10, 10.3).cursors[5] == 8
+    assert one.claim(states, 10, 10.1).cursors[5] == 8
+    assert one.look(states, 10, 10.2).cursors[5] == 0
+    assert one.claim(states, 10, 10.3).cursors[5] == 8
 
 
 def test_a_queue_that_is_never_short_is_looked_back_on_twice_a_second() -> None:
     one = plan()
-    (lane,) = one.lanes.values()
+    (state,) = one.states.values()
     one.looked(10.0, 0.0)
-    one.claim([lane], 10, 10.1)
+    one.claim([state], 10, 10.1)
     one.advance(["a"], rows(("a", 8)))
-    lane.found(10, full=True, seat=ALONE, began=10.1, now=10.1)
-    assert one.claim([lane], 10, 10.2).cursors[5] == 8
+    state.found(10, full=True, seat=ALONE, began=10.1, now=10.1)
+    assert one.claim([state], 10, 10.2).cursors[5] == 8
     one.advance(["a"], rows(("a", 12)))
-    assert one.claim([lane], 10, 10.6).cursors[5] == 8, "as it was"
-    assert one.claim([lane], 10, 10.65).cursors[5] == 12
+    assert one.claim([state], 10, 10.6).cursors[5] == 8, "as it was"
+    assert one.claim([state], 10, 10.65).cursors[5] == 12
 
 
 def test_another_queue_is_first_each_time() -> None:
     one = plan("a", "b", "c")
-    lanes = list(one.lanes.values())
+    states = list(one.states.values())
     firsts: list[str] = []
     for n in range(4):
-        request = one.claim(lanes, 9, float(n))
+        request = one.claim(states, 9, float(n))
         firsts.append(request.queues[0])
         one.met(request.queues, (), ALONE, float(n), n + 0.1, long=5.0)
     assert firsts == ["a", "b", "c", "a"]
@@ -135,19 +135,19 @@ def test_what_an_answer_says_of_a_queue(
     count: int, busy: bool, heat: Heat, full: bool, short: bool, grown: bool
 ) -> None:
     one = plan()
-    (lane,) = one.lanes.values()
+    (state,) = one.states.values()
     said = answer(5, ("a",) if busy else (), a=count)
-    got = one.found([lane], said, ALONE, 1.0, 1.1, light=True)
-    assert (lane.hot, lane.full_since is not None) == (heat, full)
-    assert got == ([lane] if short else [], [lane] if grown else [])
+    got = one.found([state], said, ALONE, 1.0, 1.1, light=True)
+    assert (state.hot, state.full_since is not None) == (heat, full)
+    assert got == ([state] if short else [], [state] if grown else [])
 
 
 def test_a_stream_that_is_more_than_there_is_room_for_has_grown() -> None:
     one = plan()
-    (lane,) = one.lanes.values()
-    lane.stream.begin(1, 1.0)
-    assert one.found([lane], answer(5, a=5), ALONE, 1.0, 1.1, light=True) == ([], [lane])
-    assert not lane.streaming
+    (state,) = one.states.values()
+    state.stream.begin(1, 1.0)
+    assert one.found([state], answer(5, a=5), ALONE, 1.0, 1.1, light=True) == ([], [state])
+    assert not state.streaming
 
 
 def test_a_claim_that_took_half_its_time_is_given_more() -> None:
@@ -160,8 +160,8 @@ def test_a_claim_that_took_half_its_time_is_given_more() -> None:
 
 def test_a_rewind_while_a_claim_is_on_its_way_outlasts_it() -> None:
     one = plan()
-    (lane,) = one.lanes.values()
-    request = one.claim([lane], 10, 1.0)
+    (state,) = one.states.values()
+    request = one.claim([state], 10, 1.0)
     one.cursors.rewind("a", 3)
     one.advance(request.queues, rows(("a", 9)))
     assert one.cursors.now(["a"])[5] == 2
@@ -170,10 +170,10 @@ def test_a_rewind_while_a_claim_is_on_its_way_outlasts_it() -> None:
 @pytest.mark.parametrize(("took", "steps"), [(0.0105, False), (0.0115, True)])
 def test_a_long_walk_in_vain_is_stepped_over_once_a_second(took: float, steps: bool) -> None:
     one = plan()
-    (lane,) = one.lanes.values()
-    assert one.steps([lane], took, 5.0) is steps
-    assert not one.steps([lane], took, 5.9)
-    assert one.steps([lane], took, 6.1) is steps
+    (state,) = one.states.values()
+    assert one.steps([state], took, 5.0) is steps
+    assert not one.steps([state], took, 5.9)
+    assert one.steps([state], took, 6.1) is steps
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_step_is_taken_only_past_what_was_looked_at_in_vain(
     before = one.behind(newest)
     assert list(before) == ["a"]
     one.step(before, newest, said)
-    assert (one.cursors.now(["a"])[5], one.lanes["a"].hot) == (cursor, heat)
+    assert (one.cursors.now(["a"])[5], one.states["a"].hot) == (cursor, heat)
     assert (one.behind(newest) == {}) is (cursor == 40)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pgqueue.worker.claim.events import FlagsTold
 from pgqueue.worker.claim.flags import Flags
-from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.claim.queue_state import Heat, QueueState
 
 
 class Rows:
@@ -28,23 +28,23 @@ class Rows:
 @pytest.mark.parametrize("listen", [True, False])
 async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
     rows, told = Rows(), list[Any]()
-    lanes = {name: Lane(name) for name in "abc"}
-    for lane in lanes.values():
-        lane.hot = Heat.COLD
+    states = {name: QueueState(name) for name in "abc"}
+    for state in states.values():
+        state.hot = Heat.COLD
     flags = Flags(
-        cast("Any", rows), asyncio.Lock(), lanes, listen=listen,
+        cast("Any", rows), asyncio.Lock(), states, listen=listen,
         say=told.append,
     )  # fmt: skip
     flags.on_watch = listen
-    await flags.up(list(lanes.values()))
+    await flags.up(list(states.values()))
     if not listen:
-        assert all(lane.flag for lane in lanes.values())
+        assert all(state.flag for state in states.values())
         assert told == [FlagsTold(up=False, raised=True)]
         return
-    assert [lane.flag for lane in lanes.values()] == [True, None, True]
-    assert [lane.hot for lane in lanes.values()] == [True, False, False]
-    assert lanes["b"].looks  # then its flag is tried again
+    assert [state.flag for state in states.values()] == [True, None, True]
+    assert [state.hot for state in states.values()] == [True, False, False]
+    assert states["b"].looks  # then its flag is tried again
     rows.locked.clear()
-    await flags.up(list(lanes.values()))
-    assert all(lane.flag for lane in lanes.values())
+    await flags.up(list(states.values()))
+    assert all(state.flag for state in states.values())
     assert told == [FlagsTold(up=False, raised=True), FlagsTold(up=True, raised=True)]

@@ -26,7 +26,7 @@ def test_of_many_an_eighth_counts(alike: int, share: float) -> None:
 
 @pytest.mark.parametrize("before", [5, 50, 500, 5000])
 def test_those_who_are_left_soon_know(before: int) -> None:
-    """How many pulses it takes, on average, until one that knew so many counts again."""
+    """How many heartbeats it takes, on average, until one that knew so many counts again."""
     assert 1 / max(share_of_counts(before), share_of_looks(before)) <= 8
 
 

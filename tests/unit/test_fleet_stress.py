@@ -14,11 +14,11 @@ from tests.harness.waiting import eventually
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.watch import Watch
-from pgqueue.worker.fleet import lifeline as module
+from pgqueue.worker.fleet import heartbeat_thread as module
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.events import Event, Seated
+from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.identity import Identity
-from pgqueue.worker.fleet.lifeline import Lifeline
 from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.lease import Lease
@@ -120,14 +120,14 @@ async def test_side_loop(caplog: pytest.LogCaptureFixture) -> None:
     assert all(resident.lived <= 1 and not resident.errors for resident in residents)
 
 
-def lifeline_of(take: Callable[[Event], None]) -> Lifeline:
+def lifeline_of(take: Callable[[Event], None]) -> HeartbeatThread:
     lease = Lease()
     settings = WorkerSettings(heartbeat=0.05)
     holdings = SimpleNamespace(
         unsettled=False, at_rest=False, in_doubt=False,
         workers=lambda own: [] if own is None else [own], compare=lambda rows, began: None,
     )  # fmt: skip
-    return Lifeline(
+    return HeartbeatThread(
         "postgresql:///nowhere", "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
         watch=Watch(), lease=lease, holdings=cast("Any", holdings), view=view(), take=take,
         timings=TIMINGS,
@@ -146,15 +146,15 @@ async def test_lifeline(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mo
 
     def make() -> Subject:
         said: list[Event] = []
-        lifeline = lifeline_of(said.append)
+        thread = lifeline_of(said.append)
 
         async def works() -> None:
-            await eventually(lambda: lifeline.pulses > 2)
-            assert lifeline.worker_id is not None
+            await eventually(lambda: thread.heartbeats > 2)
+            assert thread.worker_id is not None
             assert any(isinstance(event, Seated) for event in said)
 
         return Subject(
-            start=lifeline.start, stop=lifeline.stop, works=works,
+            start=thread.start, stop=thread.stop, works=works,
             refuses=(asyncio.CancelledError,),
         )  # fmt: skip
 

@@ -46,6 +46,18 @@ def test_a_word_is_used_and_explained_in_one_sentence(word: str, sentence: str, 
     assert re.findall(r"[.!?](?: |$)", sentence) == ["."]
 
 
+# What each of these meant has one word now: (queue) state, heartbeat, rescue, prefetch, stall.
+REPLACED = ("lane", "lifeline", "pulse", "handback", "salvage", "pace")
+
+
+@pytest.mark.parametrize("word", REPLACED)
+def test_a_word_that_was_replaced_is_used_no_more(word: str) -> None:
+    code = [path for suffix in ("py", "sql") for path in SOURCE.rglob(f"*.{suffix}")]
+    pages = [*GLOSSARY.parent.glob("*.md"), *(GLOSSARY.parent.parent / "guide").glob("*.md")]
+    texts = [path for path in (*code, *pages) if "migrations" not in path.parts]
+    assert [path for path in texts if occurs(word, path.read_text("utf-8").lower())] == []
+
+
 def test_a_word_occurs_as_a_whole() -> None:
     assert occurs("duty", "two duties")
     assert occurs("watch", "watches")

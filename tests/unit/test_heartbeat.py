@@ -108,8 +108,8 @@ async def test_it_registers_and_renews_with_one_session() -> None:
     (worker_id,) = scene.server.registered
     assert scene.membership.worker_id == worker_id
     assert scene.lease.until > time.monotonic() + 10.0
-    await heart.pulse_once()
-    await heart.pulse_once()
+    await heart.send_once()
+    await heart.send_once()
     assert scene.server.sent == ["own_session", "register", "renew", "renew"]
     assert scene.server.ids == [worker_id, worker_id]
     assert scene.said == [SEATED, SEATED]
@@ -122,7 +122,7 @@ async def test_another_session_is_told_and_breaks_the_row_of_renewals() -> None:
     heart = await scene.registered()
     heart.renewals.since = 0.0
     scene.server.link.connects = 2
-    await heart.pulse_once()
+    await heart.send_once()
     assert scene.server.sent[2:] == ["own_session", "renew"]
     assert heart.registration.session == (2, "start")
     assert heart.renewals.since > 0.0
@@ -132,7 +132,7 @@ async def test_behind_a_pooler_no_session_is_asked_for() -> None:
     scene = Scene(listen=False)
     heart = await scene.registered()
     scene.server.link.connects = 2
-    await heart.pulse_once()
+    await heart.send_once()
     assert scene.server.sent == ["register", "renew"]
     assert heart.registration.session == (None, None)
 
@@ -154,8 +154,8 @@ async def test_what_an_answer_asks_for_is_done() -> None:
         {"cancelled": [4], "expired": [7]},
         {"vanished": [8], "server": "tuesday"},
     ]
-    await heart.pulse_once()
-    await heart.pulse_once()
+    await heart.send_once()
+    await heart.send_once()
     assert scene.said == [LeaseHeldAgain(), SEATED, CancelWanted([4]), SEATED]
     assert scene.maintenance.mock_calls == [
         call.rescue([7]),
@@ -169,7 +169,7 @@ async def test_a_heartbeat_that_was_late_judges_nobody() -> None:
     heart = await scene.registered()
     heart.renewals.since = 0.0
     scene.server.answers = [{"age": 60.0, "expired": [7], "vanished": [8]}]
-    await heart.pulse_once()
+    await heart.send_once()
     assert scene.maintenance.mock_calls == []
     assert heart.renewals.since > 0.0
 
@@ -178,7 +178,7 @@ async def test_a_worker_whose_row_is_gone_registers_anew() -> None:
     scene = Scene()
     heart = await scene.registered()
     scene.server.answers = [{"alive": False}]
-    await heart.pulse_once()
+    await heart.send_once()
     former, worker_id = scene.server.registered
     assert scene.membership.worker_id == worker_id
     assert scene.said == [LeaseRevoked(), Rejoined()]
@@ -194,7 +194,7 @@ async def test_a_worker_that_halts_does_not_register_anew() -> None:
     heart = await scene.registered()
     scene.orders.halt = True
     scene.server.answers = [{"alive": False}]
-    await heart.pulse_once()
+    await heart.send_once()
     assert len(scene.server.registered) == 1
     assert scene.said == []
 
@@ -203,7 +203,7 @@ async def test_errors_are_said_once_and_so_is_their_end(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "pgqueue.worker")
-    monkeypatch.setattr(module, "Patience", lambda: Mock(delay=lambda: 0.0))
+    monkeypatch.setattr(module, "RetryDelay", lambda: Mock(delay=lambda: 0.0))
     scene = Scene()
     await scene.registered()
     scene.server.answers = [{}, Unreachable("one"), Unreachable("two"), {}]
@@ -218,7 +218,7 @@ async def test_errors_are_said_once_and_so_is_their_end(
 async def test_it_tries_to_register_until_it_can(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Patience", lambda: Mock(delay=lambda: 0.0))
+    monkeypatch.setattr(module, "RetryDelay", lambda: Mock(delay=lambda: 0.0))
     scene = Scene()
     await scene.registered()
     scene.server.answers = [{"alive": False}, {"alive": False}, {"alive": False}]

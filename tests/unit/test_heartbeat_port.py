@@ -30,7 +30,7 @@ DONE: list[tuple[Event, list[Any]]] = [
     (events.NextDue(1.0), [call.promoter.due_in(1.0 + WATCHER.delay)]),
     (
         events.Seated(2, 9, 4, takes_jobs=True),
-        [call.claimer.seating.on_pulse(2, 9, running=4, takes_jobs=True)],
+        [call.claimer.seating.on_heartbeat(2, 9, running=4, takes_jobs=True)],
     ),
     (events.ServerSilent(), [call.pool.distrust()]),
     (events.MinutePassed(), [call.pool.rest()]),

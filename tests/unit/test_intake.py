@@ -10,7 +10,7 @@ import pytest
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.claim.intake import Intake
-from pgqueue.worker.claim.lane import Lane
+from pgqueue.worker.claim.queue_state import QueueState
 from pgqueue.worker.seat import Seat
 
 
@@ -45,12 +45,12 @@ class Runner:
 
 def intake(workers: int = 1, **settings: Any) -> tuple[Intake, Runner, Any]:
     runner = Runner()
-    rest = SimpleNamespace(is_over=False, seat=Seat(0, workers), lane=Lane("q"))
+    rest = SimpleNamespace(is_over=False, seat=Seat(0, workers), state=QueueState("q"))
     one = Intake(
         cast("Any", runner),
         cast("Any", rest),
         settings=WorkerSettings.of({"concurrency": 10, **settings}),
-        lanes=[rest.lane],
+        states=[rest.state],
         seating=cast("Any", rest),
     )
     return one, runner, rest
@@ -124,8 +124,8 @@ def test_one_of_many_claims_ahead_only_from_what_is_full_and_after_a_round(busy:
     assert one.room(0.0) == 10
     runner.go(1000, 1.0)
     assert one.room(0.0) == 10, "others may have free slots"
-    rest.lane.full_since = 1.0 if busy else None
-    assert one.room(0.0) == 10, "nor by the pace of jobs that were there before"
+    rest.state.full_since = 1.0 if busy else None
+    assert one.room(0.0) == 10, "nor by the prefetch of jobs that were there before"
     runner.go(1000, 1.0)
     assert one.room(0.0) == (110 if busy else 10)
 
@@ -140,7 +140,7 @@ def test_long_jobs_go_back_and_fewer_are_claimed_ahead_then(
     one.mark()
     runner.finished += 20
     clock = SimpleNamespace(monotonic=lambda: began + 1.0)
-    monkeypatch.setattr("pgqueue.worker.claim.pace.time", clock)
+    monkeypatch.setattr("pgqueue.worker.claim.prefetch.time", clock)
     one.take_back()
     assert runner.kept == [pytest.approx(20, abs=1)]
     assert one.returned("q", 4)

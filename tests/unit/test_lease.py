@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgqueue.worker.lease import Lease, heartbeat_every
-from pgqueue.worker.run.waiting import Waiting
+from pgqueue.worker.run.buffer import Waiting
 
 
 def test_no_lease_at_first_then_from_before_the_pulse() -> None:

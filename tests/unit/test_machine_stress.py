@@ -179,7 +179,7 @@ async def test_claimer(caplog: pytest.LogCaptureFixture, listen: bool) -> None:
 
     def seat() -> None:
         workers = table.rng.choice([1, 3])
-        claimer.seating.on_pulse(table.rng.randrange(3), workers, running=0, takes_jobs=True)
+        claimer.seating.on_heartbeat(table.rng.randrange(3), workers, running=0, takes_jobs=True)
 
     def start() -> None:
         claimer.start()
@@ -248,7 +248,7 @@ class Parts:
 
     def __init__(self, *_: object, **__: object) -> None:
         self.completer = SimpleNamespace(start=lambda: None)
-        self.lifeline = SimpleNamespace(mark_stopping=lambda: None)
+        self.heartbeat_thread = SimpleNamespace(mark_stopping=lambda: None)
         self.holdings = SimpleNamespace(close=lambda: None)
 
     async def register(self) -> None:

@@ -31,18 +31,18 @@ from pgqueue.supervisor.slots import WRONG, Ending
 from pgqueue.supervisor.supervisor import Supervisor
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.finish.completer import Completer
-from pgqueue.worker.fleet import lifeline as module
+from pgqueue.worker.fleet import heartbeat_thread as module
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.duties import Duties
 from pgqueue.worker.fleet.events import Event, LeaseRevoked, ReadyAgain, Rejoined, Seated
+from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
-from pgqueue.worker.fleet.lifeline import Lifeline
 from pgqueue.worker.fleet.maintenance import Maintenance
 from pgqueue.worker.fleet.membership import Membership
-from pgqueue.worker.fleet.passed import PassedJobs
-from pgqueue.worker.fleet.salvage import Salvage
+from pgqueue.worker.fleet.rescuer import Rescuer
+from pgqueue.worker.fleet.stragglers import Stragglers
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
 from pgqueue.worker.timings import TIMINGS
@@ -102,8 +102,8 @@ async def test_a_claimer_on_watch_listens_and_raises_flags() -> None:
     store = store_of()
     claimer = claimer_of(store, Room(), Returned())
     claimer.start()
-    claimer.seating.on_pulse(0, 1, running=0, takes_jobs=True)
-    await eventually(lambda: all(lane.flag for lane in claimer.lanes.values()))
+    claimer.seating.on_heartbeat(0, 1, running=0, takes_jobs=True)
+    await eventually(lambda: all(state.flag for state in claimer.states.values()))
     assert store.sent.index("listen") < store.sent.index("raise_flags")
     assert store.args["raise_flags"] == (["a", "b"],)
     await claimer.stop()
@@ -172,8 +172,8 @@ async def begin_and_step(one: Any) -> float:
     return await one.step(called=False)
 
 
-def passed_jobs(store: Any, said: list[Event], cursors: list[int]) -> PassedJobs:
-    return PassedJobs(
+def passed_jobs(store: Any, said: list[Event], cursors: list[int]) -> Stragglers:
+    return Stragglers(
         store, asyncio.Lock(), WHO,
         census=Census(2.0, 15.0), view=view(cursors=lambda: cursors), connects=lambda: (1, 1),
         send=said.append,
@@ -182,22 +182,24 @@ def passed_jobs(store: Any, said: list[Event], cursors: list[int]) -> PassedJobs
 
 async def test_the_search_for_passed_jobs_tells_where_they_are() -> None:
     floor = {"queue": None, "position": 7, "newest": 9, "oldest": 1, "following": 2, "server": "m"}
-    store, said = store_of(find_passed=[[floor, {"queue": "a", "position": 4}]]), list[Event]()
+    store, said = store_of(find_stragglers=[[floor, {"queue": "a", "position": 4}]]), list[Event]()
     passed = passed_jobs(store, said, [0] * 20)
     await begin_and_step(passed)
     assert said == [ReadyAgain({"a": 4})]
     assert passed.floor.server == "m"
     await passed.step(called=False)
-    assert store.sent == ["find_passed"], "nothing is behind a cursor that has not passed the floor"
+    assert store.sent == ["find_stragglers"], (
+        "nothing is behind a cursor that has not passed the floor"
+    )
 
 
 async def test_a_search_that_fails_is_made_again_soon() -> None:
-    store, said = store_of(find_passed=[AWAY, []]), list[Event]()
+    store, said = store_of(find_stragglers=[AWAY, []]), list[Event]()
     passed = passed_jobs(store, said, [0] * 20)
     soon = await begin_and_step(passed)
     later = await passed.step(called=False)
     assert soon <= 0.2 < later
-    assert (store.sent, said) == (["find_passed", "find_passed"], [])
+    assert (store.sent, said) == (["find_stragglers", "find_stragglers"], [])
 
 
 async def call(wanted: Any) -> None:
@@ -301,8 +303,8 @@ async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
     row = {**job(4), "worker_id": 8, "fate": "pending"}
     lost = {"id": 8, "host": "h", "pid": 9, "stopping": False}
     store, said = store_of(lock_lost=[[lost]], rescue=[[row], []]), list[Event]()
-    salvage = Salvage(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
-    await salvage.rescue([8])
+    rescuer = Rescuer(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
+    await rescuer.rescue([8])
     # At the second look its row is gone: what it was claiming as it ended is an orphan.
     assert store.sent == ["lock_lost", "rescue", "rewind", "registered", "rescue"]
     assert said == [ReadyAgain({"a": 4})]
@@ -310,16 +312,16 @@ async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
 
 async def test_a_rescue_that_fails_is_put_off(caplog: pytest.LogCaptureFixture) -> None:
     store, said = store_of(registered=[AWAY], orphans=[[8]]), list[Event]()
-    salvage = Salvage(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
-    await salvage.rescue([8], orphaned=True)
-    assert not await salvage.rescue_orphans(), "somebody should look again soon"
+    rescuer = Rescuer(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
+    await rescuer.rescue([8], orphaned=True)
+    assert not await rescuer.rescue_orphans(), "somebody should look again soon"
     assert (store.count("registered"), said) == (2, [])
     assert caplog.text.count("a rescue is put off: away") == 2
 
 
-def lifeline_of(said: list[Event], dsn: str = "postgresql:///nowhere") -> Lifeline:
+def lifeline_of(said: list[Event], dsn: str = "postgresql:///nowhere") -> HeartbeatThread:
     settings = WorkerSettings(heartbeat=0.05)
-    return Lifeline(
+    return HeartbeatThread(
         dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
         watch=Watch(), lease=Lease(),
         holdings=Holdings(receipts=(), give_back=lambda _: None),
@@ -331,15 +333,15 @@ async def test_a_lifeline_registers_renews_and_signs_off(monkeypatch: pytest.Mon
     stores = {"duties": store_of(), "heartbeat": store_of(renew=[{}, {}, {"alive": False}, {}])}
     monkeypatch.setattr(module, "Store", lambda link, _: stores[link.role])
     said: list[Event] = []
-    lifeline = lifeline_of(said)
-    await lifeline.start()
-    first = lifeline.worker_id
+    thread = lifeline_of(said)
+    await thread.start()
+    first = thread.worker_id
     assert first is not None
-    lifeline.reconcile()
+    thread.reconcile()
     await eventually(lambda: stores["duties"].count("held") > 0)
     await eventually(lambda: Rejoined() in said)
-    await eventually(lambda: lifeline.worker_id not in (None, first))
-    await lifeline.stop()
+    await eventually(lambda: thread.worker_id not in (None, first))
+    await thread.stop()
     heartbeat = stores["heartbeat"]
     assert heartbeat.sent[:3] == ["own_session", "register", "renew"]
     assert heartbeat.sent[-1] == "remove_worker"
@@ -350,13 +352,13 @@ async def test_a_lifeline_registers_renews_and_signs_off(monkeypatch: pytest.Mon
 
 async def test_a_lifeline_whose_server_is_not_there_does_not_start() -> None:
     said: list[Event] = []
-    lifeline = lifeline_of(said, "postgresql:///nowhere?host=/nonexistent")
+    thread = lifeline_of(said, "postgresql:///nowhere?host=/nonexistent")
     with pytest.raises(Unreachable):
-        await lifeline.start()
+        await thread.start()
     with pytest.raises(Unreachable):
-        await lifeline.start()
-    await lifeline.stop()
-    assert lifeline.worker_id is None
+        await thread.start()
+    await thread.stop()
+    assert thread.worker_id is None
 
 
 # -- the supervisor

@@ -59,7 +59,7 @@ def test_the_id_goes_with_the_row() -> None:
 
 
 # A heartbeat brings an answer, an error, or no row: then a registration follows, or fails.
-PULSES = {
+HEARTBEATS = {
     "renewed": (Change.RENEWED,),
     "failed": (Change.FAILED,),
     "anew": (Change.GONE, Change.REGISTERED, Change.RENEWED),
@@ -67,30 +67,30 @@ PULSES = {
 }
 
 
-@given(st.lists(st.sampled_from(sorted(PULSES))))
-def test_whatever_comes_the_worker_says_each_thing_once(pulses: list[str]) -> None:
+@given(st.lists(st.sampled_from(sorted(HEARTBEATS))))
+def test_whatever_comes_the_worker_says_each_thing_once(heartbeats: list[str]) -> None:
     ids = count(1)
     membership = Membership()
     membership.registered(next(ids))
     failing = False
-    for pulse in pulses:
+    for heartbeat in heartbeats:
         listed = membership.worker_id is not None
-        if pulse == "renewed" and not listed:
+        if heartbeat == "renewed" and not listed:
             continue  # nobody renews what is not there
         before, steps = membership.worker_id, list[Step]()
-        for change in PULSES[pulse]:
+        for change in HEARTBEATS[heartbeat]:
             if change is Change.REGISTERED:
                 steps += membership.registered(next(ids))
             else:
                 steps += membership.on(change)
-        failed = pulse in ("failed", "gone")
+        failed = heartbeat in ("failed", "gone")
         assert (Step.WARN in steps) == (failed and not failing)
         assert (Step.SAY_BACK in steps) == (failing and not failed)
-        assert steps.count(Step.REVOKE) == (listed and pulse in ("anew", "gone"))
-        assert (Step.RESCUE_FORMER in steps) == (pulse == "anew")
+        assert steps.count(Step.REVOKE) == (listed and heartbeat in ("anew", "gone"))
+        assert (Step.RESCUE_FORMER in steps) == (heartbeat == "anew")
         if Step.REVOKE in steps:
             assert membership.former == before
-        assert (Step.REJOIN in steps) == (not failed and (failing or pulse == "anew"))
+        assert (Step.REJOIN in steps) == (not failed and (failing or heartbeat == "anew"))
         assert (membership.worker_id is None) == (
             membership.state in (State.REVOKED, State.REVOKED_AWAY)
         )

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 
-from pgqueue.db.lane import Lane
+from pgqueue.db.blocking import BlockingConnection
 from pgqueue.db.opened import Opened
 
 
 def test_a_child_starts_with_none_and_closes_none_of_its_parents() -> None:
     opened = Opened(2)
-    lane, loop = Lane(), asyncio.new_event_loop()
-    opened.lanes.spare.append(lane)
+    own, loop = BlockingConnection(), asyncio.new_event_loop()
+    opened.blocking.spare.append(own)
     opened.add(loop, 2)
     opened.pid = -1  # as a child sees it
     opened.forked(3)
     assert opened.pid == os.getpid()
-    assert (opened.lanes.spare, opened.lanes.size, opened.loops) == ([], 3, {})
+    assert (opened.blocking.spare, opened.blocking.size, opened.loops) == ([], 3, {})
     opened.close()
-    assert not lane.loop.is_closed()
-    lane.close()
+    assert not own.loop.is_closed()
+    own.close()
     loop.close()
 
 

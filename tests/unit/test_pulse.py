@@ -8,7 +8,7 @@ import pytest
 
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.events import CancelWanted, LeaseHeldAgain, NextDue, Seated
-from pgqueue.worker.fleet.pulse import Heard, Renewals, Sent, read
+from pgqueue.worker.fleet.heartbeat_answer import Heard, Renewals, Sent, read
 
 SENT = Sent(every=2.0, running=3, takes_jobs=True, looks=True, counts=True)
 SEATED = Seated(1, 9, 3, takes_jobs=True)

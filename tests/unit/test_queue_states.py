@@ -6,44 +6,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.seat import Seat
 
 FIRST, SECOND, AWAY = Seat(0, 9, 15), Seat(1, 9, 15), Seat(None, 9, 15)
 
 
-def quiet(flag: bool | None = True) -> Lane:
-    lane = Lane("q")
-    lane.hot, lane.flag = Heat.COLD, flag
-    return lane
+def quiet(flag: bool | None = True) -> QueueState:
+    state = QueueState("q")
+    state.hot, state.flag = Heat.COLD, flag
+    return state
 
 
-def found(lane: Lane, count: int, now: float, *, full: bool = False, seat: Seat = FIRST) -> None:
-    lane.hot = Heat.COLD
-    lane.found(count, full=full, seat=seat, began=now, now=now)
+def found(
+    state: QueueState, count: int, now: float, *, full: bool = False, seat: Seat = FIRST
+) -> None:
+    state.hot = Heat.COLD
+    state.found(count, full=full, seat=seat, began=now, now=now)
 
 
-def crowd(lane: Lane, now: float, *, every: float = 0.0005, seat: Seat = FIRST) -> None:
+def crowd(state: QueueState, now: float, *, every: float = 0.0005, seat: Seat = FIRST) -> None:
     """Jobs that are enqueued, notified and found one by one."""
     for n in range(20):
-        lane.on_notification(seat, now + every * n)
-        found(lane, 1, now + every * n, seat=seat)
+        state.on_notification(seat, now + every * n)
+        found(state, 1, now + every * n, seat=seat)
 
 
-def streaming() -> Lane:
-    lane = quiet()
-    crowd(lane, 0.0)
-    assert lane.streaming
-    lane.before_own_lowering(heard=True)
-    lane.on_lowered(0.009)
-    lane.on_own_lowering(True, 0.01)
-    return lane
+def streaming() -> QueueState:
+    state = quiet()
+    crowd(state, 0.0)
+    assert state.streaming
+    state.before_own_lowering(heard=True)
+    state.on_lowered(0.009)
+    state.on_own_lowering(True, 0.01)
+    return state
 
 
-def full() -> Lane:
-    lane = quiet()
-    found(lane, 5, 0.0, full=True)
-    return lane
+def full() -> QueueState:
+    state = quiet()
+    found(state, 5, 0.0, full=True)
+    return state
 
 
 def test_the_first_of_the_watch_looks_at_once_and_the_others_later() -> None:
@@ -58,144 +60,144 @@ def test_the_first_of_the_watch_looks_at_once_and_the_others_later() -> None:
 
 
 def test_jobs_that_come_apart_are_no_stream() -> None:
-    lane = quiet()
-    crowd(lane, 0.0, every=0.005)
-    assert not lane.streaming
+    state = quiet()
+    crowd(state, 0.0, every=0.005)
+    assert not state.streaming
 
 
 @pytest.mark.parametrize("seat", [AWAY, Seat(5, 9, 15)])
 def test_nobody_but_the_watch_looks_after_a_stream(seat: Seat) -> None:
-    lane = quiet()
-    crowd(lane, 0.0, seat=seat)
-    assert not lane.streaming
+    state = quiet()
+    crowd(state, 0.0, seat=seat)
+    assert not state.streaming
 
 
 def test_a_stream_is_looked_at_and_then_left() -> None:
-    lane = streaming()
+    state = streaming()
     now = 0.01
-    while lane.streaming:
-        [now] = lane.looks
-        lane.look_if_due(now)
-        assert lane.hot is Heat.ONCE
-        found(lane, 0, now)
-    assert lane.looks == []
+    while state.streaming:
+        [now] = state.looks
+        state.look_if_due(now)
+        assert state.hot is Heat.ONCE
+        found(state, 0, now)
+    assert state.looks == []
 
 
 def test_a_flag_that_is_up_in_spite_of_a_stream_goes_down_again() -> None:
-    lane = streaming()
-    lane.on_notification(FIRST, lane.lowered_at + 0.001)
-    assert lane.flag is False, "it was on its way"
-    lane.on_notification(FIRST, lane.lowered_at + 0.1)
-    assert lane.flag is None
+    state = streaming()
+    state.on_notification(FIRST, state.lowered_at + 0.001)
+    assert state.flag is False, "it was on its way"
+    state.on_notification(FIRST, state.lowered_at + 0.1)
+    assert state.flag is None
 
 
 def test_who_took_a_flag_down_hears_of_it_and_goes_on() -> None:
-    lane = streaming()
-    assert (lane.streaming, lane.owns, lane.own_lowerings) == (True, True, 0)
+    state = streaming()
+    assert (state.streaming, state.owns, state.own_lowerings) == (True, True, 0)
 
 
 def test_who_hears_that_another_took_over_stands_by() -> None:
-    lane = streaming()
-    lane.on_lowered(5.0)
-    assert (lane.streaming, lane.owns, lane.looks) == (False, False, [5.5])
+    state = streaming()
+    state.on_lowered(5.0)
+    assert (state.streaming, state.owns, state.looks) == (False, False, [5.5])
 
 
 def test_a_late_commit_changes_nothing() -> None:
     """It notifies though the flag is down: to take it down again answers that it was."""
-    lane = streaming()
-    lane.on_notification(FIRST, 1.0)
-    lane.before_own_lowering(heard=True)
-    lane.on_own_lowering(None, 1.001)
-    assert (lane.streaming, lane.owns, lane.flag) == (True, True, False)
+    state = streaming()
+    state.on_notification(FIRST, 1.0)
+    state.before_own_lowering(heard=True)
+    state.on_own_lowering(None, 1.001)
+    assert (state.streaming, state.owns, state.flag) == (True, True, False)
 
 
 def test_who_is_second_to_take_a_flag_down_stands_by() -> None:
-    lane = quiet()
-    crowd(lane, 0.0)
-    lane.before_own_lowering(heard=True)
-    lane.on_own_lowering(None, 1.0)
-    assert (lane.streaming, lane.flag, lane.looks) == (False, False, [1.5])
+    state = quiet()
+    crowd(state, 0.0)
+    state.before_own_lowering(heard=True)
+    state.on_own_lowering(None, 1.0)
+    assert (state.streaming, state.flag, state.looks) == (False, False, [1.5])
 
 
 def test_a_queue_of_several_kinds_keeps_its_flag() -> None:
-    lane = quiet()
-    crowd(lane, 0.0)
-    lane.before_own_lowering(heard=True)
-    lane.on_own_lowering(False, 1.0)
-    crowd(lane, 1.0)
-    assert (lane.streaming, lane.flag) == (False, True)
+    state = quiet()
+    crowd(state, 0.0)
+    state.before_own_lowering(heard=True)
+    state.on_own_lowering(False, 1.0)
+    crowd(state, 1.0)
+    assert (state.streaming, state.flag) == (False, True)
 
 
 def test_one_with_much_to_do_leaves_a_stream_to_others() -> None:
-    lane = streaming()
-    lane.found(1, full=False, seat=FIRST, began=0.02, now=0.02, light=False)
-    assert not lane.streaming
+    state = streaming()
+    state.found(1, full=False, seat=FIRST, began=0.02, now=0.02, light=False)
+    assert not state.streaming
 
 
 def test_a_flag_that_is_said_to_be_down_again_and_again_delays_nothing() -> None:
-    lane = quiet()
+    state = quiet()
     for n in range(6):
-        lane.on_lowered(5.0 + 0.1 * n)
-    assert lane.looks[-1] == 5.5
+        state.on_lowered(5.0 + 0.1 * n)
+    assert state.looks[-1] == 5.5
 
 
 def test_who_is_full_learns_that_somebody_else_took_the_flag_down() -> None:
     """Else it believes the flag up once it is short, and raises it no more."""
-    lane = full()
-    lane.on_lowered(0.1)
-    found(lane, 1, 0.15)
-    assert lane.flag is not True
+    state = full()
+    state.on_lowered(0.1)
+    found(state, 1, 0.15)
+    assert state.flag is not True
 
 
 def test_who_stands_by_and_streams_meanwhile_still_looks_when_its_time_has_come() -> None:
-    lane = quiet()
-    lane.on_lowered(0.0)
-    crowd(lane, 0.1)
+    state = quiet()
+    state.on_lowered(0.0)
+    crowd(state, 0.1)
     now = 0.1
-    while lane.streaming:
-        [now] = lane.looks
-        lane.look_if_due(now)
-        found(lane, 0, now)
-    assert now < lane.stand_by_until, "flags.up leaves it out"
-    assert lane.looks
-    assert lane.looks[-1] <= lane.stand_by_until
+    while state.streaming:
+        [now] = state.looks
+        state.look_if_due(now)
+        found(state, 0, now)
+    assert now < state.stand_by_until, "flags.up leaves it out"
+    assert state.looks
+    assert state.looks[-1] <= state.stand_by_until
 
 
 def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> None:
-    lane = quiet()
-    lane.hot, lane.looks = Heat.ONCE, [9.0, 5.1]
-    lane.on_lowered(5.0)
-    assert (lane.flag, lane.looks, lane.stand_by_until) == (False, [5.5], 5.5)
+    state = quiet()
+    state.hot, state.looks = Heat.ONCE, [9.0, 5.1]
+    state.on_lowered(5.0)
+    assert (state.flag, state.looks, state.stand_by_until) == (False, [5.5], 5.5)
 
 
 def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() -> None:
-    lane = streaming()
-    found(lane, 5, 1.0, full=True)
-    assert (lane.hot, lane.streaming, lane.full_since) == (Heat.HOT, False, 1.0)
-    assert lane.calls(5, FIRST, 1.0) == 11
-    assert not lane.calls(5, FIRST, 1.5), "once a second"
-    assert lane.calls(5, FIRST, 2.5)
-    assert not lane.calls(5, AWAY, 9.0)
-    assert not lane.calls(5, Seat(0, 1, 15), 9.0)
-    assert not lane.calls(1, FIRST, 9.0), "it looked for one, and has it"
-    assert lane.calls(1, Seat(2, 9, 15), 9.0), "nobody of the watch is left"
-    found(lane, 4, 9.5)
-    assert lane.full_since is None
-    assert not lane.calls(4, FIRST, 99.0)
-    found(lane, 5, 9.6, full=True)
-    assert lane.calls(5, FIRST, 9.6), "that was another burst"
+    state = streaming()
+    found(state, 5, 1.0, full=True)
+    assert (state.hot, state.streaming, state.full_since) == (Heat.HOT, False, 1.0)
+    assert state.calls(5, FIRST, 1.0) == 11
+    assert not state.calls(5, FIRST, 1.5), "once a second"
+    assert state.calls(5, FIRST, 2.5)
+    assert not state.calls(5, AWAY, 9.0)
+    assert not state.calls(5, Seat(0, 1, 15), 9.0)
+    assert not state.calls(1, FIRST, 9.0), "it looked for one, and has it"
+    assert state.calls(1, Seat(2, 9, 15), 9.0), "nobody of the watch is left"
+    found(state, 4, 9.5)
+    assert state.full_since is None
+    assert not state.calls(4, FIRST, 99.0)
+    found(state, 5, 9.6, full=True)
+    assert state.calls(5, FIRST, 9.6), "that was another burst"
 
 
 def test_the_last_who_were_called_call_twice_as_many() -> None:
-    lane = quiet()
-    lane.on_call(11, Seat(11, 99, 103), 1.0, 0.0)
-    assert lane.looks == [], "it was not meant"
+    state = quiet()
+    state.on_call(11, Seat(11, 99, 103), 1.0, 0.0)
+    assert state.looks == [], "it was not meant"
     for place, reach in ((5, 0), (10, 22)):
-        lane = quiet()
-        lane.on_call(11, Seat(place, 99, 103), 1.0, 0.0)
-        assert lane.looks == [1.0]
-        found(lane, 5, 1.01, full=True, seat=Seat(place, 99, 103))
-        assert lane.calls(5, Seat(place, 99, 103), 1.01) == reach
+        state = quiet()
+        state.on_call(11, Seat(place, 99, 103), 1.0, 0.0)
+        assert state.looks == [1.0]
+        found(state, 5, 1.01, full=True, seat=Seat(place, 99, 103))
+        assert state.calls(5, Seat(place, 99, 103), 1.01) == reach
 
 
 def test_a_busy_queue_is_left_to_whoever_is_there() -> None:
@@ -216,24 +218,24 @@ def test_a_busy_queue_is_left_to_whoever_is_there() -> None:
 
 @pytest.mark.parametrize("called", [True, False])
 def test_who_found_jobs_or_was_called_comes_back_soon(called: bool) -> None:
-    lane = quiet()
+    state = quiet()
     if called:
-        lane.on_call(11, Seat(5, 9, 15), 10.0, 0.5)
-        assert lane.looks.pop() == pytest.approx(10.015)
+        state.on_call(11, Seat(5, 9, 15), 10.0, 0.5)
+        assert state.looks.pop() == pytest.approx(10.015)
     else:
-        found(lane, 1, 9.5)
-    lane.met(busy=True, seat=AWAY, now=10.0)
-    assert 0.0005 <= lane.looks.pop() - 10.0 <= 0.001
-    lane.met(busy=False, seat=AWAY, now=10.02)
-    assert lane.contention.turn == pytest.approx(0.02)
+        found(state, 1, 9.5)
+    state.met(busy=True, seat=AWAY, now=10.0)
+    assert 0.0005 <= state.looks.pop() - 10.0 <= 0.001
+    state.met(busy=False, seat=AWAY, now=10.02)
+    assert state.contention.turn == pytest.approx(0.02)
 
 
 def test_who_leaves_the_watch_says_which_flag_it_took_down() -> None:
     assert streaming().leave()
-    lane = full()
-    lane.before_own_lowering(heard=True)
-    lane.on_own_lowering(True, 1.0)
-    assert lane.leave()
+    state = full()
+    state.before_own_lowering(heard=True)
+    state.on_own_lowering(True, 1.0)
+    assert state.leave()
     assert not quiet().leave()
     by = quiet()
     by.on_lowered(1.0)
@@ -249,37 +251,37 @@ _SEATS = st.sampled_from([FIRST, SECOND, AWAY, Seat(5, 9, 15), Seat(0, 1, 15)])
 @given(st.lists(st.tuples(_EVENTS, _SEATS, st.floats(0.0, 1.0)), max_size=60))
 def test_every_event_in_every_state(events: list[tuple[str, Seat, float]]) -> None:
     """What must hold whatever happens: nothing due is forgotten, and no stream goes unlooked at."""
-    lane, now = Lane("q"), 0.0
+    state, now = QueueState("q"), 0.0
     for event, seat, gap in events:
         now += gap
         match event:
             case "notification":
-                lane.on_notification(seat, now)
-                assert lane.hot or lane.looks or lane.streaming or lane.full_since is not None
+                state.on_notification(seat, now)
+                assert state.hot or state.looks or state.streaming or state.full_since is not None
             case "call":
-                lane.on_call(11, seat, now, gap)
+                state.on_call(11, seat, now, gap)
                 meant = seat.rank is None and seat.place is not None
-                assert not meant or lane.looks[-1] <= now + 0.03
+                assert not meant or state.looks[-1] <= now + 0.03
             case "lowered":
-                lane.on_lowered(now)
+                state.on_lowered(now)
             case "due":
-                due = [look for look in lane.looks if look <= now]
-                lane.look_if_due(now)
-                assert not due or lane.hot
+                due = [look for look in state.looks if look <= now]
+                state.look_if_due(now)
+                assert not due or state.hot
             case "busy":
-                lane.hot = Heat.COLD
-                lane.met(busy=True, seat=seat, now=now)
+                state.hot = Heat.COLD
+                state.met(busy=True, seat=seat, now=now)
                 if seat.rank is not None:
-                    assert lane.looks[-1] <= now + 0.25
+                    assert state.looks[-1] <= now + 0.25
             case "leave":
-                lane.leave()
-                assert not lane.streaming
+                state.leave()
+                assert not state.streaming
             case _:
                 count = {"none": 0, "one": 1, "some": 3, "full": 5}[event]
-                lane.met(busy=False, seat=seat, now=now)
-                found(lane, count, now, full=event == "full", seat=seat)
-                assert (lane.hot is Heat.HOT) == (event == "full")
-        assert lane.looks == sorted(lane.looks, reverse=True)
-        if lane.streaming and event not in ("due", "busy"):
-            assert lane.hot or lane.looks
-        assert not (lane.streaming and lane.full_since is not None)
+                state.met(busy=False, seat=seat, now=now)
+                found(state, count, now, full=event == "full", seat=seat)
+                assert (state.hot is Heat.HOT) == (event == "full")
+        assert state.looks == sorted(state.looks, reverse=True)
+        if state.streaming and event not in ("due", "busy"):
+            assert state.hot or state.looks
+        assert not (state.streaming and state.full_since is not None)

@@ -1,4 +1,4 @@
-"""Taking a seat takes a moment: what a pulse says meanwhile."""
+"""Taking a seat takes a moment: what a heartbeat says meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.errors import Unreachable
-from pgqueue.worker.claim.events import PulseWanted
+from pgqueue.worker.claim.events import HeartbeatWanted
 from pgqueue.worker.claim.seating import Seating
 
 
@@ -31,19 +31,19 @@ class Store:
     async def call(self, _payload: str) -> None: ...
 
 
-def seating(store: Store, lock: asyncio.Lock, pulses: list[str]) -> Seating:
+def seating(store: Store, lock: asyncio.Lock, heartbeats: list[str]) -> Seating:
     return Seating(
         cast("Any", store),
         lock,
         store.listener,
         settings=WorkerSettings.of({}),
         on_away=lambda: ["default"],
-        say=lambda said: pulses.append("now") if isinstance(said, PulseWanted) else None,
+        say=lambda said: heartbeats.append("now") if isinstance(said, HeartbeatWanted) else None,
     )
 
 
-def on_pulse(one: Seating, before: int, workers: int, *, takes_jobs: bool = True) -> None:
-    one.on_pulse(before, workers, running=0, takes_jobs=takes_jobs)
+def on_heartbeat(one: Seating, before: int, workers: int, *, takes_jobs: bool = True) -> None:
+    one.on_heartbeat(before, workers, running=0, takes_jobs=takes_jobs)
 
 
 async def settled(one: Seating) -> None:
@@ -51,27 +51,27 @@ async def settled(one: Seating) -> None:
         await asyncio.wait([one._moving])
 
 
-async def test_what_a_pulse_says_while_it_moves_is_not_forgotten() -> None:
-    store, lock, pulses = Store(), asyncio.Lock(), list[str]()
-    one = seating(store, lock, pulses)
-    on_pulse(one, 0, 5)
+async def test_what_a_heartbeat_says_while_it_moves_is_not_forgotten() -> None:
+    store, lock, heartbeats = Store(), asyncio.Lock(), list[str]()
+    one = seating(store, lock, heartbeats)
+    on_heartbeat(one, 0, 5)
     await settled(one)
     async with lock:  # a claim is on its way
-        on_pulse(one, 0, 5, takes_jobs=False)
+        on_heartbeat(one, 0, 5, takes_jobs=False)
         await asyncio.sleep(0)
-        on_pulse(one, 0, 5)
+        on_heartbeat(one, 0, 5)
     await settled(one)
     one.on_idle()
-    assert one.seat.rank == 0 or pulses
+    assert one.seat.rank == 0 or heartbeats
 
 
 async def test_it_stops_listening_though_a_flag_could_not_be_raised() -> None:
     """The session lives on: nobody else would tune it."""
-    store, pulses = Store(), list[str]()
-    one = seating(store, asyncio.Lock(), pulses)
-    on_pulse(one, 0, 50)
+    store, heartbeats = Store(), list[str]()
+    one = seating(store, asyncio.Lock(), heartbeats)
+    on_heartbeat(one, 0, 50)
     await settled(one)
     store.fails = True
-    on_pulse(one, 5, 50)
+    on_heartbeat(one, 5, 50)
     await settled(one)
     assert store.heard[-1] == one.seat.channels

@@ -12,8 +12,8 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.worker.claim.events import AnswerLost, Said
-from pgqueue.worker.claim.lane import Heat
 from pgqueue.worker.claim.plan import Kind, Plan, Request
+from pgqueue.worker.claim.queue_state import Heat
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.seat import Seat
 
@@ -97,9 +97,9 @@ async def test_the_first_jobs_put_off_the_look_back() -> None:
     one, plan, _, _ = sender(Claims(([ROW], [])))
     plan.poll_at = float("inf")
     plan.looked(float("inf"), 0.0)  # no look back is due
-    plan.lanes["a"].hot = Heat.ONCE
+    plan.states["a"].hot = Heat.ONCE
     await one.send(ASKED)
-    assert plan.kind(plan.lanes.values(), 10.0**12) is Kind.LOOK, "one is due from now on"
+    assert plan.kind(plan.states.values(), 10.0**12) is Kind.LOOK, "one is due from now on"
 
 
 async def test_nothing_is_sent_without_an_id() -> None:
@@ -133,6 +133,6 @@ async def test_a_queue_whose_lock_was_passed_by_is_not_busy() -> None:
     claims = Claims(([], ["a"]))
     one, plan, _, _ = sender(claims)
     assert list((await one.send(ASKED)).busy) == ["a"]
-    plan.lanes["a"].contention.stuck = True
+    plan.states["a"].contention.stuck = True
     assert list((await one.send(ASKED)).busy) == []
     assert [how["push"] for how in claims.asked] == [False, True]

@@ -46,5 +46,5 @@ async def test_it_steps_past_what_it_has_seen(answer: Answer, room: int, head: i
         unknown=cast("Any", None),
         settings=WorkerSettings(),
     )
-    await looks.step_over([plan.lanes["a"]], LONG)
+    await looks.step_over([plan.states["a"]], LONG)
     assert plan.cursors.now(["a"]) == [head] * 10

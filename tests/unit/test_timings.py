@@ -10,7 +10,7 @@ import re
 from pgqueue.db.fleet_store import READ_ALL_SECONDS
 from pgqueue.db.statements import statement
 from pgqueue.worker import seat
-from pgqueue.worker.run import waiting
+from pgqueue.worker.run import buffer
 from pgqueue.worker.timings import TIMINGS
 
 
@@ -30,7 +30,7 @@ def test_loads_are_divided_alike() -> None:
 
 
 def test_a_job_that_runs_alone_is_blamed_if_it_was_marked() -> None:
-    assert number("rescue_jobs", r"held\.crash_count < (\d+)") == waiting._SUSPECT_CRASHES
+    assert number("rescue_jobs", r"held\.crash_count < (\d+)") == buffer._SUSPECT_CRASHES
 
 
 def test_no_session_counts_as_gone_before_others_had_time_to_come_back() -> None:

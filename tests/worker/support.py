@@ -69,12 +69,12 @@ async def at_rest(worker: Worker) -> None:
     claimer = worker.machines.claimer
 
     def rests() -> bool:
-        lanes = claimer.lanes.values()
+        states = claimer.states.values()
         seated = not worker.settings.listen or claimer.seating.seat is not AWAY
         return (
             seated
             and not claimer.looks.lock.locked()
-            and not any(lane.hot or lane.looks or lane.owed for lane in lanes)
+            and not any(state.hot or state.looks or state.owed for state in states)
         )
 
     await eventually(rests)
@@ -82,7 +82,7 @@ async def at_rest(worker: Worker) -> None:
 
 def has_seen_enough(worker: Worker) -> None:
     """Let it judge others at once: it need not renew for a while before."""
-    worker.machines.lifeline.heartbeat.renewals.since -= 7200.0
+    worker.machines.heartbeat_thread.heartbeat.renewals.since -= 7200.0
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:

@@ -105,7 +105,7 @@ async def test_a_claimed_job_that_waits_for_a_slot_never_starts(app: App, eyes: 
         second = (await hold.aenqueue("second")).id
         await eyes.sql(
             "update pgqueue.job set worker_id = $2, claim_token = 1, attempt = 1 where id = $1",
-            second, worker.machines.lifeline.worker_id,
+            second, worker.machines.heartbeat_thread.worker_id,
         )  # fmt: skip
         worker.machines.runner.add(
             await eyes.sql(

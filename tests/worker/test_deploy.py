@@ -53,7 +53,7 @@ async def test_killed_while_it_stops_is_no_crash(dsn: str, eyes: Eyes, way: str)
     await app.aclose()
 
 
-async def test_the_pulse_that_says_so_goes_first(dsn: str, eyes: Eyes) -> None:
+async def test_the_heartbeat_that_says_so_goes_first(dsn: str, eyes: Eyes) -> None:
     """Not after what the stop waits for: here a claim that does not return."""
     app = app_of(dsn)
     async with working(app, heartbeat=0.3, lease=60.0) as worker:

@@ -34,12 +34,12 @@ async def test_in_a_large_fleet_heartbeats_come_less_often(app: App, eyes: Eyes)
 
     await eyes.sql(CROWD)
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
-        lifeline = worker.machines.lifeline
-        await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
-        assert lifeline.heartbeat.every() == 1.5
+        thread = worker.machines.heartbeat_thread
+        await eventually(lambda: thread.heartbeat.census.workers == 2001)
+        assert thread.heartbeat.every() == 1.5
         start = await eyes.value("select clock_timestamp()")
-        pulses = lifeline.pulses
-        await eventually(lambda: lifeline.pulses >= pulses + 3)
+        heartbeats = thread.heartbeats
+        await eventually(lambda: thread.heartbeats >= heartbeats + 3)
         beat = "select extract(epoch from heartbeat_at - $1)::float8 from pgqueue.worker"
         # The first may have been about to be sent; each is sent up to a tenth early.
         assert await eyes.value(f"{beat} where host <> 'elsewhere'", start) >= 2 * 1.5 * 0.9
@@ -53,15 +53,15 @@ async def test_what_is_left_of_a_large_fleet_knows_that_it_is_small(app: App, ey
 
     await eyes.sql(CROWD)
     async with working(app, lease=6.0, heartbeat=0.3) as worker:
-        lifeline = worker.machines.lifeline
-        await eventually(lambda: lifeline.heartbeat.census.workers == 2001)
-        lifeline.heartbeat.census.lookers = 0
+        thread = worker.machines.heartbeat_thread
+        await eventually(lambda: thread.heartbeat.census.workers == 2001)
+        thread.heartbeat.census.lookers = 0
         await eyes.sql(KILLED)
         await eyes.sql("delete from pgqueue.worker where id between 1001 and 2000")
         await eventually(
-            lambda: lifeline.heartbeat.census.workers == 1, what="only the living are counted"
+            lambda: thread.heartbeat.census.workers == 1, what="only the living are counted"
         )
-        assert lifeline.heartbeat.every() == 0.3
+        assert thread.heartbeat.every() == 0.3
 
 
 async def roles(eyes: Eyes) -> list[str]:
@@ -127,8 +127,12 @@ async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
 
     await eyes.sql("update pgqueue.duty set due_at = 'infinity'")
     async with working(app, heartbeat=2.0, timings=often) as worker:
-        pulses = worker.machines.lifeline.pulses
-        await eventually(lambda: asked["heartbeat"] > worker.machines.lifeline.pulses - pulses + 20)
+        heartbeats = worker.machines.heartbeat_thread.heartbeats
+        await eventually(
+            lambda: (
+                asked["heartbeat"] > worker.machines.heartbeat_thread.heartbeats - heartbeats + 20
+            )
+        )
         assert asked["duties"] == 0
         assert await roles(eyes) == ["claim", "heartbeat"]
         other = await asyncpg.connect(dsn)
@@ -136,9 +140,9 @@ async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
             await other.execute("lock table pgqueue.duty in access exclusive mode")
             waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
             await eventually(lambda: eyes.value(f"{waits} and application_name = 'pgqueue duties'"))
-            pulses = worker.machines.lifeline.pulses
-            worker.machines.lifeline.hurry()
-            await eventually(lambda: worker.machines.lifeline.pulses > pulses)
+            heartbeats = worker.machines.heartbeat_thread.heartbeats
+            worker.machines.heartbeat_thread.hurry()
+            await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats)
         await other.close()
 
 
@@ -178,17 +182,17 @@ async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Ey
         await gate.wait()
 
     async with working(app, listen=False, heartbeat=1.0, lease=60.0) as worker:
-        lifeline = worker.machines.lifeline
-        await eyes.sql(BEFORE, lifeline.heartbeat.registration.kind)
-        await eventually(lambda: lifeline.heartbeat.every() == 4.0, what="three come before it")
-        pulses, since = lifeline.pulses, lifeline.renewing_since
-        await eventually(lambda: lifeline.pulses > pulses)
+        thread = worker.machines.heartbeat_thread
+        await eyes.sql(BEFORE, thread.heartbeat.registration.kind)
+        await eventually(lambda: thread.heartbeat.every() == 4.0, what="three come before it")
+        heartbeats, since = thread.heartbeats, thread.renewing_since
+        await eventually(lambda: thread.heartbeats > heartbeats)
         await wait.aenqueue()
         await eventually(nth(began, 1))
-        assert lifeline.heartbeat.every() == 1.0, "it has something to run"
-        pulses = lifeline.pulses
-        await eventually(lambda: lifeline.pulses > pulses)
-        assert lifeline.renewing_since == since
+        assert thread.heartbeat.every() == 1.0, "it has something to run"
+        heartbeats = thread.heartbeats
+        await eventually(lambda: thread.heartbeats > heartbeats)
+        assert thread.renewing_since == since
         gate.set()
         await eyes.settled(completed=1)
 
@@ -203,9 +207,9 @@ async def test_what_the_watch_leaves_undone_a_worker_at_rest_does(
     async def nothing() -> None: ...
 
     async with working(app, listen=listen, lease=6.0, heartbeat=0.3) as worker:
-        lifeline = worker.machines.lifeline
-        await eyes.sql(BEFORE, lifeline.heartbeat.registration.kind)
-        await eventually(lambda: lifeline.heartbeat.every() == 1.2, what="three come before it")
+        thread = worker.machines.heartbeat_thread
+        await eyes.sql(BEFORE, thread.heartbeat.registration.kind)
+        await eventually(lambda: thread.heartbeat.every() == 1.2, what="three come before it")
         await eventually(lambda: not worker.machines.promoter._lock.locked())
         async with eyes.connection.transaction():
             await eyes.sql("set local pgqueue.notify = off")

@@ -110,8 +110,10 @@ async def test_a_token_changed_by_hand_costs_the_outcome_and_no_more(
         job_id = (await waits.aenqueue(1)).id
         await eventually(nth(runs.seen, 1))
         await eyes.sql(f"update pgqueue.job set claim_token = {token} where id = $1", job_id)
-        looks = worker.machines.lifeline.maintenance.reconciler.looks
-        await eventually(lambda: worker.machines.lifeline.maintenance.reconciler.looks > looks + 3)
+        looks = worker.machines.heartbeat_thread.maintenance.reconciler.looks
+        await eventually(
+            lambda: worker.machines.heartbeat_thread.maintenance.reconciler.looks > looks + 3
+        )
         assert runs.seen == [1], "it runs here: it is not given back"
         gate.set()
         await eyes.reaches(job_id, "completed", timeout_s=30)
@@ -137,7 +139,7 @@ async def test_a_job_that_was_laid_to_a_workers_account_is_given_back(app: App, 
             laid = (await note.using(connection=connection).aenqueue(1)).id
             await connection.execute(
                 "update pgqueue.job set worker_id = $1, claim_token = 5, attempt = 1 where id = $2",
-                worker.machines.lifeline.worker_id, laid,
+                worker.machines.heartbeat_thread.worker_id, laid,
             )  # fmt: skip
         await eyes.reaches(laid, "completed", timeout_s=30)
         assert runs.seen == [0, 1]
@@ -165,7 +167,7 @@ async def test_no_job_is_given_back_that_is_held(
     async with working(
         app, concurrency=50, heartbeat=0.05, max_prefetch=100, timings=at_once
     ) as worker:
-        reconciler = worker.machines.lifeline.maintenance.reconciler
+        reconciler = worker.machines.heartbeat_thread.maintenance.reconciler
         for batch in range(20):
             jobs = [note.job(n) for n in range(batch * 200, (batch + 1) * 200)]
             await app.aenqueue_many(jobs)
@@ -181,14 +183,14 @@ async def test_an_idle_worker_does_not_look(app: App, eyes: Eyes) -> None:
 
     async with working(app, **OFTEN) as worker:
         reconciler, holdings = (
-            worker.machines.lifeline.maintenance.reconciler,
+            worker.machines.heartbeat_thread.maintenance.reconciler,
             worker.machines.holdings,
         )
         await note.aenqueue()
         await eyes.settled(completed=1)
         await eventually(lambda: holdings.at_rest)
-        looks, pulses = reconciler.looks, worker.machines.lifeline.pulses
-        await eventually(lambda: worker.machines.lifeline.pulses > pulses + 5)
+        looks, heartbeats = reconciler.looks, worker.machines.heartbeat_thread.heartbeats
+        await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 5)
         assert reconciler.looks == looks
 
 
@@ -212,7 +214,7 @@ async def test_a_worker_that_can_write_nothing_gives_itself_up(
         return await finish(self, ids, *args)
 
     monkeypatch.setattr(Store, "finish", no_file)
-    monkeypatch.setattr("pgqueue.db.patience.Patience.delay", lambda self: 0.1)
+    monkeypatch.setattr("pgqueue.db.retry_delay.RetryDelay.delay", lambda self: 0.1)
     often = replace(OFTEN["timings"], stop=StopTimings(write=0.5))
     await note.aenqueue(1)
     worker = Worker(app, **quick(**{**OFTEN, "timings": often}, lease=4.0))

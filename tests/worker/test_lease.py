@@ -17,7 +17,7 @@ import pytest
 from pgqueue import App, RunningJob, Task, Worker
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
-from pgqueue.worker.fleet.salvage import Salvage
+from pgqueue.worker.fleet.rescuer import Rescuer
 from pgqueue.worker.timings import RescueTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
@@ -45,7 +45,7 @@ async def began(eyes: Eyes, count: int, pid: int | None = None) -> None:
 
 async def watching(eyes: Eyes, worker: Worker, seconds: float) -> None:
     """Wait until this worker has renewed for so long that it may judge others."""
-    since = worker.machines.lifeline.renewing_since
+    since = worker.machines.heartbeat_thread.renewing_since
     await eventually(lambda: time.monotonic() - since > seconds)
 
 
@@ -166,7 +166,7 @@ async def test_a_zombie_changes_nothing(dsn: str, eyes: Eyes, ends: bool) -> Non
             )
             gate.set()
             row = await eyes.reaches(job_id, "completed")
-            assert row["worker_id"] == worker.machines.lifeline.worker_id
+            assert row["worker_id"] == worker.machines.heartbeat_thread.worker_id
             # The zombie works again.
             async with asyncio.timeout(60):
                 await worker.stop()
@@ -186,8 +186,8 @@ async def test_stopped_for_less_than_the_lease(dsn: str, eyes: Eyes) -> None:
         await began(eyes, 1, sleeper.pid)
         async with working(app, **settings) as worker:
             sleeper.send(signal.SIGSTOP)
-            pulses = worker.machines.lifeline.pulses
-            await eventually(lambda: worker.machines.lifeline.pulses > pulses + 5)
+            heartbeats = worker.machines.heartbeat_thread.heartbeats
+            await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 5)
             sleeper.send(signal.SIGCONT)
             row = await eyes.reaches(job_id, "completed")
         assert (row["attempt"], row["crash_count"]) == (1, 0)
@@ -257,10 +257,10 @@ async def test_a_lease_that_is_lost_and_had_anew_behind_a_blocked_loop(
         # It claims ahead once it knows how long they take; a slow machine, less.
         if not begun and worker.machines.runner.buffered > 2:
             begun.extend(ran)
-            old = worker.machines.lifeline.worker_id
+            old = worker.machines.heartbeat_thread.worker_id
             thread = threading.Thread(target=lambda: asyncio.run(evict()))
             thread.start()
-            while thread.is_alive() or worker.machines.lifeline.worker_id in (old, None):
+            while thread.is_alive() or worker.machines.heartbeat_thread.worker_id in (old, None):
                 time.sleep(0.01)  # noqa: ASYNC251
         else:
             await asyncio.sleep(0.001)
@@ -292,7 +292,7 @@ async def test_nothing_is_claimed_or_begins_while_the_lease_cannot_be_renewed(
     renew, cut = Store.renew, asyncio.Event()
 
     async def fails(self: Store, worker: int, *args: Any) -> Any:
-        if cut.is_set() and worker == worker_one.machines.lifeline.worker_id:
+        if cut.is_set() and worker == worker_one.machines.heartbeat_thread.worker_id:
             raise Unreachable("the test says so")
         return await renew(self, worker, *args)
 
@@ -301,7 +301,9 @@ async def test_nothing_is_claimed_or_begins_while_the_lease_cannot_be_renewed(
         await note.aenqueue()
         await eyes.settled(completed=1)
         cut.set()
-        await eventually(lambda: time.monotonic() >= worker_one.machines.lifeline.lease.until)
+        await eventually(
+            lambda: time.monotonic() >= worker_one.machines.heartbeat_thread.lease.until
+        )
         await at_rest(worker_one)
         claims = worker_one.machines.claimer.claims
         async with working(two, lease=3.0):
@@ -329,7 +331,7 @@ async def test_who_has_lost_its_session_and_cannot_have_it_back_begins_nothing_f
         raise Unreachable("the test says so")
 
     async with working(app, lease=60.0) as worker:
-        lease = worker.machines.lifeline.lease
+        lease = worker.machines.heartbeat_thread.lease
         assert lease.until > time.monotonic() + 50.0
         with monkeypatch.context() as patch:
             patch.setattr(Store, "own_session", fails)
@@ -382,8 +384,8 @@ async def test_no_timeout_and_longer_than_a_lease(app: App, dsn: str, eyes: Eyes
     async with working(app, lease=4.0, heartbeat=0.2) as worker:
         await eventually(nth(runs, 1))
         async with working(second, lease=4.0, heartbeat=0.2):
-            pulses = worker.machines.lifeline.pulses
-            await eventually(lambda: worker.machines.lifeline.pulses > pulses + 25)
+            heartbeats = worker.machines.heartbeat_thread.heartbeats
+            await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 25)
             ended.set()
             row = await eyes.reaches(job_id, "completed")
     assert runs == [1]
@@ -405,7 +407,7 @@ async def test_heartbeats_come_in_time(app: App, eyes: Eyes) -> None:
         " for each row execute function public.beat()"
     )
     async with working(app, lease=60.0, heartbeat=0.3) as worker:
-        await eventually(lambda: worker.machines.lifeline.pulses > 8)
+        await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > 8)
     gaps = [
         row[0]
         for row in await eyes.sql(
@@ -479,8 +481,8 @@ async def test_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
     await eventually(nth(runs, 1))
     async with working(second, lease=4.0, heartbeat=0.2):
         stopping = asyncio.ensure_future(worker.stop())
-        pulses = worker.machines.lifeline.pulses
-        await eventually(lambda: worker.machines.lifeline.pulses > pulses + 25)
+        heartbeats = worker.machines.heartbeat_thread.heartbeats
+        await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 25)
         ended.set()
         await stopping
         row = await eyes.reaches(job_id, "completed")
@@ -526,16 +528,16 @@ async def test_deleted_while_the_database_goes_away(app: App, eyes: Eyes, dsn: s
     async def note() -> None: ...
 
     async with working(app) as worker:
-        await eventually(lambda: worker.machines.lifeline.pulses > 1)
+        await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > 1)
         await eyes.sql("alter table pgqueue.worker rename to elsewhere")
         await eyes.sql("delete from pgqueue.elsewhere")
         await eyes.sql("alter table pgqueue.elsewhere add constraint no check (false) not valid")
         await eyes.sql("alter table pgqueue.elsewhere rename to worker")
-        await eventually(lambda: worker.machines.lifeline.worker_id is None)
-        pulses = worker.machines.lifeline.pulses
-        await eventually(lambda: worker.machines.lifeline.pulses > pulses + 2)
+        await eventually(lambda: worker.machines.heartbeat_thread.worker_id is None)
+        heartbeats = worker.machines.heartbeat_thread.heartbeats
+        await eventually(lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 2)
         await eyes.sql("alter table pgqueue.worker drop constraint no")
-        await eventually(lambda: worker.machines.lifeline.worker_id is not None)
+        await eventually(lambda: worker.machines.heartbeat_thread.worker_id is not None)
         await note.aenqueue()
         await eyes.settled(completed=1)
 
@@ -559,9 +561,11 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
             if rows and not once:
                 once.append(1)
                 await eyes.sql("delete from pgqueue.worker")
-                old = worker.machines.lifeline.worker_id
-                worker.machines.lifeline.hurry()
-                await eventually(lambda: worker.machines.lifeline.worker_id not in (old, None))
+                old = worker.machines.heartbeat_thread.worker_id
+                worker.machines.heartbeat_thread.hurry()
+                await eventually(
+                    lambda: worker.machines.heartbeat_thread.worker_id not in (old, None)
+                )
             return rows, busy
 
         worker.machines.claimer.looks.store.claim = claim  # type: ignore[method-assign]
@@ -596,8 +600,8 @@ async def test_a_claimed_job_that_is_slow_to_start(app: App, dsn: str, eyes: Eye
         )
         job_id = (await note.aenqueue(1)).id
         await eventually(nth(records, 1))
-        pulses = other.machines.lifeline.pulses
-        await eventually(lambda: other.machines.lifeline.pulses > pulses + 20)
+        heartbeats = other.machines.heartbeat_thread.heartbeats
+        await eventually(lambda: other.machines.heartbeat_thread.heartbeats > heartbeats + 20)
         add(*records[0])
         row = await eyes.reaches(job_id, "completed")
     assert runs == [1]
@@ -642,12 +646,14 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
                             "select session_pid <> $1 from pgqueue.worker where concurrency = 11", p
                         )
                     )
-                pulses, salvage = (
-                    other.machines.lifeline.pulses,
-                    other.machines.lifeline.maintenance.salvage,
+                heartbeats, rescuer = (
+                    other.machines.heartbeat_thread.heartbeats,
+                    other.machines.heartbeat_thread.maintenance.rescuer,
                 )
-                await eventually(lambda: other.machines.lifeline.pulses > pulses + 6)
-                await eventually(lambda: not salvage._rescuing, what="they have looked")
+                await eventually(
+                    lambda: other.machines.heartbeat_thread.heartbeats > heartbeats + 6
+                )
+                await eventually(lambda: not rescuer._rescuing, what="they have looked")
                 gate.set()
                 row = await eyes.reaches(job_id, "completed")
     assert runs == [1]
@@ -661,10 +667,10 @@ async def test_a_worker_that_stops_as_its_lease_is_lost_leaves_no_orphans(
     """What it held under its lost lease is given back before it signs off."""
     began: list[int] = []
     workers: list[Worker] = []
-    real = Salvage.rescue
+    real = Rescuer.rescue
 
-    async def late(self: Salvage, lost: list[int], **how: Any) -> None:
-        while not workers[0].machines.lifeline.orders.halt:  # noqa: ASYNC110
+    async def late(self: Rescuer, lost: list[int], **how: Any) -> None:
+        while not workers[0].machines.heartbeat_thread.orders.halt:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.3)  # as on a busy machine
         await real(self, lost, **how)
@@ -678,7 +684,7 @@ async def test_a_worker_that_stops_as_its_lease_is_lost_leaves_no_orphans(
     async with working(app, lease=60.0, heartbeat=0.3) as worker:
         workers.append(worker)
         await eventually(nth(began, 1))
-        monkeypatch.setattr(Salvage, "rescue", late)
+        monkeypatch.setattr(Rescuer, "rescue", late)
         former = await eyes.worker_ids()
         await eyes.sql("delete from pgqueue.worker where id = any ($1)", list(former))
 

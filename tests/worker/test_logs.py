@@ -50,6 +50,8 @@ async def test_a_stuck_handler_stops_no_heartbeat(app: App, eyes: Eyes, stuck: S
             return stuck.came.is_set()
 
         await eventually(said, timeout_s=60, what="the heartbeat thread logs something")
-        pulses = worker.machines.lifeline.pulses
-        await eventually(lambda: worker.machines.lifeline.pulses > pulses + 2, timeout_s=60)
+        heartbeats = worker.machines.heartbeat_thread.heartbeats
+        await eventually(
+            lambda: worker.machines.heartbeat_thread.heartbeats > heartbeats + 2, timeout_s=60
+        )
         assert not stuck.gate.is_set()

@@ -31,7 +31,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: Any) -> list[Any]:
         return []
 
-    monkeypatch.setattr(Store, "find_passed", nothing)
+    monkeypatch.setattr(Store, "find_stragglers", nothing)
 
 
 async def test_a_look_back_that_was_put_off_is_made(app: App, dsn: str, eyes: Eyes) -> None:
@@ -64,7 +64,7 @@ async def test_it_is_made_beside_a_queue_that_is_full(app: App, dsn: str, eyes: 
     async with working(app, **LOOKS) as worker:
         await at_rest(worker)
         await app.aenqueue_many([fill.job() for _ in range(20_000)])
-        await eventually(lambda: worker.machines.claimer.lanes["full"].full_since is not None)
+        await eventually(lambda: worker.machines.claimer.states["full"].full_since is not None)
         transaction = late.transaction()
         await transaction.start()
         passed = await note.using(connection=late).aenqueue()

@@ -165,7 +165,7 @@ async def test_a_row_that_somebody_holds_is_tried_now_and_then(
 async def test_a_look_under_way_takes_no_look_from_the_start_away(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its moment comes, and a pulse reads from another thread, while a look is under way."""
+    """Its moment comes, and a heartbeat reads from another thread, while a look is under way."""
 
     @app.task
     async def note() -> None: ...
@@ -194,7 +194,7 @@ async def test_a_look_under_way_takes_no_look_from_the_start_away(
 
 
 async def test_all_is_looked_at_again_though_nobody_is_told_of_a_job(app: App, eyes: Eyes) -> None:
-    """The pulses look from there then."""
+    """The heartbeats look from there then."""
     often = {"timings": Timings(due=DueTimings(from_ever_every=0.3))}
 
     @app.task
@@ -238,14 +238,14 @@ async def test_a_delay_while_every_worker_is_busy(app: App, eyes: Eyes) -> None:
 
     async def is_busy() -> bool:
         await more_work()
-        return lane.flag is False
+        return state.flag is False
 
     async def has_run() -> bool:
         await more_work()
         return bool(ran)
 
     async with working(app, **_SELDOM) as worker:
-        lane = worker.machines.claimer.lanes["default"]
+        state = worker.machines.claimer.states["default"]
         await eventually(is_busy)
         await note.using(delay=0.2).aenqueue()
         await eventually(has_run)

@@ -47,7 +47,7 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
     app: App, dsn: str, eyes: Eyes, scans: Counter[str]
 ) -> None:
     """Of two workers that find the same ones one reads job: once, and once more for late claims."""
-    often = Timings(rescue=RescueTimings(lookers=1000))  # each pulse looks
+    often = Timings(rescue=RescueTimings(lookers=1000))  # each heartbeat looks
     other = App(dsn)
     ran: list[tuple[int, int]] = []
 
@@ -62,8 +62,8 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
     async with working(app, timings=often) as first, working(other, timings=often) as second:
         await eyes.settled(completed=LOST * EACH)
         for worker in (first, second):
-            salvage = worker.machines.lifeline.maintenance.salvage
-            await eventually(lambda s=salvage: not s._rescuing, what="they have looked twice")
+            rescuer = worker.machines.heartbeat_thread.maintenance.rescuer
+            await eventually(lambda s=rescuer: not s._rescuing, what="they have looked twice")
     assert sorted(ran) == [(n, 2) for n in range(LOST * EACH)]
     assert scans["rescue_jobs"] <= 2
     blamed = (

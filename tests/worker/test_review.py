@@ -271,7 +271,7 @@ async def test_a_suspect_whose_worker_lost_its_lease_while_it_was_marked_does_no
         answer = await original(self, *args)
         marked.append(len(ran))
         if len(marked) == 1:
-            worker.machines.lifeline.lease.cut(0.0)  # until the next pulse
+            worker.machines.heartbeat_thread.lease.cut(0.0)  # until the next heartbeat
         return answer
 
     monkeypatch.setattr(Store, "expose", slow)
@@ -335,7 +335,7 @@ async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
 
 
 async def test_who_was_held_up_takes_nobody_for_dead_at_once(app: App, eyes: Eyes) -> None:
-    """Nothing failed, and its last pulse is long ago: so may be those of all the others.
+    """Nothing failed, and its last heartbeat is long ago: so may be those of all the others.
 
     Whether the clock of this machine ran meanwhile or not.
     """
@@ -349,19 +349,19 @@ async def test_who_was_held_up_takes_nobody_for_dead_at_once(app: App, eyes: Eye
     await eyes.sql("update pgqueue.worker set lease_seconds = 5")
     await eyes.sql(alive, other)
     async with working(app) as worker:
-        lifeline = worker.machines.lifeline
+        thread = worker.machines.heartbeat_thread
         has_seen_enough(worker)
-        pulses = lifeline.pulses
-        await eventually(lambda: lifeline.pulses > pulses + 1)  # and says so from here on
+        heartbeats = thread.heartbeats
+        await eventually(lambda: thread.heartbeats > heartbeats + 1)  # and says so from here on
         await eyes.sql("update pgqueue.worker set heartbeat_at = now() - interval '20 s'")
-        pulses = lifeline.pulses
-        await eventually(lambda: lifeline.pulses > pulses + 1)
-        assert await eyes.worker_ids() == {lifeline.worker_id, other}
+        heartbeats = thread.heartbeats
+        await eventually(lambda: thread.heartbeats > heartbeats + 1)
+        assert await eyes.worker_ids() == {thread.worker_id, other}
         # The other goes on as well, a little later.
         await eyes.sql(alive, other)
-        pulses = lifeline.pulses
-        await eventually(lambda: lifeline.pulses > pulses + 2)
-        assert await eyes.worker_ids() == {lifeline.worker_id, other}
+        heartbeats = thread.heartbeats
+        await eventually(lambda: thread.heartbeats > heartbeats + 2)
+        assert await eyes.worker_ids() == {thread.worker_id, other}
         row = await eyes.live(job_id)
         assert (row["worker_id"], row["crash_count"]) == (other, 0)
         # One that really is dead is found once it has been watched for its lease.
@@ -443,7 +443,7 @@ async def test_one_job_that_cannot_be_buried_keeps_no_other_of_a_lost_worker(
     assert (row["crash_count"], row["worker_id"]) == (3, None)
 
 
-async def test_a_dead_child_whose_last_pulse_is_still_being_written_is_looked_for_again(
+async def test_a_dead_child_whose_last_heartbeat_is_still_being_written_is_looked_for_again(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else another worker gives its jobs back, and blames those that had not begun."""

@@ -399,7 +399,10 @@ async def test_what_others_are_to_run_is_walked_over_once(app: App, eyes: Eyes) 
         await eventually(passed)
         # Nothing is left to be searched below them, either.
         await eventually(
-            lambda: worker.machines.lifeline.maintenance.passed.floor.position >= strangers[-1].id
+            lambda: (
+                worker.machines.heartbeat_thread.maintenance.passed.floor.position
+                >= strangers[-1].id
+            )
         )
     assert min(before) > 0
     assert await eyes.value("select count(*) from pgqueue.job where attempt = 0") == 1000

@@ -12,7 +12,7 @@ from pgqueue.errors import OutcomeUnknown
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim.seating import Seating
-from pgqueue.worker.fleet.lifeline import Lifeline
+from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -40,7 +40,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[tu
         ("d:default", Claimer, "on_lowered", ("default",)),
         ("r:5:default", Claimer, "on_rewind", ("default", 5)),
         ("s:1800", Promoter, "due_in", (1800.0,)),
-        ("c", Lifeline, "hurry", ()),
+        ("c", HeartbeatThread, "hurry", ()),
         ("w", Seating, "on_left", ()),
     ],
 )
@@ -72,7 +72,7 @@ async def test_a_claim_whose_answer_was_lost(
     @app.task
     async def noop() -> None: ...
 
-    looks = recorded(monkeypatch, Lifeline, "reconcile")
+    looks = recorded(monkeypatch, HeartbeatThread, "reconcile")
     original = Store.claim
     fails = True
 

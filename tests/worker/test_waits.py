@@ -276,7 +276,7 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
     task = on_the_loop if flavour == "async" else in_a_thread
     async with working(app, queues=["default"]) as worker:
         async with app.pool.connection() as connection:
-            app.pool.opened.lanes._free.acquire()
+            app.pool.opened.blocking._free.acquire()
             late = (await task.using(connection=connection, timeout=3600).aenqueue()).id
             await time_out(worker, [late])
             monkeypatch.setattr(app.pool, "wait", 0.3)
@@ -284,7 +284,7 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
             ids = [in_time, late]
             await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids), timeout_s=60)
         monkeypatch.setattr(app.pool, "wait", 30.0)
-        app.pool.opened.lanes._free.release()
+        app.pool.opened.blocking._free.release()
         for job_id in ids:
             row = await eyes.reaches(job_id, "completed", timeout_s=60)
             assert (row["attempt"], row["errors"]) == (1, None)

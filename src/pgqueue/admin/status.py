@@ -27,7 +27,7 @@ async def status(connection: Connection, schema: str) -> Status:
     async with reading(connection, schema, what="the status", advice="try again"):
         counted = await connection.fetchrow(statement("count_states", schema), COUNT_BOUND)
         assert counted is not None
-        lanes = await read_queues(connection, schema)
+        queues = await read_queues(connection, schema)
         fleet = await read_workers(connection, schema)
         copy_of = await find_copy(connection, schema)
         damage = await find_damage(connection, schema)
@@ -35,12 +35,14 @@ async def status(connection: Connection, schema: str) -> Status:
         if await connection.fetchval(statement("may_read_errors", schema)):
             misfits = await connection.fetch(statement("find_misfits", schema), _MISFITS_OF, MISFIT)
     cut = counted["scheduled"] > _MISFITS_OF
-    ages = [lane.oldest_ready_seconds for lane in lanes if lane.oldest_ready_seconds is not None]
+    ages = [
+        queue.oldest_ready_seconds for queue in queues if queue.oldest_ready_seconds is not None
+    ]
     return Status(
         schema=schema,
         schema_version=counted["version"] or 0,
-        jobs=_jobs(dict(counted.items()), lanes),
-        queues=tuple(lanes),
+        jobs=_jobs(dict(counted.items()), queues),
+        queues=tuple(queues),
         workers=tuple(fleet),
         oldest_ready_seconds=max(ages, default=None),
         next_due_seconds=counted["next_due"],
@@ -50,13 +52,13 @@ async def status(connection: Connection, schema: str) -> Status:
     )
 
 
-def _jobs(counted: Mapping[str, Any], lanes: list[QueueInfo]) -> dict[str, Count]:
+def _jobs(counted: Mapping[str, Any], queues: list[QueueInfo]) -> dict[str, Count]:
     completed, cancelled = _finished(counted["seen"], counted["cancelled"], counted["estimate"])
     return {
         "scheduled": Count.bounded(counted["scheduled"]),
         "blocked": Count.bounded(counted["blocked"]),
-        "pending": _sum(lane.ready for lane in lanes),
-        "running": _sum(lane.running for lane in lanes),
+        "pending": _sum(queue.ready for queue in queues),
+        "running": _sum(queue.running for queue in queues),
         "completed": completed,
         "cancelled": cancelled,
         "dead": Count.bounded(counted["dead"]),

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 
 __all__ = ["again", "gave_way"]
 
@@ -26,7 +26,7 @@ def gave_way(error: BaseException) -> bool:
 
 
 async def again(
-    work: Callable[[], Awaitable[T]], until: float, *, patience: Patience | None = None
+    work: Callable[[], Awaitable[T]], until: float, *, retry: RetryDelay | None = None
 ) -> T:
     """Run ``work``, which is one transaction, and repeat it while it has to give way.
 
@@ -38,8 +38,8 @@ async def again(
         except Exception as exc:
             if not gave_way(exc):
                 raise
-            patience = patience or Patience(0.005, 1.0)
-            wait = patience.delay()
+            retry = retry or RetryDelay(0.005, 1.0)
+            wait = retry.delay()
             if time.monotonic() + wait >= until:
                 raise
         await asyncio.sleep(wait)

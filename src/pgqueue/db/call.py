@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.errors import Unreachable
 
 __all__ = ["CALL_SECONDS", "LEAST_SECONDS", "Call", "Ended"]
@@ -28,14 +28,14 @@ class Ended(Unreachable):
 class Call:
     """The bounds of one call. ``size``: see ``Pool.run``."""
 
-    __slots__ = ("_patience", "_seconds", "_until", "checked", "size")
+    __slots__ = ("_retry", "_seconds", "_until", "checked", "size")
 
     def __init__(self, seconds: float, *, checked: bool, size: int | None) -> None:
         self.checked = checked
         self.size = size
         self._seconds = seconds
         self._until: float | None = None
-        self._patience: Iterator[float] | None = None
+        self._retry: Iterator[float] | None = None
 
     def begin(self, now: float) -> float:
         """Return until when it may take, counted from when it first had a connection.
@@ -53,10 +53,10 @@ class Call:
 
     def again(self, ended: Ended) -> float:
         """Return how long to wait before the next try, or raise what the caller is to hear."""
-        if self._patience is None:
+        if self._retry is None:
             # Not at all, then ever longer.
-            self._patience = chain((0.0,), iter(Patience().delay, None))
-        wait = next(self._patience)
+            self._retry = chain((0.0,), iter(RetryDelay().delay, None))
+        wait = next(self._retry)
         until = self._until
         if until is not None and time.monotonic() + wait + self._least() > until:
             raise Unreachable(f"{ended}; nothing was sent") from ended.__cause__

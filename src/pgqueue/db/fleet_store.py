@@ -158,11 +158,11 @@ class FleetStore:
         """Return what these workers hold, as the server knows it; see find_held.sql."""
         return await self._quick("find_held", workers, queues, cursors, tasks, floor, server)
 
-    async def find_passed(
+    async def find_stragglers(
         self, queues: Sequence[str], cursors: Sequence[int], tasks: Sequence[str], floor: int
     ) -> list[Record]:
-        """Return what the cursors have passed; see find_passed.sql."""
-        return await self._quick("find_passed", queues, cursors, tasks, floor)
+        """Return what the cursors have passed; see find_stragglers.sql."""
+        return await self._quick("find_stragglers", queues, cursors, tasks, floor)
 
     async def orphans(self) -> list[int]:
         """Return unregistered workers that hold jobs."""

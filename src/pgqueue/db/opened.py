@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from pgqueue.db.lane import Lanes, no_loop
+from pgqueue.db.blocking import BlockingConnections, no_loop
 from pgqueue.db.loops import LoopState
 
 __all__ = ["Opened"]
@@ -25,12 +25,12 @@ class Opened:
     def start(self, size: int) -> None:
         """Start with no connection of threads, and at most ``size`` of them."""
         self.pid = os.getpid()
-        self.lanes = Lanes(size)
+        self.blocking = BlockingConnections(size)
 
     def forked(self, size: int) -> None:
         """Start anew in a child, and leave the parent's sockets alone."""
         # Kept as they are: closing them would change the epoll that the parent still waits on.
-        self._inherited += [*self.lanes.spare, *self.loops.items()]
+        self._inherited += [*self.blocking.spare, *self.loops.items()]
         self.loops.clear()
         self.start(size)
 
@@ -53,16 +53,16 @@ class Opened:
     def close(self) -> None:
         """Close those of threads; those in use stay open until they are given back."""
         self._drop_closed_loops()
-        if self.lanes.spare:
+        if self.blocking.spare:
             no_loop("close")
             if self.pid == os.getpid():
-                self.lanes.close()
+                self.blocking.close()
 
     async def aclose(self) -> None:
         """Close the idle ones of the running loop, and those of threads."""
         if (state := self.loops.pop(asyncio.get_running_loop(), None)) is not None:
             await state.close()
-        if self.lanes.spare:
+        if self.blocking.spare:
             await asyncio.get_running_loop().run_in_executor(None, self.close)
 
     def _drop_closed_loops(self) -> None:

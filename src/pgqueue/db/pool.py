@@ -17,15 +17,15 @@ from pgqueue.config import check_int
 from pgqueue.db import migrate
 from pgqueue.db.aftermath import aftermath
 from pgqueue.db.again import again
+from pgqueue.db.blocking import BlockingConnection, no_loop
 from pgqueue.db.call import CALL_SECONDS, Call, Ended
 from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
-from pgqueue.db.doubt import DOUBT, Doubt, Questions
 from pgqueue.db.faults import as_ours
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.lane import Lane, no_loop
 from pgqueue.db.loops import answers
 from pgqueue.db.opened import Opened
 from pgqueue.db.session import KEEPALIVES
+from pgqueue.db.stall import STALL, Questions, StallCheck
 from pgqueue.db.statements import statement
 from pgqueue.dsn import check_dsn, dsn_from_environment, redact
 
@@ -61,7 +61,7 @@ class Pool:
         self.size = check_int(size, "pool_size", 1, 1000)
         self.deadline = deadline
         self.wait = wait
-        self.timings = DOUBT
+        self.timings = STALL
         self.pooler: Pooler = pooler
         self._given = None if dsn is None else check_dsn(dsn)
         self._dsn: str | None = None
@@ -110,38 +110,38 @@ class Pool:
             self.opened.forked(self.size)
         dsn = self.dsn
         call = Call(self.deadline if seconds is None else seconds, checked=checked, size=size)
-        lanes = self.opened.lanes
+        blocking = self.opened.blocking
         with Deferred() as deferred:
             try:
-                lane = lanes.borrow(self.wait, deferred)
+                own = blocking.borrow(self.wait, deferred)
             except OSError as exc:
                 raise as_ours(exc, dsn, connecting=True) from exc
             try:
                 while True:
                     try:
-                        return lane.run(self._on_lane(lane, work, call), deferred)
+                        return own.run(self._on_blocking(own, work, call), deferred)
                     except Ended as exc:
                         wait = call.again(exc)
                     deferred.wait(time.sleep, wait)
             finally:
-                lanes.give_back(lane)
+                blocking.give_back(own)
 
-    async def _on_lane(
-        self, lane: Lane, work: Callable[[Connection], Awaitable[T]], call: Call
+    async def _on_blocking(
+        self, own: BlockingConnection, work: Callable[[Connection], Awaitable[T]], call: Call
     ) -> T:
-        connection = lane.connection
-        if connection is not None and lane.used_at < self._silent_at:
+        connection = own.connection
+        if connection is not None and own.used_at < self._silent_at:
             connection = connection if await answers(connection) else None
         if connection is None:
-            lane.hold(None)
+            own.hold(None)
             connection = await self._connect()
-            lane.hold(connection)
+            own.hold(connection)
         try:
             return await self._work(connection, work, call)
         finally:
-            lane.used_at = time.monotonic()
+            own.used_at = time.monotonic()
             if connection.is_closed():
-                lane.hold(None)
+                own.hold(None)
 
     # -- async
 
@@ -181,7 +181,7 @@ class Pool:
         self, connection: Connection, work: Callable[[Connection], Awaitable[T]], call: Call
     ) -> T:
         until = call.begin(time.monotonic())
-        doubt = self.doubt(connection, until, call.size)
+        stall = self.check_stall(connection, until, call.size)
         # It counts the statements that the session was given to execute; a PREPARE is none.
         protocol: Any = connection._protocol  # type: ignore[attr-defined]  # pyright: ignore
         began = False
@@ -216,16 +216,16 @@ class Pool:
             connection.terminate()
             raise
         finally:
-            if (asking := doubt.end()) is not None:
+            if (asking := stall.end()) is not None:
                 await asyncio.wait([asking])
 
-    def doubt(self, connection: Connection, until: float, size: int | None = 0) -> Doubt:
+    def check_stall(self, connection: Connection, until: float, size: int | None = 0) -> StallCheck:
         """Watch over what is about to be sent on a connection, until it has been answered.
 
         ``size``: see ``run``. Behind a pooler there is no session to ask about.
         """
         size = None if self.pooler != "none" else size
-        return Doubt(connection, until, size, self)
+        return StallCheck(connection, until, size, self)
 
     def distrust(self) -> None:
         """Use no idle connection again before it has answered: one to that server was silent.

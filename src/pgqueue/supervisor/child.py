@@ -22,7 +22,7 @@ from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.aside import leave
 from pgqueue.observe.logs import configure, defer, stay_heard
 from pgqueue.observe.streams import settle
-from pgqueue.supervisor.channel import Channel, Message
+from pgqueue.supervisor.control import Channel, Message
 from pgqueue.supervisor.slots import WRONG
 from pgqueue.worker.board import Board
 from pgqueue.worker.guard import Guard

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from pgqueue.supervisor.channel import Channel, Message
+from pgqueue.supervisor.control import Channel, Message
 from pgqueue.supervisor.slots import Ending
 from pgqueue.worker.board import Board
 

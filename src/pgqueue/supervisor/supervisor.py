@@ -23,8 +23,8 @@ from collections.abc import Mapping
 
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings, check_int
-from pgqueue.supervisor.channel import Message
-from pgqueue.supervisor.handback import FINISH_SECONDS, Handback
+from pgqueue.supervisor.child_rescue import FINISH_SECONDS, ChildRescue
+from pgqueue.supervisor.control import Message
 from pgqueue.supervisor.process import Process
 from pgqueue.supervisor.slots import (
     TRIES,
@@ -73,7 +73,7 @@ class Supervisor:
         self._slots = [
             Slot[Process](n + 1) for n in range(check_int(processes, "processes", 1, 1000))
         ]
-        self._patience = patience(checked)
+        self._retry = patience(checked)
         self._forced_patience = patience(checked, forced=True)
         self._concurrency = checked.concurrency
         self._id = secrets.randbits(63)
@@ -89,7 +89,7 @@ class Supervisor:
             self._env["PGQUEUE_DSN"] = dsn
         if schema is not None:
             self._env["PGQUEUE_SCHEMA"] = schema
-        self._handback = Handback(self._id, checked)
+        self._child_rescue = ChildRescue(self._id, checked)
         self._database: tuple[str, str] | None = None
         self._processes: set[Process] = set()
         self._roll: deque[Slot[Process]] = deque()
@@ -156,7 +156,7 @@ class Supervisor:
             process.wait()
             self._forget(process)
             self._give_back(process)
-        self._handback.finish(FINISH_SECONDS)
+        self._child_rescue.finish(FINISH_SECONDS)
 
     # -- what happens
 
@@ -187,7 +187,7 @@ class Supervisor:
                 log.info("%r started", process)
                 # The successor has started: let the one before it leave.
                 if (leaving := slot.started(process)) is not None:
-                    leaving.stop(patience=self._patience)
+                    leaving.stop(patience=self._retry)
                 self._roll_on()
             case "retiring":
                 if process is slot.current and not self._stopping:
@@ -268,12 +268,12 @@ class Supervisor:
         for slot in self._slots:
             slot.stop()
         for process in self._processes:
-            process.stop(patience=self._patience)
+            process.stop(patience=self._retry)
 
     def _give_back(self, process: Process) -> None:
         if failpoints.armed is not None:
             failpoints.armed.reach("supervisor.child_ended")
         if self._database is not None:
-            self._handback.note(
+            self._child_rescue.note(
                 process.pid, *self._database, process.begun(), told_to_stop=process.told_to_stop
             )

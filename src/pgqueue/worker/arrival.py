@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pgqueue.admin.home import check_home
 from pgqueue.db.away import is_away
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.statements import read_all
 from pgqueue.errors import PgQueueError
 
@@ -29,7 +29,7 @@ async def when_there(connect: Callable[[], Awaitable[T]]) -> T:
 
     An error that time does not heal is raised.
     """
-    patience = Patience()
+    retry = RetryDelay()
     away_since: float | None = None
     while True:
         try:
@@ -40,7 +40,7 @@ async def when_there(connect: Callable[[], Awaitable[T]]) -> T:
             if away_since is None:
                 away_since = time.monotonic()
                 log.warning("the worker waits for its server before it starts: %s", exc)
-            await asyncio.sleep(patience.delay())
+            await asyncio.sleep(retry.delay())
         else:
             if away_since is not None:
                 log.info("the server is there, after %.1f s", time.monotonic() - away_since)

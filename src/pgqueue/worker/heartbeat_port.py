@@ -105,4 +105,6 @@ class HeartbeatPort:
                 for queue, position in lowest.items():
                     self.claimer.on_rewind(queue, position)
             case Seated(before, alike, running, takes_jobs):
-                self.claimer.seating.on_pulse(before, alike, running=running, takes_jobs=takes_jobs)
+                self.claimer.seating.on_heartbeat(
+                    before, alike, running=running, takes_jobs=takes_jobs
+                )

@@ -28,9 +28,9 @@ def heartbeat_every(usual: float, lease: float, workers: int, *, at_rest: bool =
 class Lease:
     """The worker's lease as its own clock has it. What waits to begin, waits for it.
 
-    The lifeline's thread writes it, the worker's loop reads it; ``until`` is by time.monotonic().
-    Counted from before the pulse was sent, it ends here before it ends in the database. That the
-    clock stood still while the host was suspended is not seen.
+    The heartbeat thread writes it, the worker's loop reads it; ``until`` is by time.monotonic(). It
+    is counted from before the heartbeat was sent: so it ends here before it ends in the database.
+    Nobody sees that the clock stood still while the host was suspended.
     """
 
     def __init__(self) -> None:

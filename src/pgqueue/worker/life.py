@@ -189,7 +189,7 @@ class Life:
         for task in (self._retirement, self._summary):
             if task is not None:
                 task.cancel()
-        machines.lifeline.mark_stopping()
+        machines.heartbeat_thread.mark_stopping()
         unwritten = 1  # until we know better: then the worker stays on the list, to be rescued
         try:
             unwritten = await wind_down(

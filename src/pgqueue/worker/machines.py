@@ -16,15 +16,15 @@ from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
 from pgqueue.worker.board import Board
 from pgqueue.worker.claim.claimer import Claimer
-from pgqueue.worker.claim.events import AnswerLost, FlagsTold, LimitReached, PulseWanted
+from pgqueue.worker.claim.events import AnswerLost, FlagsTold, HeartbeatWanted, LimitReached
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim_session import ClaimSession
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.fleet.events import HeartbeatFailed
+from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
-from pgqueue.worker.fleet.lifeline import Lifeline
 from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.hints import heed
 from pgqueue.worker.lease import Lease
@@ -105,15 +105,15 @@ class Machines:
             self.session.store, lock=self.session.lock, listener=listener,
             queues=queues, tasks=list(tasks), settings=settings, lease=lease,
             runner=self.runner, completer=self.completer, holdings=self.holdings,
-            worker_id=lambda: self.lifeline.worker_id, say=self._on_claimer,
+            worker_id=lambda: self.heartbeat_thread.worker_id, say=self._on_claimer,
             timings=timings,
         )  # fmt: skip
-        self.lifeline = self._make_lifeline(app, queues, list(tasks), watch, lease)
+        self.heartbeat_thread = self._make_heartbeat_thread(app, queues, list(tasks), watch, lease)
 
     def _make_completer(self, store: Store) -> Completer:
         fruitless = Fruitless(
             self._settings.lease,
-            renewing_since=lambda: self.lifeline.renewing_since,
+            renewing_since=lambda: self.heartbeat_thread.renewing_since,
             give_up=lambda error: self.say(CannotWrite(error)),
         )
         return Completer(
@@ -133,9 +133,9 @@ class Machines:
             lease=lease, on_room=self._on_room, loop=asyncio.get_running_loop(), timings=timings,
         )  # fmt: skip
 
-    def _make_lifeline(
+    def _make_heartbeat_thread(
         self, app: App, queues: Sequence[str], tasks: list[str], watch: Watch, lease: Lease
-    ) -> Lifeline:
+    ) -> HeartbeatThread:
         supervisor = os.environ.get(_SUPERVISOR)
         who = Identity(self._settings, list(queues), tasks, int(supervisor) if supervisor else None)
         port = HeartbeatPort(
@@ -143,7 +143,7 @@ class Machines:
             completer=self.completer, lease=lease, pool=app.pool, listen=self._settings.listen,
             fail=lambda error: self.say(HeartbeatFailed(error)),
         )  # fmt: skip
-        return Lifeline(
+        return HeartbeatThread(
             app.pool.dsn, app.schema, who, pooled_by_session=app.pool.pooler == "session",
             watch=watch, lease=lease, holdings=self.holdings, view=port, take=port.take,
             timings=self._timings,
@@ -154,9 +154,9 @@ class Machines:
     async def register(self) -> None:
         """Connect, and put the worker on the list of workers."""
         try:
-            await self.lifeline.start()
+            await self.heartbeat_thread.start()
         except BaseException:
-            await self.lifeline.stop()
+            await self.heartbeat_thread.stop()
             raise
 
     def start(self) -> None:
@@ -167,7 +167,7 @@ class Machines:
     async def close(self, *, sign_off: bool) -> None:
         """End the heartbeat last, and close the connections. ``sign_off``: leave the list."""
         await self.runner.stop()
-        await self.lifeline.stop(sign_off=sign_off)
+        await self.heartbeat_thread.stop(sign_off=sign_off)
         self.transactions.close()
         await asyncio.gather(self.claim_link.close(), self.finish_link.close())
 
@@ -194,16 +194,18 @@ class Machines:
 
     def hear(self, payload: str) -> None:
         """Take a notification."""
-        heed(payload, claimer=self.claimer, promoter=self.promoter, hurry=self.lifeline.hurry)
+        heed(
+            payload, claimer=self.claimer, promoter=self.promoter, hurry=self.heartbeat_thread.hurry
+        )
 
-    def _on_claimer(self, said: AnswerLost | FlagsTold | LimitReached | PulseWanted) -> None:
+    def _on_claimer(self, said: AnswerLost | FlagsTold | LimitReached | HeartbeatWanted) -> None:
         match said:
             case FlagsTold(up, raised):
                 self.promoter.on_flags(up=up, raised=raised)
-            case PulseWanted():
-                self.lifeline.hurry()
+            case HeartbeatWanted():
+                self.heartbeat_thread.hurry()
             case AnswerLost():
-                self.lifeline.reconcile()
+                self.heartbeat_thread.reconcile()
             case LimitReached():
                 self.say(said)
 

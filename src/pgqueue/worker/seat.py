@@ -11,7 +11,7 @@ calls: a watcher sends one when there is more than it can take. The rest hear no
 | more, or it can take no job            | nothing | by turns           |
 
 Before a worker come those that can take a job and run fewer (of 0, 1, 4, 16, 64 and more), and of
-equals those with a lower id; ids are random. Each pulse tells. By turns: the more workers there
+equals those with a lower id; ids are random. Each heartbeat tells. By turns: the more workers there
 are, the less often each looks, so that the fleet looks four times a second.
 """
 

@@ -141,7 +141,7 @@ class RescueTimings:
 class ReconcileTimings:
     """The look for jobs that a worker holds without knowing it."""
 
-    soon: float = 0.2  # until the next look while there is a doubt; then ever longer
+    soon: float = 0.2  # until the next look while something is in doubt; then ever longer
     share: float = 20  # times as long as it took: looks take a twentieth of the time at most
     cheap_share: float = 2000  # times as long as it took, where it may be as rare as once a lease
     at_rest_every: float = 10.0  # of a worker that holds nothing, as far as it knows

@@ -154,12 +154,12 @@ class Worker:
     def _say_stopping(self) -> None:
         """Tell other workers, whatever the event loop is doing."""
         if self.is_running:
-            self.machines.lifeline.mark_stopping()
+            self.machines.heartbeat_thread.mark_stopping()
 
     def _give_all_back(self, seconds: float) -> None:
         """Give all back within so many seconds, without the loop, which is blocked."""
         if self.is_running:
-            self.machines.lifeline.give_up(seconds)
+            self.machines.heartbeat_thread.give_up(seconds)
 
     def _note_stop(self) -> None:
         asked = self._life.state.stop_wanted.is_set()

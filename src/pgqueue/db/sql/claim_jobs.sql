@@ -13,8 +13,8 @@
 with want as materialized (
     select want.queue, want.quota, want.n
     from unnest($1::text[], $2::integer[]) with ordinality as want (queue, quota, n)
-         left join :"schema".queue as lane on lane.name = want.queue and lane.paused_at is not null
-    where lane.name is null
+         left join :"schema".queue as served on served.name = want.queue and served.paused_at is not null
+    where served.name is null
 ),
 turned as materialized (
     select queue

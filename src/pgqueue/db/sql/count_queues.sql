@@ -63,7 +63,7 @@ known as (
     union
     select queue from scheduled
 )
-select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting,
+select known.queue, served.paused_at, coalesce(served.waiting, false) as waiting,
        coalesce(head.ready, 0) as ready, coalesce(head.running, 0) as running,
        coalesce(head.cut, false) as cut,
        case when head.oldest is not null
@@ -72,7 +72,7 @@ select known.queue, lane.paused_at, coalesce(lane.waiting, false) as waiting,
        coalesce(scheduled.jobs, 0) as scheduled,
        (select count(*) > $1::bigint from soonest) as cut_scheduled
 from known
-     left join :"schema".queue as lane on lane.name = known.queue
+     left join :"schema".queue as served on served.name = known.queue
      left join head on head.queue = known.queue
      left join scheduled on scheduled.queue = known.queue
 order by known.queue

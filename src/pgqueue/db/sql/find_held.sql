@@ -6,20 +6,20 @@
 -- for long may be some jobs behind the others, and what is further would not have had its turn yet.
 -- needs: job_ready (two probes a queue and priority, and thirty rows of a backlog)
 -- locks: nothing
-with lane as (
+with served as (
     select want.queue, p.priority::smallint as priority,
            ($3::bigint[])[(want.n - 1) * 10 + p.priority + 1] as cursor
     from unnest($2::text[]) with ordinality as want (queue, n)
          cross join generate_series(0, 9) as p (priority)
 ),
 reach as (
-    select lane.queue, lane.priority, coalesce(first.position, 9223372036854775807) as position
-    from lane
+    select served.queue, served.priority, coalesce(first.position, 9223372036854775807) as position
+    from served
          left join lateral (
              select job.position
              from :"schema".job
-             where job.queue = lane.queue and job.priority = lane.priority
-               and job.position > lane.cursor
+             where job.queue = served.queue and job.priority = served.priority
+               and job.position > served.cursor
                and job.worker_id is null and job.task = any ($4::text[])
              order by job.position
              offset 29

@@ -1,4 +1,4 @@
--- The pulse of a worker: renews its lease and brings back what concerns it.
+-- The heartbeat of a worker: renews its lease and brings back what concerns it.
 -- $1 worker id, $2 running jobs, $3 stopping, $4 pid and $5 start of its session or null,
 -- $6 whether to look for lost workers, $7 for how many seconds this worker has been renewing without
 -- a gap: it counts nobody's lease as run out before it has watched for as long itself, so that an
@@ -10,7 +10,7 @@
 -- whose heartbeat is not late (only these look for lost ones),
 -- the seconds until the next scheduled job is due, since when the server runs, how many of its like
 -- that can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those
--- with lower ids), how many there are of its like, and how many seconds old its last pulse was: who was held up is not to judge others, who may have been held up as well.
+-- with lower ids), how many there are of its like, and how many seconds old its last heartbeat was: who was held up is not to judge others, who may have been held up as well.
 -- needs: the primary key of worker, job_cancel, job_scheduled; a look reads worker as a whole, and the
 -- list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row

@@ -1,9 +1,9 @@
 """When to claim: waits for room and for a reason, and has the queues looked at.
 
-A reason is a notification, a poll that is due, a due job, or a queue that had more: see Lane. What
-is looked at then, and from where, is the plan's. When a queue comes back short, the watch raises
-its flag, claims once more, and looks ever less often for half a second: that covers enqueues that
-read the flag before it was up.
+A reason is a notification, a poll that is due, a due job, or a queue that had more (QueueState).
+The plan says which queues are claimed then, and from where. When a claim brings less than asked
+for, the watch raises the flag of its queue, claims once more, and looks ever less often for half a
+second: that covers enqueues that read the flag before it was up.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.claim.events import CameToWatch, Inner, LimitReached, ListensAnew, Said
 from pgqueue.worker.claim.flags import Flags
 from pgqueue.worker.claim.intake import TAKE_BACK_SECONDS, Intake
-from pgqueue.worker.claim.lane import Lane
 from pgqueue.worker.claim.looks import Looks
 from pgqueue.worker.claim.plan import Plan
+from pgqueue.worker.claim.queue_state import QueueState
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
@@ -71,14 +71,14 @@ class Claimer:
         self._say = say
         self.plan = plan = Plan(queues, timings.plan)
         self.flags = Flags(
-            store, lock, plan.lanes, listen=settings.listen, ears=timings.ears,
+            store, lock, plan.states, listen=settings.listen, ears=timings.ears,
             kind=kind_of(queues, tasks, listen=settings.listen), say=self._on_said,
         )  # fmt: skip
         self.seating = seating = Seating(
             store, lock, listener, settings=settings, on_away=self._on_away, say=self._on_said
         )
         self._intake = intake = Intake(
-            runner, lease, settings=settings, lanes=plan.lanes.values(), seating=seating
+            runner, lease, settings=settings, states=plan.states.values(), seating=seating
         )
         sender = Sender(
             store, lock, tasks=tasks, settings=settings, plan=plan, intake=intake, seating=seating,
@@ -92,14 +92,14 @@ class Claimer:
         )  # fmt: skip
         self._bell, self._room = asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._patience = Patience()
+        self._retry = RetryDelay()
         self._stopping = asyncio.Lock()
         self.is_away = False  # claims fail
 
     @property
-    def lanes(self) -> Mapping[str, Lane]:
+    def states(self) -> Mapping[str, QueueState]:
         """What is known of each queue."""
-        return self.plan.lanes
+        return self.plan.states
 
     @property
     def claims(self) -> int:
@@ -123,7 +123,7 @@ class Claimer:
 
     def cursors(self) -> list[int]:
         """Return where the claims of each queue go on from, ten for each."""
-        return self.plan.cursors.now(list(self.plan.lanes))
+        return self.plan.cursors.now(list(self.plan.states))
 
     # -- bells
 
@@ -134,7 +134,7 @@ class Claimer:
         if self._intake.closed:  # it has stopped
             self._intake.closed = False
             self.seating.start()
-            self.plan.heat(self.plan.lanes)
+            self.plan.heat(self.plan.states)
         self.flags.tell()
         self._task = asyncio.create_task(
             keep_up(self._step, self._on_error, going=lambda: not self._intake.closed),
@@ -152,23 +152,23 @@ class Claimer:
 
     def on_notification(self, queue: str) -> None:
         """Somebody enqueued to this queue."""
-        lane = self.plan.lanes.get(queue)
-        if lane is not None:
-            lane.on_notification(self.seating.seat, time.monotonic())
+        state = self.plan.states.get(queue)
+        if state is not None:
+            state.on_notification(self.seating.seat, time.monotonic())
             self._bell.set()
 
     def on_call(self, queue: str, reach: int) -> None:
         """This queue has more than others can take; so many workers are called."""
-        lane = self.plan.lanes.get(queue)
-        if lane is not None:
-            lane.on_call(reach, self.seating.seat, time.monotonic(), random.random())
+        state = self.plan.states.get(queue)
+        if state is not None:
+            state.on_call(reach, self.seating.seat, time.monotonic(), random.random())
             self._bell.set()
 
     def on_lowered(self, queue: str) -> None:
         """A worker took the flag of this queue down."""
-        lane = self.plan.lanes.get(queue)
-        if lane is not None:
-            lane.on_lowered(time.monotonic())
+        state = self.plan.states.get(queue)
+        if state is not None:
+            state.on_lowered(time.monotonic())
             self._bell.set()
 
     def on_rewind(self, queue: str, position: int) -> None:
@@ -181,9 +181,9 @@ class Claimer:
     def look_everywhere(self) -> None:
         """Anything may have been missed while we could not listen: look at all queues."""
         self.flags.forget()
-        self.flags.doubt()
+        self.flags.ask_anew()
         self.flags.tell()
-        self.on_ready(self.plan.lanes)
+        self.on_ready(self.plan.states)
 
     def _on_said(self, said: Said | Inner) -> None:
         match said:
@@ -202,7 +202,7 @@ class Claimer:
 
     def _on_away(self) -> list[str]:
         """Others are on watch now. Return the queues whose flag was taken down here."""
-        lowered = [lane.name for lane in self.plan.lanes.values() if lane.leave()]
+        lowered = [state.name for state in self.plan.states.values() if state.leave()]
         self.flags.on_watch = False
         self.flags.forget()
         self.flags.tell()
@@ -229,7 +229,7 @@ class Claimer:
 
     async def _step(self) -> None:
         await self._turn()
-        self._patience.reset()
+        self._retry.reset()
         if self.is_away:
             self.is_away = False
             log.info("claiming again")
@@ -237,12 +237,12 @@ class Claimer:
 
     def _on_error(self, error: Exception) -> float:
         # What the failed turn was to look at is not to wait for a poll.
-        self.plan.heat(self.plan.lanes)
+        self.plan.heat(self.plan.states)
         if not self.is_away:
             self.is_away = True
             what, ours = described(error)
             log.warning("%s: %s", what, str(error) or repr(error), exc_info=None if ours else error)
-        return self._patience.delay()
+        return self._retry.delay()
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""
@@ -252,10 +252,10 @@ class Claimer:
                     await self._completer.wait_room()
         if not await self._wait_room():
             return
-        lanes = await self._wait_reason()
+        states = await self._wait_reason()
         room = self._intake.room(time.monotonic())
         if room > 0:
-            await self.looks.look(lanes, room)
+            await self.looks.look(states, room)
 
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
@@ -284,13 +284,13 @@ class Claimer:
         if taken:
             log.debug("gave back %d jobs that would not have begun soon", len(taken))
 
-    async def _wait_reason(self) -> list[Lane]:
+    async def _wait_reason(self) -> list[QueueState]:
         """Return the queues to look at, or to look back on, once there is a reason to."""
         while not self._intake.closed:
             now = time.monotonic()
-            lanes, next_look = self.plan.due(now)
-            if lanes or next_look <= now:
-                return lanes
+            states, next_look = self.plan.due(now)
+            if states or next_look <= now:
+                return states
             self._bell.clear()
             if self._intake.has_free_slot:
                 self.seating.on_idle()

@@ -21,7 +21,7 @@ from pgqueue.worker.timings import TIMINGS, DueTimings
 __all__ = ["DueTimes", "Step"]
 
 _MOST_TICKS = 10_000
-# There is room for all that a pulse tells of.
+# There is room for all that a heartbeat tells of.
 assert WorkerSettings().heartbeat < _MOST_TICKS * TIMINGS.due.tick
 
 
@@ -48,9 +48,9 @@ class DueTimes:
         self._looked_last = False
         self._dues: list[int] = []  # a heap of ticks, each once
         self._ticks: set[int] = set()
-        self._near = settings.heartbeat  # what is due later is told by a pulse
+        self._near = settings.heartbeat  # what is due later is told by a heartbeat
         look_every = timings.look_every if settings.listen else settings.poll_interval
-        # A pulse that comes as often does as well.
+        # A heartbeat that comes as often does as well.
         self.look_every = math.inf if settings.heartbeat <= look_every else look_every
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ class DueTimes:
 
         Steps take turns where both are due: neither keeps the other from being done.
         """
-        self.floor.look_from(now)  # the pulse looks from there, though nobody does here
+        self.floor.look_from(now)  # the heartbeat looks from there, though nobody does here
         is_due = bool(self._dues) and self._dues[0] * self._tick <= now
         if self.look_at <= now and not (self._looked_last and is_due):
             self._looked_last = True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.worker.timings import TIMINGS, EarTimings
 
 __all__ = ["Ears"]
@@ -23,7 +23,7 @@ class Ears:
     def __init__(self, now: float | None = None, timings: EarTimings = TIMINGS.ears) -> None:
         self._timings = timings
         self.deaf = False
-        self._patience = Patience(1.0, timings.every)
+        self._retry = RetryDelay(1.0, timings.every)
         self._again_at = 0.0
         self._unheard = 0
         self.heard(time.monotonic() if now is None else now)
@@ -31,7 +31,7 @@ class Ears:
     def heard(self, now: float) -> None:
         """Note a notification, whatever it said."""
         self.deaf = False
-        self._patience.reset()
+        self._retry.reset()
         self._unheard = 0
         self._word_at = now + self._timings.every * random.uniform(1.0, 1.5)
 
@@ -56,7 +56,7 @@ class Ears:
         self.deaf = True
         if now < self._again_at:
             return False
-        self._again_at = now + self._patience.delay()
+        self._again_at = now + self._retry.delay()
         self._unheard = 0
         self._word_at = now
         return True

@@ -8,10 +8,10 @@ __all__ = [
     "AnswerLost",
     "CameToWatch",
     "FlagsTold",
+    "HeartbeatWanted",
     "Inner",
     "LimitReached",
     "ListensAnew",
-    "PulseWanted",
     "Said",
 ]
 
@@ -35,8 +35,8 @@ class FlagsTold:
 
 
 @dataclass(frozen=True, slots=True)
-class PulseWanted:
-    """This worker deserves another seat: it asks for a pulse at once."""
+class HeartbeatWanted:
+    """This worker deserves another seat: it asks for a heartbeat at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +50,4 @@ class ListensAnew:
 
 
 Inner = CameToWatch | ListensAnew
-Said = LimitReached | AnswerLost | FlagsTold | PulseWanted
+Said = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted

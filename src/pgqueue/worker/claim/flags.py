@@ -15,7 +15,7 @@ from pgqueue.calls import QUIET_LONGEST
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.ears import Ears
 from pgqueue.worker.claim.events import FlagsTold, Inner, ListensAnew, Said
-from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.timings import TIMINGS, EarTimings
 
 __all__ = ["Flags"]
@@ -30,7 +30,7 @@ assert _AFTER_FLAG[0] < QUIET_LONGEST < _AFTER_FLAG[-1]
 
 
 class Flags:
-    """Raises and lowers the flags of ``lanes``; none is sent where nobody listens.
+    """Raises and lowers the flags of ``states``; none is sent where nobody listens.
 
     ``say`` is told whether all are up, and when this worker listens anew.
     """
@@ -39,7 +39,7 @@ class Flags:
         self,
         store: Store,
         lock: asyncio.Lock,
-        lanes: Mapping[str, Lane],
+        states: Mapping[str, QueueState],
         *,
         listen: bool,
         kind: int = 0,
@@ -48,7 +48,7 @@ class Flags:
     ) -> None:
         self._store = store
         self._lock = lock
-        self._lanes = lanes
+        self._states = states
         self._listen = listen
         self._kind = kind
         self._say = say
@@ -62,46 +62,46 @@ class Flags:
             log.info("notifications are heard again")
         self._ears.heard(time.monotonic())
 
-    def doubt(self) -> None:
+    def ask_anew(self) -> None:
         """Ask whether we hear, and which flags are up, before the next one is raised."""
         self._sure = not (self._listen and self.on_watch)
 
     def forget(self) -> None:
         """Know of no flag: others look after them, or are to be asked."""
         self._sure = True
-        for lane in self._lanes.values():
-            lane.flag, lane.own_lowerings = None, 0
+        for state in self._states.values():
+            state.flag, state.own_lowerings = None, 0
 
     def tell(self, *, raised: bool = False) -> None:
         """Tell whether enqueuers notify us, or the watch, of what will be due."""
         away = not self.on_watch
-        up = self._listen and (away or all(lane.flag for lane in self._lanes.values()))
+        up = self._listen and (away or all(state.flag for state in self._states.values()))
         self._say(FlagsTold(up, raised))
 
-    async def up(self, lanes: list[Lane]) -> None:
+    async def up(self, states: list[QueueState]) -> None:
         """Raise the flags that are not up; then look again soon, and ever less often."""
         if self._listen and not self.on_watch:
             return
-        if lanes and not self._sure and not await self._hears():
+        if states and not self._sure and not await self._hears():
             return
         now = time.monotonic()
-        down = [lane for lane in lanes if lane.flag is not True and lane.stand_by_until <= now]
+        down = [state for state in states if state.flag is not True and state.stand_by_until <= now]
         if not down:
             return
-        up = dict.fromkeys((lane.name for lane in down), True)  # whether it was just raised
+        up = dict.fromkeys((state.name for state in down), True)  # whether it was just raised
         if self._listen:
             async with self._lock:
                 up = await self._store.raise_flags(sorted(up))
         now = time.monotonic()
-        for lane in down:
-            if lane.name not in up:  # its row is locked, or gone
-                lane.flag = None
-                lane.look_at(now + _LOCKED_SECONDS)
+        for state in down:
+            if state.name not in up:  # its row is locked, or gone
+                state.flag = None
+                state.look_at(now + _LOCKED_SECONDS)
                 continue
-            lane.flag, lane.owns = True, False
-            if up[lane.name]:
-                lane.hot = max(lane.hot, Heat.ONCE)  # once more, now that the flag is up
-                lane.looks = [now + after for after in reversed(_AFTER_FLAG)]
+            state.flag, state.owns = True, False
+            if up[state.name]:
+                state.hot = max(state.hot, Heat.ONCE)  # once more, now that the flag is up
+                state.looks = [now + after for after in reversed(_AFTER_FLAG)]
         self.tell(raised=any(up.values()))
 
     async def leave_up(self, queues: list[str]) -> None:
@@ -114,47 +114,47 @@ class Flags:
         ears, was_deaf = self._ears, self._ears.deaf
         word = ears.wants_word(time.monotonic())
         async with self._lock:
-            listens, spoken, down = await self._store.check_ears(list(self._lanes), word=word)
+            listens, spoken, down = await self._store.check_ears(list(self._states), word=word)
             self._sure = True
             now = time.monotonic()
             anew = ears.judge(listens=listens, spoken=spoken if word else None, now=now)
             if anew:
                 self._store.link.abort()  # the next statement connects, and listens
         for name in down:
-            if self._lanes[name].flag:
-                self._lanes[name].flag = None  # somebody lowered it, or deleted it
+            if self._states[name].flag:
+                self._states[name].flag = None  # somebody lowered it, or deleted it
         if ears.deaf and not was_deaf:
             log.warning("this worker does not hear notifications; it listens anew")
         if anew:
             self._say(ListensAnew())
         return not anew
 
-    async def down(self, lanes: list[Lane], now: float) -> None:
+    async def down(self, states: list[QueueState], now: float) -> None:
         """Lower the flags of queues that have been full for a while: nobody waits for a bell."""
         busy = [
-            lane
-            for lane in lanes
-            if lane.flag is not False
-            and lane.full_since is not None
-            and lane.full_since < now - _FULL_BEFORE_LOWER
+            state
+            for state in states
+            if state.flag is not False
+            and state.full_since is not None
+            and state.full_since < now - _FULL_BEFORE_LOWER
         ]
         if busy:
             await self._lower(busy)
 
-    async def mind_streams(self, lanes: list[Lane]) -> None:
+    async def mind_streams(self, states: list[QueueState]) -> None:
         """Lower the flags of queues where jobs stream. One worker does, the others stand by."""
-        fresh = [lane for lane in lanes if lane.streaming and lane.flag is not False]
+        fresh = [state for state in states if state.streaming and state.flag is not False]
         if fresh:
             await self._lower(fresh, self._kind)
 
-    async def _lower(self, lanes: list[Lane], kind: int | None = None) -> None:
-        lowered = {lane.name: True for lane in lanes}
-        for lane in lanes:
-            lane.before_own_lowering(heard=self._listen and self.on_watch)
+    async def _lower(self, states: list[QueueState], kind: int | None = None) -> None:
+        lowered = {state.name: True for state in states}
+        for state in states:
+            state.before_own_lowering(heard=self._listen and self.on_watch)
         if self._listen:
             async with self._lock:
                 lowered = await self._store.lower_flags(sorted(lowered), kind)
         now = time.monotonic()
-        for lane in lanes:
-            lane.on_own_lowering(lowered.get(lane.name), now)
+        for state in states:
+            state.on_own_lowering(lowered.get(state.name), now)
         self.tell()

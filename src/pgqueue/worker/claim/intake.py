@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue.config import WorkerSettings
-from pgqueue.worker.claim.lane import Lane
-from pgqueue.worker.claim.pace import Pace
+from pgqueue.worker.claim.prefetch import Prefetch
+from pgqueue.worker.claim.queue_state import QueueState
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Room
@@ -33,15 +33,15 @@ class Intake:
         lease: Lease,
         *,
         settings: WorkerSettings,
-        lanes: Collection[Lane],
+        states: Collection[QueueState],
         seating: Seating,
     ) -> None:
         self._runner = runner
         self._lease = lease
         self._settings = settings
-        self._lanes = lanes
+        self._states = states
         self._seating = seating
-        self._pace = Pace(runner, settings.max_prefetch)
+        self._prefetch = Prefetch(runner, settings.max_prefetch)
         self._returning: set[tuple[str, int]] = set()  # taken back, and not written yet
         self._singly_until = 0.0
         self._finished = 0  # how many jobs had ended when it began to be full
@@ -102,13 +102,13 @@ class Intake:
     def _ahead(self) -> int:
         """How many jobs to claim ahead of free slots: none while others may have free ones."""
         if self._seating.seat.workers > 1:
-            if all(lane.full_since is None for lane in self._lanes):
+            if all(state.full_since is None for state in self._states):
                 self._finished = self._runner.finished
                 return 0
-            # Nor by the pace of jobs that were there before.
+            # Nor by the prefetch of jobs that were there before.
             if self._runner.finished - self._finished < self._settings.concurrency:
                 return 0
-        return self._pace.ahead(max(lane.contention.turn for lane in self._lanes))
+        return self._prefetch.ahead(max(state.contention.turn for state in self._states))
 
     # -- what comes, and what goes back
 
@@ -123,15 +123,15 @@ class Intake:
 
     def mark(self) -> None:
         """From here on it is full: what is finished counts for ``take_back``."""
-        self._pace.mark()
+        self._prefetch.mark()
 
     def take_back(self) -> list[Claimed]:
         """Return what no slot will come free for within a second or so: the jobs are long."""
-        pace = self._pace.since_mark(at_least=TAKE_BACK_SECONDS)
-        taken = self._runner.take_back(int(pace * TAKE_BACK_SECONDS))
+        prefetch = self._prefetch.since_mark(at_least=TAKE_BACK_SECONDS)
+        taken = self._runner.take_back(int(prefetch * TAKE_BACK_SECONDS))
         self._returning.update((record["queue"], record["position"]) for record, _ in taken)
         if taken:
-            self._pace.slow_to(pace)
+            self._prefetch.slow_to(prefetch)
         return taken
 
     def returned(self, queue: str, position: int) -> bool:

@@ -9,8 +9,8 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.flags import Flags
 from pgqueue.worker.claim.intake import Intake
-from pgqueue.worker.claim.lane import Heat, Lane
 from pgqueue.worker.claim.plan import Answer, Kind, Plan
+from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
@@ -47,16 +47,16 @@ class Looks:
         self._unknown = unknown
         self._settings = settings
 
-    async def look(self, lanes: list[Lane], room: int) -> None:
+    async def look(self, states: list[QueueState], room: int) -> None:
         """Do what is due: poll, claim, or look back."""
-        match self._plan.kind(lanes, time.monotonic()):
+        match self._plan.kind(states, time.monotonic()):
             case Kind.POLL:
                 await self.poll(room)
             case Kind.CLAIM:
-                await self._claim(lanes, room)
+                await self._claim(states, room)
             case Kind.LOOK:
-                await self._look_once(lanes, room)
-        await self._flags.mind_streams(list(self._plan.lanes.values()))
+                await self._look_once(states, room)
+        await self._flags.mind_streams(list(self._plan.states.values()))
 
     async def poll(self, room: int) -> None:
         """Look at every queue, announced or not."""
@@ -65,37 +65,39 @@ class Looks:
         after = poll_after(settings.poll_interval, self._seating.seat, listen=settings.listen)
         self._plan.polled(now, after)
         if self._plan.polls % _FLAGS_EVERY == 0:
-            self._flags.doubt()
-        await self._look_once(list(self._plan.lanes.values()), room)
+            self._flags.ask_anew()
+        await self._look_once(list(self._plan.states.values()), room)
         await self._unknown.report_if_due(now)
 
-    async def _claim(self, lanes: list[Lane], room: int) -> None:
+    async def _claim(self, states: list[QueueState], room: int) -> None:
         """Claim from the cursors; look back where that came up short."""
         now = time.monotonic()
-        answer = await self._sender.send(self._plan.claim(lanes, room, now))
-        short = await self._sort_out(lanes, answer, now)
-        await self._flags.down([lane for lane in lanes if lane.full_since is not None], now)
+        answer = await self._sender.send(self._plan.claim(states, room, now))
+        short = await self._sort_out(states, answer, now)
+        await self._flags.down([state for state in states if state.full_since is not None], now)
         if not short:
             return
         now = time.monotonic()
         room = self._intake.room(now)
         if room <= 0:
-            for lane in short:
-                lane.hot = Heat.HOT
+            for state in short:
+                state.hot = Heat.HOT
         elif not self._plan.owe(short, now):
             await self._look_once(short, room)
 
-    async def _look_once(self, lanes: list[Lane], room: int) -> None:
+    async def _look_once(self, states: list[QueueState], room: int) -> None:
         """Claim from where the cursors stood a moment ago: this is the look back as well."""
         began = time.monotonic()
-        answer = await self._sender.send(self._plan.look(lanes, room, began))
+        answer = await self._sender.send(self._plan.look(states, room, began))
         took = time.monotonic() - began
         self._plan.looked(began, took)
-        short = await self._sort_out(lanes, answer, began)
-        await self.step_over([lane for lane in short if not answer.counts[lane.name]], took)
-        await self._flags.up([lane for lane in short if not lane.streaming])
+        short = await self._sort_out(states, answer, began)
+        await self.step_over([state for state in short if not answer.counts[state.name]], took)
+        await self._flags.up([state for state in short if not state.streaming])
 
-    async def _sort_out(self, lanes: list[Lane], answer: Answer, began: float) -> list[Lane]:
+    async def _sort_out(
+        self, states: list[QueueState], answer: Answer, began: float
+    ) -> list[QueueState]:
         """Note what a claim brought; return the queues that had less than they might."""
         now = time.monotonic()
         seat = self._seating.seat
@@ -103,28 +105,28 @@ class Looks:
         running = self._intake.running_beside(answer.counts.total())
         light = self._seating.is_light(running)
         self._seating.on_load(running)
-        short, grown = self._plan.found(lanes, answer, seat, began, now, light=light)
+        short, grown = self._plan.found(states, answer, seat, began, now, light=light)
         if grown:
             await self._flags.up(grown)
-        for lane in lanes:
+        for state in states:
             reach = 0
-            if lane.name not in answer.busy:
-                reach = lane.calls(answer.counts[lane.name], seat, now)
+            if state.name not in answer.busy:
+                reach = state.calls(answer.counts[state.name], seat, now)
             if reach:
                 async with self.lock:
-                    await self.store.call(f"m:{reach}:{lane.name}")
+                    await self.store.call(f"m:{reach}:{state.name}")
         return short
 
-    async def step_over(self, lanes: list[Lane], took: float) -> None:
+    async def step_over(self, states: list[QueueState], took: float) -> None:
         """Take the cursors past what a claim walks over in vain, so that the next one need not.
 
         These are jobs of tasks that this worker does not know, or rows that lie dead. What was
         given a position before, and is committed later, is behind the cursors then, as ever.
         """
-        if not self._plan.steps(lanes, took, time.monotonic()):
+        if not self._plan.steps(states, took, time.monotonic()):
             return
         async with self.lock:
-            newest = await self.store.newest_positions([lane.name for lane in lanes])
+            newest = await self.store.newest_positions([state.name for state in states])
         # A paused queue is not among them: all of it is to be found again.
         before = self._plan.behind(newest)
         room = self._intake.room(time.monotonic())

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pgqueue.worker.claim.cursor import Cursors
-from pgqueue.worker.claim.lane import Heat, Lane
+from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.seat import Seat
 from pgqueue.worker.timings import TIMINGS, PlanTimings
 
@@ -65,7 +65,7 @@ class Plan:
 
     def __init__(self, queues: Sequence[str], timings: PlanTimings = TIMINGS.plan) -> None:
         self._timings = timings
-        self.lanes = {name: Lane(name) for name in queues}
+        self.states = {name: QueueState(name) for name in queues}
         self.cursors = Cursors(queues, timings)
         self.poll_at = 0.0
         self.polls = 0
@@ -79,31 +79,31 @@ class Plan:
     def heat(self, queues: Iterable[str]) -> None:
         """Look at these queues in the next claim, and again for as long as they have jobs."""
         for name in queues:
-            lane = self.lanes.get(name)
-            if lane is not None:
-                lane.hot = Heat.HOT
+            state = self.states.get(name)
+            if state is not None:
+                state.hot = Heat.HOT
 
-    def due(self, now: float) -> tuple[list[Lane], float]:
+    def due(self, now: float) -> tuple[list[QueueState], float]:
         """Return the queues to look at, or to look back on, and when to ask again if none."""
-        lanes: list[Lane] = []
+        states: list[QueueState] = []
         next_look = self.poll_at
-        for lane in self.lanes.values():
-            lane.look_if_due(now)
-            if lane.hot or (lane.owed and self._lag_at <= now):
-                lanes.append(lane)
+        for state in self.states.values():
+            state.look_if_due(now)
+            if state.hot or (state.owed and self._lag_at <= now):
+                states.append(state)
                 continue
-            if lane.looks:
-                next_look = min(next_look, lane.looks[-1])
-            if lane.owed:
+            if state.looks:
+                next_look = min(next_look, state.looks[-1])
+            if state.owed:
                 next_look = min(next_look, self._lag_at)
-        return lanes, next_look
+        return states, next_look
 
-    def kind(self, lanes: Iterable[Lane], now: float) -> Kind:
+    def kind(self, states: Iterable[QueueState], now: float) -> Kind:
         """Return what the next claim is, of these queues or of all."""
         if now >= self.poll_at:
             return Kind.POLL
         usual = Heat.ONCE if now >= self._lag_at else Heat.COLD
-        return Kind.CLAIM if max(lane.hot for lane in lanes) > usual else Kind.LOOK
+        return Kind.CLAIM if max(state.hot for state in states) > usual else Kind.LOOK
 
     def polled(self, now: float, after: float) -> None:
         """Note a poll; the next comes ``after`` so many seconds, or a bit sooner.
@@ -115,40 +115,40 @@ class Plan:
 
     # -- what to ask
 
-    def claim(self, lanes: Sequence[Lane], room: int, now: float) -> Request:
+    def claim(self, states: Sequence[QueueState], room: int, now: float) -> Request:
         """Return a claim from the cursors."""
         timings = self._timings
         self.cursors.remember(now)
-        names = self._turned(lanes)
+        names = self._turned(states)
         cursors = self.cursors.heads(names)
-        full = any(lane.full_since is not None for lane in lanes)
+        full = any(state.full_since is not None for state in states)
         if full and now >= self._lag_at + timings.lag_every:
             # A queue that is never short would never be looked back on.
             cursors = self.cursors.lagging(names, now, timings.near)
             self._lag_at = now + timings.lag_spacing
-        for lane in lanes:
-            lane.hot = Heat.COLD  # before the claim: a notification meanwhile counts
+        for state in states:
+            state.hot = Heat.COLD  # before the claim: a notification meanwhile counts
         return Request(names, cursors, room)
 
-    def look(self, lanes: Sequence[Lane], room: int, now: float) -> Request:
+    def look(self, states: Sequence[QueueState], room: int, now: float) -> Request:
         """Return a claim from where the cursors stood a moment ago."""
         self.cursors.remember(now)
-        names = self._turned(lanes)
+        names = self._turned(states)
         lagging = self.cursors.lagging(names, now, self._timings.far)
-        for lane in lanes:
-            lane.hot, lane.owed = Heat.COLD, False
+        for state in states:
+            state.hot, state.owed = Heat.COLD, False
         return Request(names, lagging, room)
 
-    def owe(self, lanes: Iterable[Lane], now: float) -> bool:
+    def owe(self, states: Iterable[QueueState], now: float) -> bool:
         """Return True if a look back at these queues is put off until it is time to."""
         put_off = now < self._lag_at
-        for lane in lanes:
-            lane.owed = put_off
+        for state in states:
+            state.owed = put_off
         return put_off
 
-    def _turned(self, lanes: Sequence[Lane]) -> list[str]:
+    def _turned(self, states: Sequence[QueueState]) -> list[str]:
         """Return the names with another one first each time, so that none is always last."""
-        names = [lane.name for lane in lanes]
+        names = [state.name for state in states]
         if len(names) < 2:
             return names
         start = self.claims % len(names)
@@ -165,7 +165,7 @@ class Plan:
         # Until the cursors are past it: the next one walks over the same.
         self.patient = now - began > long
         for name in queues:
-            self.lanes[name].met(busy=name in busy, seat=seat, now=now)
+            self.states[name].met(busy=name in busy, seat=seat, now=now)
 
     def advance(self, queues: Sequence[str], records: Sequence[Record]) -> Counter[str]:
         """Take the cursors past what was claimed; return how many of each queue."""
@@ -185,27 +185,27 @@ class Plan:
         return counts
 
     def found(
-        self, lanes: Iterable[Lane], answer: Answer, seat: Seat, began: float, now: float,
+        self, states: Iterable[QueueState], answer: Answer, seat: Seat, began: float, now: float,
         *, light: bool,
-    ) -> tuple[list[Lane], list[Lane]]:  # fmt: skip
+    ) -> tuple[list[QueueState], list[QueueState]]:  # fmt: skip
         """Note what a claim brought.
 
         Return the queues that had less than they might, and the streams that are more than this
         worker can take. ``light``: the next job should come here, too.
         """
-        short: list[Lane] = []
-        grown: list[Lane] = []
-        for lane in lanes:
-            if lane.name in answer.busy:
-                continue  # who is there may leave something: see Lane.met
-            streamed = lane.streaming
-            full = answer.is_full(lane.name)
-            count = answer.counts[lane.name]
-            lane.found(count, full=full, seat=seat, began=began, now=now, light=light)
+        short: list[QueueState] = []
+        grown: list[QueueState] = []
+        for state in states:
+            if state.name in answer.busy:
+                continue  # who is there may leave something: see QueueState.met
+            streamed = state.streaming
+            full = answer.is_full(state.name)
+            count = answer.counts[state.name]
+            state.found(count, full=full, seat=seat, began=began, now=now, light=light)
             if not full:
-                short.append(lane)
+                short.append(state)
             elif streamed:
-                grown.append(lane)
+                grown.append(state)
         return short, grown
 
     def looked(self, began: float, took: float) -> None:
@@ -219,10 +219,10 @@ class Plan:
 
     # -- what lies in the way
 
-    def steps(self, lanes: Sequence[Lane], took: float, now: float) -> bool:
+    def steps(self, states: Sequence[QueueState], took: float, now: float) -> bool:
         """True if a look that found nothing took too long, and the last step was a while ago."""
         timings = self._timings
-        long = timings.long_walk + timings.long_probes * len(lanes)
+        long = timings.long_walk + timings.long_probes * len(states)
         if took < long or now < self._step_at:
             return False
         self._step_at = now + timings.step_every
@@ -246,6 +246,6 @@ class Plan:
         """Go past the newest positions where a claim from ``before`` them found nothing."""
         for name, heads in before.items():
             if answer.counts[name]:
-                self.lanes[name].hot = Heat.HOT
+                self.states[name].hot = Heat.HOT
             elif name not in answer.busy and self.cursors.now([name]) == heads:
                 self.cursors.step(name, newest[name])

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pgqueue.config import WorkerSettings
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.claim.due_times import DueTimes, Step
@@ -41,7 +41,7 @@ class Promoter:
         self._lock = lock
         self._on_ready = on_ready
         self._wake = asyncio.Event()
-        self._patience = Patience()
+        self._retry = RetryDelay()
         self._task: asyncio.Task[None] | None = None
         self.times = DueTimes(settings, timings)
         self.promoted = 0
@@ -87,10 +87,10 @@ class Promoter:
                     self._on_ready(queues)
             case Step.LOOK:
                 await self._look()
-        self._patience.reset()
+        self._retry.reset()
 
     def _on_error(self, error: Exception) -> float:
-        self.times.failed(self._patience.delay(), time.monotonic())
+        self.times.failed(self._retry.delay(), time.monotonic())
         ours = isinstance(error, PgQueueError)
         log.log(
             logging.DEBUG if ours else logging.ERROR,

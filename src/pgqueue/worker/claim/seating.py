@@ -1,4 +1,4 @@
-"""Takes the seat that each pulse gives a worker; asks for a pulse when it deserves another one."""
+"""Takes the seat that each heartbeat gives a worker; asks for a heartbeat to get another one."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.claim.events import CameToWatch, Inner, PulseWanted, Said
+from pgqueue.worker.claim.events import CameToWatch, HeartbeatWanted, Inner, Said
 from pgqueue.worker.seat import AWAY, WATCH, Seat, load_of, seat_of
 
 __all__ = ["Seating"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_PULSE_EVERY = 0.25
-_NEXT_IN_LINE = 6  # twice a watch: at rest they know their place by a pulse some seconds ago
+_HEARTBEAT_EVERY = 0.25
+_NEXT_IN_LINE = 6  # twice a watch: at rest they know their place by a heartbeat some seconds ago
 _ANSWER_WITHIN = 0.05
-assert _ANSWER_WITHIN < _PULSE_EVERY
+assert _ANSWER_WITHIN < _HEARTBEAT_EVERY
 _LIGHT = 1  # load with which a watcher need not say that it has more to do
 
 
@@ -30,7 +30,7 @@ class Seating:
     """``seat`` is taken: this worker listens to what belongs to it.
 
     ``on_away`` is called when it leaves the watch, and answers whose flags it has taken down.
-    ``say`` is told when it came to the watch, and that it wants a pulse.
+    ``say`` is told when it came to the watch, and that it wants a heartbeat.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Seating:
         self._settings = settings
         self._on_away = on_away
         self._say = say
-        self._pulsed_at = float("-inf")
+        self._heartbeat_at = float("-inf")
         self._asked: asyncio.TimerHandle | None = None
-        self._load = 0  # as the last pulse said
+        self._load = 0  # as the last heartbeat said
         self._takes_jobs = True
         self._moving: asyncio.Task[None] | None = None
         self._stopped = False
         self._wanted = self.seat = AWAY
 
-    def on_pulse(self, before: int, workers: int, *, running: int, takes_jobs: bool) -> None:
-        """Note what a pulse answered, and what it had said: how much runs, and whether more can."""
+    def on_heartbeat(self, before: int, workers: int, *, running: int, takes_jobs: bool) -> None:
+        """Note what a heartbeat answered, and what it said: how much runs, and whether more can."""
         self._load, self._takes_jobs = load_of(running), takes_jobs
         if not self._settings.listen:
             self.seat = Seat(None, workers)
@@ -72,39 +72,39 @@ class Seating:
             self._moving = asyncio.create_task(self._move(), name="pgqueue seat")
 
     def on_full(self) -> None:
-        """Have the others told that this watcher can take no more: the pulse says so."""
+        """Have the others told that this watcher can take no more: the heartbeat says so."""
         if self.seat.rank is not None and self.seat.workers > WATCH:
-            self._pulse_soon()
+            self._heartbeat_soon()
 
     def on_load(self, running: int) -> None:
-        """Let others go before this watcher, which has more to do than its last pulse said."""
+        """Let others go before this watcher, which has more to do than its last heartbeat said."""
         if self.seat.rank is not None and load_of(running) > max(_LIGHT, self._load):
             self.on_full()
 
     def on_idle(self) -> None:
         """Ask for a seat again, now that there is room: it may be that nobody else has any."""
         if not self._takes_jobs and self._settings.listen:
-            self._pulse_soon()
+            self._heartbeat_soon()
 
     def on_left(self) -> None:
         """A watcher left: who is next in line asks for its seat."""
         if self.seat.place is not None and self.seat.place < WATCH + _NEXT_IN_LINE:
-            self._pulse_soon(random.uniform(0.0, _ANSWER_WITHIN))
+            self._heartbeat_soon(random.uniform(0.0, _ANSWER_WITHIN))
 
     def is_light(self, running: int) -> bool:
         """True if nobody else should have the next job rather."""
         return self.seat.workers == 1 or load_of(running) <= _LIGHT
 
-    def _pulse_soon(self, after: float = 0.0) -> None:
+    def _heartbeat_soon(self, after: float = 0.0) -> None:
         if self._asked is None and not self._stopped:
             now = time.monotonic()
-            wait = max(after, self._pulsed_at + _PULSE_EVERY - now)
+            wait = max(after, self._heartbeat_at + _HEARTBEAT_EVERY - now)
             self._asked = asyncio.get_running_loop().call_later(wait, self._ask)
 
     def _ask(self) -> None:
         self._asked = None
-        self._pulsed_at = time.monotonic()
-        self._say(PulseWanted())
+        self._heartbeat_at = time.monotonic()
+        self._say(HeartbeatWanted())
 
     async def _move(self) -> None:
         while self._wanted.channels != self.seat.channels and not self._stopped:

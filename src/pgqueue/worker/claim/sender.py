@@ -140,14 +140,14 @@ class Sender:
     async def _is_stuck(self, queues: Iterable[str]) -> bool:
         """True if a claim that must hang is in the way: then its lock is passed by."""
         now = time.monotonic()
-        lanes = [self._plan.lanes[name] for name in queues]
-        for lane in lanes:
-            if lane.contention.asks_who(now):
+        states = [self._plan.states[name] for name in queues]
+        for state in states:
+            if state.contention.asks_who(now):
                 async with self._lock:
-                    lane.contention.held_by(await self._store.claim_holder(lane.name), now)
-                if lane.contention.stuck:
+                    state.contention.held_by(await self._store.claim_holder(state.name), now)
+                if state.contention.stuck:
                     log.warning(
                         'a claim of queue "%s" has not ended for some seconds; claiming beside it',
-                        lane.name,
+                        state.name,
                     )
-        return any(lane.contention.stuck for lane in lanes)
+        return any(state.contention.stuck for state in states)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pgqueue.db.faults import Rejected
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.outcome import Cancelled, Dead, Done, Released, RetryAt, Snoozed
@@ -105,7 +105,7 @@ class Writer:
 
     async def _write(self, batch: Batch) -> set[int] | None:
         """Return the ids whose receipt was good, with those that are set aside; None if all."""
-        patience = Patience()
+        retry = RetryDelay()
         uncertain = False
         refusals = 0
         while True:
@@ -120,7 +120,7 @@ class Writer:
                 match step:
                     case Again():
                         uncertain = uncertain or step.uncertain
-                        await self._pause(patience, exc)
+                        await self._pause(retry, exc)
                     case OneByOne(batches):
                         return await self._one_by_one(batches)
                     case Less(Ended() as batch):
@@ -186,7 +186,7 @@ class Writer:
         log.warning("the outcome of job %d waits: %s", entry.id, why)
         self._keeper.set_aside(entry, seconds)
 
-    async def _pause(self, patience: Patience, why: Exception) -> None:
+    async def _pause(self, retry: RetryDelay, why: Exception) -> None:
         self._failed(why)
         if not self.is_away:
             self.is_away = True
@@ -194,7 +194,7 @@ class Writer:
                 "outcomes are kept until they can be written (%d now): %s",
                 self._keeper.backlog, why, exc_info=not isinstance(why, PgQueueError),
             )  # fmt: skip
-        await asyncio.sleep(patience.delay())
+        await asyncio.sleep(retry.delay())
 
     def _failed(self, why: Exception) -> None:
         if self._fruitless is not None:

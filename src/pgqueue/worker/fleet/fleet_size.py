@@ -1,6 +1,6 @@
 """How often a worker looks for what any of them would find: the more they are, the less.
 
-| what                  | of so many workers | part of its pulses |
+| what                  | of so many workers | part of its heartbeats |
 |-----------------------|--------------------|--------------------|
 | look for lost workers | n, of all kinds    | 4 / n              |
 | count                 | < 50, of its kind  | each               |
@@ -20,15 +20,15 @@ _FLEET_SEEKS_EVERY = 0.1
 
 
 def share_of_looks(workers: int, spacing: float = 1.0, lookers: float = 4) -> float:
-    """Return in what part of its pulses each of so many looks: ``lookers`` at each heartbeat.
+    """Return in what part of its heartbeats each of so many looks: ``lookers`` at each heartbeat.
 
-    ``spacing``: how many times as long as usual it is from one of its pulses to the next.
+    ``spacing``: how many times as long as usual it is from one of its heartbeats to the next.
     """
     return min(lookers * spacing / max(workers, 1), 1.0)
 
 
 def share_of_counts(alike: int) -> float:
-    """Return in what part of its pulses a worker counts, beside so many of its kind."""
+    """Return in what part of its heartbeats a worker counts, beside so many of its kind."""
     return 1.0 if alike < _FEW else _COUNTS
 
 
@@ -44,7 +44,7 @@ def passed_every(interval: float, alike: int, *, listen: bool) -> float:
 def due_within(every: float, *, at_rest: bool) -> float:
     """Return within how many seconds a job must be due for this worker to make it ready.
 
-    ``every``: seconds between its pulses. What will be due is for the watch. What is due by now,
-    the watch did not make ready: workers at rest do.
+    ``every``: seconds between its heartbeats. The watch makes ready what will be due. Workers at
+    rest make ready what is due already, and the watch did not.
     """
     return 0.0 if at_rest else 2 * every

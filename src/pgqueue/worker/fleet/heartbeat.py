@@ -8,15 +8,15 @@ import random
 import time
 from collections.abc import Sequence
 
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.events import LeaseRevoked, Rejoined, Send
+from pgqueue.worker.fleet.heartbeat_answer import Renewals, Row, Sent, read
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.maintenance import Maintenance
 from pgqueue.worker.fleet.membership import Change, Membership, Step
-from pgqueue.worker.fleet.pulse import Renewals, Row, Sent, read
 from pgqueue.worker.fleet.registration import Registration
 from pgqueue.worker.fleet.signoff import Orders
 from pgqueue.worker.fleet.view import WorkerView
@@ -77,11 +77,11 @@ class Heartbeat:
 
     async def beat(self) -> None:
         """Send heartbeats until told to halt."""
-        patience = Patience()
+        retry = RetryDelay()
         while not self._orders.halt:
             try:
-                await self.pulse_once()
-                patience.reset()
+                await self.send_once()
+                retry.reset()
                 wait = self.census.spacing = self.every()
                 self._follow(self._membership.on(Change.RENEWED))
             except PgQueueError as exc:
@@ -89,7 +89,7 @@ class Heartbeat:
                 if not self._store.link.connected:
                     self._cut_lease()
                 self._follow(self._membership.on(Change.FAILED), exc)
-                wait = patience.delay()
+                wait = retry.delay()
             try:
                 async with asyncio.timeout(wait * random.uniform(0.9, 1.0)):
                     await self._hurry.wait()
@@ -101,7 +101,7 @@ class Heartbeat:
         """Return the seconds to the next heartbeat."""
         return self.census.every(at_rest=self._at_rest())
 
-    async def pulse_once(self) -> None:
+    async def send_once(self) -> None:
         """Send one heartbeat; where the row is gone, register anew."""
         began = time.monotonic()
         if await self.registration.refresh():

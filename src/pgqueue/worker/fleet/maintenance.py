@@ -14,10 +14,10 @@ from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.links import Links
 from pgqueue.worker.fleet.membership import Membership
-from pgqueue.worker.fleet.passed import PassedJobs
 from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.reconcile import Ask, Reconciler
-from pgqueue.worker.fleet.salvage import Salvage
+from pgqueue.worker.fleet.rescuer import Rescuer
+from pgqueue.worker.fleet.stragglers import Stragglers
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import Timings
 
@@ -47,11 +47,11 @@ class Maintenance:
         lock, settings = asyncio.Lock(), who.settings
         self.ask = ask
         self._background = background
-        self.salvage = Salvage(
+        self.rescuer = Rescuer(
             store, lock,
             crash_cap=settings.crash_cap, send=send, confirm_after=timings.rescue.confirm_after,
         )  # fmt: skip
-        self.passed = PassedJobs(
+        self.passed = Stragglers(
             store, lock, who, census=census, view=view, connects=links.connects, send=send
         )
         self.reconciler = Reconciler(
@@ -62,7 +62,7 @@ class Maintenance:
         self.duties = Duties(
             store, lock,
             hold=settings.lease, retention=settings.retention,
-            rescue_orphans=self.salvage.rescue_orphans, timings=timings.duties,
+            rescue_orphans=self.rescuer.rescue_orphans, timings=timings.duties,
         )  # fmt: skip
         works = {"passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties}
         self._periodic = PeriodicWork(works, background)
@@ -78,6 +78,6 @@ class Maintenance:
     def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
     ) -> asyncio.Task[None]:
-        """Begin to give back what these workers held; see ``Salvage.rescue``."""
-        rescue = self.salvage.rescue(workers, vanished=vanished, orphaned=orphaned)
+        """Begin to give back what these workers held; see ``Rescuer.rescue``."""
+        rescue = self.rescuer.rescue(workers, vanished=vanished, orphaned=orphaned)
         return self._background.spawn(rescue)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.floor import Floor
@@ -59,13 +59,13 @@ class Reconciler:
         self._membership = membership
         self._ask = ask
         self._timings = timings
-        self._soon = Patience(timings.soon, self._every)
+        self._soon = RetryDelay(timings.soon, self._every)
         self._looked_at = 0.0
         self.looks = 0
 
     def begin(self) -> float:
         """Return the seconds until the first look."""
-        self._soon = Patience(self._timings.soon, self._every)
+        self._soon = RetryDelay(self._timings.soon, self._every)
         return _spread(self._every)
 
     async def step(self, *, called: bool) -> float:

@@ -115,7 +115,7 @@ async def rescue_children(
         )  # fmt: skip
         if rescued.workers or not begun:
             break
-        # It had registered, so the server is at work on its last pulse, or another was faster.
+        # It had registered, so the server is at work on its last heartbeat, or another was faster.
     if rescued.workers:
         await asyncio.sleep(SECOND_LOOK_AFTER)
         late = await rescue_workers(store, rescued.workers, crash_cap=crash_cap, orphaned=True)

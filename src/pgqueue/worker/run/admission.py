@@ -13,10 +13,10 @@ from pgqueue.errors import PayloadError
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Snoozed
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.put_off import PUT_OFF, PutOff
+from pgqueue.worker.run.buffer import is_suspect
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.verdict import Verdict
-from pgqueue.worker.run.waiting import is_suspect
 
 if TYPE_CHECKING:
     from asyncpg import Record

@@ -21,13 +21,13 @@ from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, entry_of
 from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
+from pgqueue.worker.run.buffer import Waiting
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
 from pgqueue.worker.run.slot import Counts, Slot
-from pgqueue.worker.run.waiting import Waiting
 from pgqueue.worker.stop_times import SLOTS_SECONDS
 from pgqueue.worker.timings import TIMINGS, Timings
 

@@ -86,7 +86,7 @@ class JobTransactions:
         lent = self._pool.connection(self._lent)
         connection = await lent.__aenter__()
         transaction = connection.transaction()
-        doubt = self._pool.doubt(connection, time.monotonic() + self._deadline)
+        stall = self._pool.check_stall(connection, time.monotonic() + self._deadline)
         try:
             await transaction.start()
         except BaseException as exc:
@@ -98,7 +98,7 @@ class JobTransactions:
                 ) from exc
             raise
         finally:
-            doubt.end()
+            stall.end()
         return (lent, connection, transaction), connection
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
@@ -111,7 +111,7 @@ class JobTransactions:
         connection: Connection
         transaction: Transaction
         lent, connection, transaction = handle
-        doubt = self._pool.doubt(connection, time.monotonic() + self._deadline)
+        stall = self._pool.check_stall(connection, time.monotonic() + self._deadline)
         try:
             if error is not None:
                 await self._roll_back(connection, transaction)
@@ -121,7 +121,7 @@ class JobTransactions:
             try:
                 await self._clean(connection)
             finally:
-                doubt.end()
+                stall.end()
                 try:
                     await lent.__aexit__(None, None, None)
                 finally:
@@ -133,7 +133,7 @@ class JobTransactions:
         rollback = asyncio.ensure_future(transaction.rollback())
         # Where we are cancelled, nobody else asks what it came to.
         rollback.add_done_callback(lambda task: task.cancelled() or task.exception())
-        doubt = self._pool.doubt(connection, time.monotonic() + self._roll_back_seconds, None)
+        stall = self._pool.check_stall(connection, time.monotonic() + self._roll_back_seconds, None)
         try:
             await asyncio.shield(rollback)
         except BaseException as exc:
@@ -142,7 +142,7 @@ class JobTransactions:
             if not isinstance(exc, Exception):
                 raise
         finally:
-            doubt.end()
+            stall.end()
 
     async def _clean(self, connection: Connection) -> None:
         """Let the next job find nothing of this one's in the session."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pgqueue.worker.claim.pace import Pace
+from pgqueue.worker.claim.prefetch import Prefetch
 
 
 class Busy:
@@ -25,73 +25,73 @@ class Busy:
         self.busy += seconds
 
 
-def paced(max_prefetch: int = 10_000) -> tuple[Pace, Busy]:
+def paced(max_prefetch: int = 10_000) -> tuple[Prefetch, Busy]:
     busy = Busy()
-    return Pace(cast("Any", busy), max_prefetch), busy
+    return Prefetch(cast("Any", busy), max_prefetch), busy
 
 
 def test_nothing_is_claimed_ahead_before_anything_is_known() -> None:
-    pace, _ = paced()
-    assert pace.ahead(turn=0.0) == 0
+    prefetch, _ = paced()
+    assert prefetch.ahead(turn=0.0) == 0
 
 
 def test_a_tenth_of_a_second_or_the_last_turn_and_half_a_second_at_most() -> None:
-    pace, busy = paced()
+    prefetch, busy = paced()
     busy.go(1000, 1.0)
-    assert pace.ahead(turn=0.0) == 100
-    assert pace.ahead(turn=0.3) == 300
-    assert pace.ahead(turn=30.0) == 500
+    assert prefetch.ahead(turn=0.0) == 100
+    assert prefetch.ahead(turn=0.3) == 300
+    assert prefetch.ahead(turn=30.0) == 500
 
 
 def test_no_more_than_may_be_fetched_ahead() -> None:
     assert paced(max_prefetch=0)[0].ahead(turn=0.0) == 0
-    pace, busy = paced(max_prefetch=7)
+    prefetch, busy = paced(max_prefetch=7)
     busy.go(1000, 1.0)
-    assert pace.ahead(turn=0.0) == 7
+    assert prefetch.ahead(turn=0.0) == 7
 
 
 def test_one_job_ahead_is_none() -> None:
-    pace, busy = paced()
+    prefetch, busy = paced()
     busy.go(19, 1.0)
-    assert pace.ahead(turn=0.0) == 0
+    assert prefetch.ahead(turn=0.0) == 0
 
 
 def test_fifty_jobs_tell_at_once_and_few_only_after_a_while() -> None:
-    pace, busy = paced()
+    prefetch, busy = paced()
     busy.go(49, 0.001)
-    assert pace.ahead(turn=0.0) == 0
+    assert prefetch.ahead(turn=0.0) == 0
     busy.go(1, 0.001)
-    assert pace.ahead(turn=0.0) == 2500
+    assert prefetch.ahead(turn=0.0) == 2500
 
 
 def test_a_change_is_believed_by_how_long_it_has_lasted() -> None:
-    pace, busy = paced()
+    prefetch, busy = paced()
     busy.go(1024, 1.0)
-    assert pace.ahead(turn=0.0) == 102
+    assert prefetch.ahead(turn=0.0) == 102
     busy.go(0, 0.125)
-    assert pace.ahead(turn=0.0) == 38
+    assert prefetch.ahead(turn=0.0) == 38
     busy.go(0, 0.25)
-    assert pace.ahead(turn=0.0) == 0
+    assert prefetch.ahead(turn=0.0) == 0
 
 
 def test_since_a_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    pace, busy = paced()
+    prefetch, busy = paced()
     busy.go(10, 1.0)
-    pace.mark()
+    prefetch.mark()
     busy.go(6, 1.0)
     now += 3.0
-    assert pace.since_mark(at_least=1.0) == 2.0
+    assert prefetch.since_mark(at_least=1.0) == 2.0
     now += 0.1
     busy.go(4, 0.1)
-    assert pace.since_mark(at_least=1.0) == 4.0
-    assert pace.since_mark(at_least=1.0) == 0.0
+    assert prefetch.since_mark(at_least=1.0) == 4.0
+    assert prefetch.since_mark(at_least=1.0) == 0.0
 
 
 def test_slow_jobs_end_what_was_believed() -> None:
-    pace, busy = paced()
+    prefetch, busy = paced()
     busy.go(1000, 1.0)
-    assert pace.ahead(turn=0.0) == 100
-    pace.slow_to(30.0)
-    assert pace.ahead(turn=0.0) == 3
+    assert prefetch.ahead(turn=0.0) == 100
+    prefetch.slow_to(30.0)
+    assert prefetch.ahead(turn=0.0) == 3

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.rescue import SECOND_LOOK_AFTER, rescue_children
 
-__all__ = ["FINISH_SECONDS", "Handback"]
+__all__ = ["FINISH_SECONDS", "ChildRescue"]
 
 log = logging.getLogger("pgqueue.supervisor")
 
@@ -44,7 +44,7 @@ class _Crash:
     told_to_stop: bool
 
 
-class Handback:
+class ChildRescue:
     """A thread while there is a crash to clean up after, and none otherwise."""
 
     def __init__(self, supervisor: int, settings: WorkerSettings) -> None:
@@ -73,7 +73,7 @@ class Handback:
             self._crashes.append(_Crash(pid, dsn, schema, begun, told_to_stop))
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._main, name="pgqueue-handback", daemon=True
+                    target=self._main, name="pgqueue-child_rescue", daemon=True
                 )
                 self._thread.start()
 
@@ -124,7 +124,7 @@ class Handback:
             await link.close()
 
     async def _until_done(self, store: Store, crash: _Crash) -> None:
-        patience = Patience(0.1, 2.0)
+        retry = RetryDelay(0.1, 2.0)
         told = False
         while time.monotonic() < self._give_up_at:
             try:
@@ -143,7 +143,7 @@ class Handback:
                     log.warning(
                         "giving back the jobs of process %d has to wait: %s", crash.pid, exc
                     )
-            await asyncio.sleep(patience.delay())
+            await asyncio.sleep(retry.delay())
 
     @staticmethod
     async def _watch_over(watch: Watch) -> None:

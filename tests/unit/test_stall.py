@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue.db.doubt import Step, next_step
+from pgqueue.db.stall import Step, next_step
 
 
 @pytest.mark.parametrize("left", [-1.0, 0.0, 20.0])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-__all__ = ["Patience"]
+__all__ = ["RetryDelay"]
 
 
-class Patience:
+class RetryDelay:
     """How long to wait before the next try: doubling to a cap, spread by jitter."""
 
     def __init__(self, first: float = 0.05, cap: float = 1.5) -> None:

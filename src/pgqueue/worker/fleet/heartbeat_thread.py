@@ -31,12 +31,12 @@ from pgqueue.worker.lease import Lease
 from pgqueue.worker.stop_times import GIVE_BACK_SECONDS
 from pgqueue.worker.timings import Timings
 
-__all__ = ["Lifeline"]
+__all__ = ["HeartbeatThread"]
 
 log = logging.getLogger("pgqueue.worker")
 
 
-class Lifeline:
+class HeartbeatThread:
     """Builds what runs in the thread, starts it and ends it.
 
     Made and started on the worker's loop. ``take``: called there with what the thread says.
@@ -60,7 +60,7 @@ class Lifeline:
         self._deadline = settings.deadline
         self.lease = lease
         self._take = take
-        self._side = SideLoop("pgqueue-lifeline", self)
+        self._side = SideLoop("pgqueue-heartbeat", self)
         self._background = Background()
         self.links = Links(
             dsn, settings=settings, pooled_by_session=pooled_by_session, view=view,
@@ -104,7 +104,7 @@ class Lifeline:
         return self.heartbeat.renewals.since
 
     @property
-    def pulses(self) -> int:
+    def heartbeats(self) -> int:
         """How many heartbeats were answered."""
         return self.heartbeat.renewals.count
 

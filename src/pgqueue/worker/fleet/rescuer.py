@@ -11,12 +11,12 @@ from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.events import ReadyAgain, Send
 from pgqueue.worker.fleet.rescue import SECOND_LOOK_AFTER, rescue_workers
 
-__all__ = ["Salvage"]
+__all__ = ["Rescuer"]
 
 log = logging.getLogger("pgqueue.worker")
 
 
-class Salvage:
+class Rescuer:
     """All on the heartbeat thread's loop. ``send``: says which jobs are ready again.
 
     ``confirm_after``: how long a lost session may be away. Its worker ends its own lease by then.

@@ -1,4 +1,4 @@
-"""A lane that is given up in the middle of a step, with a pair of sockets for a server."""
+"""A blocking connection that is given up in a step; a pair of sockets stands for the server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from pgqueue.db.blocking import BlockingConnection
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.lane import Lane
 from pgqueue.db.wrecks import KEPT, _kept, _let_go
 
 
 class Connection:
-    """What a lane asks of a connection of asyncpg."""
+    """What a blocking connection asks of a connection of asyncpg."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -37,14 +37,14 @@ async def connect(own: socket.socket) -> Any:
     return Connection(transport)
 
 
-def connected() -> tuple[Lane, socket.socket]:
-    """A lane that holds a connection, and the server's end of it."""
+def connected() -> tuple[BlockingConnection, socket.socket]:
+    """One that holds a connection, and the server's end of it."""
     ours, theirs = socket.socketpair()
     theirs.settimeout(60)
-    lane = Lane()
-    lane.hold(lane.loop.run_until_complete(connect(ours)))
-    assert lane.fd == ours.fileno()
-    return lane, theirs
+    own = BlockingConnection()
+    own.hold(own.loop.run_until_complete(connect(ours)))
+    assert own.fd == ours.fileno()
+    return own, theirs
 
 
 async def struck() -> None:
@@ -64,25 +64,25 @@ def takes(number: int, stack: ExitStack) -> socket.socket:
 
 
 def test_what_took_the_number_of_a_lost_socket_is_left_alone() -> None:
-    lane, theirs = connected()
-    number = lane.fd
-    lane.discard()
+    own, theirs = connected()
+    number = own.fd
+    own.discard()
     with theirs, ExitStack() as stack:
         peer = takes(number, stack)
         with pytest.raises(SystemExit):
-            lane.run(struck(), Deferred())
-        assert lane.given_up
+            own.run(struck(), Deferred())
+        assert own.given_up
         peer.send(b"x")
 
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
 def test_a_lane_that_is_given_up_leaves_no_descriptor_open() -> None:
     """Nor does what it leaves close the number again, which is soon another's."""
-    lane, theirs = connected()
-    number = lane.fd
+    own, theirs = connected()
+    number = own.fd
     with theirs, ExitStack() as stack:
         with pytest.raises(SystemExit):
-            lane.run(struck(), Deferred())
+            own.run(struck(), Deferred())
         assert theirs.recv(1) == b""
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
@@ -102,10 +102,10 @@ def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
         assert not connection.is_closed()
         raise SystemExit
 
-    lane = Lane()
+    own = BlockingConnection()
     with theirs:
         with pytest.raises(SystemExit):
-            lane.run(connecting(), Deferred())
+            own.run(connecting(), Deferred())
         assert theirs.recv(1) == b""
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
@@ -135,13 +135,13 @@ def test_of_many_lanes_that_are_given_up_the_latest_are_kept(
 
     loops: list[weakref.ref[Any]] = []
     for n in range(KEPT + 5):
-        lane, theirs = connected()
+        own, theirs = connected()
         with theirs:
-            loops.append(weakref.ref(lane.loop))
+            loops.append(weakref.ref(own.loop))
             with pytest.raises(SystemExit):
-                lane.run(hangs(n), Deferred())
-        assert lane.given_up
-    del lane
+                own.run(hangs(n), Deferred())
+        assert own.given_up
+    del own
     gc.collect()
     assert len(_kept) == KEPT
     assert ended == list(range(ended[0], ended[0] + len(ended)))

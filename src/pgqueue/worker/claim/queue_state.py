@@ -29,7 +29,7 @@ from pgqueue.worker.claim.contention import Contention
 from pgqueue.worker.claim.stream import Stream
 from pgqueue.worker.seat import Seat
 
-__all__ = ["Heat", "Lane"]
+__all__ = ["Heat", "QueueState"]
 
 _LATE_NOTIFICATION = 0.02
 _STAND_BY = 0.5
@@ -44,7 +44,7 @@ class Heat(IntEnum):
     HOT = 2
 
 
-class Lane:
+class QueueState:
     """What the claimer knows of one queue."""
 
     __slots__ = (

@@ -6,7 +6,7 @@ import time
 
 from pgqueue.worker.neighbours import Room
 
-__all__ = ["Pace"]
+__all__ = ["Prefetch"]
 
 _AHEAD = 0.1
 _AHEAD_LONGEST = 0.5
@@ -15,7 +15,7 @@ _SHORTEST_SPAN = 0.02
 _FORGET_AFTER = 0.2
 
 
-class Pace:
+class Prefetch:
     """The rate at which the runner finishes jobs: over what it was busy, and since a mark.
 
     Only time with something to run counts towards the first: who waits for a turn at a crowded

@@ -1,6 +1,6 @@
-"""Lanes: what a blocking call runs on, a private event loop with one connection.
+"""What a blocking call runs on: a private event loop with one connection.
 
-A lane is used by one thread at a time, so that no driver but asyncpg is needed and nothing runs in
+It is used by one thread at a time, so that no driver but asyncpg is needed and nothing runs in
 the background. One that was interrupted is given up, with its loop and its connection.
 """
 
@@ -23,7 +23,7 @@ from pgqueue.errors import PoolTimeout, SyncInAsync
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["Lane", "Lanes", "no_loop"]
+__all__ = ["BlockingConnection", "BlockingConnections", "no_loop"]
 
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ def no_loop(what: str) -> None:
     )
 
 
-class Lane:
-    """A private loop and its connection; whoever holds the lane may run on it."""
+class BlockingConnection:
+    """A private loop and its connection; whoever holds it may run on it."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -151,16 +151,16 @@ def _sockets(loop: Any) -> list[socket.socket]:
     return [own for own in sockets if own is not None]
 
 
-class Lanes:
-    """At most ``size`` lanes for all threads of a process."""
+class BlockingConnections:
+    """At most ``size`` blocking for all threads of a process."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.spare: list[Lane] = []
+        self.spare: list[BlockingConnection] = []
         self._free = threading.BoundedSemaphore(size)
 
-    def borrow(self, seconds: float, deferred: Deferred) -> Lane:
-        """Return a lane, with a connection that seems open or with none."""
+    def borrow(self, seconds: float, deferred: Deferred) -> BlockingConnection:
+        """Return one whose connection seems open, or that has none."""
         free = self._free
         if not free.acquire(blocking=False) and not self._wait_turn(seconds, deferred):
             raise PoolTimeout(
@@ -177,23 +177,23 @@ class Lanes:
         with waiting():
             return deferred.wait(lambda span: self._free.acquire(timeout=span), seconds)
 
-    def _next(self) -> Lane:
+    def _next(self) -> BlockingConnection:
         try:
-            lane = self.spare.pop()
+            own = self.spare.pop()
         except IndexError:
-            return Lane()
-        if not lane.usable():
-            lane.discard()
-        return lane
+            return BlockingConnection()
+        if not own.usable():
+            own.discard()
+        return own
 
-    def give_back(self, lane: Lane) -> None:
-        """Take a lane back; one that was given up is gone."""
-        if not lane.given_up:
-            self.spare.append(lane)
+    def give_back(self, own: BlockingConnection) -> None:
+        """Take one back; one that was given up is gone."""
+        if not own.given_up:
+            self.spare.append(own)
         self._free.release()
 
     def close(self) -> None:
-        """Close the lanes that nobody uses."""
+        """Close the blocking that nobody uses."""
         with Deferred():
             while self.spare:
                 self.spare.pop().close()

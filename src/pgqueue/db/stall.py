@@ -30,7 +30,7 @@ from pgqueue.errors import Unreachable
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["DOUBT", "Asks", "Doubt", "DoubtTimings", "Questions", "Step", "next_step"]
+__all__ = ["STALL", "Asks", "Questions", "StallCheck", "StallTimings", "Step", "next_step"]
 
 log = logging.getLogger("pgqueue.db")
 
@@ -42,7 +42,7 @@ _ASK_TIMES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtTimings:
+class StallTimings:
     """How long a statement is trusted, in seconds. Tests hand in others."""
 
     after: float = 5.0  # a statement that takes longer is asked about
@@ -51,11 +51,11 @@ class DoubtTimings:
     ask: float = 4.0  # to wait for the other session, and for its answer
 
 
-DOUBT = DoubtTimings()
+STALL = StallTimings()
 
 # Each time takes a connection and an answer. What is found silent by then can be done again.
-assert DOUBT.after + _ASK_TIMES * 2 * DOUBT.ask < CALL_SECONDS - LEAST_SECONDS
-assert DOUBT.read < _LATE_SECONDS < DOUBT.ask
+assert STALL.after + _ASK_TIMES * 2 * STALL.ask < CALL_SECONDS - LEAST_SECONDS
+assert STALL.read < _LATE_SECONDS < STALL.ask
 
 
 class Questions:
@@ -69,7 +69,7 @@ class Questions:
 class Asks(Protocol):
     """A pool, as far as its connections may fall silent."""
 
-    timings: DoubtTimings
+    timings: StallTimings
 
     @property
     def questions(self) -> Questions: ...
@@ -104,7 +104,7 @@ def next_step(*, late: float, heard: bool, asks: bool, left: float) -> Step:
     return Step.GIVE_UP if left <= 0.0 else Step.ASK
 
 
-class Doubt:
+class StallCheck:
     """Watches over what is under way on a connection until ``end``; from the loop it belongs to.
 
     ``until``: when it is given up in any case, in monotonic seconds. ``size``: how many bytes are

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable
 
-from pgqueue.db.patience import Patience
+from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.census import Census
@@ -17,14 +17,14 @@ from pgqueue.worker.fleet.floor import Floor
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.view import WorkerView
 
-__all__ = ["PassedJobs"]
+__all__ = ["Stragglers"]
 
 log = logging.getLogger("pgqueue.worker")
 
 _SHARE = 20
 
 
-class PassedJobs:
+class Stragglers:
     """The search from the floor up to the cursors, on the heartbeat thread's loop.
 
     ``connects`` changes when the server may be another one; None if nobody can tell. ``send``: says
@@ -50,14 +50,14 @@ class PassedJobs:
         self._connects = connects
         self._send = send
         self._wait = self._interval()
-        self._patience = Patience(0.2, self._wait)
+        self._retry = RetryDelay(0.2, self._wait)
         self._looked_on: tuple[int, ...] | None = None
         self.floor = Floor()
 
     def begin(self) -> float:
         """Forget what was found; return the seconds until the first search."""
         self._wait = self._interval()
-        self._patience = Patience(0.2, self._wait)
+        self._retry = RetryDelay(0.2, self._wait)
         self._looked_on = None
         return self._spread()
 
@@ -86,8 +86,8 @@ class PassedJobs:
                 found = await self._look()
         except PgQueueError as exc:
             log.debug("the search for passed jobs waits: %s", exc)
-            return self._patience.delay()
-        self._patience.reset()
+            return self._retry.delay()
+        self._retry.reset()
         if found:
             self._send(ReadyAgain(found))
         self._looked_on = self._connects()
@@ -95,7 +95,7 @@ class PassedJobs:
 
     async def _look(self) -> dict[str, int]:
         found: dict[str, int] = {}
-        for row in await self._store.find_passed(
+        for row in await self._store.find_stragglers(
             self._who.queues, self._view.cursors(), self._who.tasks, self.floor.position
         ):
             if row["queue"] is None:

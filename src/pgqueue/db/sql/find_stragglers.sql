@@ -8,20 +8,20 @@
 -- the newest that has ended, not the newest that has begun; its age is what lies between.
 -- needs: job_ready (two probes a queue and priority)
 -- locks: nothing
-with lane as (
+with served as (
     select want.queue, p.priority::smallint as priority,
            ($2::bigint[])[(want.n - 1) * 10 + p.priority + 1] as cursor
     from unnest($1::text[]) with ordinality as want (queue, n)
          cross join generate_series(0, 9) as p (priority)
 ),
 passed as (
-    select lane.queue, first.position
-    from lane
+    select served.queue, first.position
+    from served
          cross join lateral (
              select job.position
              from :"schema".job
-             where job.queue = lane.queue and job.priority = lane.priority
-               and job.position > $4::bigint and job.position <= lane.cursor
+             where job.queue = served.queue and job.priority = served.priority
+               and job.position > $4::bigint and job.position <= served.cursor
                and job.worker_id is null and job.task = any ($3::text[])
              order by job.position
              limit 1
@@ -29,11 +29,11 @@ passed as (
 ),
 live as (
     select min(first.position) as position
-    from lane
+    from served
          cross join lateral (
              select job.position
              from :"schema".job
-             where job.queue = lane.queue and job.priority = lane.priority
+             where job.queue = served.queue and job.priority = served.priority
                and job.position > $4::bigint and job.task = any ($3::text[])
              order by job.position
              limit 1
