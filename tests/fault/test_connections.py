@@ -293,8 +293,8 @@ async def test_garbage_and_forged_notifications(app: App, eyes: Eyes, dsn: str) 
             await eyes.sql("select pg_notify($1, $2)", channel, payload)
         await count.aenqueue(1)
         await eyes.settled(completed=2)
-        assert worker.machines.claimer._task is not None
-        assert not worker.machines.claimer._task.done()
+        assert worker.machines.claimer.task is not None
+        assert not worker.machines.claimer.task.done()
     assert sorted(runs.seen) == [0, 1]
     assert (await eyes.job(job))["attempt"] == 1
 

@@ -322,10 +322,10 @@ class Worker:
         self.dead_at = self.server.loop.time()
         self.server.listeners.pop(self, None)
         self.pulsing.cancel()
-        assert self.claimer._task is not None
-        self.claimer._task.cancel()
-        if self.claimer.seating._moving is not None:
-            self.claimer.seating._moving.cancel()
+        assert self.claimer.task is not None
+        self.claimer.task.cancel()
+        if self.claimer.seating.moving is not None:
+            self.claimer.seating.moving.cancel()
 
 
 def _nothing(*_: object, **__: object) -> None: ...

@@ -48,7 +48,7 @@ async def test_a_worker_whose_writes_are_refused_can_write(
     )
     completer.start()
     completer.add(Entry(1, 7, outcome))
-    await eventually(lambda: completer._aside)
+    await eventually(lambda: completer.delayed)
     fruitless.failed(OSError("no descriptor left"), 1, 200.0)
     assert not gave_up
     assert await completer.stop(0.0) == 1

@@ -47,8 +47,8 @@ def on_heartbeat(one: Seating, before: int, workers: int, *, takes_jobs: bool = 
 
 
 async def settled(one: Seating) -> None:
-    while one._moving is not None and not one._moving.done():
-        await asyncio.wait([one._moving])
+    while one.moving is not None and not one.moving.done():
+        await asyncio.wait([one.moving])
 
 
 async def test_what_a_heartbeat_says_while_it_moves_is_not_forgotten() -> None:

@@ -82,7 +82,7 @@ async def test_what_a_trigger_refuses_keeps_its_arguments_and_waits(
     job_id = (await task.aenqueue(fate)).id
     await eyes.connection.execute(REFUSE % OF_A_TRIGGER)
     async with working(app, timings=soon) as worker:
-        await eventually(lambda: worker.machines.completer._aside)
+        await eventually(lambda: worker.machines.completer.delayed)
         assert (await eyes.live(job_id))["args"] == f'{{"fate": "{fate}"}}'
         await eyes.sql("drop function public.refuse cascade")
         row = await eyes.reaches(job_id, "dead" if fate == "fails" else "completed")

@@ -138,13 +138,13 @@ async def test_one_word_is_heard_by_all(app: App, eyes: Eyes, heard: list[str]) 
     async with working(app, timings=seldom) as first, working(app, timings=seldom) as second:
         workers = first, second
         await eventually(lambda: all(worker.machines.claimer.flags.on_watch for worker in workers))
-        ears = [worker.machines.claimer.flags._ears for worker in workers]
+        ears = [worker.machines.claimer.flags.ears for worker in workers]
         for each in ears:
-            each._word_at = time.monotonic() + 600.0
+            each.word_at = time.monotonic() + 600.0
         before = len(heard)
-        ears[0]._word_at = 0.0
+        ears[0].word_at = 0.0
         await eventually(lambda: len(heard) >= before + 2, timeout_s=60)
-        assert all(each._word_at > time.monotonic() + 1800 for each in ears)
+        assert all(each.word_at > time.monotonic() + 1800 for each in ears)
 
 
 async def test_the_statement_says_what_it_sees(app: App, dsn: str) -> None:

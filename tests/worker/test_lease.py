@@ -653,7 +653,7 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
                 await eventually(
                     lambda: other.machines.heartbeat_thread.heartbeats > heartbeats + 6
                 )
-                await eventually(lambda: not rescuer._rescuing, what="they have looked")
+                await eventually(lambda: not rescuer.rescuing, what="they have looked")
                 gate.set()
                 row = await eyes.reaches(job_id, "completed")
     assert runs == [1]

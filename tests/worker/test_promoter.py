@@ -42,7 +42,7 @@ async def told(worker: Worker) -> None:
             times.told
             and times.look_again_at == math.inf
             and times.look_at == math.inf
-            and not promoter._lock.locked()
+            and not worker.machines.session.lock.locked()
         )  # nor one under way
     )
 
@@ -139,7 +139,10 @@ async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
         await note.using(delay=0.1).aenqueue()
         await eyes.settled(completed=1)
         await eventually(
-            lambda: not promoter._lock.locked() and promoter.times.look_at > time.monotonic() + 0.1
+            lambda: (
+                not worker.machines.session.lock.locked()
+                and promoter.times.look_at > time.monotonic() + 0.1
+            )
         )
         await other.sql("commit")
         await eyes.settled(completed=2)

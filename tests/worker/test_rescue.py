@@ -63,7 +63,7 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
         await eyes.settled(completed=LOST * EACH)
         for worker in (first, second):
             rescuer = worker.machines.heartbeat_thread.maintenance.rescuer
-            await eventually(lambda s=rescuer: not s._rescuing, what="they have looked twice")
+            await eventually(lambda s=rescuer: not s.rescuing, what="they have looked twice")
     assert sorted(ran) == [(n, 2) for n in range(LOST * EACH)]
     assert scans["rescue_jobs"] <= 2
     blamed = (

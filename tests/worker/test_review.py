@@ -295,7 +295,7 @@ async def test_a_worker_says_that_it_is_registered_before_it_claims(app: App, ey
     told: list[tuple[str, bool]] = []
 
     def on_phase(phase: str) -> None:
-        told.append((phase, worker.machines.claimer._task is not None))
+        told.append((phase, worker.machines.claimer.task is not None))
         if phase == "started":
             worker.request_stop()
 

@@ -91,7 +91,7 @@ class Claimer:
             unknown=UnknownTasks(store, lock, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
         self._bell, self._room = asyncio.Event(), asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._retry = RetryDelay()
         self._stopping = asyncio.Lock()
         self.is_away = False  # claims fail
@@ -129,14 +129,14 @@ class Claimer:
 
     def start(self) -> None:
         """Begin to claim, unless it does."""
-        if self._task is not None:
+        if self.task is not None:
             return
         if self._intake.closed:  # it has stopped
             self._intake.closed = False
             self.seating.start()
             self.plan.heat(self.plan.states)
         self.flags.tell()
-        self._task = asyncio.create_task(
+        self.task = asyncio.create_task(
             keep_up(self._step, self._on_error, going=lambda: not self._intake.closed),
             name="pgqueue claimer",
         )
@@ -215,12 +215,12 @@ class Claimer:
             self._bell.set()
             self._room.set()
             await self.seating.stop()
-            if self._task is not None:
-                _, pending = await asyncio.wait([self._task], timeout=self._settings.deadline)
+            if self.task is not None:
+                _, pending = await asyncio.wait([self.task], timeout=self._settings.deadline)
                 if pending:
-                    self._task.cancel()
+                    self.task.cancel()
                     await asyncio.wait(pending)
-                self._task = None
+                self.task = None
             if lowered := self._on_away():
                 with contextlib.suppress(PgQueueError):
                     await self.flags.leave_up(lowered)

@@ -33,14 +33,14 @@ class Ears:
         self.deaf = False
         self._retry.reset()
         self._unheard = 0
-        self._word_at = now + self._timings.every * random.uniform(1.0, 1.5)
+        self.word_at = now + self._timings.every * random.uniform(1.0, 1.5)
 
     def wants_word(self, now: float) -> bool:
         """True if a word is to be sent with the next statement: it is unheard until it is heard."""
-        if now < self._word_at:
+        if now < self.word_at:
             return False
         self._unheard += 1
-        self._word_at = now + self._timings.bound
+        self.word_at = now + self._timings.bound
         return True
 
     def judge(self, *, listens: bool, spoken: bool | None, now: float) -> bool:
@@ -58,5 +58,5 @@ class Ears:
             return False
         self._again_at = now + self._retry.delay()
         self._unheard = 0
-        self._word_at = now
+        self.word_at = now
         return True

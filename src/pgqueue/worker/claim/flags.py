@@ -52,15 +52,15 @@ class Flags:
         self._listen = listen
         self._kind = kind
         self._say = say
-        self._ears = Ears(timings=ears)
+        self.ears = Ears(timings=ears)
         self._sure = True
         self.on_watch = False
 
     def heard(self) -> None:
         """Note a notification."""
-        if self._ears.deaf:
+        if self.ears.deaf:
             log.info("notifications are heard again")
-        self._ears.heard(time.monotonic())
+        self.ears.heard(time.monotonic())
 
     def ask_anew(self) -> None:
         """Ask whether we hear, and which flags are up, before the next one is raised."""
@@ -111,7 +111,7 @@ class Flags:
 
     async def _hears(self) -> bool:
         """Ask whether this worker hears, and which flags are up; False if it has to listen anew."""
-        ears, was_deaf = self._ears, self._ears.deaf
+        ears, was_deaf = self.ears, self.ears.deaf
         word = ears.wants_word(time.monotonic())
         async with self._lock:
             listens, spoken, down = await self._store.check_ears(list(self._states), word=word)

@@ -53,7 +53,7 @@ class Seating:
         self._asked: asyncio.TimerHandle | None = None
         self._load = 0  # as the last heartbeat said
         self._takes_jobs = True
-        self._moving: asyncio.Task[None] | None = None
+        self.moving: asyncio.Task[None] | None = None
         self._stopped = False
         self._wanted = self.seat = AWAY
 
@@ -64,12 +64,12 @@ class Seating:
             self.seat = Seat(None, workers)
             return
         self._wanted = seat_of(before, workers, self._settings.concurrency, takes_jobs=takes_jobs)
-        if self._moving is not None and not self._moving.done():
+        if self.moving is not None and not self.moving.done():
             return  # it looks again
         if self._wanted.channels == self.seat.channels:
             self.seat = self._wanted
         elif not self._stopped:
-            self._moving = asyncio.create_task(self._move(), name="pgqueue seat")
+            self.moving = asyncio.create_task(self._move(), name="pgqueue seat")
 
     def on_full(self) -> None:
         """Have the others told that this watcher can take no more: the heartbeat says so."""
@@ -135,7 +135,7 @@ class Seating:
         if self._asked is not None:
             self._asked.cancel()
             self._asked = None
-        if self._moving is not None and not self._moving.done():
-            await asyncio.wait([self._moving], timeout=self._settings.deadline)
-            self._moving.cancel()
-            await asyncio.wait([self._moving])
+        if self.moving is not None and not self.moving.done():
+            await asyncio.wait([self.moving], timeout=self._settings.deadline)
+            self.moving.cancel()
+            await asyncio.wait([self.moving])

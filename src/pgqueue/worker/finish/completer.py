@@ -60,7 +60,7 @@ class Completer:
         self._empty = asyncio.Event()
         self._empty.set()
         self._flushing: tuple[list[tuple[int, int]], list[Entry]] = ([], [])
-        self._aside: dict[asyncio.TimerHandle, Entry] = {}
+        self.delayed: dict[asyncio.TimerHandle, Entry] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Lock()
         self.completed = 0
@@ -70,7 +70,7 @@ class Completer:
     def backlog(self) -> int:
         """Outcomes that are not written yet."""
         done, entries = self._flushing
-        waiting = len(self._done) + len(self._entries) + len(self._aside)
+        waiting = len(self._done) + len(self._entries) + len(self.delayed)
         return waiting + len(done) + len(entries)
 
     @property
@@ -91,7 +91,7 @@ class Completer:
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs whose outcomes are not written yet."""
         done, entries = self._flushing
-        others = chain(self._entries, entries, self._aside.values())
+        others = chain(self._entries, entries, self.delayed.values())
         return {*self._done, *done, *((entry.id, entry.token) for entry in others)}
 
     def successes(self) -> set[tuple[int, int]]:
@@ -149,10 +149,10 @@ class Completer:
         task.cancel()
         await asyncio.wait([task])
         self._task = None
-        for timer, entry in self._aside.items():
+        for timer, entry in self.delayed.items():
             timer.cancel()
             self._entries.append(entry)
-        self._aside.clear()
+        self.delayed.clear()
 
     @staticmethod
     def _on_error(error: Exception) -> float:
@@ -186,15 +186,15 @@ class Completer:
                     raise
                 self._flushing = [], []
                 self._room.set()
-            if not self._wake.is_set() and not self._aside:
+            if not self._wake.is_set() and not self.delayed:
                 self._empty.set()
 
     def set_aside(self, entry: Entry, seconds: float) -> None:
         """Add this one again in a while; it counts as not written."""
 
         def again() -> None:
-            del self._aside[timer]
+            del self.delayed[timer]
             self.add(entry)
 
         timer = asyncio.get_running_loop().call_later(seconds, again)
-        self._aside[timer] = entry
+        self.delayed[timer] = entry

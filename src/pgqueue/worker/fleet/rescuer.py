@@ -36,7 +36,7 @@ class Rescuer:
         self._crash_cap = crash_cap
         self._send = send
         self._confirm_after = confirm_after
-        self._rescuing: set[int] = set()
+        self.rescuing: set[int] = set()
 
     async def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
@@ -47,8 +47,8 @@ class Rescuer:
         ``orphaned``: their rows are gone already. Of several workers that found the same ones lost
         the first to lock their rows gives all back, and the others read nothing.
         """
-        lost = [worker for worker in workers if worker not in self._rescuing]
-        self._rescuing.update(lost)
+        lost = [worker for worker in workers if worker not in self.rescuing]
+        self.rescuing.update(lost)
         try:
             if vanished:
                 # They may be about to reconnect.
@@ -60,13 +60,13 @@ class Rescuer:
                 await asyncio.sleep(SECOND_LOOK_AFTER)
                 await self._rescue_once(again, vanished=False, orphaned=True)
         finally:
-            self._rescuing.difference_update(lost)
+            self.rescuing.difference_update(lost)
 
     async def rescue_orphans(self) -> bool:
         """Give back what workers hold that are not on the list; False if some of it is put off."""
         async with self._lock:
             found = await self._store.orphans()
-        lost = [worker for worker in found if worker not in self._rescuing]
+        lost = [worker for worker in found if worker not in self.rescuing]
         return await self._rescue_once(lost, vanished=False, orphaned=True) is not None
 
     async def _rescue_once(
