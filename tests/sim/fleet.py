@@ -187,6 +187,8 @@ class Runner:
         self.concurrency, self.loop = concurrency, loop
         self.running = self.finished = 0
         self.low = 0
+        self.busy, self.busy_since = 0.0, 0.0
+        self.most_held = 0
         self.waiting: deque[Job] = deque()
         self.on_room: Callable[[], None] = lambda: None
 
@@ -203,7 +205,7 @@ class Runner:
         return bool(self.waiting)
 
     def busy_seconds(self, now: float) -> float:
-        return now
+        return self.busy + (now - self.busy_since if self.running else 0.0)
 
     def tell_when(self, buffered: int) -> None:
         self.low = buffered
@@ -212,7 +214,10 @@ class Runner:
         return []
 
     def add(self, records: Sequence[Any], token: int) -> None:
+        if records and not self.running:
+            self.busy_since = self.loop.time()
         self.waiting += [record["job"] for record in records]
+        self.most_held = max(self.most_held, self.running + len(self.waiting))
         self._begin()
 
     def _begin(self) -> None:
@@ -226,6 +231,8 @@ class Runner:
     def _end(self) -> None:
         self.running -= 1
         self.finished += 1
+        if not self.running and not self.waiting:
+            self.busy += self.loop.time() - self.busy_since
         self._begin()
         if len(self.waiting) <= self.low:
             self.on_room()

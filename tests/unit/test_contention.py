@@ -10,6 +10,8 @@ from pgqueue.worker.claim.calling import Calling
 from pgqueue.worker.claim.contention import Contention
 from pgqueue.worker.seat import Seat
 
+NEVER = float("inf")
+
 
 @pytest.mark.parametrize(
     ("wanted", "on_watch", "first", "last"),
@@ -95,23 +97,63 @@ def test_it_comes_back_within_a_quarter_of_a_second_whatever_happened(
 
 
 @pytest.mark.parametrize(
-    ("seat", "count", "reach"),
+    ("seat", "count", "at_once", "later"),
     [
-        (Seat(0, 1, 15), 5, 0),  # nobody is there to be called
-        (Seat(0, 9, 15), 5, 11),
-        (Seat(0, 9, 15), 1, 0),  # it looked for one job
-        (Seat(1, 9, 15), 1, 0),
-        (Seat(2, 9, 15), 1, 11),  # nobody of the watch is left
-        (Seat(5, 9, 15), 5, 0),  # it was not called
-        (Seat(None, 9, 15), 5, 0),
+        (Seat(0, 1, 15), 50, 0, 0),  # nobody is there to be called
+        (Seat(0, 9, 15), 50, 11, 0),
+        (Seat(0, 9, 15), 8, 11, 0),
+        (Seat(0, 9, 15), 7, 0, 11),  # maybe single jobs
+        (Seat(0, 9, 15), 2, 0, 11),
+        (Seat(0, 9, 15), 1, 0, 0),  # it looked for one job
+        (Seat(1, 9, 15), 1, 0, 0),
+        (Seat(2, 9, 15), 1, 0, 11),  # nobody of the watch is left
+        (Seat(5, 9, 15), 50, 0, 0),  # it was not called
+        (Seat(5, 9, 15), 1, 0, 0),
+        (Seat(None, 9, 15), 50, 0, 0),
     ],
 )
-def test_who_calls_how_many(seat: Seat, count: int, reach: int) -> None:
+def test_who_calls_how_many_and_when(seat: Seat, count: int, at_once: int, later: int) -> None:
     one = Calling()
-    assert one.due(count, seat, 1.0) == reach
-    assert one.due(count, seat, 1.9) == 0
+    assert one.due(count, seat, 1.0, 1.001) == at_once
+    assert one.put_off_to == (1.005 if later else NEVER)
+    assert one.due(count, seat, 1.0, 1.006) == later, "it has been full all the time"
+    assert one.put_off_to == NEVER
+    assert one.due(count, seat, 1.0, 1.9) == 0, "once a second, while it is full"
+    assert one.due(count, seat, 1.0, 2.1) == at_once + later
+
+
+def test_a_call_that_was_put_off_is_made_unless_there_is_room_before() -> None:
+    seat = Seat(2, 9, 15)
+    one = Calling()
+    assert one.due(1, seat, 1.0, 1.001) == 0
+    assert one.call(seat, one.put_off_to) == 11
+    assert one.put_off_to == NEVER
+    other = Calling()
+    assert other.due(1, seat, 1.0, 1.001) == 0
+    other.end()
+    assert other.put_off_to == NEVER
+
+
+def test_single_jobs_that_come_closely_are_called_for_ten_times_a_second_at_most() -> None:
+    """Each claim of one slot is full, and each second one comes back short."""
+    seat, one, called = Seat(2, 9, 15), Calling(), 0
+    for n in range(100):
+        since = 1.0 + n / 100
+        assert one.due(1, seat, since, since + 0.001) == 0
+        if one.put_off_to < since + 0.009:
+            called += bool(one.call(seat, one.put_off_to))
+        one.end()
+    assert called == 10
+
+
+def test_a_burst_is_called_for_however_soon_it_comes_after_another() -> None:
+    seat, one = Seat(0, 9, 15), Calling()
+    assert one.due(8, seat, 1.0, 1.001) == 11
     one.end()
-    assert one.due(count, seat, 1.9) == reach, "that is another burst"
+    assert one.due(8, seat, 1.01, 1.011) == 11
+    one.end()
+    assert one.due(4, seat, 1.02, 1.021) == 0
+    assert one.put_off_to == pytest.approx(1.111), "a few may be single ones"
 
 
 @pytest.mark.parametrize(("place", "reach"), [(8, 0), (9, 22), (10, 22)])
@@ -121,15 +163,16 @@ def test_the_last_two_of_those_who_were_called_call_for_a_moment(place: int, rea
     assert one.heard(11, seat, 1.0, 1.0) == 1.03
     assert one.is_wanted(1.05)
     assert not one.is_wanted(1.1)
-    assert one.due(5, seat, 1.05) == reach
-    assert one.due(5, seat, 3.0) == 0
+    assert one.due(1, seat, 1.04, 1.046) == reach
+    assert one.due(9, seat, 3.0, 3.0) == 0
 
 
 def test_a_call_that_reaches_all_who_hear_goes_no_further() -> None:
     seat = Seat(102, 400, 103)
     one = Calling()
     one.heard(176, seat, 1.0, 0.0)
-    assert one.due(5, seat, 1.01) == 0
+    assert one.due(9, seat, 1.0, 1.01) == 0
+    assert one.put_off_to == NEVER
 
 
 def test_a_call_is_not_for_places_behind_it() -> None:

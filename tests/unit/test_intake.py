@@ -130,6 +130,32 @@ def test_one_of_many_claims_ahead_only_from_what_is_full_and_after_a_round(busy:
     assert one.room(0.0) == (110 if busy else 10)
 
 
+def test_the_pace_of_a_drain_is_forgotten_once_no_queue_is_full() -> None:
+    one, runner, rest = intake(workers=3, concurrency=1)
+    runner.free = 1
+    assert one.room(0.0) == 1
+    rest.state.full_since = 1.0
+    runner.go(10_000, 1.0)
+    assert one.room(0.0) == 1001
+    rest.state.full_since = None
+    assert one.room(0.0) == 1
+    rest.state.full_since = 2.0
+    runner.go(1, 0.01)
+    assert one.room(0.0) == 2, "jobs of 10 ms: one that runs next, not a thousand"
+    runner.go(1, 0.01)
+    assert one.room(0.0) == 3
+    runner.go(20, 0.2)
+    assert one.room(0.0) == 11
+
+
+def test_a_worker_alone_keeps_its_pace() -> None:
+    one, runner, _ = intake()
+    runner.go(1000, 1.0)
+    assert one.room(0.0) == 110
+    runner.go(1, 0.001)
+    assert one.room(0.0) == 110
+
+
 def test_long_jobs_go_back_and_fewer_are_claimed_ahead_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

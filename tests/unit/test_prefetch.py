@@ -74,6 +74,54 @@ def test_a_change_is_believed_by_how_long_it_has_lasted() -> None:
     assert prefetch.ahead(turn=0.0) == 0
 
 
+def test_what_is_forgotten_says_nothing_of_the_jobs_after_it() -> None:
+    """The rate of a drain of quick jobs made one slot claim two thousand slow ones."""
+    prefetch, busy = paced()
+    busy.go(20_000, 1.0)
+    assert prefetch.ahead(turn=0.0) == 2000
+    prefetch.forget()
+    assert (prefetch.ended, prefetch.ahead(turn=0.0)) == (0, 0)
+    busy.go(8, 0.125)
+    assert (prefetch.ended, prefetch.ahead(turn=0.0)) == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("ended", "seconds", "ahead"),
+    [
+        (0, 0.0, 0),
+        (1, 0.0, 0),  # the clock has not moved
+        (1, 0.0002, 1),
+        (1, 0.01, 1),
+        (1, 0.06, 0),  # one in a tenth of a second has no second beside it
+        (1, 5.0, 0),
+        (4, 0.01, 4),
+        (8, 0.02, 8),
+        (16, 0.16, 10),  # a tenth of a second, as ever
+        (49, 0.001, 49),
+        (50, 0.001, 5000),
+    ],
+)
+def test_few_jobs_tell_only_of_as_many_more(ended: int, seconds: float, ahead: int) -> None:
+    prefetch, busy = paced()
+    busy.go(20_000, 1.0)
+    assert prefetch.ahead(turn=0.0) == 2000
+    prefetch.forget()
+    assert prefetch.ahead_at_first(turn=0.0) == 0
+    busy.go(ended, seconds)
+    assert prefetch.ahead_at_first(turn=0.0) == ahead
+
+
+def test_the_first_jobs_of_one_slot_double_what_is_claimed() -> None:
+    prefetch, busy = paced()
+    prefetch.forget()
+    claimed: list[int] = []
+    for _ in range(8):
+        room = 1 + prefetch.ahead_at_first(turn=0.0)
+        claimed.append(room)
+        busy.go(room, room * 0.0001)
+    assert claimed == [1, 2, 4, 8, 16, 32, 1001, 1001]
+
+
 def test_since_a_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

@@ -174,18 +174,41 @@ def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() 
     state = streaming()
     found(state, 5, 1.0, full=True)
     assert (state.hot, state.streaming, state.full_since) == (Heat.HOT, False, 1.0)
-    assert state.calls(5, FIRST, 1.0) == 11
-    assert not state.calls(5, FIRST, 1.5), "once a second"
-    assert state.calls(5, FIRST, 2.5)
-    assert not state.calls(5, AWAY, 9.0)
-    assert not state.calls(5, Seat(0, 1, 15), 9.0)
+    assert state.calls(8, FIRST, 1.0) == 11
+    assert not state.calls(8, FIRST, 1.5), "once a second"
+    assert state.calls(8, FIRST, 2.5)
+    assert not state.calls(8, AWAY, 9.0)
+    assert not state.calls(8, Seat(0, 1, 15), 9.0)
     assert not state.calls(1, FIRST, 9.0), "it looked for one, and has it"
     assert state.calls(1, Seat(2, 9, 15), 9.0), "nobody of the watch is left"
     found(state, 4, 9.5)
     assert state.full_since is None
     assert not state.calls(4, FIRST, 99.0)
-    found(state, 5, 9.6, full=True)
-    assert state.calls(5, FIRST, 9.6), "that was another burst"
+    found(state, 8, 9.6, full=True)
+    assert state.calls(8, FIRST, 9.6), "that was another burst"
+
+
+def test_a_few_jobs_are_a_burst_only_if_the_queue_stays_full() -> None:
+    state = quiet()
+    found(state, 4, 1.0, full=True)
+    assert not state.calls(4, FIRST, 1.0)
+    assert state.calling.put_off_to == 1.005
+    found(state, 0, 1.002)
+    assert state.calling.put_off_to == float("inf"), "they were all there was"
+    found(state, 4, 2.0, full=True)
+    assert not state.calls(4, FIRST, 2.0)
+    found(state, 4, 2.006, full=True)
+    assert state.calls(4, FIRST, 2.006) == 11
+
+
+def test_a_full_queue_is_so_no_more_once_others_have_had_it_for_a_second() -> None:
+    """Whether it is still full is theirs to say."""
+    state = quiet()
+    found(state, 5, 1.0, full=True)
+    state.met(busy=True, seat=AWAY, now=1.9)
+    assert state.full_since == 1.0, "it waits for its turn"
+    state.met(busy=True, seat=AWAY, now=2.1)
+    assert state.full_since is None
 
 
 def test_the_last_who_were_called_call_twice_as_many() -> None:
@@ -196,8 +219,8 @@ def test_the_last_who_were_called_call_twice_as_many() -> None:
         state = quiet()
         state.on_call(11, Seat(place, 99, 103), 1.0, 0.0)
         assert state.looks == [1.0]
-        found(state, 5, 1.01, full=True, seat=Seat(place, 99, 103))
-        assert state.calls(5, Seat(place, 99, 103), 1.01) == reach
+        found(state, 8, 1.01, full=True, seat=Seat(place, 99, 103))
+        assert state.calls(8, Seat(place, 99, 103), 1.01) == reach
 
 
 def test_a_busy_queue_is_left_to_whoever_is_there() -> None:

@@ -1,6 +1,9 @@
 """Whether to call more workers to a queue that has more than this one can take. Time is handed in.
 
 Who is on watch calls the first; the last of those who were called call twice as many.
+
+A claim that took a few jobs, and had room for no more, may have met single jobs that just came
+closely. Then the call is put off for some ms, and from one to the next it is a tenth of a second.
 """
 
 from __future__ import annotations
@@ -12,17 +15,21 @@ __all__ = ["Calling"]
 _CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
 _CALL_EVERY = 1.0
 _CALLED_FIRST = 8
+_MANY = 8  # of so many jobs nobody doubts that they are a burst
+_FULL_FOR, _CALL_APART = 0.005, 0.1
+assert _FULL_FOR < _CALL_APART < _CALL_EVERY
 
 
 class Calling:
     """The calls about one queue: those that were heard, and those that are due."""
 
-    __slots__ = ("_called", "_called_at", "_called_until")
+    __slots__ = ("_called", "_called_at", "_called_until", "put_off_to")
 
     def __init__(self) -> None:
         self._called = 0  # how many were called with us
         self._called_at = float("-inf")  # when we called others
         self._called_until = float("-inf")
+        self.put_off_to = float("inf")  # call then, unless there has been room
 
     def heard(self, reach: int, seat: Seat, now: float, rand: float) -> float | None:
         """Return when to look, after a call for ``reach`` workers; None if it was for others.
@@ -40,25 +47,41 @@ class Calling:
         return now < self._called_until
 
     def end(self) -> None:
-        """There is no more than can be taken: what comes later is another burst."""
-        self._called_at = float("-inf")
+        """There is no more than can be taken."""
+        self.put_off_to = float("inf")
 
-    def due(self, count: int, seat: Seat, now: float) -> int:
+    def due(self, count: int, seat: Seat, full_since: float, now: float) -> int:
         """Return how many workers are to be called now, beside those who were.
 
         A claim of ``count`` jobs took all that it might. Who was looking for one job and found it
         leaves it to the rest of the watch to call; of those who were called the last two do.
         """
-        if seat.workers < 2 or now < self._called_at + _CALL_EVERY:
+        self.put_off_to = float("inf")
+        if count < 2 and seat.rank is not None and seat.rank + 1 < WATCH:
+            return 0
+        if self._called_at >= full_since:  # for the same burst
+            return self.call(seat, now) if now >= self._called_at + _CALL_EVERY else 0
+        if count < _MANY:
+            moment = max(full_since + _FULL_FOR, self._called_at + _CALL_APART)
+            if now < moment:
+                self.put_off_to = moment if self._reach(seat, now) else float("inf")
+                return 0
+        return self.call(seat, now)
+
+    def call(self, seat: Seat, now: float) -> int:
+        """Return how many are to be called, and note that they were."""
+        self.put_off_to = float("inf")
+        reach = self._reach(seat, now)
+        if reach:
+            self._called_at = now
+        return reach
+
+    def _reach(self, seat: Seat, now: float) -> int:
+        if seat.workers < 2:
             return 0
         if seat.rank is not None:
-            if count < 2 and seat.rank + 1 < WATCH:
-                return 0
-            reach = WATCH + _CALLED_FIRST
-        else:
-            last = seat.place is not None and seat.place >= self._called - 2
-            if not last or now >= self._called_until or self._called >= seat.hearers:
-                return 0
-            reach = 2 * self._called
-        self._called_at = now
-        return reach
+            return WATCH + _CALLED_FIRST
+        last = seat.place is not None and seat.place >= self._called - 2
+        if not last or now >= self._called_until or self._called >= seat.hearers:
+            return 0
+        return 2 * self._called

@@ -20,7 +20,6 @@ from pgqueue.db.listener import Listener
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.outcome import RELEASED
 from pgqueue.worker.claim.events import CameToWatch, Inner, LimitReached, ListensAnew, Said
 from pgqueue.worker.claim.flags import Flags
 from pgqueue.worker.claim.intake import TAKE_BACK_SECONDS, Intake
@@ -34,16 +33,12 @@ from pgqueue.worker.claim.unread import described
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Claims, Outcomes, Room
-from pgqueue.worker.receipt import entry_of
 from pgqueue.worker.seat import kind_of
 from pgqueue.worker.timings import TIMINGS, Timings
 
 __all__ = ["Claimer"]
 
 log = logging.getLogger("pgqueue.worker")
-
-_FULL_AFTER = 0.1
-assert _FULL_AFTER < TAKE_BACK_SECONDS
 
 
 class Claimer:
@@ -260,7 +255,7 @@ class Claimer:
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
         self._intake.mark()
-        timeout = _FULL_AFTER
+        timeout = self.looks.full_after()
         while not self._intake.closed:
             self._room.clear()
             if self._intake.is_worth_it(time.monotonic()):
@@ -271,18 +266,8 @@ class Claimer:
                 async with asyncio.timeout(timeout):
                     await self._room.wait()
             except TimeoutError:
-                if timeout == TAKE_BACK_SECONDS:
-                    self._take_back()
-                self.seating.on_full()
-                timeout = TAKE_BACK_SECONDS
+                timeout = await self.looks.on_full(timeout)
         return False
-
-    def _take_back(self) -> None:
-        taken = self._intake.take_back()
-        for record, token in taken:
-            self._completer.add(entry_of(record, token, RELEASED))
-        if taken:
-            log.debug("gave back %d jobs that would not have begun soon", len(taken))
 
     async def _wait_reason(self) -> list[QueueState]:
         """Return the queues to look at, or to look back on, once there is a reason to."""

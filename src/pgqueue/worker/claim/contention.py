@@ -24,15 +24,15 @@ assert _BUSY_FIRST < _BUSY_FIRST_ON_WATCH < _BUSY_LONGEST < _BUSY_ASK_AFTER
 class Contention:
     """How long a queue has been busy, and whose claim that was."""
 
-    __slots__ = ("_asked_at", "_busy_since", "_engaged", "_found_at", "_holder", "_wait", "stuck",
-                 "turn")  # fmt: skip
+    __slots__ = ("_asked_at", "_busy_since", "_found_at", "_holder", "_wait", "engaged",
+                 "stuck", "turn")  # fmt: skip
 
     def __init__(self) -> None:
         self.turn = 0.0  # how long it was until others let us claim
         self.stuck = False  # somebody has been in the way for too long
+        self.engaged = False  # we came back for it
         self._found_at = float("-inf")
         self._busy_since: float | None = None  # since when somebody else was claiming, each time
-        self._engaged = False  # we came back for it
         self._wait = 0.0
         self._holder: str | None = None  # the transaction that was in the way when we asked
         self._asked_at = float("-inf")
@@ -43,10 +43,10 @@ class Contention:
 
     def free(self, now: float) -> None:
         """Nobody else was claiming."""
-        waited = self._busy_since is not None and self._engaged
+        waited = self._busy_since is not None and self.engaged
         self.turn = now - (self._busy_since or now) if waited else 0.0
         self._busy_since = self._holder = None
-        self.stuck = self._engaged = False
+        self.stuck = self.engaged = False
         self._wait = 0.0
 
     def busy(self, now: float, *, wanted: bool, on_watch: bool) -> float | None:
@@ -57,8 +57,8 @@ class Contention:
         engaged = wanted or now < self._found_at + _ENGAGED_SECONDS
         if self._busy_since is None:
             self._busy_since = now
-        if engaged is not self._engaged:
-            self._engaged, self._wait = engaged, 0.0
+        if engaged is not self.engaged:
+            self.engaged, self._wait = engaged, 0.0
         if engaged:
             first, factor = _BUSY_FIRST, _BUSY_FACTOR
         elif on_watch:

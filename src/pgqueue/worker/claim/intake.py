@@ -44,7 +44,6 @@ class Intake:
         self._prefetch = Prefetch(runner, settings.max_prefetch)
         self._returning: set[tuple[str, int]] = set()  # taken back, and not written yet
         self._singly_until = 0.0
-        self._finished = 0  # how many jobs had ended when it began to be full
         self.claimed = 0
         self.closed = False
 
@@ -101,14 +100,16 @@ class Intake:
 
     def _ahead(self) -> int:
         """How many jobs to claim ahead of free slots: none while others may have free ones."""
-        if self._seating.seat.workers > 1:
-            if all(state.full_since is None for state in self._states):
-                self._finished = self._runner.finished
-                return 0
-            # Nor by the prefetch of jobs that were there before.
-            if self._runner.finished - self._finished < self._settings.concurrency:
-                return 0
-        return self._prefetch.ahead(max(state.contention.turn for state in self._states))
+        turn = max(state.contention.turn for state in self._states)
+        if self._seating.seat.workers == 1:
+            return self._prefetch.ahead(turn)
+        if all(state.full_since is None for state in self._states):
+            self._prefetch.forget()  # what comes next may take longer
+            return 0
+        # Nor by the prefetch of jobs that were there before.
+        if self._prefetch.ended < self._settings.concurrency:
+            return 0
+        return self._prefetch.ahead_at_first(turn)
 
     # -- what comes, and what goes back
 

@@ -8,7 +8,7 @@ import time
 from pgqueue.config import WorkerSettings
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.flags import Flags
-from pgqueue.worker.claim.intake import Intake
+from pgqueue.worker.claim.intake import TAKE_BACK_SECONDS, Intake
 from pgqueue.worker.claim.plan import Answer, Kind, Plan
 from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.seating import Seating
@@ -19,6 +19,8 @@ from pgqueue.worker.seat import poll_after
 __all__ = ["Looks"]
 
 _FLAGS_EVERY = 2
+_FULL_AFTER = 0.1
+assert _FULL_AFTER < TAKE_BACK_SECONDS
 
 
 class Looks:
@@ -112,10 +114,34 @@ class Looks:
             reach = 0
             if state.name not in answer.busy:
                 reach = state.calls(answer.counts[state.name], seat, now)
-            if reach:
-                async with self.lock:
-                    await self.store.call(f"m:{reach}:{state.name}")
+            await self._call(reach, state)
         return short
+
+    def full_after(self) -> float:
+        """Return after how many seconds without room ``on_full`` is to know of it."""
+        moment = min(state.calling.put_off_to for state in self._plan.states.values())
+        return max(0.0, min(moment - time.monotonic(), _FULL_AFTER))
+
+    async def on_full(self, seconds: float) -> float:
+        """There has been no room for so many seconds; return how long to wait for more."""
+        if seconds < _FULL_AFTER:
+            await self._call_put_off()
+            return _FULL_AFTER
+        if seconds == TAKE_BACK_SECONDS:
+            self._sender.give_back()
+        self._seating.on_full()
+        return TAKE_BACK_SECONDS
+
+    async def _call_put_off(self) -> None:
+        now = time.monotonic()
+        for state in self._plan.states.values():
+            if state.calling.put_off_to <= now:
+                await self._call(state.calling.call(self._seating.seat, now), state)
+
+    async def _call(self, reach: int, state: QueueState) -> None:
+        if reach:
+            async with self.lock:
+                await self.store.call(f"m:{reach}:{state.name}")
 
     async def step_over(self, states: list[QueueState], took: float) -> None:
         """Take the cursors past what a claim walks over in vain, so that the next one need not.

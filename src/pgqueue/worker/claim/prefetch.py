@@ -19,7 +19,8 @@ class Prefetch:
     """The rate at which the runner finishes jobs: over what it was busy, and since a mark.
 
     Only time with something to run counts towards the first: who waits for a turn at a crowded
-    queue does not become slower by it.
+    queue does not become slower by it. The first rate is of the jobs since the start, or since it
+    was told to forget.
     """
 
     def __init__(self, runner: Room, max_prefetch: int) -> None:
@@ -28,8 +29,33 @@ class Prefetch:
         self._rate = 0.0  # jobs a second
         self._busy = 0.0
         self._finished = 0
+        self._forgotten = 0  # jobs that say nothing of those that run now
         self._marked_at = 0.0
         self._marked_finished = 0
+
+    @property
+    def ended(self) -> int:
+        """How many of the jobs have ended that count."""
+        return self._runner.finished - self._forgotten
+
+    def forget(self) -> None:
+        """What runs from here on is other work, which may take longer."""
+        self._rate = 0.0
+        self._busy = self._runner.busy_seconds(time.monotonic())
+        self._finished = self._forgotten = self._runner.finished
+
+    def ahead_at_first(self, turn: float) -> int:
+        """Return the same as ``ahead``, but no more than have ended until fifty have.
+
+        So few jobs tell only of as many more.
+        """
+        ended = self.ended
+        if ended >= _ENOUGH_TO_TELL:
+            return self.ahead(turn)
+        span = self._runner.busy_seconds(time.monotonic()) - self._busy
+        if not self._rate and 0 < span < _SHORTEST_SPAN:
+            return min(self._done(ended / span, turn), ended)
+        return min(self.ahead(turn), ended)
 
     def ahead(self, turn: float) -> int:
         """Return how many jobs to claim ahead of free slots: what is done until the next turn.
@@ -47,9 +73,13 @@ class Prefetch:
             self._rate += (rate - self._rate) * weight
             self._busy = busy
             self._finished = finished
+        return self._done(self._rate, turn)
+
+    def _done(self, rate: float, turn: float) -> int:
+        """How many are done until the next turn; a single one is none."""
         if self._max_prefetch == 0:
             return 0
-        ahead = int(self._rate * min(max(_AHEAD, turn), _AHEAD_LONGEST))
+        ahead = int(rate * min(max(_AHEAD, turn), _AHEAD_LONGEST))
         return min(ahead, self._max_prefetch) if ahead > 1 else 0
 
     def mark(self) -> None:

@@ -5,7 +5,8 @@
 | quiet         | a notification                      | one claim, ``Seat.delay`` later          |
 |               | a call                              | one claim, some ms later                 |
 |               | some found, 8 notifications closely | streaming: the flag goes down (watch)    |
-|               | as many found as there was room for | full: claim again at once, call others   |
+|               | as many found as there was room for | full: claim again at once, call others,  |
+|               |                                     | or 5 ms later if they are few            |
 |               | fewer found, the flag is not up     | raise it, and look 9 times within 0.5 s  |
 |               | another worker took the flag down   | 0.5 s later: one claim, raise it         |
 | streaming     | 1 to 16 ms have passed              | one claim                                |
@@ -16,6 +17,7 @@
 |               | another worker took the flag down   | quiet, as above                          |
 | full          | fewer than there was room for       | look back; if none, quiet                |
 |               | full for 0.2 s                      | the flag goes down                       |
+|               | others have held it for a second    | quiet                                    |
 
 So whoever takes a flag down and dies leaves jobs unannounced for half a second.
 """
@@ -207,7 +209,8 @@ class QueueState:
 
     def calls(self, count: int, seat: Seat, now: float) -> int:
         """Return how many workers are to be called after a claim of ``count`` jobs."""
-        return 0 if self.full_since is None else self.calling.due(count, seat, now)
+        full_since = self.full_since
+        return 0 if full_since is None else self.calling.due(count, seat, full_since, now)
 
     # -- others that claim
 
@@ -218,5 +221,8 @@ class QueueState:
             return
         wanted = self.streaming or self.calling.is_wanted(now)
         look = self.contention.busy(now, wanted=wanted, on_watch=seat.rank is not None)
+        if not self.contention.engaged:
+            self.calling.end()
+            self.full_since = None  # it was long ago, and others have emptied it since, maybe
         if look is not None:
             self.look_at(look)

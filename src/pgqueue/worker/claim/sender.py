@@ -107,6 +107,14 @@ class Sender:
         # Those that were busy were claimed from all the same if the lock was passed by.
         return Answer(counts, request.quota, () if push else busy)
 
+    def give_back(self) -> None:
+        """Give back the jobs that would not begin soon."""
+        taken = self._intake.take_back()
+        for record, token in taken:
+            self._completer.add(entry_of(record, token, RELEASED))
+        if taken:
+            log.debug("gave back %d jobs that would not have begun soon", len(taken))
+
     def _met(self, request: Request, busy: set[str], began: float) -> None:
         now, long = time.monotonic(), self._settings.deadline / 2
         self._plan.met(request.queues, busy, self._seating.seat, began, now, long=long)
