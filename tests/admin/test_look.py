@@ -322,6 +322,7 @@ def test_every_operation_has_a_blocking_twin(dsn: str) -> None:
 
 async def test_both_flavours_of_each_operation_take_the_same() -> None:
     import inspect
+    from typing import get_type_hints
 
     from pgqueue.operations import Operations
 
@@ -331,6 +332,10 @@ async def test_both_flavours_of_each_operation_take_the_same() -> None:
     for name in twins:
         one, other = getattr(Operations, name), getattr(Operations, f"a{name}")
         assert inspect.signature(one) == inspect.signature(other), name
+        assert get_type_hints(one) == get_type_hints(other), name
+        assert "Work[" not in str(get_type_hints(one)["return"]), name
+        assert (one.__name__, other.__name__) == (name, f"a{name}")
+        assert one.__doc__ == other.__doc__ or f"see ``{name}``" in other.__doc__, name
 
 
 def test_a_count_is_a_number_that_says_how_sure_it_is() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
 import pgqueue
+from pgqueue.admin.info import CancelResult, JobInfo, RedriveResult
 
 app = pgqueue.App("postgresql://h/d")
 
@@ -61,6 +62,10 @@ def from_plain_code() -> None:
     assert_type(one.id, int)
     assert_type(one.duplicate, bool)
     assert_type(one.state, pgqueue.JobState)
+    assert_type(app.cancel(1), list[CancelResult])
+    assert_type(app.redrive(queue="mail", dry_run=True), RedriveResult)
+    assert_type(app.get_job(job_id=1), JobInfo | None)
+    assert_type(pgqueue.Client().migrate(), list[str])
 
 
 async def from_async_code() -> None:
@@ -70,4 +75,7 @@ async def from_async_code() -> None:
     await send.using(unique_key="k").aenqueue("x")
     assert_type(await app.aenqueue_many([settle.job(7)]), list[pgqueue.Enqueued])
     await app.aenqueue("anything", tags=("a", "b"))
-    await app.acancel([1, 2])
+    assert_type(await app.acancel([1, 2]), list[CancelResult])
+    assert_type(await app.aredrive(queue="mail", dry_run=True), RedriveResult)
+    assert_type(await app.aget_job(job_id=1), JobInfo | None)
+    assert_type(await pgqueue.Client().amigrate(), list[str])

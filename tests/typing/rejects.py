@@ -55,6 +55,11 @@ def from_plain_code(running: pgqueue.RunningJob) -> None:
     add.job(1).using(prority=1)  # E
     pgqueue.Backoff(base="5")  # E
     pgqueue.App(5)  # E
+    app.cancel()  # E
+    app.cancel("1")  # E
+    app.list_jobs("pending")  # E
+    app.list_jobs(qeue="mail")  # E
+    app.status(1)  # E
 
 
 @app.task(priorty=1)  # E
@@ -72,3 +77,8 @@ async def from_async_code() -> None:
     await settle.using(priority=1).aenqueue("7")  # E
     one: int = await add.aenqueue(1)  # E
     print(one)
+    await app.acancel()  # E
+    await app.acancel("1")  # E
+    await app.alist_jobs(qeue="mail")  # E
+    await app.alist_jobs(limit="1")  # E
+    app.acancel(1)  # E

@@ -10,7 +10,7 @@ from pgqueue.admin import DeadFilter, JobFilter, check_page
 from pgqueue.admin.filters import LARGEST_ID, check_reason
 from pgqueue.admin.info import DeadCount, JobInfo, PurgeResult, RedriveResult
 from pgqueue.config import check_int
-from pgqueue.operations.base import Base
+from pgqueue.operations.verbs import Base, Work, awaitable, blocking
 
 __all__ = ["DeadOperations"]
 
@@ -18,6 +18,7 @@ __all__ = ["DeadOperations"]
 class DeadOperations(Base):
     """Look at dead letters, redrive them, purge them."""
 
+    @blocking
     def list_dead(
         self,
         *,
@@ -26,41 +27,21 @@ class DeadOperations(Base):
         reason: str | None = None,
         limit: int = 50,
         before_id: int | None = None,
-    ) -> list[JobInfo]:
+    ) -> Work[list[JobInfo]]:
         """Return a page of dead letters, newest first; ``reason``: a part of it, in any case."""
         which = JobFilter(None, queue, task)
         part = check_reason(reason)
         size, below = check_page(limit, before_id)
-        return self.pool.run(
-            lambda c: admin.list_dead(c, self.schema, which, part, limit=size, before_id=below),
-            what="list_dead",
-        )
-
-    async def alist_dead(
-        self,
-        *,
-        queue: str | None = None,
-        task: str | None = None,
-        reason: str | None = None,
-        limit: int = 50,
-        before_id: int | None = None,
-    ) -> list[JobInfo]:
-        """Return a page of dead letters, newest first; see ``list_dead``."""
-        which = JobFilter(None, queue, task)
-        part = check_reason(reason)
-        size, below = check_page(limit, before_id)
-        return await self.pool.arun(
+        return Work(
             lambda c: admin.list_dead(c, self.schema, which, part, limit=size, before_id=below)
         )
 
-    def count_dead(self) -> list[DeadCount]:
+    @blocking
+    def count_dead(self) -> Work[list[DeadCount]]:
         """Count the dead letters by queue and task, of the 10,000 that died last."""
-        return self.pool.run(lambda c: admin.count_dead(c, self.schema), what="count_dead")
+        return Work(lambda c: admin.count_dead(c, self.schema))
 
-    async def acount_dead(self) -> list[DeadCount]:
-        """Count the dead letters by queue and task, of the 10,000 that died last."""
-        return await self.pool.arun(lambda c: admin.count_dead(c, self.schema))
-
+    @blocking
     def redrive(
         self,
         ids: int | Iterable[int] | None = None,
@@ -72,7 +53,7 @@ class DeadOperations(Base):
         limit: int = 1000,
         after_id: int | None = None,
         dry_run: bool = False,
-    ) -> RedriveResult:
+    ) -> Work[RedriveResult]:
         """Make dead jobs ready again: the same ids, all attempts anew, their errors kept.
 
         By ids, or up to ``limit`` that fit, lowest id first; while ``more``, go on with
@@ -80,34 +61,13 @@ class DeadOperations(Base):
         """
         which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
         size, after = _batch(limit, after_id)
-        return self.pool.run(
-            lambda c: admin.redrive_dead(
-                c, self.schema, which, limit=size, after_id=after, dry_run=dry_run
-            ),
-            what="redrive",
-        )
-
-    async def aredrive(
-        self,
-        ids: int | Iterable[int] | None = None,
-        *,
-        queue: str | None = None,
-        task: str | None = None,
-        reason: str | None = None,
-        older_than: float | timedelta | None = None,
-        limit: int = 1000,
-        after_id: int | None = None,
-        dry_run: bool = False,
-    ) -> RedriveResult:
-        """Make dead jobs ready again; see ``redrive``."""
-        which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
-        size, after = _batch(limit, after_id)
-        return await self.pool.arun(
+        return Work(
             lambda c: admin.redrive_dead(
                 c, self.schema, which, limit=size, after_id=after, dry_run=dry_run
             )
         )
 
+    @blocking
     def purge_dead(
         self,
         ids: int | Iterable[int] | None = None,
@@ -118,35 +78,21 @@ class DeadOperations(Base):
         older_than: float | timedelta | None = None,
         limit: int = 10_000,
         dry_run: bool = False,
-    ) -> PurgeResult:
+    ) -> Work[PurgeResult]:
         """Delete dead letters for good, up to ``limit`` at once; ask again while ``more``.
 
         Each filter narrows; one must be given. ``older_than``: seconds since it died.
         """
         which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
         size, _ = _batch(limit, None)
-        return self.pool.run(
-            lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run),
-            what="purge_dead",
-        )
+        return Work(lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run))
 
-    async def apurge_dead(
-        self,
-        ids: int | Iterable[int] | None = None,
-        *,
-        queue: str | None = None,
-        task: str | None = None,
-        reason: str | None = None,
-        older_than: float | timedelta | None = None,
-        limit: int = 10_000,
-        dry_run: bool = False,
-    ) -> PurgeResult:
-        """Delete dead letters for good; see ``purge_dead``."""
-        which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
-        size, _ = _batch(limit, None)
-        return await self.pool.arun(
-            lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run)
-        )
+    alist_dead = awaitable(
+        list_dead, "Return a page of dead letters, newest first; see ``list_dead``."
+    )
+    acount_dead = awaitable(count_dead)
+    aredrive = awaitable(redrive, "Make dead jobs ready again; see ``redrive``.")
+    apurge_dead = awaitable(purge_dead, "Delete dead letters for good; see ``purge_dead``.")
 
 
 def _batch(limit: object, after_id: object | None) -> tuple[int, int]:

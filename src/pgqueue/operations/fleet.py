@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pgqueue import admin
 from pgqueue.admin.info import QueueInfo, SchemaStatus, Status, WorkerInfo
 from pgqueue.config import check_queue
-from pgqueue.operations.base import Base
+from pgqueue.operations.verbs import Base, Work, awaitable, blocking
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
 
 __all__ = ["FleetOperations"]
 
@@ -15,94 +20,70 @@ _MIGRATION_SECONDS = 3600.0
 class FleetOperations(Base):
     """Install the schema; look at queues and workers; pause and resume."""
 
-    def migrate(self) -> list[str]:
+    @blocking
+    def migrate(self) -> Work[list[str]]:
         """Install or upgrade the schema, and repair what a restore has left out of it.
 
         Returns the names of the migrations applied now.
         """
-        applied = self.pool.run(
-            lambda c: admin.apply_migrations(c, self.schema),
-            what="migrate",
-            checked=False,
-            seconds=_MIGRATION_SECONDS,
-        )
-        self.pool.recheck()
-        return applied
 
-    async def amigrate(self) -> list[str]:
-        """Install or upgrade the schema; see ``migrate``."""
-        applied = await self.pool.arun(
-            lambda c: admin.apply_migrations(c, self.schema),
-            checked=False,
-            seconds=_MIGRATION_SECONDS,
-        )
-        self.pool.recheck()
-        return applied
+        async def apply(connection: Connection) -> list[str]:
+            applied = await admin.apply_migrations(connection, self.schema)
+            self.pool.recheck()
+            return applied
 
-    def adopt(self) -> bool:
+        return Work(apply, checked=False, seconds=_MIGRATION_SECONDS)
+
+    @blocking
+    def adopt(self) -> Work[bool]:
         """Make this database the one that the schema was made for; True if it was another.
 
         On a copy of a database no worker starts before that: it would run the original's jobs.
         """
-        return self.pool.run(lambda c: admin.adopt(c, self.schema), what="adopt")
+        return Work(lambda c: admin.adopt(c, self.schema))
 
-    async def aadopt(self) -> bool:
-        """Make this database the one that the schema was made for; see ``adopt``."""
-        return await self.pool.arun(lambda c: admin.adopt(c, self.schema))
-
-    def schema_status(self) -> SchemaStatus:
+    @blocking
+    def schema_status(self) -> Work[SchemaStatus]:
         """Say what is installed, and whether this version can work with it."""
-        return self.pool.run(
-            lambda c: admin.schema_status(c, self.schema), what="schema_status", checked=False
-        )
+        return Work(lambda c: admin.schema_status(c, self.schema), checked=False)
 
-    async def aschema_status(self) -> SchemaStatus:
-        """Say what is installed, and whether this version can work with it."""
-        return await self.pool.arun(lambda c: admin.schema_status(c, self.schema), checked=False)
-
-    def queues(self) -> list[QueueInfo]:
+    @blocking
+    def queues(self) -> Work[list[QueueInfo]]:
         """Return every queue that holds live jobs, was served, or was paused."""
-        return self.pool.run(lambda c: admin.queues(c, self.schema), what="queues")
+        return Work(lambda c: admin.queues(c, self.schema))
 
-    async def aqueues(self) -> list[QueueInfo]:
-        """Return every queue that holds live jobs, was served, or was paused."""
-        return await self.pool.arun(lambda c: admin.queues(c, self.schema))
-
-    def pause(self, queue: str) -> bool:
+    @blocking
+    def pause(self, queue: str) -> Work[bool]:
         """Stop claims from a queue, for all workers; True if it was not paused.
 
         Jobs that were claimed before are finished.
         """
         name = check_queue(queue)
-        return self.pool.run(lambda c: admin.pause(c, self.schema, name), what="pause")
+        return Work(lambda c: admin.pause(c, self.schema, name))
 
-    async def apause(self, queue: str) -> bool:
-        """Stop claims from a queue; see ``pause``."""
-        name = check_queue(queue)
-        return await self.pool.arun(lambda c: admin.pause(c, self.schema, name))
-
-    def resume(self, queue: str) -> bool:
+    @blocking
+    def resume(self, queue: str) -> Work[bool]:
         """Let workers claim from a queue again; True if it was paused."""
         name = check_queue(queue)
-        return self.pool.run(lambda c: admin.resume(c, self.schema, name), what="resume")
+        return Work(lambda c: admin.resume(c, self.schema, name))
 
-    async def aresume(self, queue: str) -> bool:
-        """Let workers claim from a queue again; True if it was paused."""
-        name = check_queue(queue)
-        return await self.pool.arun(lambda c: admin.resume(c, self.schema, name))
-
-    def workers(self) -> list[WorkerInfo]:
+    @blocking
+    def workers(self) -> Work[list[WorkerInfo]]:
         """Return every registered worker, longest running first."""
-        return self.pool.run(lambda c: admin.workers(c, self.schema), what="workers")
+        return Work(lambda c: admin.workers(c, self.schema))
 
-    async def aworkers(self) -> list[WorkerInfo]:
-        """Return every registered worker, longest running first."""
-        return await self.pool.arun(lambda c: admin.workers(c, self.schema))
-
-    def status(self) -> Status:
+    @blocking
+    def status(self) -> Work[Status]:
         """Return one snapshot of jobs, queues and workers."""
-        return self.pool.run(lambda c: admin.status(c, self.schema), what="status")
+        return Work(lambda c: admin.status(c, self.schema))
 
-    async def astatus(self) -> Status:
-        """Return one snapshot of jobs, queues and workers."""
-        return await self.pool.arun(lambda c: admin.status(c, self.schema))
+    amigrate = awaitable(migrate, "Install or upgrade the schema; see ``migrate``.")
+    aadopt = awaitable(
+        adopt, "Make this database the one that the schema was made for; see ``adopt``."
+    )
+    aschema_status = awaitable(schema_status)
+    aqueues = awaitable(queues)
+    apause = awaitable(pause, "Stop claims from a queue; see ``pause``.")
+    aresume = awaitable(resume)
+    aworkers = awaitable(workers)
+    astatus = awaitable(status)

@@ -1,0 +1,70 @@
+"""A verb written once: a method that checks its values and returns the work, made into two.
+
+``blocking`` decorates it; ``awaitable`` makes the twin of that. Both keep the method's parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from functools import update_wrapper
+from inspect import unwrap
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from pgqueue.db.pool import Pool
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["Base", "Work", "awaitable", "blocking"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+B = TypeVar("B", bound="Base")
+
+
+class Base:
+    """A client, as the verbs need it: its connections and its schema."""
+
+    pool: Pool
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """What a call does on a connection; ``checked`` and ``seconds``: see ``Pool.run``."""
+
+    run: Callable[[Connection], Awaitable[T]]
+    checked: bool = True
+    seconds: float | None = None
+
+
+def blocking(method: Callable[Concatenate[B, P], Work[T]]) -> Callable[Concatenate[B, P], T]:
+    """Make a method that does the work and returns its answer."""
+    name = method.__name__
+
+    def call(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        work = method(self, *args, **kwargs)
+        return self.pool.run(work.run, what=name, checked=work.checked, seconds=work.seconds)
+
+    # help() says what the caller gets.
+    answer = method.__annotations__["return"].removeprefix("Work[").removesuffix("]")
+    method.__annotations__["return"] = answer
+    return update_wrapper(call, method)
+
+
+def awaitable(
+    verb: Callable[Concatenate[B, P], T], doc: str | None = None
+) -> Callable[Concatenate[B, P], Coroutine[Any, Any, T]]:
+    """Make the twin of a ``blocking`` method, for async code; ``doc``: if its own is too long."""
+    method: Callable[Concatenate[B, P], Work[T]] = unwrap(verb)
+
+    async def call(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        work = method(self, *args, **kwargs)
+        return await self.pool.arun(work.run, checked=work.checked, seconds=work.seconds)
+
+    update_wrapper(call, method)
+    call.__name__ = f"a{verb.__name__}"
+    call.__qualname__ = f"{verb.__qualname__.rpartition('.')[0]}.{call.__name__}"
+    call.__doc__ = doc or verb.__doc__
+    return call
