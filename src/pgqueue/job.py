@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
@@ -20,7 +20,16 @@ from pgqueue.config import (
 )
 from pgqueue.errors import ConfigError, PayloadError, nearest, shown
 
-__all__ = ["MOVES", "Enqueued", "JobState", "NewJob", "Options", "check_options", "envelope"]
+__all__ = [
+    "CHECKS",
+    "MOVES",
+    "Enqueued",
+    "JobState",
+    "NewJob",
+    "Options",
+    "check_options",
+    "envelope",
+]
 
 
 class JobState(enum.StrEnum):
@@ -77,39 +86,6 @@ class Options(TypedDict, total=False):
     metadata: Mapping[str, Any]
 
 
-_KNOWN = tuple(Options.__annotations__)
-
-
-def check_options(options: Mapping[str, object]) -> dict[str, Any]:
-    """Return the options checked, as they stand in the job's document; refuse what is wrong."""
-    out: dict[str, Any] = {}
-    for name, value in options.items():
-        match name:
-            case "queue":
-                out[name] = check_queue(value)
-            case "priority":
-                out[name] = check_priority(value)
-            case "max_attempts":
-                out[name] = check_max_attempts(value)
-            case "delay":
-                out[name] = check_seconds(value, "delay")
-            case "run_at":
-                out[name] = check_moment(value, "run_at").astimezone(UTC).isoformat()
-            case "timeout":
-                out[name] = None if value is None else check_seconds(value, "timeout", least=0.001)
-            case "unique_key":
-                out[name] = None if value is None else check_text(value, "unique_key", longest=500)
-            case "tags":
-                out[name] = _tags(value)
-            case "metadata":
-                out[name] = _metadata(value)
-            case _:
-                raise ConfigError(f'unknown option "{name}"{nearest(name, _KNOWN)}')
-    if "delay" in out and "run_at" in out:
-        raise ConfigError("give delay or run_at, not both")
-    return out
-
-
 def _tags(value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ConfigError(f"tags must be a list of strings, got {shown(value)}")
@@ -133,6 +109,32 @@ def _metadata(value: object) -> dict[str, Any]:
         raise PayloadError(f"metadata: {exc}", path=exc.path) from exc
     loaded: dict[str, Any] = json.loads(text)
     return loaded
+
+
+CHECKS: Mapping[str, Callable[[object], object]] = {
+    "queue": check_queue,
+    "priority": check_priority,
+    "delay": lambda span: check_seconds(span, "delay"),
+    "run_at": lambda moment: check_moment(moment, "run_at").astimezone(UTC).isoformat(),
+    "max_attempts": check_max_attempts,
+    "timeout": lambda span: None if span is None else check_seconds(span, "timeout", least=0.001),
+    "unique_key": lambda key: None if key is None else check_text(key, "unique_key", longest=500),
+    "tags": _tags,
+    "metadata": _metadata,
+}
+"""The check of each key of ``Options``; it returns what stands in the job's document."""
+
+
+def check_options(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return the options checked, as they stand in the job's document; refuse what is wrong."""
+    out: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in CHECKS:
+            raise ConfigError(f'unknown option "{name}"{nearest(name, CHECKS)}')
+        out[name] = CHECKS[name](value)
+    if "delay" in out and "run_at" in out:
+        raise ConfigError("give delay or run_at, not both")
+    return out
 
 
 class NewJob(msgspec.Struct, frozen=True):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pgqueue
 from pgqueue.errors import ConfigError, PayloadError
-from pgqueue.job import NewJob, check_options, envelope
+from pgqueue.job import CHECKS, NewJob, Options, check_options, envelope
+from pgqueue.task import Task
 
+MIGRATIONS = Path(pgqueue.__file__).parent / "db" / "migrations"
 EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -65,6 +71,16 @@ def test_a_wrong_option_is_refused(option: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
         check_options(option)
     assert len(str(caught.value)) < 500
+
+
+def test_an_option_is_known_wherever_one_is_given() -> None:
+    options = list(Options.__annotations__)
+    by_hand = inspect.signature(Task.using).parameters.keys() - {"self", "connection"}
+    sql = next(MIGRATIONS.glob("0001_*.sql")).read_text()
+    (known,) = re.findall(r"known constant text\[\] := array\[(.*?)\]", sql, re.DOTALL)
+    assert list(CHECKS) == options
+    assert by_hand == set(options)
+    assert re.findall(r"'(\w+)'", known) == ["task", "args", *options]
 
 
 @pytest.mark.parametrize("value", [{"a": math.nan}, {"a": object()}, {"a": "\0"}])
