@@ -111,7 +111,7 @@ def test_innermost_frame_of_ours_says_the_part() -> None:
     stacks = {
         loop + "read (libc.so.6)": "loop and socket",
         loop + "data_received (/project/asyncpg/protocol.c:1)": "decode of claimed rows",
-        serve + "Waiting.next (/src/pgqueue/worker/run/buffer.py:2)": "buffer",
+        serve + "Buffer.next (/src/pgqueue/worker/run/buffer.py:2)": "buffer",
         serve
         + "Payload.decode (/src/pgqueue/payload/codec.py:3);x (msgspec.so)": "argument conversion",
         "write (/project/asyncpg/protocol.c:1)": "decode of claimed rows",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgqueue.worker.lease import Lease, heartbeat_every
-from pgqueue.worker.run.buffer import Waiting
+from pgqueue.worker.run.buffer import Buffer
 
 
 def test_no_lease_at_first_then_from_before_the_pulse() -> None:
@@ -54,7 +54,7 @@ def test_lost_twice_before_the_worker_hears_of_it() -> None:
 
 
 class Ears:
-    """What a Waiting says, in order."""
+    """What a Buffer says, in order."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -81,8 +81,8 @@ async def ears() -> Ears:
     return Ears()
 
 
-def waiting_with(lease: Lease, ears: Ears) -> Waiting:
-    return Waiting(ears, lease=lease, loop=asyncio.get_running_loop())
+def waiting_with(lease: Lease, ears: Ears) -> Buffer:
+    return Buffer(ears, lease=lease, loop=asyncio.get_running_loop())
 
 
 async def test_what_waits_begins_when_the_lease_runs_again(ears: Ears) -> None:

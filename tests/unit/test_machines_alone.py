@@ -376,7 +376,7 @@ class FakeProcess:
         self.why: str | None = None
         self.kill_at: float | None = None
         self.code: int | None = None
-        self.channel, self._other = socket.socketpair()
+        self.control, self._other = socket.socketpair()
         self._said: list[dict[str, Any]] = []
         self.made.append(self)
         for word in self.scripts.popleft():
@@ -400,7 +400,7 @@ class FakeProcess:
 
     def read(self) -> list[dict[str, Any]]:
         if self._said:
-            self.channel.recv(len(self._said))
+            self.control.recv(len(self._said))
         said, self._said = self._said, []
         return said
 
@@ -419,7 +419,7 @@ class FakeProcess:
         return f"ended with exit code {code}"
 
     def close(self) -> None:
-        self.channel.close()
+        self.control.close()
         self._other.close()
 
 
@@ -443,4 +443,4 @@ def test_a_supervisor_runs_processes(
     assert Supervisor("module:app", settings={}, processes=processes).run() == code
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(FakeProcess.made) == len(scripts)
-    assert all(process.channel.fileno() == -1 for process in FakeProcess.made)
+    assert all(process.control.fileno() == -1 for process in FakeProcess.made)

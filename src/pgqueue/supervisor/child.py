@@ -1,6 +1,6 @@
-"""One process of a supervisor: ``python -m pgqueue.supervisor.child``; its stdin is the channel.
+"""One process of a supervisor: ``python -m pgqueue.supervisor.child``; stdin is a socket to it.
 
-The options come over the channel, since arguments show in ``ps``. TERM and INT ask for a stop and
+The options come over the socket, since arguments show in ``ps``. TERM and INT ask for a stop and
 never for more: a service manager that signals the whole group reaches us twice, by itself and
 through the supervisor, and must not force by that. Only the supervisor's word does. When the
 supervisor is gone we stop as if told to; no child outlives it for long.
@@ -22,7 +22,7 @@ from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.aside import leave
 from pgqueue.observe.logs import configure, defer, stay_heard
 from pgqueue.observe.streams import settle
-from pgqueue.supervisor.control import Channel, Message
+from pgqueue.supervisor.control import Control, Message
 from pgqueue.supervisor.slots import WRONG
 from pgqueue.worker.board import Board
 from pgqueue.worker.guard import Guard
@@ -43,8 +43,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 def main() -> int:
     """Run a worker until told to stop; return the exit code."""
-    channel = _adopt_stdin()
-    messages = channel.messages()
+    control = _adopt_stdin()
+    messages = control.messages()
     options = next(messages, None)
     if options is None:
         return 1
@@ -53,16 +53,16 @@ def main() -> int:
     configure(options["log_level"], options["log_format"])
     defer()
     failpoints.arm_from_environment()
-    child = _Child(channel, options, board)
+    child = _Child(control, options, board)
     threading.Thread(
-        target=child.follow, args=(messages,), name="pgqueue-channel", daemon=True
+        target=child.follow, args=(messages,), name="pgqueue-control", daemon=True
     ).start()
     code = 1
     try:
         with heeding(_SIGNALS, lambda _: child.stop()):
             child.run()
     except PgQueueError as exc:
-        channel.tell(event="failed", why=str(exc))
+        control.tell(event="failed", why=str(exc))
         if isinstance(exc, (ConfigError, SchemaError)):
             code = WRONG
     except Exception:
@@ -73,20 +73,20 @@ def main() -> int:
     return code
 
 
-def _adopt_stdin() -> Channel:
-    """Take the channel to a descriptor of our own: tasks may read stdin, and start programs."""
+def _adopt_stdin() -> Control:
+    """Take the socket to a descriptor of our own: tasks may read stdin, and start programs."""
     end = socket.socket(fileno=os.dup(0))
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return Channel(end)
+    return Control(end)
 
 
 class _Child:
     """The worker of this process, and who may stop it."""
 
-    def __init__(self, channel: Channel, options: Message, board: Board) -> None:
-        self._channel = channel
+    def __init__(self, control: Control, options: Message, board: Board) -> None:
+        self._control = control
         self._options = options
         self._board = board
         self._worker: Worker | None = None
@@ -106,7 +106,7 @@ class _Child:
             guard=self.guard,
             loop_factory=self._loop_factory(),
             on_loop=lambda _: self._adopt(worker),
-            on_end=lambda: self._channel.tell(event="stopped"),
+            on_end=lambda: self._control.tell(event="stopped"),
         )
 
     def _adopt(self, worker: Worker) -> None:
@@ -122,9 +122,9 @@ class _Child:
         return uvloop.new_event_loop
 
     def _tell(self, phase: Phase, app: App) -> None:
-        self._channel.tell(event=phase, dsn=app.pool.dsn, schema=app.schema)
+        self._control.tell(event=phase, dsn=app.pool.dsn, schema=app.schema)
 
-    # -- from the channel's thread and from signal handlers
+    # -- from the thread of the control and from signal handlers
 
     def follow(self, messages: Iterator[Message]) -> None:
         """Do as the supervisor says; stop when it is gone."""
@@ -151,7 +151,7 @@ class _Child:
     def _ask(self) -> None:
         if self._worker is None:
             # The app is being imported: nothing has begun, and its import may take long.
-            self._channel.tell(event="stopped")
+            self._control.tell(event="stopped")
             leave(0)
         self._worker.request_stop()
 

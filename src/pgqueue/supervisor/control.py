@@ -11,14 +11,14 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["Channel", "Message"]
+__all__ = ["Control", "Message"]
 
 Message = dict[str, Any]
 
 _CHUNK = 65536
 
 
-class Channel:
+class Control:
     """One end. ``tell`` never waits for long; a peer that is gone is not an error."""
 
     def __init__(self, end: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""A child as its supervisor sees it: a process, a channel to it, and what it has said so far."""
+"""A child as its supervisor sees it: a process, the control of it, and what it has said so far."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from pgqueue.supervisor.control import Channel, Message
+from pgqueue.supervisor.control import Control, Message
 from pgqueue.supervisor.slots import Ending
 from pgqueue.worker.board import Board
 
@@ -55,8 +55,8 @@ class Process:
                     ours.close()
                     raise
             ours.setblocking(False)
-            self.channel = Channel(ours)
-            self.channel.tell(**options, board=board.fileno())
+            self.control = Control(ours)
+            self.control.tell(**options, board=board.fileno())
 
     def __repr__(self) -> str:
         return f"process {self.number} (pid {self.pid})"
@@ -68,12 +68,12 @@ class Process:
 
     def read(self) -> list[Message] | None:
         """Return what it has said since; None if it will say no more."""
-        return self.channel.read()
+        return self.control.read()
 
     def stop(self, *, patience: float, force: bool = False) -> None:
         """Ask it to stop; it is to be killed if it still runs after so many seconds."""
         self.told_to_stop = True
-        self.channel.tell(do="force" if force else "stop")
+        self.control.tell(do="force" if force else "stop")
         self.kill_at = time.monotonic() + patience
 
     def kill(self) -> None:
@@ -99,8 +99,8 @@ class Process:
         self._popen.wait()
 
     def close(self) -> None:
-        """Let go of the channel."""
-        self.channel.close()
+        """Let go of the control."""
+        self.control.close()
 
     def how(self, code: int) -> str:
         """Say how it ended."""

@@ -130,7 +130,7 @@ class Supervisor:
         messages = process.read()
         if messages is None:
             with contextlib.suppress(KeyError):
-                self._selector.unregister(process.channel)
+                self._selector.unregister(process.control)
             return
         for message in messages:
             self._on_message(process, message)
@@ -146,7 +146,7 @@ class Supervisor:
     def _forget(self, process: Process) -> None:
         self._processes.discard(process)
         with contextlib.suppress(KeyError):
-            self._selector.unregister(process.channel)
+            self._selector.unregister(process.control)
         process.close()
 
     def _clear_away(self) -> None:
@@ -241,7 +241,7 @@ class Supervisor:
             log.error("process %d cannot be started: %s", slot.number, exc)
             return None
         self._processes.add(process)
-        self._selector.register(process.channel, selectors.EVENT_READ, process)
+        self._selector.register(process.control, selectors.EVENT_READ, process)
         return process
 
     def _do_due(self) -> None:

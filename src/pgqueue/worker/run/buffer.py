@@ -21,7 +21,7 @@ from pgqueue.worker.receipt import Claimed
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Taker", "Waiting", "is_suspect"]
+__all__ = ["Buffer", "Taker", "is_suspect"]
 
 _SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
 _SUSPECTS_WAIT = 1.0
@@ -52,7 +52,7 @@ class Taker(Protocol):
         ...
 
 
-class Waiting:
+class Buffer:
     """Claimed jobs that wait for a slot, each with the token of its claim."""
 
     def __init__(self, taker: Taker, *, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:

@@ -21,7 +21,7 @@ from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, entry_of
 from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
-from pgqueue.worker.run.buffer import Waiting
+from pgqueue.worker.run.buffer import Buffer
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.large import LargeJobs
@@ -62,7 +62,7 @@ class Runner:
         self._completer = completer
         self.on_room = on_room
         self._loop = loop
-        self._waiting = Waiting(self, lease=lease, loop=loop)
+        self._buffer = Buffer(self, lease=lease, loop=loop)
         self._attempts = Attempts(
             tasks,
             board=board,
@@ -102,13 +102,13 @@ class Runner:
     @property
     def buffered(self) -> int:
         """Jobs that were claimed and wait for a slot; not those that wait for each other."""
-        return len(self._waiting.jobs)
+        return len(self._buffer.jobs)
 
     @property
     def free(self) -> int:
         """Slots without a job, not counting those that waiting jobs will take."""
         # Of suspects one runs at a time; the others are put off before they could take any.
-        return len(self._free) - len(self._waiting.jobs) - bool(self._waiting.suspects)
+        return len(self._free) - len(self._buffer.jobs) - bool(self._buffer.suspects)
 
     @property
     def stuck(self) -> int:
@@ -123,12 +123,12 @@ class Runner:
     @property
     def passed_on(self) -> int:
         """How many jobs were given up before they began, for others to have."""
-        return self._waiting.passed_on
+        return self._buffer.passed_on
 
     @property
     def waits(self) -> bool:
         """True if a job is here that has not begun."""
-        return bool(self._waiting)
+        return bool(self._buffer)
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""
@@ -136,11 +136,11 @@ class Runner:
 
     def tell_when(self, buffered_at_most: int) -> None:
         """Call ``on_room`` once no more than so many jobs are buffered."""
-        self._waiting.low = buffered_at_most
+        self._buffer.low = buffered_at_most
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Take claimed jobs, in the order in which they should run."""
-        self._waiting.add(records, token)
+        self._buffer.add(records, token)
         self._quiet.clear()
         self._busy.begin(time.monotonic())
         self.ring()
@@ -154,7 +154,7 @@ class Runner:
 
     def take_back(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
-        taken = self._waiting.take_back(keep)
+        taken = self._buffer.take_back(keep)
         self._settle_quiet()
         return taken
 
@@ -163,7 +163,7 @@ class Runner:
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that run or wait here, but for those given up."""
         owed = {(s.record["id"], s.token) for s in self.slots if s.record and s.is_owed}
-        return owed.union(self._waiting.receipts())
+        return owed.union(self._buffer.receipts())
 
     def cancel(self, job_ids: Sequence[int], why: Why) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
@@ -171,7 +171,7 @@ class Runner:
         for slot in self.slots:
             if slot.record is not None and slot.record["id"] in wanted:
                 slot.cancel(why)
-        for record, token in self._waiting.remove(wanted):
+        for record, token in self._buffer.remove(wanted):
             self.counts.add(CANCELLED)
             self._completer.add(entry_of(record, token, CANCELLED))
         self._settle_quiet()
@@ -184,7 +184,7 @@ class Runner:
 
     def empty_buffer(self) -> list[Claimed]:
         """Return what was claimed and not started, for good."""
-        taken = self._waiting.clear()
+        taken = self._buffer.clear()
         self._settle_quiet()
         return taken
 
@@ -200,7 +200,7 @@ class Runner:
 
     def disown(self) -> None:
         """Run nothing more in this process, which was forked by a job."""
-        self._waiting.clear()
+        self._buffer.clear()
         self._attempts.disown()
 
     async def wait_quiet(self, seconds: float | None) -> bool:
@@ -215,7 +215,7 @@ class Runner:
     async def stop(self) -> None:
         """End what still runs, and the threads that have nothing to do."""
         self._attempts.closing = True
-        self._waiting.close()
+        self._buffer.close()
         tasks = [slot.task for slot in self.slots if slot.task is not None]
         for task in tasks:
             task.cancel()
@@ -240,7 +240,7 @@ class Runner:
         begun_tasks: list[tuple[Slot, asyncio.Task[None]]] = []
         begun = 0
         try:
-            while free and (claimed := self._waiting.next()) is not None:
+            while free and (claimed := self._buffer.next()) is not None:
                 slot = free.pop()
                 slot.record, slot.token = claimed
                 record = slot.record
@@ -266,13 +266,13 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
-        if self._waiting.suspect_runs and self._waiting.suspect_runs == (record["id"], slot.token):
-            self._waiting.suspect_runs = None
-        if self._waiting.jobs:
+        if self._buffer.suspect_runs and self._buffer.suspect_runs == (record["id"], slot.token):
+            self._buffer.suspect_runs = None
+        if self._buffer.jobs:
             if not self._rung:
                 self.ring()
         else:
-            if self._waiting:
+            if self._buffer:
                 self.ring()
             self.on_room()
             self._settle_quiet()
@@ -287,7 +287,7 @@ class Runner:
         self._settle_quiet()
 
     def _settle_quiet(self) -> None:
-        if self._waiting:
+        if self._buffer:
             return
         if self._over:
             self._over = {slot for slot in self._over if slot.why == "abandoned"}
