@@ -73,7 +73,7 @@ class Supervisor:
         self._slots = [
             Slot[Process](n + 1) for n in range(check_int(processes, "processes", 1, 1000))
         ]
-        self._retry = patience(checked)
+        self._patience = patience(checked)
         self._forced_patience = patience(checked, forced=True)
         self._concurrency = checked.concurrency
         self._id = secrets.randbits(63)
@@ -187,7 +187,7 @@ class Supervisor:
                 log.info("%r started", process)
                 # The successor has started: let the one before it leave.
                 if (leaving := slot.started(process)) is not None:
-                    leaving.stop(patience=self._retry)
+                    leaving.stop(patience=self._patience)
                 self._roll_on()
             case "retiring":
                 if process is slot.current and not self._stopping:
@@ -268,7 +268,7 @@ class Supervisor:
         for slot in self._slots:
             slot.stop()
         for process in self._processes:
-            process.stop(patience=self._retry)
+            process.stop(patience=self._patience)
 
     def _give_back(self, process: Process) -> None:
         if failpoints.armed is not None:

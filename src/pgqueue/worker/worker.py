@@ -167,9 +167,10 @@ class Worker:
 
     def _call(self, call: Callable[..., object], *args: object) -> None:
         """Have something called on the worker's loop, if that is there."""
-        if self._life.loop is not None:
+        loop = self._life.loop  # read once: it may be gone the next moment
+        if loop is not None:
             with contextlib.suppress(RuntimeError):
-                self._life.loop.call_soon_threadsafe(call, *args)
+                loop.call_soon_threadsafe(call, *args)
 
     async def stop(self) -> None:
         """Stop in order, within ``grace`` and a few seconds; safe to call at any time.
