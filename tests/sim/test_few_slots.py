@@ -22,7 +22,7 @@ async def drained(server: Server) -> None:
 def test_slow_jobs_after_fast_ones_go_to_all(
     size: int, slots: int, pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody claims slow jobs ahead by the prefetch of the fast ones before them."""
+    """Nobody claims slow jobs ahead at the rate of the fast ones before them."""
 
     async def play() -> None:
         server = Server(random.Random(1))
@@ -70,7 +70,7 @@ def test_fast_jobs_are_soon_claimed_ahead(slots: int, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("size", [1, 4, 30])
 def test_a_drain_by_many_slots_takes_few_claims(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first drain as well as one after a rest: a round of a hundred jobs tells the prefetch."""
+    """The first drain as well as one after a rest: a round of a hundred jobs tells the rate."""
 
     async def play() -> None:
         server = Server(random.Random(1))

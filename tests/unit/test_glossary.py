@@ -46,7 +46,7 @@ def test_a_word_is_used_and_explained_in_one_sentence(word: str, sentence: str, 
     assert re.findall(r"[.!?](?: |$)", sentence) == ["."]
 
 
-# What each of these meant has one word now: (queue) state, heartbeat, rescue, prefetch, stall.
+# What each of these meant has one word now: queue state, heartbeat, rescue, prefetch.
 REPLACED = ("lane", "lifeline", "pulse", "handback", "salvage", "pace")
 
 

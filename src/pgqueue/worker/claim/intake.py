@@ -106,7 +106,7 @@ class Intake:
         if all(state.full_since is None for state in self._states):
             self._prefetch.forget()  # what comes next may take longer
             return 0
-        # Nor by the prefetch of jobs that were there before.
+        # Nor at the rate of the jobs that ran before.
         if self._prefetch.ended < self._settings.concurrency:
             return 0
         return self._prefetch.ahead_at_first(turn)
