@@ -22,7 +22,7 @@ import asyncpg
 import pgqueue
 from chaos import mutants
 from chaos.history import History
-from pgqueue import RunningJob
+from pgqueue import RunningJob, current_job
 
 __all__ = ["app", "history"]
 
@@ -83,14 +83,16 @@ def _write(**fields: Any) -> None:
 
 
 @app.task(queue="main", retry=_POLICY)
-async def noop(job: RunningJob, k: int) -> None:
+async def noop(k: int) -> None:
+    job = current_job()
     with noted(job, "noop", k):
         pass
 
 
 @app.task(queue="main", retry=_POLICY)
-async def effect(job: RunningJob, k: int, pause: float = 0.0) -> None:
+async def effect(k: int, pause: float = 0.0) -> None:
     """Write in the transaction that completes the job."""
+    job = current_job()
     with noted(job, "effect", k) as note:
         async with job.transaction() as tx:
             await tx.execute(
@@ -102,8 +104,9 @@ async def effect(job: RunningJob, k: int, pause: float = 0.0) -> None:
 
 
 @app.task(queue="side", retry=_POLICY)
-async def nap(job: RunningJob, k: int, seconds: float) -> None:
+async def nap(k: int, seconds: float) -> None:
     """Wait, and write outside of any transaction before and after."""
+    job = current_job()
     with noted(job, "nap", k):
         await _outside.write(job)
         await asyncio.sleep(seconds)
@@ -111,48 +114,55 @@ async def nap(job: RunningJob, k: int, seconds: float) -> None:
 
 
 @app.task(queue="main", retry=_POLICY)
-async def flaky(job: RunningJob, k: int, fails: int) -> None:
+async def flaky(k: int, fails: int) -> None:
+    job = current_job()
     with noted(job, "flaky", k):
         if job.attempt - job.crash_count <= fails:
             raise RuntimeError("it fails at first")
 
 
 @app.task(queue="main", retry=_POLICY)
-async def once(job: RunningJob, k: int, u: str) -> None:
+async def once(k: int, u: str) -> None:
     """Live alone with its unique key, which is ``u``, for a moment."""
+    job = current_job()
     assert u
     with noted(job, "once", k):
         await asyncio.sleep(0.02)
 
 
 @app.task(queue="side", retry=_POLICY)
-async def later(job: RunningJob, k: int) -> None:
+async def later(k: int) -> None:
+    job = current_job()
     with noted(job, "later", k):
         pass
 
 
 @app.task(queue="side", retry=_POLICY)
-async def doomed(job: RunningJob, k: int, seconds: float) -> None:
+async def doomed(k: int, seconds: float) -> None:
     """To be cancelled before it runs, or while it does."""
+    job = current_job()
     with noted(job, "doomed", k):
         await asyncio.sleep(seconds)
 
 
 @app.task(queue="side", retry=_POLICY)
-async def block(job: RunningJob, k: int, seconds: float) -> None:
+async def block(k: int, seconds: float) -> None:
     """Hold up the loop, as blocking code in an async task does."""
+    job = current_job()
     with noted(job, "block", k):
         time.sleep(seconds)
 
 
 @app.task(queue="side", retry=_POLICY)
-def thread(job: RunningJob, k: int, seconds: float) -> None:
+def thread(k: int, seconds: float) -> None:
+    job = current_job()
     with noted(job, "thread", k):
         time.sleep(seconds)
 
 
 @app.task(queue="side", retry=_POLICY)
-async def snooze(job: RunningJob, k: int) -> None:
+async def snooze(k: int) -> None:
+    job = current_job()
     with noted(job, "snooze", k):
         if random.random() < 0.5:
             raise pgqueue.Snooze(0.3)
@@ -175,8 +185,9 @@ _TEXTS = ("a\x00b", "\ud800", "x" * 100_000, "\u202e" * 50, "'; drop table job; 
 
 
 @app.task(queue="main", retry=_POLICY)
-async def poison(job: RunningJob, k: int, which: int) -> None:
+async def poison(k: int, which: int) -> None:
     """Fail once, with an error that is hard to store."""
+    job = current_job()
     with noted(job, "poison", k):
         if job.attempt - job.crash_count <= 1:
             if which >= len(_TEXTS):
@@ -185,8 +196,9 @@ async def poison(job: RunningJob, k: int, which: int) -> None:
 
 
 @app.task(queue="side", retry=_POLICY)
-async def odd(job: RunningJob, k: int, which: int) -> None:
+async def odd(k: int, which: int) -> None:
     """Fail once, with what is no ordinary error."""
+    job = current_job()
     with noted(job, "odd", k) as note:
         if job.attempt - job.crash_count <= 1:
             note.outcome = "odd"
@@ -200,15 +212,17 @@ async def odd(job: RunningJob, k: int, which: int) -> None:
 
 
 @app.task(name="exit", queue="side", retry=_POLICY)
-async def leave(job: RunningJob, k: int) -> None:
+async def leave(k: int) -> None:
     """End the process, each time."""
+    job = current_job()
     with noted(job, "exit", k):
         _write(f="exit", j=job.id, c=job.token)
         os._exit(EXIT_CODE)
 
 
 @app.task(queue="ordered", retry=_POLICY)
-async def ordered(job: RunningJob, k: int) -> None:
+async def ordered(k: int) -> None:
+    job = current_job()
     with noted(job, "ordered", k):
         pass
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pgqueue
 from chaos.figures.trace import HOME, note
-from pgqueue import RunningJob
+from pgqueue import RunningJob, current_job
 from tests.corpus.poison import CASES
 
 __all__ = ["app"]
@@ -26,13 +26,15 @@ def _note(what: str, job: RunningJob) -> None:
 
 
 @app.task
-async def touch(job: RunningJob) -> None:
+async def touch() -> None:
+    job = current_job()
     _note("begin", job)
 
 
 @app.task
-async def hold(job: RunningJob, gate: str) -> None:
+async def hold(gate: str) -> None:
     """Run until that gate is open."""
+    job = current_job()
     _note("begin", job)
     path = Path(os.environ[HOME]) / gate
     while not path.exists():
@@ -41,23 +43,26 @@ async def hold(job: RunningJob, gate: str) -> None:
 
 
 @app.task
-async def linger(job: RunningJob, seconds: float) -> None:
+async def linger(seconds: float) -> None:
+    job = current_job()
     _note("begin", job)
     await asyncio.sleep(seconds)
     _note("end", job)
 
 
 @app.task
-async def block(job: RunningJob, seconds: float) -> None:
+async def block(seconds: float) -> None:
     """What nobody should do."""
+    job = current_job()
     _note("begin", job)
     time.sleep(seconds)
     _note("end", job)
 
 
 @app.task
-async def relay(job: RunningJob) -> None:
+async def relay() -> None:
     """Use both of the app's pools: enqueue, and complete in a transaction."""
+    job = current_job()
     _note("begin", job)
     await app.aenqueue("touch")
     async with job.transaction() as tx:
@@ -66,8 +71,9 @@ async def relay(job: RunningJob) -> None:
 
 
 @app.task
-async def devour(job: RunningJob) -> None:
+async def devour() -> None:
     """Take memory until the kernel objects."""
+    job = current_job()
     _note("begin", job)
     held: list[bytes] = []
     while True:
@@ -93,21 +99,24 @@ def _act(job: RunningJob, n: int) -> Any:
 
 
 @app.task(max_attempts=1)
-async def poison(job: RunningJob, n: int) -> Any:
+async def poison(n: int) -> Any:
     """End badly, on the loop."""
+    job = current_job()
     await asyncio.sleep(0)
     return _act(job, n)
 
 
 @app.task(max_attempts=1)
-def poison_thread(job: RunningJob, n: int) -> Any:
+def poison_thread(n: int) -> Any:
     """End badly, in a thread."""
+    job = current_job()
     return _act(job, n)
 
 
 @app.task(max_attempts=1)
-async def neighbour(job: RunningJob) -> None:
+async def neighbour() -> None:
     """Beside one that ends badly."""
+    job = current_job()
     _note("act", job)
     await asyncio.sleep(0.001)
     _note("acted", job)

@@ -13,6 +13,7 @@ from pgqueue.errors import (
     Discard,
     EmbeddedError,
     LeaseLost,
+    NotInJob,
     OutcomeUnknown,
     PayloadError,
     PgQueueError,
@@ -26,7 +27,7 @@ from pgqueue.errors import (
 )
 from pgqueue.job import Enqueued, JobState, NewJob
 from pgqueue.retry import Backoff
-from pgqueue.running import RunningJob
+from pgqueue.running import RunningJob, current_job
 from pgqueue.task import BoundTask, Task
 from pgqueue.version import __version__
 
@@ -46,6 +47,7 @@ __all__ = [
     "JobState",
     "LeaseLost",
     "NewJob",
+    "NotInJob",
     "OutcomeUnknown",
     "PayloadError",
     "PgQueueError",
@@ -61,6 +63,7 @@ __all__ = [
     "Unreachable",
     "Worker",
     "__version__",
+    "current_job",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue.client import Client
 from pgqueue.config import (
@@ -14,7 +14,6 @@ from pgqueue.config import (
 )
 from pgqueue.job import NewJob, Options, check_options
 from pgqueue.retry import RetryPolicy
-from pgqueue.running import RunningJob
 from pgqueue.task import Registry, Task, make_task
 
 __all__ = ["App"]
@@ -26,11 +25,7 @@ R = TypeVar("R")
 class TaskDecorator(Protocol):
     """What ``app.task(...)`` returns: makes a task of a function."""
 
-    @overload
-    def __call__(self, function: Callable[Concatenate[RunningJob, P], R], /) -> Task[P, R]: ...
-    @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
-    def __call__(self, function: Callable[..., Any], /) -> Task[..., Any]: ...
 
 
 class App(Client):
@@ -74,8 +69,6 @@ class App(Client):
         return NewJob(job.task, job.args, {**known.options, **check_options(options)})
 
     @overload
-    def task(self, function: Callable[Concatenate[RunningJob, P], R], /) -> Task[P, R]: ...
-    @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(
@@ -116,7 +109,6 @@ class App(Client):
             task = make_task(
                 target,
                 app=self,
-                job_class=RunningJob,
                 max_args_bytes=self.max_args_bytes,
                 name=name,
                 timeout=timeout,

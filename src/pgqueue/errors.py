@@ -12,6 +12,7 @@ The tree::
     │   │   └── PoolTimeout              all connections of the pool were in use; nothing was sent
     │   └── OutcomeUnknown               the connection broke while a commit was on its way
     ├── SyncInAsync (RuntimeError)       the blocking call was made inside a running event loop
+    ├── NotInJob (RuntimeError)          current_job() was called where no job runs
     ├── LeaseLost                        this attempt's receipt is no longer valid; roll back
     └── EmbeddedError                    the embedded PostgreSQL could not be found or started
 
@@ -31,6 +32,7 @@ __all__ = [
     "Discard",
     "EmbeddedError",
     "LeaseLost",
+    "NotInJob",
     "OutcomeUnknown",
     "PayloadError",
     "PgQueueError",
@@ -95,6 +97,10 @@ class OutcomeUnknown(DatabaseError):
 
 class SyncInAsync(PgQueueError, RuntimeError):
     """A blocking call inside a running event loop would stop the loop: use its async twin."""
+
+
+class NotInJob(PgQueueError, RuntimeError):
+    """``current_job()`` was called where no job runs: outside of a worker, or in another thread."""
 
 
 class LeaseLost(PgQueueError):

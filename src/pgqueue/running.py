@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Mapping
+from contextvars import ContextVar
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from pgqueue.errors import ConfigError
+from pgqueue.errors import ConfigError, NotInJob
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
     from psycopg import Connection as SyncConnection
 
-__all__ = ["JobTransaction", "RunningJob", "Transactions"]
+__all__ = ["CURRENT", "JobTransaction", "RunningJob", "Transactions", "current_job"]
 
 
 class Transactions(Protocol):
@@ -31,23 +32,19 @@ class Transactions(Protocol):
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
 
 
-class RunningJob:
-    """The job behind a running task: annotate a parameter with this class to receive it."""
+class RunningJob(msgspec.Struct, eq=False, weakref=True):
+    """The job that a task is running for: what ``pgqueue.current_job()`` returns.
 
-    __slots__ = (
-        "_cancelled", "_completed", "_is_async", "_is_open", "_record", "_token", "_transactions",
-    )  # fmt: skip
+    A worker makes one for every job, so it is a Struct: that costs half of what a class does.
+    """
 
-    def __init__(
-        self, record: Record, token: int, transactions: Transactions, *, is_async: bool
-    ) -> None:
-        self._record = record
-        self._token = token
-        self._transactions = transactions
-        self._is_async = is_async
-        self._cancelled = False
-        self._completed = False
-        self._is_open = False
+    _record: Record
+    _token: int
+    _transactions: Transactions
+    _is_async: bool
+    _cancelled: bool = False
+    _completed: bool = False
+    _is_open: bool = False
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
@@ -156,6 +153,26 @@ class RunningJob:
     def mark_completed(self) -> None:
         """Note that its transaction has committed."""
         self._completed = True
+
+
+CURRENT: ContextVar[RunningJob] = ContextVar("pgqueue_job")
+"""The job of this context. A worker sets it in each job's own; nobody resets it there."""
+
+
+def current_job() -> RunningJob:
+    """Return the job that this code runs for, in the task itself and in all that it calls.
+
+    It is context-local: code in ``asyncio.to_thread`` and in the tasks of a TaskGroup has it too. A
+    thread that you start yourself has not, nor has ``loop.run_in_executor``: hand the job over, or
+    run the thread's function in ``contextvars.copy_context()``. Raises NotInJob outside of a job.
+    """
+    job = CURRENT.get(None)
+    if job is None:
+        raise NotInJob(
+            "current_job() was called outside of a job: a worker sets it for the functions that it "
+            "runs; in a unit test, call the function inside `with pgqueue.testing.running_job():`"
+        )
+    return job
 
 
 class JobTransaction:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest
 from pgqueue.job import Enqueued, NewJob, check_options
-from pgqueue.payload import Payload, injected
+from pgqueue.payload import Payload, annotated_with
 from pgqueue.retry import Backoff, RetryPolicy
+from pgqueue.running import RunningJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +44,6 @@ class Task(Generic[P, R_co]):
         *,
         app: Enqueuer,
         name: str,
-        job_class: type,
         options: Mapping[str, Any],
         timeout: float | None,
         retry: RetryPolicy,
@@ -56,7 +56,6 @@ class Task(Generic[P, R_co]):
         self.retry = retry
         self.is_async = _is_async(function)
         self._app = app
-        self._job_class = job_class
         self._max_args_bytes = max_args_bytes
         functools.update_wrapper(self, function)
 
@@ -67,19 +66,9 @@ class Task(Generic[P, R_co]):
         return f"<Task {self.name}>"
 
     @functools.cached_property
-    def job_parameters(self) -> tuple[str, ...]:
-        """Names of the parameters that receive the RunningJob."""
-        return tuple(injected(self.function, self._job_class))
-
-    @functools.cached_property
     def payload(self) -> Payload:
         """How the arguments become JSON and come back."""
-        return Payload(
-            self.function,
-            name=self.name,
-            inject=frozenset(self.job_parameters),
-            max_bytes=self._max_args_bytes,
-        )
+        return Payload(self.function, name=self.name, max_bytes=self._max_args_bytes)
 
     @property
     def queue(self) -> str:
@@ -220,7 +209,6 @@ def make_task(
     function: Callable[..., Any],
     *,
     app: Enqueuer,
-    job_class: type,
     max_args_bytes: int,
     name: str | None,
     timeout: float | timedelta | None,
@@ -232,6 +220,12 @@ def make_task(
         raise ConfigError(f"a task must be a function, got {function!r}")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise ConfigError(f"{_origin(function)} is a generator; a task must return, not yield")
+    for parameter in annotated_with(function, RunningJob):
+        raise ConfigError(
+            f"{_origin(function)} has a parameter {parameter!r} for its job; a task asks for it: "
+            f"remove the parameter, and begin the function with\n"
+            f"    {parameter} = pgqueue.current_job()"
+        )
     if name is None:
         name = getattr(function, "__name__", None)
         if name is None or name == "<lambda>":
@@ -245,7 +239,6 @@ def make_task(
         function,
         app=app,
         name=check_task_name(name),
-        job_class=job_class,
         options=options,
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
         retry=Backoff() if retry is None else retry,

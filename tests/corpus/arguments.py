@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
-from pgqueue import App, Client, ConfigError, NewJob, PayloadError, RunningJob
+from pgqueue import App, Client, ConfigError, NewJob, PayloadError
 
 __all__ = ["BAD", "Bad", "Tasks"]
 
@@ -117,7 +117,7 @@ class Tasks:
         async def named(**extra: Any) -> None: ...
 
         @app.task
-        async def call(a: int, /, b: int, *, c: int = 3, job: RunningJob) -> None: ...
+        async def call(a: int, /, b: int, *, c: int = 3) -> None: ...
 
         self.plain = any_of
         self.any_of, self.boxed, self.rowed = map(self._via, (any_of, boxed, rowed))
@@ -256,7 +256,7 @@ CALLS: dict[str, tuple[str, Callable[[Tasks], NewJob]]] = {
     "unknown": ("$.d: is not a parameter", lambda t: t.call.job(1, 2, d=3)),
     "nearly": ('did you mean "c"', lambda t: t.call.job(1, 2, cc=3)),
     "positional-only": ("it is positional-only", lambda t: t.call.job(a=1, b=2)),
-    "the job": ("$.job: is filled by the worker", lambda t: t.call.job(1, 2, job=None)),
+    "the job": ("$.job: is not a parameter", lambda t: t.call.job(1, 2, job=None)),
     "wrong type by keyword": ("$.c: expected int", lambda t: t.call.job(1, 2, c="3")),
     "by name, missing": ("is missing", lambda t: t.app.job("call", {"a": 1})),
     "by name, unknown": ("is unexpected", lambda t: t.app.job("call", {"a": 1, "b": 2, "d": 3})),

@@ -26,14 +26,16 @@ async def instant() -> None: ...
 
 
 @app.task
-async def quick(*, job: pgqueue.RunningJob) -> None:
+async def quick() -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     note("end", job)
 
 
 @app.task
-async def gated(gate: str = "gate", *, job: pgqueue.RunningJob) -> None:
+async def gated(gate: str = "gate") -> None:
     """Run until a file of that name appears."""
+    job = pgqueue.current_job()
     note("begin", job)
     while not (HOME / gate).exists():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
@@ -41,7 +43,8 @@ async def gated(gate: str = "gate", *, job: pgqueue.RunningJob) -> None:
 
 
 @app.task
-def gated_thread(gate: str = "gate", *, job: pgqueue.RunningJob) -> None:
+def gated_thread(gate: str = "gate") -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     pause = threading.Event()
     while not (HOME / gate).exists():
@@ -50,8 +53,9 @@ def gated_thread(gate: str = "gate", *, job: pgqueue.RunningJob) -> None:
 
 
 @app.task
-async def stubborn(*, job: pgqueue.RunningJob) -> None:
+async def stubborn() -> None:
     """Take no notice of being cancelled."""
+    job = pgqueue.current_job()
     note("begin", job)
     while not (HOME / "gate").exists():
         try:
@@ -61,26 +65,30 @@ async def stubborn(*, job: pgqueue.RunningJob) -> None:
 
 
 @app.task
-async def die(code: int = 3, *, job: pgqueue.RunningJob) -> None:
+async def die(code: int = 3) -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     os._exit(code)
 
 
 @app.task
-async def leave(*, job: pgqueue.RunningJob) -> None:
+async def leave() -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     sys.exit(4)
 
 
 @app.task
-def leave_thread(*, job: pgqueue.RunningJob) -> None:
+def leave_thread() -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     sys.exit(4)
 
 
 @app.task
-async def leave_nested(*, job: pgqueue.RunningJob) -> None:
+async def leave_nested() -> None:
     """SystemExit from a task of the loop, which asyncio lets through to whoever runs the loop."""
+    job = pgqueue.current_job()
     note("begin", job)
 
     async def inner() -> None:
@@ -90,13 +98,15 @@ async def leave_nested(*, job: pgqueue.RunningJob) -> None:
 
 
 @app.task
-async def interrupt(*, job: pgqueue.RunningJob) -> None:
+async def interrupt() -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     raise KeyboardInterrupt
 
 
 @app.task
-async def cancel(*, job: pgqueue.RunningJob) -> None:
+async def cancel() -> None:
+    job = pgqueue.current_job()
     note("begin", job)
     raise asyncio.CancelledError
 
@@ -125,23 +135,26 @@ def fork_and_end_in_a_thread() -> None:
 
 
 @app.task
-async def linger(*, job: pgqueue.RunningJob) -> None:
+async def linger() -> None:
     """Leave a thread behind that the interpreter waits for at its end."""
+    job = pgqueue.current_job()
     note("begin", job)
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
 
 
 @app.task
-async def spin(*, job: pgqueue.RunningJob) -> None:
+async def spin() -> None:
     """Keep the event loop, where signals are heard between two instructions."""
+    job = pgqueue.current_job()
     note("begin", job)
     while True:
         pass
 
 
 @app.task
-async def hang_in_a_call(*, job: pgqueue.RunningJob) -> None:
+async def hang_in_a_call() -> None:
     """Keep the event loop inside a call that no signal interrupts."""
+    job = pgqueue.current_job()
     note("begin", job)
     lock = ctypes.create_string_buffer(64)
     libc = ctypes.CDLL(None)

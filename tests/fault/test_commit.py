@@ -9,7 +9,7 @@ import asyncpg
 import psycopg
 import pytest
 
-from pgqueue import App, Backoff, RunningJob, Worker
+from pgqueue import App, Backoff, Worker, current_job
 from tests.harness.proxy import Proxy
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, quick
@@ -28,14 +28,16 @@ def make(app: App, flavour: str) -> Any:
     if flavour == "async":
 
         @app.task(retry=retry)
-        async def settle(*, job: RunningJob) -> None:
+        async def settle() -> None:
+            job = current_job()
             async with job.transaction() as tx:
                 await tx.execute("insert into public.effect values ($1, $2)", job.id, job.attempt)
 
         return settle
 
     @app.task(retry=retry)
-    def settle_in_a_thread(*, job: RunningJob) -> None:
+    def settle_in_a_thread() -> None:
+        job = current_job()
         with job.transaction() as tx:
             tx.execute("insert into public.effect values (%s, %s)", (job.id, job.attempt))
 
@@ -129,7 +131,8 @@ async def test_a_black_hole_in_the_block(eyes: Eyes, proxy: Proxy, flavour: str)
     if flavour == "async":
 
         @app.task(retry=retry)
-        async def silent(*, job: RunningJob) -> None:
+        async def silent() -> None:
+            job = current_job()
             async with job.transaction() as tx:
                 await tx.execute("insert into public.effect values ($1, $2)", job.id, job.attempt)
                 ran.append(job.attempt)
@@ -138,7 +141,8 @@ async def test_a_black_hole_in_the_block(eyes: Eyes, proxy: Proxy, flavour: str)
     else:
 
         @app.task(retry=retry)
-        def silent(*, job: RunningJob) -> None:
+        def silent() -> None:
+            job = current_job()
             with job.transaction() as tx:
                 tx.execute("insert into public.effect values (%s, %s)", (job.id, job.attempt))
                 ran.append(job.attempt)

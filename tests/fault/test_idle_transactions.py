@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, current_job
 from tests.harness.waiting import eventually, wait_until
 from tests.worker.support import Eyes, working
 
@@ -23,14 +23,16 @@ async def test_a_transaction_that_idles_is_reported_as_that(
     ended: list[bool] = []
 
     @app.task(max_attempts=1)
-    async def settle(*, job: RunningJob) -> None:
+    async def settle() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             begun.append(await tx.fetchval("select pg_backend_pid()"))
             await eventually(lambda: ended, timeout_s=60)
             await eventually(tx.is_closed, timeout_s=60)
 
     @app.task(max_attempts=1)
-    def settle_in_a_thread(*, job: RunningJob) -> None:
+    def settle_in_a_thread() -> None:
+        job = current_job()
         with job.transaction() as tx:
             (pid,) = tx.execute("select pg_backend_pid()").fetchone()
             begun.append(pid)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, Backoff, Discard, RunningJob, Snooze
+from pgqueue import App, Backoff, Discard, Snooze, current_job
 from tests.harness.pgbouncer import bouncer
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, nth, working
@@ -48,7 +48,7 @@ async def test_every_outcome(pooled: App, eyes: Eyes) -> None:
     rounds: dict[str, int] = {}
 
     @pooled.task(max_attempts=2, retry=Backoff(base=0.0))
-    async def end(how: str, *, job: RunningJob) -> None:
+    async def end(how: str) -> None:
         rounds[how] = rounds.get(how, 0) + 1
         match how:
             case "dead":
@@ -106,12 +106,14 @@ async def test_transactions(pooled: App, eyes: Eyes) -> None:
     await eyes.sql("create table public.effect (job bigint)")
 
     @pooled.task
-    async def settle(*, job: RunningJob) -> None:
+    async def settle() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             await tx.execute("insert into public.effect values ($1)", job.id)
 
     @pooled.task
-    def settle_in_a_thread(*, job: RunningJob) -> None:
+    def settle_in_a_thread() -> None:
+        job = current_job()
         with job.transaction() as tx:
             tx.execute("insert into public.effect values (%s)", (job.id,))
 
@@ -130,7 +132,8 @@ async def test_the_lease_is_kept_and_a_lost_one_is_found(
     ended = asyncio.Event()
 
     @pooled.task
-    async def long(*, job: RunningJob) -> None:
+    async def long() -> None:
+        job = current_job()
         runs.append(job.attempt)
         await ended.wait()
 
@@ -162,7 +165,8 @@ async def test_the_lease_is_kept_and_a_lost_one_is_found(
 @pytest.mark.past_bug(51)
 async def test_cancelled_in_mid_transaction(pooled: App, eyes: Eyes) -> None:
     @pooled.task(timeout=0.05, max_attempts=1)
-    async def slow(*, job: RunningJob) -> None:
+    async def slow() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             await tx.execute("select pg_sleep(30)")
 

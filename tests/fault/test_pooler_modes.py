@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pgqueue import App, ConfigError, RunningJob, Unreachable
+from pgqueue import App, ConfigError, Unreachable, current_job
 from tests.harness.pgbouncer import bouncer
 from tests.harness.servers import Server
 from tests.harness.waiting import eventually
@@ -40,12 +40,14 @@ async def test_workers_listen_through_session_mode(session_dsn: str, eyes: Eyes)
         ran.append(n)
 
     @app.task
-    async def settle(*, job: RunningJob) -> None:
+    async def settle() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             await tx.execute("select 1")
 
     @app.task
-    def settle_in_a_thread(*, job: RunningJob) -> None:
+    def settle_in_a_thread() -> None:
+        job = current_job()
         with job.transaction() as tx:
             tx.execute("select 1")
 

@@ -149,7 +149,7 @@ async def test_a_worker_that_died_in_the_outage_is_found_afterwards(own: Server)
     await asyncio.to_thread(own.cluster.start)
     done: list[int] = []
 
-    async def nap(job: object, seconds: float) -> None:
+    async def nap(seconds: float) -> None:
         done.append(1)
 
     app.tasks.get("nap").function = nap

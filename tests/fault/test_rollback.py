@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from chaos.faults.cutting import CuttingProxy
 
-from pgqueue import App, RunningJob
+from pgqueue import App, current_job
 from pgqueue.db.stall import StallTimings
 from pgqueue.worker.run import transaction
 from pgqueue.worker.timings import StopTimings, Timings
@@ -33,7 +33,8 @@ async def test_a_job_that_is_told_to_end_does_not_wait_for_its_rollback(
     ended = asyncio.Event()
 
     @far.task
-    async def long(*, job: RunningJob) -> None:
+    async def long() -> None:
+        job = current_job()
         try:
             async with job.transaction() as tx:
                 await tx.execute(LONG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from chaos.arenas.pair import pair
 
-from pgqueue import App, DatabaseError, RunningJob, Worker
+from pgqueue import App, DatabaseError, Worker, current_job
 from pgqueue.db.migrate import migrate
 from tests.harness import servers
 from tests.harness.waiting import wait_until
@@ -42,11 +42,13 @@ async def test_a_standby_is_named_and_of_several_hosts_the_primary_is_taken() ->
             await app.aclose()
 
 
-async def settle(*, job: RunningJob) -> None:
+async def settle() -> None:
+    job = current_job()
     async with job.transaction() as tx:
         await tx.execute("select 1")
 
 
-def settle_in_a_thread(*, job: RunningJob) -> None:
+def settle_in_a_thread() -> None:
+    job = current_job()
     with job.transaction() as tx:
         tx.execute("select 1")

@@ -12,7 +12,7 @@ import pytest
 from chaos.caller import connect
 from chaos.faults.cutting import CuttingProxy, end_unheard
 
-from pgqueue import App, Backoff, RunningJob
+from pgqueue import App, Backoff, current_job
 from pgqueue.db.connect import open_connection, socket_of
 from pgqueue.db.session import KEEPALIVE_OPTIONS
 from tests.harness.waiting import eventually
@@ -59,13 +59,15 @@ async def test_a_statement_of_a_handler_ends_with_its_session(
     app = App(cutting.dsn)
 
     @app.task(retry=AT_ONCE)
-    async def client(*, job: RunningJob) -> None:
+    async def client() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             if job.attempt == 1:
                 await tx.execute(LONG)
 
     @app.task(retry=AT_ONCE)
-    def task(*, job: RunningJob) -> None:
+    def task() -> None:
+        job = current_job()
         with job.transaction() as tx:
             if job.attempt == 1:
                 tx.execute(LONG)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgqueue import App, Retry, RunningJob, Snooze
+from pgqueue import App, Retry, Snooze, current_job
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -33,7 +33,8 @@ async def test_an_outcome_overwrites_nothing_that_changed_meanwhile(
     }
 
     @app.task(max_attempts=1 if how == "dead" else 5)
-    async def work(n: int, *, job: RunningJob) -> None:
+    async def work(n: int) -> None:
+        job = current_job()
         started.append(job.attempt)
         await gate.wait()
         error = ends[how]
@@ -61,7 +62,8 @@ async def test_a_request_to_stop_is_not_lost(app: App, eyes: Eyes, how: str) -> 
     ends = {"retry": Retry(delay=0.0), "snooze": Snooze(0.0), "dead": ValueError("no")}
 
     @app.task(max_attempts=1 if how == "dead" else 5)
-    async def work(*, job: RunningJob) -> None:
+    async def work() -> None:
+        job = current_job()
         await eyes.sql("update pgqueue.job set cancel_requested = true where id = $1", job.id)
         raise ends[how]
 

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgqueue import App, Retry, RunningJob
+from pgqueue import App, Retry, current_job
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, Runs, nth, quick, working
@@ -40,7 +40,8 @@ async def test_a_rescuer_killed_in_mid_rescue(app: App, dsn: str, eyes: Eyes) ->
     ran: list[int] = []
 
     @app.task
-    async def nap(job: RunningJob, seconds: float) -> None:
+    async def nap(seconds: float) -> None:
+        job = current_job()
         ran.append(job.attempt)
 
     job_id = (await nap.aenqueue(0.0)).id
@@ -109,7 +110,8 @@ async def test_a_retry_may_run_elsewhere(dsn: str, eyes: Eyes) -> None:
 
     def register(app: App, name: str) -> Any:
         @app.task
-        async def work(*, job: RunningJob) -> None:
+        async def work() -> None:
+            job = current_job()
             ran.append((name, job.attempt))
             if job.attempt == 1:
                 raise Retry(delay=0.5)
@@ -190,7 +192,8 @@ async def test_a_retry_that_lands_last_is_processed_by_whoever_serves_on(
     from pgqueue import Worker
 
     @app.task(max_attempts=3)
-    async def work(*, job: RunningJob) -> None:
+    async def work() -> None:
+        job = current_job()
         if job.attempt == 1:
             raise Retry(delay=0.0)
 

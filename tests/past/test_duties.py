@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, current_job
 from pgqueue.worker.timings import DutyTimings, Timings
 from tests.harness.waiting import eventually
 from tests.past.test_scale import OLD_DAYS, OLD_LEFT
@@ -166,7 +166,8 @@ async def test_ten_thousand_long_jobs_hide_neither_the_lost_nor_orphans(
     ran: list[tuple[int, int]] = []
 
     @app.task
-    async def note(n: int, job: RunningJob) -> None:
+    async def note(n: int) -> None:
+        job = current_job()
         ran.append((n, job.attempt))
 
     await eyes.sql(OTHERS, 1, 10, 3600)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgqueue import App, Backoff, Discard, RunningJob, SchemaError
+from pgqueue import App, Backoff, Discard, SchemaError, current_job
 from pgqueue.db import migrate
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, nth, working
@@ -35,7 +35,8 @@ async def test_old_workers_on_a_newer_schema(dsn: str, eyes: Eyes) -> None:
     for app in apps:
 
         @app.task(max_attempts=2, retry=Backoff(base=0.0))
-        async def work(n: int, *, job: RunningJob) -> None:
+        async def work(n: int) -> None:
+            job = current_job()
             with runs.of((job.id, job.attempt)):
                 await asyncio.sleep(0)
                 if n % 10 == 1 and job.attempt == 1:
@@ -94,7 +95,8 @@ async def test_a_breaking_migration_under_a_running_worker(
     gate = asyncio.Event()
 
     @app.task(retry=Backoff(base=0.0))
-    async def work(n: int, *, job: RunningJob) -> None:
+    async def work(n: int) -> None:
+        job = current_job()
         with runs.of((n, job.attempt)):
             if n < 3 and job.attempt == 1:
                 await gate.wait()

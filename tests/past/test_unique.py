@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, Enqueued, RunningJob
+from pgqueue import App, Enqueued, current_job
 from tests.worker.support import Eyes, Runs, working
 
 
@@ -17,7 +17,8 @@ async def test_a_duplicate_is_an_answer_and_not_an_error(app: App, eyes: Eyes) -
     told: list[Enqueued] = []
 
     @app.task
-    async def again(*, job: RunningJob) -> None:
+    async def again() -> None:
+        job = current_job()
         told.append(await again.using(unique_key="k").aenqueue())
         told.extend(await app.aenqueue_many([again.using(unique_key="k").job()] * 2))
         assert {one.id for one in told} == {job.id}

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import errors, sql
 
-from pgqueue import App, Client, Discard, RunningJob
+from pgqueue import App, Client, Discard, current_job
 from pgqueue.cli.root import cli
 from pgqueue.db.statements import statement
 from tests.harness.waiting import eventually
@@ -71,7 +71,8 @@ async def test_a_worker_that_owns_nothing_does_all_that_workers_do(
         await nothing_later.aenqueue()
 
     @app.task(retry=lambda attempt, error: 0.05)
-    async def flaky(job: RunningJob) -> None:
+    async def flaky() -> None:
+        job = current_job()
         attempts.append(job.attempt)
         if job.attempt < 3:
             raise ValueError(job.attempt)
@@ -81,12 +82,14 @@ async def test_a_worker_that_owns_nothing_does_all_that_workers_do(
         raise Discard("no")
 
     @app.task
-    async def transacts(job: RunningJob) -> None:
+    async def transacts() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             await nothing.using(connection=tx).aenqueue()
 
     @app.task
-    def transacts_in_a_thread(job: RunningJob) -> None:
+    def transacts_in_a_thread() -> None:
+        job = current_job()
         with job.transaction() as tx:
             nothing.using(connection=tx).enqueue()
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from pgqueue import App, Client, Discard, RunningJob
+from pgqueue import App, Client, Discard, current_job
 from pgqueue.cli.root import cli
 from pgqueue.db.migrate import migrate
 from tests.harness import hostile
@@ -70,7 +70,8 @@ async def test_a_worker_s_day(dsn: str, clear: Eyes, caught: Caught) -> None:
         await nothing.using(delay=0.2, unique_key="k", tags=["a"]).aenqueue()
 
     @app.task(retry=lambda attempt, error: 0.05)
-    async def flaky(job: RunningJob) -> None:
+    async def flaky() -> None:
+        job = current_job()
         if job.attempt < 3:
             raise ValueError(job.attempt)
 

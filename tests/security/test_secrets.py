@@ -24,7 +24,7 @@ import psutil
 import pydantic
 import pytest
 
-from pgqueue import App, Client, Discard, PayloadError, PgQueueError, RunningJob
+from pgqueue import App, Client, Discard, PayloadError, PgQueueError, current_job
 from pgqueue.db.faults import as_ours
 from pgqueue.payload import Payload
 from tests.harness.waiting import eventually, wait_until
@@ -72,7 +72,8 @@ async def test_no_argument_is_logged_above_debug(
         await asyncio.sleep(3600)
 
     @app.task
-    async def transacts(token: str, *, job: RunningJob) -> None:
+    async def transacts(token: str) -> None:
+        job = current_job()
         async with job.transaction():
             await fine.aenqueue(token)
 

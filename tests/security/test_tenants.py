@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pgqueue import App, Client, RunningJob
+from pgqueue import App, Client, current_job
 from pgqueue.db.link import Link
 from pgqueue.db.migrate import LOCK, migrate
 from pgqueue.worker.claim.looks import Looks
@@ -40,7 +40,8 @@ async def test_a_role_that_may_only_connect_can_forge_nothing(
     begun, go = asyncio.Event(), asyncio.Event()
 
     @app.task
-    async def waits(n: int, *, job: RunningJob) -> None:
+    async def waits(n: int) -> None:
+        job = current_job()
         ran[n] += 1
         begun.set()
         await go.wait()

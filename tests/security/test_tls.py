@@ -92,7 +92,7 @@ KINDS = ["client", "blocking client", "worker", "thread"]
 
 def begin_in_a_thread(app: App) -> None:
     transactions = JobTransactions(app.pool, deadline=2.0)
-    transactions.begin(RunningJob({"id": 1}, 1, transactions, is_async=False))  # type: ignore[arg-type]
+    transactions.begin(RunningJob({"id": 1}, 1, transactions, False))  # type: ignore[arg-type]
 
 
 def connect(kind: str, dsn: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, current_job
 from tests.harness import hostile
 from tests.harness.servers import Server
 from tests.security.test_search_path import trap
@@ -23,12 +23,14 @@ async def test_the_completion_in_a_transaction_of_the_job(pg: Server, dsn: str, 
     app = App(dsn)
 
     @app.task
-    async def on_the_loop(job: RunningJob) -> None:
+    async def on_the_loop() -> None:
+        job = current_job()
         async with job.transaction():
             pass
 
     @app.task
-    def in_a_thread(job: RunningJob) -> None:
+    def in_a_thread() -> None:
+        job = current_job()
         with job.transaction():
             pass
 

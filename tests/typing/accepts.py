@@ -21,18 +21,16 @@ async def send(to: str, *, urgent: bool = False) -> None: ...
 
 
 @app.task
-async def settle(job: pgqueue.RunningJob, order_id: int) -> None:
+async def settle(order_id: int) -> None:
+    job = pgqueue.current_job()
     async with job.transaction() as tx:
         await tx.execute("update orders set settled = true where id = $1", order_id)
 
 
 @app.task(retry=pgqueue.Backoff(base=5, give_up_on=(ValueError,)))
-async def settle_too(job: pgqueue.RunningJob, order_id: int, *, note: str = "") -> str:
+async def settle_too(order_id: int, *, note: str = "") -> str:
+    job = assert_type(pgqueue.current_job(), pgqueue.RunningJob)
     return f"{job.id} {order_id} {note}"
-
-
-@app.task
-def with_default(order_id: int, *, job: pgqueue.RunningJob | None = None) -> None: ...
 
 
 @app.task(retry=lambda attempt, error: attempt * 2.0 if isinstance(error, OSError) else None)
@@ -47,7 +45,6 @@ def from_plain_code() -> None:
     settle.enqueue(7)
     settle.enqueue(order_id=7)
     settle_too.enqueue(7, note="x")
-    with_default.enqueue(7)
     sometimes.enqueue(1, 2, 3, x="y")
     assert_type(add.job(1), pgqueue.NewJob)
     later = add.using(delay=60, priority=0, unique_key="k", tags=["a"], metadata={"x": 1})

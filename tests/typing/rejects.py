@@ -17,11 +17,7 @@ async def send(to: str, *, urgent: bool = False) -> None: ...
 
 
 @app.task
-async def settle(job: pgqueue.RunningJob, order_id: int) -> None: ...
-
-
-@app.task
-def with_default(order_id: int, *, job: pgqueue.RunningJob | None = None) -> None: ...
+async def settle(order_id: int) -> None: ...
 
 
 def from_plain_code(running: pgqueue.RunningJob) -> None:
@@ -37,7 +33,6 @@ def from_plain_code(running: pgqueue.RunningJob) -> None:
     settle.enqueue()  # E
     settle.enqueue("7")  # E
     settle.enqueue(running, 7)  # E
-    with_default.enqueue("7")  # E
     add.using(delay=60).enqueue("1")  # E
     add.using(delay=60).job()  # E
     settle.using(priority=1).enqueue(running, 7)  # E

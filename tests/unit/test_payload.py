@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgqueue.errors import ConfigError, PayloadError
-from pgqueue.payload import MAX_BYTES, Payload, encode_untyped, injected
+from pgqueue.payload import MAX_BYTES, Payload, annotated_with, encode_untyped
 
 if typing.TYPE_CHECKING:
     from nowhere import RunningJob as Elsewhere
@@ -565,35 +565,7 @@ def test_star_arguments_of_a_typed_dict() -> None:
             p.encode((), kwargs)
 
 
-def test_the_job_is_no_part_of_the_payload() -> None:
-    def first(job: RunningJob, a: int, b: int = 2) -> Any:
-        return job, a, b
-
-    def last(a: int, b: int = 2, job: RunningJob | None = None) -> Any:
-        return job, a, b
-
-    def keyword(a: int, b: int = 2, *rest: int, job: RunningJob) -> Any:
-        return job, a, b
-
-    for f in (first, last, keyword):
-        p = Payload(f, name="t", inject=frozenset(injected(f, RunningJob)))
-        text = p.encode((1,), {})
-        assert text == '{"a":1}'
-        args, kwargs = p.decode(text)
-        job = RunningJob()
-        assert f(*args, job=job, **kwargs) == (job, 1, 2)  # type: ignore[arg-type]
-        with pytest.raises(PayloadError, match="filled by the worker"):
-            p.encode((1,), {"job": job})
-
-    def positional(job: RunningJob, /, a: int) -> None: ...
-    def before_rest(job: RunningJob, *rest: int) -> None: ...
-
-    for f in (positional, before_rest):
-        with pytest.raises(ConfigError):
-            Payload(f, name="t", inject=frozenset({"job"}))
-
-
-def test_injected_parameters_are_found_by_annotation() -> None:
+def test_parameters_are_found_by_the_class_of_their_annotation() -> None:
     def f(
         a: RunningJob,
         b: Optional[RunningJob],  # noqa: UP045
@@ -606,10 +578,10 @@ def test_injected_parameters_are_found_by_annotation() -> None:
         n4,
     ) -> None: ...
 
-    assert injected(f, RunningJob) == ("a", "b", "c", "d", "e")
+    assert annotated_with(f, RunningJob) == ("a", "b", "c", "d", "e")
     local = {"RunningJob": RunningJob}
     f.__annotations__ = typing.get_type_hints(f, localns=local, include_extras=True)
-    assert injected(f, RunningJob) == ("a", "b", "c", "d", "e")
+    assert annotated_with(f, RunningJob) == ("a", "b", "c", "d", "e")
 
     class RunningJob2:
         pass
@@ -626,7 +598,7 @@ def test_injected_parameters_are_found_by_annotation() -> None:
         e: nowhere.Elsewhere,  # type: ignore[name-defined]  # noqa: F821
     ) -> None: ...
 
-    assert injected(g, RunningJob2) == ("a", "b", "c", "d", "e")
+    assert annotated_with(g, RunningJob2) == ("a", "b", "c", "d", "e")
 
 
 @pytest.mark.parametrize(

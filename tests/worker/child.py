@@ -19,7 +19,7 @@ from typing import Any
 
 import asyncpg
 
-from pgqueue import App, RunningJob, Worker
+from pgqueue import App, RunningJob, Worker, current_job
 from tests.worker.support import Eyes, quick
 
 __all__ = ["EFFECT", "Child", "app_of", "child"]
@@ -44,8 +44,9 @@ def app_of(dsn: str) -> App:
         await connection.close()
 
     @app.task
-    async def nap(job: RunningJob, seconds: float) -> None:
+    async def nap(seconds: float) -> None:
         """End within so many seconds by the wall clock, whatever happens to the process."""
+        job = current_job()
         try:
             await note(job, "began")  # seen before it returns here: what comes then may hit it
             await asyncio.sleep(seconds)
@@ -55,19 +56,22 @@ def app_of(dsn: str) -> App:
         await note(job, "ended")
 
     @app.task
-    async def block(job: RunningJob, seconds: float) -> None:
+    async def block(seconds: float) -> None:
+        job = current_job()
         await note(job, "began")
         time.sleep(seconds)  # noqa: ASYNC251
         await note(job, "ended")
 
     @app.task
-    async def write(job: RunningJob, path: str) -> None:
+    async def write(path: str) -> None:
+        job = current_job()
         with open(path, "a") as file:  # noqa: ASYNC230
             file.write(f"{job.id} ")
         time.sleep(0.001)  # noqa: ASYNC251  # it never lets go of the loop
 
     @app.task
-    async def die(job: RunningJob) -> None:
+    async def die() -> None:
+        job = current_job()
         await note(job, "began")
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import psycopg
 
-from pgqueue import App, RunningJob, Worker
+from pgqueue import App, RunningJob, Worker, current_job
 from tests.worker.support import quick
 
 workers: list[Worker] = []
@@ -40,7 +40,8 @@ def app_of(dsn: str) -> App:
     app = App(dsn)
 
     @app.task
-    async def note(n: int, *, job: RunningJob) -> None:
+    async def note(n: int) -> None:
+        job = current_job()
         report(dsn, job, f"note {n}")
 
     def fork(job: RunningJob, how: str) -> None:
@@ -57,18 +58,21 @@ def app_of(dsn: str) -> App:
         report(dsn, job, f"child {pid}")
 
     @app.task
-    async def fork_async(how: str, *, job: RunningJob) -> None:
+    async def fork_async(how: str) -> None:
+        job = current_job()
         fork(job, how)
         await asyncio.sleep(600)
 
     @app.task
-    def fork_thread(how: str, *, job: RunningJob) -> None:
+    def fork_thread(how: str) -> None:
+        job = current_job()
         fork(job, how)
         time.sleep(600)
 
     @app.task
-    async def fork_in_transaction(*, job: RunningJob) -> None:
+    async def fork_in_transaction() -> None:
         """The child leaves the block of its parent's transaction."""
+        job = current_job()
         async with job.transaction() as tx:
             await tx.execute("insert into public.effect (job, what) values ($1, 'tx')", job.id)
             pid = os.fork()
@@ -82,16 +86,19 @@ def app_of(dsn: str) -> App:
         wait(job, os.fork())
 
     @app.task
-    async def come_back_async(*, job: RunningJob) -> None:
+    async def come_back_async() -> None:
+        job = current_job()
         come_back(job)
 
     @app.task
-    def come_back_thread(*, job: RunningJob) -> None:
+    def come_back_thread() -> None:
+        job = current_job()
         come_back(job)
 
     @app.task
-    def ask_in_a_child(*, job: RunningJob) -> None:
+    def ask_in_a_child() -> None:
         """What a child may do, and what it is told of the rest."""
+        job = current_job()
         pid = os.fork()
         if pid == 0:
             with contextlib.suppress(BaseException):

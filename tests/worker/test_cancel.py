@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pgqueue import App, Backoff, RunningJob
+from pgqueue import App, Backoff, current_job
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -187,7 +187,8 @@ async def test_a_thread_sees_that_it_should_end(app: App, eyes: Eyes) -> None:
     started: list[int] = []
 
     @app.task
-    def look(*, job: RunningJob) -> None:
+    def look() -> None:
+        job = current_job()
         started.append(1)
         deadline = time.monotonic() + 60
         while not job.is_cancelled and time.monotonic() < deadline:

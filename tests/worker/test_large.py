@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, current_job
 from pgqueue.db.faults import Rejected
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown
@@ -63,7 +63,8 @@ async def test_large_metadata_comes_with_the_job(app: App, eyes: Eyes, answers: 
     seen: list[Any] = []
 
     @app.task
-    async def take(n: int, *, job: RunningJob) -> None:
+    async def take(n: int) -> None:
+        job = current_job()
         seen.append((n, job.metadata, job.tags))
 
     metadata = {"text": text_of(60_000, 1)}

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgqueue import App, RunningJob, Task, Worker
+from pgqueue import App, Task, Worker, current_job
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
 from pgqueue.worker.fleet.rescuer import Rescuer
@@ -57,7 +57,7 @@ async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Ey
         await victim.ready(eyes)
         ids = [e.id for e in await app.aenqueue_many([app.tasks.get("nap").job(30)] * 5)]
         await began(eyes, 5, victim.pid)
-        app.tasks.get("nap").function = lambda job, seconds: None  # it only has to run
+        app.tasks.get("nap").function = lambda seconds: None  # it only has to run
         app.tasks.get("nap").is_async = False
         async with working(app, **usual) as worker:
             await watching(eyes, worker, 3.5)
@@ -72,7 +72,7 @@ async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Ey
     await app.aclose()
 
 
-async def at_once(seconds: float, *, job: RunningJob) -> None: ...
+async def at_once(seconds: float) -> None: ...
 
 
 @pytest.mark.past_bug(1)
@@ -139,7 +139,8 @@ async def test_a_zombie_changes_nothing(dsn: str, eyes: Eyes, ends: bool) -> Non
         runs: list[int] = []
         gate = asyncio.Event()
 
-        async def elsewhere(job: RunningJob, seconds: float) -> None:
+        async def elsewhere(seconds: float) -> None:
+            job = current_job()
             runs.append(job.attempt)
             await gate.wait()
 
@@ -216,7 +217,7 @@ async def test_a_zombie_does_not_begin_what_it_had_claimed(
 
         await eventually(stopped_with_some)
         begun = path.read_text().split()
-        app.tasks.get("write").function = lambda job, path: None
+        app.tasks.get("write").function = lambda path: None
         app.tasks.get("write").is_async = False
         async with working(app):
             await eyes.settled(completed=3000)
@@ -374,7 +375,8 @@ async def test_no_timeout_and_longer_than_a_lease(app: App, dsn: str, eyes: Eyes
     ended = asyncio.Event()
 
     @app.task
-    async def long(*, job: RunningJob) -> None:
+    async def long() -> None:
+        job = current_job()
         runs.append(job.attempt)
         await ended.wait()
 
@@ -469,7 +471,8 @@ async def test_renewed_while_it_stops(app: App, dsn: str, eyes: Eyes) -> None:
     ended = asyncio.Event()
 
     @app.task
-    async def long(*, job: RunningJob) -> None:
+    async def long() -> None:
+        job = current_job()
         runs.append(job.attempt)
         await ended.wait()
 
@@ -496,7 +499,8 @@ async def test_a_deleted_row(app: App, eyes: Eyes, caplog: Any) -> None:
     ended: list[str] = []
 
     @app.task
-    async def wait(*, job: RunningJob) -> None:
+    async def wait() -> None:
+        job = current_job()
         started.append(job.attempt)
         if len(started) > 1:
             return
@@ -548,7 +552,8 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
     runs: list[int] = []
 
     @app.task
-    async def note(*, job: RunningJob) -> None:
+    async def note() -> None:
+        job = current_job()
         runs.append(job.attempt)
 
     async with working(app, queues=["default"]) as worker:
@@ -620,7 +625,8 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
     gate = asyncio.Event()
 
     @app.task
-    async def wait(*, job: RunningJob) -> None:
+    async def wait() -> None:
+        job = current_job()
         runs.append(job.attempt)
         await gate.wait()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, RunningJob, failpoints
+from pgqueue import App, current_job, failpoints
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -18,12 +18,14 @@ def task(app: App, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A task that loses its connection as its commit is answered."""
 
     @app.task
-    def settle_in_a_thread(*, job: RunningJob) -> None:
+    def settle_in_a_thread() -> None:
+        job = current_job()
         with job.transaction():
             pass
 
     @app.task
-    async def settle(*, job: RunningJob) -> None:
+    async def settle() -> None:
+        job = current_job()
         async with job.transaction():
             pass
 

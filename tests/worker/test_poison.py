@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, Backoff, RunningJob, Worker
+from pgqueue import App, Backoff, Worker, current_job
 from pgqueue.worker.board import Board
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, quick, working
@@ -196,7 +196,8 @@ async def test_the_board_tells_this_claim_of_a_job_from_a_former_one(app: App, e
     began: list[str] = []
 
     @app.task(retry=Backoff(base=3600.0))
-    async def work(name: str, job: RunningJob) -> None:
+    async def work(name: str) -> None:
+        job = current_job()
         began.append(name)
         await gates[name].wait()
         if name == "first" and job.attempt == 1:

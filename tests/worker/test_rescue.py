@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, RunningJob
+from pgqueue import App, current_job
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
 from pgqueue.worker.fleet.rescue import rescue_workers
@@ -52,7 +52,8 @@ async def test_many_lost_workers_are_one_scan_whoever_finds_them(
     ran: list[tuple[int, int]] = []
 
     @app.task
-    async def note(n: int, job: RunningJob) -> None:
+    async def note(n: int) -> None:
+        job = current_job()
         ran.append((n, job.attempt))
 
     other.task(note.function)

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from pgqueue import App, RunningJob, Task, Worker
+from pgqueue import App, Task, Worker, current_job
 from pgqueue.db.faults import Contended
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.listener import Listener
@@ -167,7 +167,8 @@ async def test_one_row_that_the_server_cannot_move_does_not_stop_the_others(
 
 async def test_a_session_that_the_server_ended_costs_no_attempt(app: App, eyes: Eyes) -> None:
     @app.task
-    def settle(*, job: RunningJob) -> None:
+    def settle() -> None:
+        job = current_job()
         with job.transaction() as tx:
             tx.execute("select 1")
 
@@ -190,12 +191,14 @@ async def test_the_server_lets_go_of_transactions_of_a_host_that_vanished(
     seen: list[set[str]] = []
 
     @app.task
-    def blocking(*, job: RunningJob) -> None:
+    def blocking() -> None:
+        job = current_job()
         with job.transaction() as tx:
             seen.append({row[0] for row in tx.execute(show).fetchall()})
 
     @app.task
-    async def asynchronous(*, job: RunningJob) -> None:
+    async def asynchronous() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             seen.append({row[0] for row in await tx.fetch(show)})
 
@@ -558,7 +561,8 @@ async def test_a_cancel_while_a_session_is_cleaned_gives_its_place_back(
     monkeypatch.setattr(JobTransactions, "_clean", interrupted)
 
     @app.task
-    async def work(n: int, job: RunningJob) -> None:
+    async def work(n: int) -> None:
+        job = current_job()
         async with job.transaction():
             done.append(n)
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgqueue import App, Backoff, ConfigError, LeaseLost, RunningJob
+from pgqueue import App, Backoff, ConfigError, LeaseLost, RunningJob, current_job
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -45,7 +45,8 @@ def flavour(app: App, request: pytest.FixtureRequest) -> Any:
         if request.param == "async":
 
             @app.task(max_attempts=3, retry=AT_ONCE)
-            async def settle(*, job: RunningJob) -> None:
+            async def settle() -> None:
+                job = current_job()
                 async with job.transaction() as tx:
                     await tx.execute(ASYNC, job.id, job.attempt)
                     await asyncio.to_thread(call, "inside", job)
@@ -54,7 +55,8 @@ def flavour(app: App, request: pytest.FixtureRequest) -> Any:
             return settle
 
         @app.task(max_attempts=3, retry=AT_ONCE)
-        def settle_in_a_thread(*, job: RunningJob) -> None:
+        def settle_in_a_thread() -> None:
+            job = current_job()
             with job.transaction() as tx:
                 tx.execute(SYNC, (job.id, job.attempt))
                 call("inside", job)
@@ -138,17 +140,17 @@ async def test_a_stale_receipt_rolls_everything_back(
 
     if task.is_async:
 
-        async def spy(*, job: RunningJob) -> None:
+        async def spy() -> None:
             try:
-                await function(job=job)
+                await function()
             except BaseException as exc:
                 errors.append(exc)
                 raise
     else:
 
-        def spy(*, job: RunningJob) -> None:  # type: ignore[misc]
+        def spy() -> None:  # type: ignore[misc]
             try:
-                function(job=job)
+                function()
             except BaseException as exc:
                 errors.append(exc)
                 raise
@@ -169,7 +171,8 @@ async def test_twice_is_refused_and_once_holds(eyes: Eyes, app: App, effects: An
     gate = threading.Event()
 
     @app.task(max_attempts=1)
-    async def twice(*, job: RunningJob) -> None:
+    async def twice() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             await tx.execute(ASYNC, job.id, 1)
         try:
@@ -189,12 +192,14 @@ async def test_twice_is_refused_and_once_holds(eyes: Eyes, app: App, effects: An
 
 async def test_the_wrong_flavour_says_the_right_one(app: App, eyes: Eyes) -> None:
     @app.task(max_attempts=1)
-    async def wrong(*, job: RunningJob) -> None:
+    async def wrong() -> None:
+        job = current_job()
         with job.transaction():
             pass
 
     @app.task(max_attempts=1)
-    def wrong_too(*, job: RunningJob) -> None:
+    def wrong_too() -> None:
+        job = current_job()
         asyncio.run(job.transaction().__aenter__())
 
     ids = [e.id for e in await app.aenqueue_many([wrong.job(), wrong_too.job()])]
@@ -206,7 +211,8 @@ async def test_the_wrong_flavour_says_the_right_one(app: App, eyes: Eyes) -> Non
 
 async def test_a_swallowed_sql_error_commits_nothing(app: App, eyes: Eyes, effects: Any) -> None:
     @app.task(max_attempts=2, retry=AT_ONCE)
-    async def swallow(*, job: RunningJob) -> None:
+    async def swallow() -> None:
+        job = current_job()
         import asyncpg
 
         async with job.transaction() as tx:
@@ -223,7 +229,8 @@ async def test_a_swallowed_sql_error_commits_nothing(app: App, eyes: Eyes, effec
 
 async def test_committing_inside_the_block_is_an_error(app: App, eyes: Eyes, effects: Any) -> None:
     @app.task(max_attempts=1)
-    async def commit(*, job: RunningJob) -> None:
+    async def commit() -> None:
+        job = current_job()
         async with job.transaction() as tx:
             await tx.execute("commit")
 
@@ -252,7 +259,8 @@ async def test_a_commit_under_way_is_not_cancelled(
     told: list[str] = []
 
     @app.task(max_attempts=3, retry=AT_ONCE, timeout=0.6 if why == "timeout" else None)
-    async def settle(*, job: RunningJob) -> None:
+    async def settle() -> None:
+        job = current_job()
         try:
             async with job.transaction() as tx:
                 await tx.execute(ASYNC, job.id, job.attempt)
@@ -287,7 +295,8 @@ async def test_enqueues_inside_more_transactions_than_connections(app: App, eyes
     async def later() -> None: ...
 
     @app.task(max_attempts=1)
-    async def settle(*, job: RunningJob) -> None:
+    async def settle() -> None:
+        job = current_job()
         async with job.transaction():
             begun.append(job.id)
             await eventually(lambda: len(begun) >= app.pool.size)
@@ -307,13 +316,15 @@ async def test_what_a_job_sets_for_its_session_ends_with_it(
     seen: list[Any] = []
 
     @app.task
-    async def tenant(name: str, *, job: RunningJob) -> None:
+    async def tenant(name: str) -> None:
+        job = current_job()
         async with job.transaction() as tx:
             seen.append(await tx.fetchval("select current_setting('app.tenant', true)"))
             await tx.execute(f"set app.tenant = '{name}'; create temp table mine (x int)")
 
     @app.task
-    def tenant_in_a_thread(name: str, *, job: RunningJob) -> None:
+    def tenant_in_a_thread(name: str) -> None:
+        job = current_job()
         with job.transaction() as tx:
             row = tx.execute("select current_setting('app.tenant', true)").fetchone()
             seen.append(None if row is None else row[0])
@@ -330,7 +341,8 @@ async def test_what_a_job_sets_for_its_session_ends_with_it(
 
 async def test_committing_inside_the_block_of_a_thread_is_an_error(app: App, eyes: Eyes) -> None:
     @app.task(max_attempts=1)
-    def early(*, job: RunningJob) -> None:
+    def early() -> None:
+        job = current_job()
         with job.transaction() as tx:
             tx.commit()
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgqueue import App, Backoff, RunningJob, Worker
+from pgqueue import App, Backoff, Worker, current_job
 from pgqueue.errors import Unreachable
 from pgqueue.worker.put_off import PutOff
 from pgqueue.worker.run.attempt import Slot
@@ -44,7 +44,8 @@ class Held:
         if flavour == "async":
 
             @app.task(name="settle", max_attempts=1)
-            async def settle(*, job: RunningJob) -> None:
+            async def settle() -> None:
+                job = current_job()
                 self.tried.append(job.id)
                 async with job.transaction():
                     self.begun.append(job.id)
@@ -52,7 +53,8 @@ class Held:
         else:
 
             @app.task(name="settle", max_attempts=1)
-            def settle(*, job: RunningJob) -> None:
+            def settle() -> None:
+                job = current_job()
                 self.tried.append(job.id)
                 with job.transaction():
                     self.begun.append(job.id)
@@ -171,14 +173,16 @@ async def test_a_server_that_cannot_be_reached_for_the_beginning_costs_no_attemp
         return connect(*args, **options)
 
     @app.task(max_attempts=1)
-    async def on_the_loop(*, job: RunningJob) -> None:
+    async def on_the_loop() -> None:
+        job = current_job()
         tried.append(job.id)
         await app.pool.aclose()
         async with job.transaction():
             pass
 
     @app.task(max_attempts=1)
-    def in_a_thread(*, job: RunningJob) -> None:
+    def in_a_thread() -> None:
+        job = current_job()
         tried.append(job.id)
         with job.transaction():
             pass
@@ -206,13 +210,15 @@ async def test_a_connection_that_is_refused_for_good_is_a_failure(
         raise psycopg.OperationalError('root certificate file "root.crt" does not exist')
 
     @app.task(max_attempts=1)
-    async def on_the_loop(*, job: RunningJob) -> None:
+    async def on_the_loop() -> None:
+        job = current_job()
         await app.pool.aclose()
         async with job.transaction():
             pass
 
     @app.task(max_attempts=1)
-    def in_a_thread(*, job: RunningJob) -> None:
+    def in_a_thread() -> None:
+        job = current_job()
         with job.transaction():
             pass
 
@@ -242,7 +248,8 @@ async def test_a_thread_begins_though_its_first_connection_was_lost(
         return connect(*args, **options)
 
     @app.task(max_attempts=1)
-    def in_a_thread(*, job: RunningJob) -> None:
+    def in_a_thread() -> None:
+        job = current_job()
         with job.transaction():
             pass
 
@@ -264,12 +271,14 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
     async def other() -> None: ...
 
     @app.task(max_attempts=1)
-    async def on_the_loop(*, job: RunningJob) -> None:
+    async def on_the_loop() -> None:
+        job = current_job()
         tried.append(job.id)
         await other.aenqueue()
 
     @app.task(max_attempts=1)
-    def in_a_thread(*, job: RunningJob) -> None:
+    def in_a_thread() -> None:
+        job = current_job()
         tried.append(job.id)
         other.enqueue()
 
@@ -301,7 +310,8 @@ async def test_no_thread_for_the_deadline_of_an_end_costs_no_turn(
             raise RuntimeError("can't start new thread")
 
     @app.task(max_attempts=2, retry=Backoff(base=0.0))
-    def work(*, job: RunningJob) -> None:
+    def work() -> None:
+        job = current_job()
         with monkeypatch.context() as patch, job.transaction():
             tried.append(job.attempt)
             if job.attempt == 1:
@@ -320,7 +330,8 @@ async def test_a_second_transaction_inside_the_first_is_refused(app: App, eyes: 
     """It would wait for the connection that its own job holds."""
 
     @app.task(max_attempts=1)
-    async def nested(*, job: RunningJob) -> None:
+    async def nested() -> None:
+        job = current_job()
         async with job.transaction(), job.transaction():
             pass
 

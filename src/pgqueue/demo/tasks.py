@@ -10,7 +10,7 @@ from pgqueue.demo import measure as measuring
 from pgqueue.demo.names import CONCURRENCY, QUEUE_SCHEMA
 from pgqueue.demo.statements import sql
 from pgqueue.retry import Backoff
-from pgqueue.running import RunningJob
+from pgqueue.running import RunningJob, current_job
 
 __all__ = ["app", "measure"]
 
@@ -18,8 +18,9 @@ app = App(schema=QUEUE_SCHEMA, pool_size=CONCURRENCY)
 
 
 @app.task(queue="files", retry=Backoff(base=0.2, cap=2.0))
-async def measure(job: RunningJob, file_id: int, path: str, poison: bool = False) -> None:
+async def measure(file_id: int, path: str, poison: bool = False) -> None:
     """Read a file, and write what it holds in the transaction that completes this job."""
+    job = current_job()
     await _note_attempt(job)
     if poison:
         raise ValueError(f"{path} is the poison of this demonstration")

@@ -23,6 +23,6 @@ What jsonb and JSON do not keep, and what is done about it:
 
 from pgqueue.payload.codec import MAX_BYTES, Payload, encode_untyped
 from pgqueue.payload.plain import MAX_DEPTH
-from pgqueue.payload.signature import injected
+from pgqueue.payload.signature import annotated_with
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "Payload", "encode_untyped", "injected"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "Payload", "annotated_with", "encode_untyped"]

@@ -32,7 +32,6 @@ _encode: Callable[[object], bytes] = msgspec.json.Encoder(enc_hook=_encode_hook)
 class Payload:
     """How the arguments of one task become JSON text, and come back as they were.
 
-    ``inject``: parameters that the worker fills, by keyword; they are not part of the payload.
     ``max_bytes``: the longest JSON text, in bytes.
 
     The signature is read at once; its annotations when first used, so that they may refer to
@@ -45,15 +44,13 @@ class Payload:
         function: Callable[..., object],
         *,
         name: str,
-        inject: frozenset[str] = frozenset(),
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self.name = name
         self.max_bytes = max_bytes
         self._function = function
-        self._inject = inject
-        self._signature = Signature.of(function, inject)
-        self._names = self._signature.by_position
+        self._signature = Signature.of(function)
+        self._names = self._signature.positional
         self._by_keyword = self._signature.by_keyword
         self._what = f'task "{name}"'
         # So many positional arguments are the whole of a call, and nothing is left to be bound.
@@ -153,8 +150,6 @@ class Payload:
                 if name in values:
                     raise Refused("is given twice, by position and by keyword", key_step(name))
                 values[name] = value
-            elif name in self._inject:
-                raise Refused("is filled by the worker; leave it out", key_step(name))
             elif self._signature.extra is not None:
                 extra[name] = value
             else:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union
 
 from pgqueue.errors import ConfigError
 
-__all__ = ["Signature", "injected", "resolve"]
+__all__ = ["Signature", "annotated_with", "resolve"]
 
 _KIND = inspect.Parameter
 
@@ -23,50 +23,36 @@ class Signature:
     """The parameters of a task that are part of its payload, by how they are passed."""
 
     positional: tuple[str, ...]
-    """Passed by position."""
+    """Passed by position, and what a caller may give so."""
     keyword: tuple[str, ...]
-    """Passed by keyword: keyword-only, or after the parameter that the worker fills."""
+    """Passed by keyword alone."""
     rest: str | None
     """``*args``"""
     extra: str | None
     """``**kwargs``"""
-    by_position: tuple[str, ...]
-    """Those that a caller may give by position."""
     by_keyword: frozenset[str]
     """Those that a caller may give by keyword."""
     annotations: Mapping[str, object]
     defaults: Mapping[str, object]
 
     @classmethod
-    def of(cls, function: Callable[..., object], inject: frozenset[str]) -> Signature:
+    def of(cls, function: Callable[..., object]) -> Signature:
         """Read a signature. Raises ConfigError for one that cannot be called with a payload."""
-        every = _parameters(function)
-        own = [p for p in every if p.name not in inject]
+        own = _parameters(function)
         named = [p for p in own if p.kind not in (_KIND.VAR_POSITIONAL, _KIND.VAR_KEYWORD)]
-        orderly = [p for p in named if p.kind is not _KIND.KEYWORD_ONLY]
-        rest = next((p.name for p in own if p.kind is _KIND.VAR_POSITIONAL), None)
-        filled = [i for i, p in enumerate(every) if p.name in inject and _takes_place(p)]
-        if any(every[i].kind is _KIND.POSITIONAL_ONLY for i in filled):
-            raise ConfigError(f"{_where(function)}: the job's parameter is given by keyword")
-        if filled and rest:
-            raise ConfigError(
-                f"{_where(function)}: with *{rest}, put the job's parameter behind it, keyword-only"
-            )
-        before = {p.name for p in (every[: filled[0]] if filled else every)}
-        positional = tuple(p.name for p in orderly if p.name in before)
+        positional = tuple(p.name for p in named if p.kind is not _KIND.KEYWORD_ONLY)
         return cls(
             positional=positional,
-            keyword=tuple(p.name for p in named if p.name not in positional),
-            rest=rest,
+            keyword=tuple(p.name for p in named if p.kind is _KIND.KEYWORD_ONLY),
+            rest=next((p.name for p in own if p.kind is _KIND.VAR_POSITIONAL), None),
             extra=next((p.name for p in own if p.kind is _KIND.VAR_KEYWORD), None),
-            by_position=tuple(p.name for p in orderly),
             by_keyword=frozenset(p.name for p in named if p.kind is not _KIND.POSITIONAL_ONLY),
             annotations={p.name: p.annotation for p in own},
             defaults={p.name: p.default for p in named if p.default is not _KIND.empty},
         )
 
 
-def injected(function: Callable[..., object], kind: type) -> tuple[str, ...]:
+def annotated_with(function: Callable[..., object], kind: type) -> tuple[str, ...]:
     """Names of the parameters annotated with ``kind``, also as ``kind | None`` or ``"kind"``.
 
     An annotation that cannot be resolved, as when imported for type checkers alone, counts by name.
@@ -96,10 +82,6 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
     except (TypeError, ValueError) as exc:
         raise ConfigError(f"{_where(function)} has no signature to check arguments by") from exc
     return list(signature.parameters.values())
-
-
-def _takes_place(parameter: inspect.Parameter) -> bool:
-    return parameter.kind in (_KIND.POSITIONAL_ONLY, _KIND.POSITIONAL_OR_KEYWORD)
 
 
 def _globals(function: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from pgqueue import failpoints
 from pgqueue.db.waits import Waits
 from pgqueue.errors import PayloadError
-from pgqueue.running import RunningJob, Transactions
+from pgqueue.running import CURRENT, RunningJob, Transactions
 from pgqueue.worker.board import Board
 from pgqueue.worker.forked import came_back
 from pgqueue.worker.neighbours import Outcomes
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Attempts"]
 
 log = logging.getLogger("pgqueue.worker")
+
+_set_current = CURRENT.set
 
 
 class Attempts:
@@ -93,12 +95,8 @@ class Attempts:
                 args, kwargs = task.payload.decode(body)
             except PayloadError as error:
                 raise await self._admission.misfit(record, error) from error
-            job: RunningJob | None = None
-            if task.job_parameters:
-                job = RunningJob(record, slot.token, self._transactions, is_async=task.is_async)
-                slot.job = job
-                for name in task.job_parameters:
-                    kwargs[name] = job
+            slot.job = job = RunningJob(record, slot.token, self._transactions, task.is_async)
+            _set_current(job)
             timeout = record["timeout_seconds"] or task.timeout
             if timeout is not None:
                 slot.waits = Waits.of_this_context()
@@ -116,7 +114,7 @@ class Attempts:
                 failpoints.armed.reach("job.ended")
             if slot.why is not None and settle(slot.why, Ended.RETURNED) is NOTHING:
                 return
-            if job is not None and job.is_completed:
+            if job.is_completed:
                 self._completer.completed += 1
             else:
                 self._completer.done(record["id"], slot.token)
