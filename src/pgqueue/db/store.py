@@ -97,6 +97,10 @@ class Store(FleetStore):
         rows = await self._rows("find_unknown_tasks", queues, tasks)
         return [(row["queue"], row["task"], row["jobs"]) for row in rows]
 
+    async def is_idle(self, queues: Sequence[str], tasks: Sequence[str]) -> bool:
+        """Return whether nothing runs in these queues, and nothing is due that has these tasks."""
+        return (await self._rows("is_idle", queues, tasks))[0]["idle"]  # type: ignore[no-any-return]
+
     # -- the completer's
 
     async def finish(

@@ -52,6 +52,7 @@ class Life:
         self._summary: asyncio.Task[None] | None = None
         self._retirement: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._idleness: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect, register, and begin to claim; raises StoppedEarly when told to stop before."""
@@ -79,6 +80,10 @@ class Life:
             'worker started: queues %s, concurrency %d, schema "%s"',
             ", ".join(queues), self._settings.concurrency, self._app.schema,
         )  # fmt: skip
+
+    def end_when_idle(self) -> None:
+        """Have it end by itself once nothing is to do in its queues."""
+        self._idleness = asyncio.create_task(self._until_idle(), name="pgqueue idleness")
 
     async def stop(self) -> None:
         """Stop in order; whoever calls it while it stops waits for the same stop."""
@@ -186,7 +191,7 @@ class Life:
 
     async def _stop_machines(self, machines: Machines) -> None:
         began = time.monotonic()
-        for task in (self._retirement, self._summary):
+        for task in (self._retirement, self._summary, self._idleness):
             if task is not None:
                 task.cancel()
         machines.heartbeat_thread.mark_stopping()
@@ -209,6 +214,13 @@ class Life:
         self.watchers.enter("retiring")
         await self.machines.runner.wait_quiet(None)
         self.on(Event.QUIET)
+
+    async def _until_idle(self) -> None:
+        assert self.machines is not None
+        tasks = tasks_of(self._app)
+        await self.machines.wait_idle(queues_of(tasks, self._settings.queues), list(tasks))
+        self.watchers.enter("idle")
+        self.on(Event.IDLE)
 
     # -- what the machines say
 

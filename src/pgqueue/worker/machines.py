@@ -27,6 +27,7 @@ from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.hints import heed
+from pgqueue.worker.idle import wait_idle
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.ready_again import places_of, soonest_of
 from pgqueue.worker.receipt import Entry
@@ -170,6 +171,18 @@ class Machines:
         await self.heartbeat_thread.stop(sign_off=sign_off)
         self.transactions.close()
         await asyncio.gather(self.claim_link.close(), self.finish_link.close())
+
+    async def wait_idle(self, queues: Sequence[str], tasks: Sequence[str]) -> None:
+        """Wait until nothing is to do in these queues that has these tasks."""
+
+        async def is_idle() -> bool:
+            async with self.session.lock:
+                return await self.session.store.is_idle(queues, tasks)
+
+        await wait_idle(
+            wait_quiet=lambda: self.runner.wait_quiet(None), is_idle=is_idle,
+            timings=self._timings.idle,
+        )  # fmt: skip
 
     def statistics(self) -> Statistics:
         """Return what they have done."""

@@ -2,6 +2,8 @@
 
 ::
 
+                                            .------------------ idle --------------------.
+                                            |                                            v
     OUT --start--> STARTING --started--> RUNNING --last job begun--> RETIRING --quiet--> DONE
      ^                | stop                '------------- stop --------+-----------------'
      | not started    v                                     v                             ^
@@ -50,6 +52,8 @@ class Event(Enum):
     LAST_BEGUN = auto()
     QUIET = auto()
     """Of a worker that retires: no job runs any more."""
+    IDLE = auto()
+    """Of a worker that is to end then: nothing is to do in its queues."""
     STOP = auto()
     FORCE = auto()
     """A stop without grace: asked for twice, cancelled, or the worker has failed."""
@@ -80,6 +84,7 @@ MOVES: _Moves = MappingProxyType(
         (State.ABANDONING, Event.STOP): (State.ABANDONING, (Step.CANCEL_START,)),
         (State.ABANDONING, Event.FORCE): (State.ABANDONING, (Step.CANCEL_START,)),
         (State.RUNNING, Event.LAST_BEGUN): (State.RETIRING, (Step.RETIRE,)),
+        (State.RUNNING, Event.IDLE): (State.DONE, ()),
         (State.RUNNING, Event.STOP): (State.STOPPING, (Step.END,)),
         (State.RUNNING, Event.FORCE): (State.CANCELLING, (Step.END,)),
         (State.RETIRING, Event.QUIET): (State.DONE, ()),

@@ -17,6 +17,7 @@ __all__ = [
     "DueTimings",
     "DutyTimings",
     "EarTimings",
+    "IdleTimings",
     "PlanTimings",
     "ReconcileTimings",
     "RescueTimings",
@@ -159,6 +160,17 @@ class ReconcileTimings:
 
 
 @dataclass(frozen=True, slots=True)
+class IdleTimings:
+    """How often a worker that ends once it is idle asks whether it is."""
+
+    first: float = 0.01  # an outcome is written about so soon
+    most: float = 0.5  # while jobs run elsewhere
+
+    def __post_init__(self) -> None:
+        assert self.first < self.most
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Those of all machines of one worker."""
 
@@ -174,6 +186,7 @@ class Timings:
     watch: WatchTimings = WatchTimings()
     rescue: RescueTimings = RescueTimings()
     reconcile: ReconcileTimings = ReconcileTimings()
+    idle: IdleTimings = IdleTimings()
 
 
 TIMINGS = Timings()

@@ -11,7 +11,7 @@ from pgqueue.worker.guard import Guard
 
 __all__ = ["Phase", "Watchers"]
 
-Phase = Literal["registered", "started", "retiring"]
+Phase = Literal["registered", "started", "retiring", "idle"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class Worker:
     async def run(
         self,
         *,
+        until_idle: bool = False,
         signals: bool = False,
         on_phase: Callable[[Phase], None] | None = None,
         board: Board | None = None,
@@ -99,8 +100,11 @@ class Worker:
     ) -> None:
         """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
 
-        ``on_phase`` is told "registered" before the first claim, "started", and "retiring" once the
-        last of ``max_jobs`` has begun.
+        ``until_idle``: stop also once nothing is to do: no job of the queues runs, in any worker,
+        and none is ready or due. Jobs that are due later stay, also those that wait for a retry;
+        so do jobs of paused queues and of tasks that the app does not know.
+        ``on_phase`` is told "registered" before the first claim, "started", "retiring" once the
+        last of ``max_jobs`` has begun, and "idle".
         ``board``: where to note which jobs run, for who watches the process. ``guard``: what ends
         the process if a stop does not end in time.
         """
@@ -127,6 +131,8 @@ class Worker:
                 return
             try:
                 life.watchers.enter("started")
+                if until_idle:
+                    life.end_when_idle()
                 await life.state.stop_wanted.wait()
             finally:
                 if not loop.is_closed():  # else nobody awaited this, and it is being collected
