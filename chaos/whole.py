@@ -33,7 +33,7 @@ async def check_whole(
     _stopped(diary, world, findings)
     _leaks(diary, findings)
     blocks = await connection.fetch("select process, t1 from chaos.run where kind = 'block'")
-    _survived(diary, world, home, findings, [(row["process"], row["t1"]) for row in blocks])
+    survived(diary, world, home, findings, [(row["process"], row["t1"]) for row in blocks])
     if world.quiet:
         await _in_order(connection, findings)
 
@@ -139,7 +139,7 @@ def _leaks(diary: Diary, findings: Findings) -> None:
                 )
 
 
-def _survived(
+def survived(
     diary: Diary, world: World, home: Path, findings: Findings, blocks: Sequence[Block]
 ) -> None:
     """I22: no exception of a job ends a process. With faults, the supervisor's log is asked.

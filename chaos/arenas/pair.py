@@ -70,8 +70,8 @@ class Pair:
         self.primary.start()
         self.follow()
         if self._waits:
-            self._ask(self.primary, "alter system set synchronous_standby_names = '*'")
-            self._ask(self.primary, "select pg_reload_conf()")
+            self.ask(self.primary, "alter system set synchronous_standby_names = '*'")
+            self.ask(self.primary, "select pg_reload_conf()")
 
     def follow(self) -> None:
         """Make the standby anew from the primary, and wait until it follows."""
@@ -89,7 +89,7 @@ class Pair:
         (self.standby.data_dir / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
         self.standby.start()
         query = "select count(*) from pg_stat_replication where state = 'streaming'"
-        while not self._ask(self.primary, query):
+        while not self.ask(self.primary, query):
             if time.monotonic() > deadline:
                 raise RuntimeError("the standby does not follow")
             time.sleep(0.05)
@@ -97,7 +97,7 @@ class Pair:
     def promote(self) -> None:
         """Make the standby the primary; what becomes of the old one is the caller's to say."""
         deadline = time.monotonic() + _SECONDS
-        while not self._ask(self.standby, "select pg_promote(true, 30)"):
+        while not self.ask(self.standby, "select pg_promote(true, 30)"):
             if time.monotonic() > deadline:
                 raise RuntimeError("the standby is not promoted")
             time.sleep(0.05)
@@ -105,7 +105,7 @@ class Pair:
 
     def receiver(self) -> int:
         """The process id of the standby's receiver; 0 if it has none."""
-        return int(self._ask(self.standby, "select max(pid) from pg_stat_wal_receiver") or 0)
+        return int(self.ask(self.standby, "select max(pid) from pg_stat_wal_receiver") or 0)
 
     def kill_receiver(self, pid: int) -> None:
         """End the receiver with what it has not written; the standby restarts for that."""
@@ -120,14 +120,14 @@ class Pair:
             "select coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), -1)::bigint"
             " from pg_stat_replication"
         )
-        return int(self._ask(self.primary, query) or 0)
+        return int(self.ask(self.primary, query) or 0)
 
     def close(self) -> None:
         for node in self.nodes:
             node.stop("immediate")
 
     @staticmethod
-    def _ask(node: Cluster, query: str) -> Any:
+    def ask(node: Cluster, query: str) -> Any:
         """Ask one of the two; None when it cannot be asked."""
         options = "-c synchronous_commit=local -c default_transaction_read_only=off"
         with (

@@ -12,7 +12,7 @@ __all__ = ["replace_method", "replace_text"]
 
 def replace_text(name: str, old: str, new: str) -> None:
     """Change the text of a statement from now on; it must hold what is to be changed."""
-    before = statements._source
+    before = statements.source
     if old not in before(name):
         raise LookupError(f"{name}.sql does not hold {old!r} any more")
 
@@ -20,7 +20,7 @@ def replace_text(name: str, old: str, new: str) -> None:
         text = before(asked)
         return text.replace(old, new) if asked == name else text
 
-    statements._source = source  # type: ignore[assignment]
+    statements.source = source  # type: ignore[assignment]
 
 
 def replace_method(owner: Any, name: str, make: Callable[[Any], Any]) -> None:

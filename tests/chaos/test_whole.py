@@ -51,7 +51,7 @@ def test_I22_a_process_that_cannot_start_is_excused_by_a_fault_of_that_time(
     )
     findings = Findings()
     world = World(faults=Windows([(100.0, 210.0)]))
-    whole._survived(Diary(lines=LINES), world, tmp_path, findings, [])
+    whole.survived(Diary(lines=LINES), world, tmp_path, findings, [])
     assert ("I22" not in findings.violations) == ok
 
 
@@ -100,7 +100,7 @@ def test_I22_a_process_that_its_guard_ended_is_excused_if_a_job_blocked_it(
     (tmp_path / "worker-0.log").write_text("".join(f"{at} {line}\n" for line in lines))
     findings = Findings()
     diary = Diary(lines=LINES, last_lines={**{name: last for name, _ in blocks}, EARLIER: 100.0})
-    whole._survived(diary, World(), tmp_path, findings, blocks)
+    whole.survived(diary, World(), tmp_path, findings, blocks)
     assert findings.violations["I22"] == violations
 
 
@@ -116,8 +116,7 @@ def test_I22_the_word_of_a_guard_is_the_guards_own(caplog: pytest.LogCaptureFixt
     guard, settings = Guard(leave, probe_seconds=0.01), WorkerSettings(deadline=600.0)
     loop = asyncio.new_event_loop()  # it never runs, as if a job blocked it
     guard.watch(settings, loop, say_stopping=int, give_back=float)
-    guard._asked = [time.monotonic() - Request(0.0).jobs_end_at(settings)]
-    guard._ring()
+    guard.ask(time.monotonic() - Request(0.0).jobs_end_at(settings))
     assert ended.wait(60.0)
     loop.close()
     (record,) = caplog.records

@@ -320,18 +320,19 @@ async def test_C2_a_claim_whose_answer_is_lost(app: App, eyes: Eyes, proxy: Prox
     await worker.start()
     try:
         await eventually(lambda: worker.statistics().claims > 3)
-        real = worker.machines.claim_link._one
+        link = worker.machines.claim_link
+        real = link.fetch
         lost: list[int] = []
 
-        async def one(connection: Any, sql: str, args: Any) -> Any:
-            rows = await real(connection, sql, args)
+        async def fetch(sql: str, *args: Any, **how: Any) -> Any:
+            rows = await real(sql, *args, **how)
             if rows and "claim_token = $7" in sql and not lost:
                 lost.append(len(rows))
                 proxy.cut()
-                raise ConnectionResetError("the answer is lost")
+                link.lose()
             return rows
 
-        worker.machines.claim_link._one = one  # type: ignore[method-assign]
+        link.fetch = fetch  # type: ignore[method-assign]
         # Past the proxy: the jobs are claimed as soon as they are there, and the cut would end an
         # enqueue that still waits for its own answer.
         await app.aenqueue_many([count.job(n) for n in range(5)])
@@ -361,20 +362,20 @@ async def test_a_completion_whose_answer_is_lost(
 
     async with working(app) as worker:
         await eventually(lambda: worker.statistics().claims > 3)
-        real = worker.machines.finish_link._one
+        link = worker.machines.finish_link
+        real = link.fetch
         lost: list[str] = []
 
-        async def one(connection: Any, sql: str, args: Any) -> Any:
+        async def fetch(sql: str, *args: Any, **how: Any) -> Any:
             first = sql not in lost
             if first:
                 lost.append(sql)
-            rows = await real(connection, sql, args) if carried_out or not first else None
+            rows = await real(sql, *args, **how) if carried_out or not first else None
             if first:
-                connection.terminate()
-                raise ConnectionResetError("the answer is lost")
+                link.lose()
             return rows
 
-        worker.machines.finish_link._one = one  # type: ignore[method-assign]
+        link.fetch = fetch  # type: ignore[method-assign]
         await app.aenqueue_many(
             [end.job("ok"), end.using(max_attempts=1).job("dead"), end.job("retry")]
         )

@@ -221,7 +221,7 @@ def test_handlers_are_held_back_and_put_back(alarm: list[int]) -> None:
         with Deferred() as deferred:
             assert deferred.active
             os.kill(os.getpid(), signal.SIGUSR1)
-            wait_until(lambda: deferred._came)
+            wait_until(lambda: deferred.came)
             assert not alarm
 
     with pytest.raises(Late):
@@ -229,11 +229,11 @@ def test_handlers_are_held_back_and_put_back(alarm: list[int]) -> None:
     assert len(alarm) == 1
     with Deferred() as deferred:
         os.kill(os.getpid(), signal.SIGUSR1)
-        wait_until(lambda: deferred._came)
+        wait_until(lambda: deferred.came)
         with pytest.raises(Late):
             deferred.deliver()
         os.kill(os.getpid(), signal.SIGUSR1)
-        wait_until(lambda: deferred._came)
+        wait_until(lambda: deferred.came)
         with pytest.raises(Late):
             deferred.wait(time.sleep, 30.0)
     assert len(alarm) == 3

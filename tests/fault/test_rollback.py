@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from chaos.faults.cutting import CuttingProxy
 
 from pgqueue import App, current_job
 from pgqueue.db.stall import StallTimings
-from pgqueue.worker.run import transaction
+from pgqueue.worker.run.transaction import JobTransactions
 from pgqueue.worker.timings import StopTimings, Timings
 from tests.harness.waiting import PATIENCE, eventually
 from tests.worker.support import Eyes, working
@@ -69,13 +70,12 @@ async def test_a_rollback_that_is_cancelled_leaves_no_error_behind() -> None:
         raise ConnectionResetError("hung up")
 
     quiet = SimpleNamespace(end=lambda: None)
-    pool = SimpleNamespace(check_stall=lambda *_: quiet)
-    owner: Any = SimpleNamespace(_pool=pool, _roll_back_seconds=4.0)
-    connection: Any = SimpleNamespace(is_closed=lambda: False, terminate=hung_up.set)
+    pool: Any = SimpleNamespace(check_stall=lambda *_: quiet, pooled=True, schema="pgqueue", size=1)
+    connection = SimpleNamespace(is_closed=lambda: False, terminate=hung_up.set)
+    handle = (contextlib.AsyncExitStack(), connection, SimpleNamespace(rollback=rollback))
+    job: Any = None
     ending = asyncio.ensure_future(
-        transaction.JobTransactions._roll_back(
-            owner, connection, SimpleNamespace(rollback=rollback)
-        )  # type: ignore[arg-type]
+        JobTransactions(pool, deadline=8.0).aend(handle, job, ValueError("as the job says"))
     )
     await begun.wait()
     ending.cancel()

@@ -24,7 +24,7 @@ async def test_a_standby_is_named_and_of_several_hosts_the_primary_is_taken() ->
             "select to_regclass('pgqueue.job') is not null",
             "select exists (select from pgqueue.job)",
         ):
-            wait_until(lambda q=query: both._ask(both.standby, q), timeout_s=60, what=query)
+            wait_until(lambda q=query: both.ask(both.standby, q), timeout_s=60, what=query)
         async with App(both.standby.dsn) as app:
             app.task(settle)
             with pytest.raises(DatabaseError, match="is a standby, which takes no writes"):

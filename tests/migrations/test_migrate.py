@@ -223,7 +223,7 @@ async def test_a_ledger_without_a_row_counts_as_missing(
 ) -> None:
     """As after a migrator that died before its first migration."""
     await connection.execute("create schema pgqueue")
-    await connection.execute(render(migrate._LEDGER, "pgqueue"))
+    await connection.execute(render(migrate.LEDGER, "pgqueue"))
     with pytest.raises(SchemaError, match="has no pgqueue tables"):
         await use(empty_dsn)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import Any
 
 import asyncpg
@@ -11,9 +10,9 @@ import psutil
 import pytest
 
 from pgqueue import App
-from pgqueue.db.link import Link
 from pgqueue.db.store import Store
 from pgqueue.worker.timings import DutyTimings, Timings
+from tests.harness import counted
 from tests.harness.waiting import eventually
 from tests.worker.child import child
 from tests.worker.support import Eyes, nth, working
@@ -197,14 +196,7 @@ async def test_what_an_idle_worker_asks_does_not_grow_with_its_queues(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all its roles: two statements a poll, and one a heartbeat."""
-    asked: Counter[str] = Counter()
-    guarded = Link._guarded
-
-    async def counted(self: Link, *args: Any) -> Any:
-        asked[self.role] += 1
-        return await guarded(self, *args)
-
-    monkeypatch.setattr(Link, "_guarded", counted)
+    asked = counted.by_role(monkeypatch)
     for n in range(50):
 
         @app.task(name=f"t{n}", queue=f"q{n}")

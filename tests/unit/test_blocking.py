@@ -15,7 +15,7 @@ import pytest
 
 from pgqueue.db.blocking import BlockingConnection
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.wrecks import KEPT, _kept, _let_go
+from pgqueue.db.wrecks import KEPT, kept, let_go
 
 
 class Connection:
@@ -87,7 +87,7 @@ def test_a_lane_that_is_given_up_leaves_no_descriptor_open() -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(number)
         peer = takes(number, stack)
-        _kept.pop()
+        kept.pop()
         gc.collect()
         peer.send(b"x")
 
@@ -112,7 +112,7 @@ def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
-def test_of_many_lanes_that_are_given_up_the_latest_are_kept(
+def test_of_many_lanes_that_are_given_up_the_latest_arekept(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others go: their code has ended, and nobody hears of what it raised."""
@@ -143,11 +143,11 @@ def test_of_many_lanes_that_are_given_up_the_latest_are_kept(
         assert own.given_up
     del own
     gc.collect()
-    assert len(_kept) == KEPT
+    assert len(kept) == KEPT
     assert ended == list(range(ended[0], ended[0] + len(ended)))
     assert [ref() for ref in loops[:5]] == [None] * 5
     assert None not in [ref() for ref in loops[5:]]
     assert heard == []
     assert caplog.text == ""
-    while _kept:
-        _let_go(_kept.popleft()[0])
+    while kept:
+        let_go(kept.popleft()[0])

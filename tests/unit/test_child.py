@@ -13,7 +13,7 @@ import pytest
 from pgqueue.supervisor import child as child_module
 
 
-class Asked(child_module._Child):
+class Asked(child_module.Child):
     """Counts what reaches its worker."""
 
     def __init__(self) -> None:

@@ -95,10 +95,14 @@ def test_a_look_back_is_never_ahead_of_a_rewind() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
+    """No older than it is asked for, and of each short time once."""
     cursors = Cursors(["a"])
-    for n in range(100_000):
+    for n in range(1, 100_001):
+        cursors.advance("a", 0, n)
         cursors.remember(n * 0.001)
-    assert len(cursors._past) < 60  # pyright: ignore[reportPrivateUsage]
+    remembered = {cursors.lagging(["a"], 100.0, age * 0.001)[0] for age in range(100_001)}
+    assert len(remembered) < 60
+    assert min(remembered) > 97_000
 
 
 def look(floor: Floor, newest: int, oldest: int, following: int, lowest: int | None = None) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.harness.waiting import eventually
 
 from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.run.buffer import Buffer
@@ -113,7 +114,7 @@ async def test_one_suspect_at_a_time_and_the_others_are_put_off(ears: Ears) -> N
     waiting.suspect_runs = (99, 7)
     assert waiting.next() == (job(3), 7)
     assert waiting.next() is None
-    waiting._put_off()
+    await eventually(lambda: ears.others)
     assert ears.others == [(job(2, crashes=3), 7)]
     assert waiting.passed_on == 1
     waiting.close()

@@ -36,6 +36,11 @@ class Reader:
         self.lines.append(record.getMessage())
 
 
+def writing() -> bool:
+    """Whether the thread of a writer runs."""
+    return any(thread.name == "pgqueue-log" for thread in threading.enumerate())
+
+
 class Notes(logging.Handler):
     def __init__(self, reader: Reader) -> None:
         super().__init__()
@@ -94,7 +99,7 @@ def test_the_thread_ends_when_nothing_is_logged_and_begins_anew(reader: Reader) 
     writer = Writer(idle=0.01)
     for n in range(3):
         writer.put(reader.write, record(f"{n}"))
-        wait_until(lambda: writer._thread is None, timeout_s=30, what="the thread ends")
+        wait_until(lambda: not writing(), timeout_s=30, what="the thread ends")
     assert reader.lines == ["0", "1", "2"]
     assert writer.close(30)
 

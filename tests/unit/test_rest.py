@@ -13,6 +13,7 @@ import pytest
 from pgqueue.db.faults import Contended
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Link, Watch
+from pgqueue.db.role_session import RoleSession
 from pgqueue.db.watch import NEVER
 from pgqueue.worker.fleet.events import Event, MinutePassed
 from pgqueue.worker.fleet.watchdog import Watchdog
@@ -31,6 +32,10 @@ class Fake:
 
     def __init__(self) -> None:
         self.closed = False
+        self._transport = SimpleNamespace(get_extra_info=lambda _: None)
+
+    async def fetch(self, sql: str) -> list[Any]:
+        return []
 
     def is_closed(self) -> bool:
         return self.closed
@@ -42,10 +47,23 @@ class Fake:
         self.closed = True
 
 
-def link_of(role: str, watch: Watch, *, idle: float) -> Link:
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
+    """The connections that links open."""
+    fakes: list[Fake] = []
+
+    async def connect(_: RoleSession) -> Fake:
+        fakes.append(Fake())
+        return fakes[-1]
+
+    monkeypatch.setattr(RoleSession, "open", connect)
+    return fakes
+
+
+async def link_of(role: str, watch: Watch, *, idle: float) -> Link:
     """One that is connected, and that nobody has used for so many seconds."""
     link = Link(DSN, role=role, watch=watch, rests_after=RESTS_AFTER.get(role, NEVER), **HOW)
-    link._connection = cast("Any", Fake())
+    await link.fetch("select 1")
     link.idle_since = time.monotonic() - idle
     watch.add(link)
     return link
@@ -63,10 +81,12 @@ def link_of(role: str, watch: Watch, *, idle: float) -> Link:
         ("finish", float("-inf"), False),  # a statement is under way
     ],
 )
-async def test_what_nobody_uses_is_closed(role: str, idle: float, rests: bool) -> None:
+async def test_what_nobody_uses_is_closed(
+    opened: list[Fake], role: str, idle: float, rests: bool
+) -> None:
     watch = Watch()
-    link = link_of(role, watch, idle=idle)
-    connection = cast("Fake", link._connection)
+    link = await link_of(role, watch, idle=idle)
+    (connection,) = opened
     assert (link in watch.idle(time.monotonic())) is rests
     link.rest()
     assert link.connected is not rests
@@ -75,7 +95,7 @@ async def test_what_nobody_uses_is_closed(role: str, idle: float, rests: bool) -
     assert watch.unheard_since(float("inf")) == []
 
 
-async def test_the_watchdog_lets_each_rest_on_its_own_loop() -> None:
+async def test_the_watchdog_lets_each_rest_on_its_own_loop(opened: list[Fake]) -> None:
     theirs, own = Watch(), Watch()
     told: list[Callable[[], object]] = []
     said: list[Event] = []
@@ -83,16 +103,17 @@ async def test_the_watchdog_lets_each_rest_on_its_own_loop() -> None:
         theirs, own, view=cast("Any", SimpleNamespace(running=0)), deadline=8.0, tell=told.append,
         send=said.append,
     )  # fmt: skip
-    duties, finish = link_of("duties", own, idle=100.0), link_of("finish", theirs, idle=100.0)
+    duties = await link_of("duties", own, idle=100.0)
+    finish = await link_of("finish", theirs, idle=100.0)
     now = time.monotonic()
-    dog._rest(now)
+    dog.rest(now)
     assert (duties.connected, finish.connected) == (False, True)
     for call in told:
         call()
     assert not finish.connected
     assert said == [MinutePassed()]
-    dog._rest(now + 59.0)
-    dog._rest(now + 61.0)
+    dog.rest(now + 59.0)
+    dog.rest(now + 61.0)
     assert said == [MinutePassed()] * 2
     await asyncio.gather(duties.close(), finish.close())
 

@@ -109,7 +109,7 @@ def test_a_part_is_put_in_where_it_is_named(text: str, whole: str) -> None:
 
 def test_a_part_without_a_file_fails_at_once() -> None:
     with pytest.raises(FileNotFoundError, match=r"sql/parts/no_such\.sql"):
-        put_together("select :no_such", statements._part)
+        put_together("select :no_such", statements.part)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -132,12 +132,12 @@ def columns_of(table: str) -> set[str]:
 
 
 def test_all_of_a_job_is_carried_into_history_and_dead() -> None:
-    carried = set(statements._part("carried_columns").split(", "))
+    carried = set(statements.part("carried_columns").split(", "))
     own = {"crash_count", "errors"}  # written along, changed
     assert columns_of("job") - carried - own == {"position", "exposed", "cancel_requested"}
     assert columns_of("dead") == carried | own | {"finished_at", "reason"}
     assert columns_of("history") == carried | own | {"finished_at", "state", "result"}
-    assert set(statements._part("undamaged_columns").split(", ")) > carried - {
+    assert set(statements.part("undamaged_columns").split(", ")) > carried - {
         "args", "tags", "metadata",
     }  # fmt: skip
 
@@ -162,7 +162,7 @@ def test_over_a_quarter_of_the_text_of_statements_is_not_sent() -> None:
 
 
 def test_no_file_is_needed_once_all_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    statements._source.cache_clear()
+    statements.source.cache_clear()
     read_all()
 
     def gone(*_: object) -> bytes:

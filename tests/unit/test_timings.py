@@ -26,11 +26,11 @@ def test_whole_reads_have_the_same_time_on_both_sides() -> None:
 
 def test_loads_are_divided_alike() -> None:
     (found,) = set(re.findall(r"array\[([\d, ]+)\]", statement("renew_lease", "pgqueue")))
-    assert found == ", ".join(map(str, seat._LOADS))
+    assert found == ", ".join(map(str, seat.LOADS))
 
 
 def test_a_job_that_runs_alone_is_blamed_if_it_was_marked() -> None:
-    assert number("rescue_jobs", r"held\.crash_count < (\d+)") == buffer._SUSPECT_CRASHES
+    assert number("rescue_jobs", r"held\.crash_count < (\d+)") == buffer.SUSPECT_CRASHES
 
 
 def test_no_session_counts_as_gone_before_others_had_time_to_come_back() -> None:

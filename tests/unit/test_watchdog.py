@@ -37,11 +37,11 @@ class Scene:
 
     def left(self, now: float) -> list[Link]:
         """Look at that moment; return the links that are still watched."""
-        self.dog._cut_silent(now)  # pyright: ignore[reportPrivateUsage]
+        self.dog.cut_silent(now)
         return [link for watch in (self.theirs, self.own) for link in watch.unheard_since(NEVER)]
 
     def ask(self, now: float) -> None:
-        self.dog._ask(now)  # pyright: ignore[reportPrivateUsage]
+        self.dog.ask(now)
 
     def answer(self) -> None:
         """The worker's loop runs what it was told."""
@@ -50,7 +50,7 @@ class Scene:
 
     @property
     def at_rest(self) -> bool:
-        return self.dog._at_rest()  # pyright: ignore[reportPrivateUsage]
+        return self.dog.at_rest
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_process_that_stood_still_was_not_blocked(
     asks = scene.link(scene.own, heard=1.0, due=9.0)
     with caplog.at_level(logging.WARNING, "pgqueue.worker"):
         scene.ask(1.0)
-        scene.dog._stood_still(30.0)  # pyright: ignore[reportPrivateUsage]
+        scene.dog.stood_still(30.0)
         scene.ask(31.5)
     assert caplog.messages == ["this process stood still for 30.0 s"]
     assert (asks.heard_at, asks.due) == (31.0, 39.0)
@@ -126,7 +126,7 @@ def test_an_answer_in_the_moment_of_a_stand_still_is_not_lost(
             return other + float(self)
 
     scene.ask(1.0)
-    scene.dog._stood_still(Seconds(30.0))  # pyright: ignore[reportPrivateUsage]
+    scene.dog.stood_still(Seconds(30.0))
     scene.ask(32.0)
     assert len(scene.told) == 1, "it is asked again"
 

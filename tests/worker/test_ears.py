@@ -7,7 +7,6 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import asyncpg
 import pytest
@@ -32,9 +31,8 @@ async def made_anew(worker: Worker, eyes: Eyes, dsn: str) -> None:
 
 
 async def unlistened(worker: Worker, eyes: Eyes, dsn: str) -> None:
-    connection: Any = worker.machines.claim_link._connection
     async with worker.machines.session.lock:
-        await connection.execute("unlisten *")
+        await worker.machines.claim_link.fetch("unlisten *")
 
 
 async def rows_deleted(worker: Worker, eyes: Eyes, dsn: str) -> None:

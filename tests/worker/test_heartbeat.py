@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from typing import Any
 
 import asyncpg
 import pytest
 
 from pgqueue import App
-from pgqueue.db.link import Link
 from pgqueue.worker.timings import DutyTimings, Timings, WatchTimings
+from tests.harness import counted
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
@@ -112,14 +110,7 @@ async def test_the_looks_of_an_idle_worker_need_no_connection_of_their_own(
     app: App, eyes: Eyes, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that takes longer than a moment does, and no heartbeat waits for it."""
-    asked: Counter[str] = Counter()
-    guarded = Link._guarded
-
-    async def counted(self: Link, *args: Any) -> Any:
-        asked[self.role] += 1
-        return await guarded(self, *args)
-
-    monkeypatch.setattr(Link, "_guarded", counted)
+    asked = counted.by_role(monkeypatch)
     often = Timings(duties=DutyTimings(check_every=0.1))
 
     @app.task

@@ -18,6 +18,7 @@ from pgqueue import App, Task, Worker, current_job
 from pgqueue.db.store import Store
 from pgqueue.errors import Unreachable
 from pgqueue.worker.fleet.rescuer import Rescuer
+from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.timings import RescueTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
@@ -581,9 +582,18 @@ async def test_claimed_under_an_id_that_is_lost_by_the_time_of_the_answer(
 
 
 @pytest.mark.past_bug(21)
-async def test_a_claimed_job_that_is_slow_to_start(app: App, dsn: str, eyes: Eyes) -> None:
+async def test_a_claimed_job_that_is_slow_to_start(
+    app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More than a lease between claim and start: renewals run all the while."""
     runs: list[int] = []
+    records: list[Any] = []
+    receipts = Runner.receipts
+
+    def with_records(self: Runner) -> set[tuple[int, int]]:
+        return receipts(self) | {(row["id"], token) for got, token in records for row in got}
+
+    monkeypatch.setattr(Runner, "receipts", with_records)  # it holds them, all the same
 
     @app.task
     async def note(n: int) -> None:
@@ -597,12 +607,8 @@ async def test_a_claimed_job_that_is_slow_to_start(app: App, dsn: str, eyes: Eye
         working(second, queues=["none"], **both) as other,
         working(app, **both) as worker,
     ):
-        records: list[Any] = []
         add = worker.machines.runner.add
         worker.machines.runner.add = lambda got, token: records.append((got, token))  # type: ignore[method-assign]
-        worker.machines.holdings._receipts += (  # it holds them, all the same
-            lambda: {(row["id"], token) for got, token in records for row in got},
-        )
         job_id = (await note.aenqueue(1)).id
         await eventually(nth(records, 1))
         heartbeats = other.machines.heartbeat_thread.heartbeats

@@ -180,7 +180,7 @@ async def test_a_look_under_way_takes_no_look_from_the_start_away(
         asked.append(since)
         answer = await original(self, since)
         if len(asked) == 2:
-            promoter.times.floor._from_ever_at = -math.inf
+            promoter.times.floor.from_ever_at = -math.inf
             assert await asyncio.to_thread(lambda: promoter.since) == since
         return answer
 

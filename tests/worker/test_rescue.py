@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
 from pgqueue.worker.fleet.rescue import rescue_workers
 from pgqueue.worker.timings import RescueTimings, Timings
+from tests.harness import counted
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -31,16 +31,8 @@ HOLD = (
 
 @pytest.fixture
 def scans(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often each statement ran that is one of several in a transaction."""
-    counted: Counter[str] = Counter()
-    within = Store._within
-
-    async def counting(self: Store, connection: Any, name: str, *args: Any) -> Any:
-        counted[name] += 1
-        return await within(self, connection, name, *args)
-
-    monkeypatch.setattr(Store, "_within", counting)
-    return counted
+    """How often each statement was sent."""
+    return counted.by_name(monkeypatch)
 
 
 async def test_many_lost_workers_are_one_scan_whoever_finds_them(

@@ -17,7 +17,6 @@ from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, Unreachable
 from pgqueue.worker.fleet.rescue import rescue_children
-from pgqueue.worker.run.transaction import JobTransactions
 from pgqueue.worker.timings import Timings, WriteTimings
 from tests.harness.waiting import eventually
 from tests.past.test_claim import lose
@@ -549,16 +548,17 @@ async def test_a_cancel_while_a_session_is_cleaned_gives_its_place_back(
 ) -> None:
     app = App(dsn, pool_size=1)
     done: list[int] = []
-    clean = JobTransactions._clean
     cancelled: list[int] = []
+    reset = asyncpg.Connection.get_reset_query
 
-    async def interrupted(self: JobTransactions, connection: Any) -> None:
-        await clean(self, connection)
-        if not cancelled:
+    def interrupted(connection: Any) -> str:
+        """Stand in for what the driver is asked for when a session is cleaned."""
+        if done and not cancelled:
             cancelled.append(1)
             raise asyncio.CancelledError
+        return reset(connection)
 
-    monkeypatch.setattr(JobTransactions, "_clean", interrupted)
+    monkeypatch.setattr(asyncpg.Connection, "get_reset_query", interrupted)
 
     @app.task
     async def work(n: int) -> None:

@@ -13,6 +13,8 @@ import psycopg
 import pytest
 
 from pgqueue import App, Backoff, Worker, current_job
+from pgqueue.db import pool
+from pgqueue.db.interrupts import Deferred
 from pgqueue.errors import Unreachable
 from pgqueue.worker.put_off import PutOff
 from pgqueue.worker.run.attempt import Slot
@@ -160,7 +162,7 @@ async def test_a_server_that_cannot_be_reached_for_the_beginning_costs_no_attemp
 ) -> None:
     """Once: nothing was done in the transaction yet."""
     tried: list[int] = []
-    connect_async, connect = app.pool._connect, psycopg.connect
+    connect_async, connect = pool.open_connection, psycopg.connect
 
     async def gone_once_async(*args: Any, **options: Any) -> Any:
         if len(tried) == 1:
@@ -189,7 +191,7 @@ async def test_a_server_that_cannot_be_reached_for_the_beginning_costs_no_attemp
 
     job_id = (await (on_the_loop if flavour == "async" else in_a_thread).aenqueue()).id
     async with working(app):
-        monkeypatch.setattr(app.pool, "_connect", gone_once_async)
+        monkeypatch.setattr(pool, "open_connection", gone_once_async)
         monkeypatch.setattr(psycopg, "connect", gone_once)
         row = await eyes.reaches(job_id, "completed")
     assert len(tried) == 2
@@ -226,7 +228,7 @@ async def test_a_connection_that_is_refused_for_good_is_a_failure(
     async with working(app):
         with monkeypatch.context() as patch:
             if flavour == "async":
-                patch.setattr(app.pool, "_connect", refused_async)
+                patch.setattr(pool, "open_connection", refused_async)
             patch.setattr(psycopg, "connect", refused)
             await eyes.reaches(job_id, "dead")
     (error,) = await eyes.errors(job_id)
@@ -285,7 +287,7 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
     task = on_the_loop if flavour == "async" else in_a_thread
     async with working(app, queues=["default"]) as worker:
         async with app.pool.connection() as connection:
-            app.pool.opened.blocking._free.acquire()
+            own = app.pool.opened.blocking.borrow(60.0, Deferred())
             late = (await task.using(connection=connection, timeout=3600).aenqueue()).id
             await time_out(worker, [late])
             monkeypatch.setattr(app.pool, "wait", 0.3)
@@ -293,7 +295,7 @@ async def test_no_connection_for_an_enqueue_costs_no_attempt(
             ids = [in_time, late]
             await eventually(lambda: all(tried.count(job_id) >= 2 for job_id in ids), timeout_s=60)
         monkeypatch.setattr(app.pool, "wait", 30.0)
-        app.pool.opened.blocking._free.release()
+        app.pool.opened.blocking.give_back(own)
         for job_id in ids:
             row = await eyes.reaches(job_id, "completed", timeout_s=60)
             assert (row["attempt"], row["errors"]) == (1, None)

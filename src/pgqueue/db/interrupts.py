@@ -43,12 +43,12 @@ class Deferred:
     exit, unchanged. After the exit all is as it was.
     """
 
-    __slots__ = ("_active", "_came", "handlers", "wake")
+    __slots__ = ("_active", "came", "handlers", "wake")
 
     def __init__(self) -> None:
         self.wake: Callable[[], object] | None = None
         self._active = False
-        self._came: list[tuple[int, FrameType | None]] = []
+        self.came: list[tuple[int, FrameType | None]] = []
         # Never emptied: a stand-in that an exception kept in its place forwards to these.
         self.handlers: dict[int, Handler] = {}
 
@@ -70,7 +70,7 @@ class Deferred:
 
     def deliver(self) -> None:
         """Call the handlers of the signals that have come."""
-        if self._came:
+        if self.came:
             try:
                 self._step_aside()
             finally:
@@ -115,7 +115,7 @@ class Deferred:
                 if _get_handler(number) == self._note:
                     _set_handler(number, handler)
         finally:
-            came, self._came = self._came, []
+            came, self.came = self.came, []
             self._call(came)
 
     def _call(self, came: list[tuple[int, FrameType | None]]) -> None:
@@ -132,7 +132,7 @@ class Deferred:
         if not self._active:
             self.handlers[number](number, frame)
             return
-        self._came.append((number, frame))
+        self.came.append((number, frame))
         if self.wake is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed
                 self.wake()
@@ -149,7 +149,7 @@ def _let_go() -> None:
     """In a forked process nobody delivers: the thread that was in the call is not there."""
     if _holding is not None:
         _holding.wake = None  # it would wake the loop of the parent
-        _holding._came.clear()  # pyright: ignore[reportPrivateUsage]  # they came to the parent
+        _holding.came.clear()  # they came to the parent
         _holding._step_aside()  # pyright: ignore[reportPrivateUsage]
 
 

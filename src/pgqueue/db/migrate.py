@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 __all__ = [
+    "LEDGER",
     "LOCK",
     "Migration",
     "applied",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
-_LEDGER = """\
+LEDGER = """\
 create table if not exists :"schema".migration (
     version    integer primary key,
     name       text not null,
@@ -87,7 +88,7 @@ def plan(schema: str, done: Iterable[int] = ()) -> str:
     parts: list[str] = []
     if not applied:
         parts.append(
-            f"create schema if not exists {quote_identifier(schema)};\n{render(_LEDGER, schema)};\n"
+            f"create schema if not exists {quote_identifier(schema)};\n{render(LEDGER, schema)};\n"
         )
     for migration in missing(applied):
         body = f"{_PATH};\n{render(migration.sql, schema)}\n{_record(migration, schema)};"
@@ -186,7 +187,7 @@ async def apply(connection: Connection, schema: str) -> list[Migration]:
         if not exists:
             await connection.execute(f"create schema {quote_identifier(schema)}")
         await connection.execute(
-            f"set local client_min_messages = warning;{render(_LEDGER, schema)}"
+            f"set local client_min_messages = warning;{render(LEDGER, schema)}"
         )
     if failpoints.armed is not None:
         failpoints.armed.reach("migrate.created", connection.terminate)

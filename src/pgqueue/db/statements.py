@@ -26,11 +26,13 @@ from pgqueue.errors import ConfigError
 
 __all__ = [
     "check_schema_name",
+    "part",
     "put_together",
     "quote_identifier",
     "quote_literal",
     "read_all",
     "render",
+    "source",
     "statement",
 ]
 
@@ -102,13 +104,13 @@ def put_together(text: str, part: Callable[[str], str]) -> str:
 
 
 @functools.cache
-def _source(name: str) -> str:
-    return f"/* {name} */ {put_together(_read(name), _part)}"
+def source(name: str) -> str:
+    return f"/* {name} */ {put_together(_read(name), part)}"
 
 
 @functools.cache
-def _part(name: str) -> str:
-    text = put_together(_read(f"parts/{name}"), _part)
+def part(name: str) -> str:
+    text = put_together(_read(f"parts/{name}"), part)
     return " ".join(text.split())
 
 
@@ -125,10 +127,10 @@ def read_all() -> None:
 
     for file in resources.files("pgqueue.db").joinpath("sql").iterdir():
         if file.name.endswith(".sql"):
-            _source(file.name.removesuffix(".sql"))
+            source(file.name.removesuffix(".sql"))
 
 
 @functools.lru_cache(maxsize=512)
 def statement(name: str, schema: str) -> str:
     """Return the statement in ``sql/<name>.sql`` for this schema, its name before it."""
-    return render(_source(name), schema)
+    return render(source(name), schema)

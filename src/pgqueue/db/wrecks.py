@@ -11,14 +11,14 @@ import contextlib
 from collections import deque
 from typing import Any
 
-__all__ = ["KEPT", "keep", "say_nothing"]
+__all__ = ["KEPT", "keep", "kept", "let_go", "say_nothing"]
 
 KEPT = 16
 """So many are kept."""
 
 # A coroutine that awaits in its own end has to be closed again, once for each time.
 _CLOSE_TIMES = 10
-_kept: deque[tuple[list[asyncio.Task[Any]], object]] = deque()
+kept: deque[tuple[list[asyncio.Task[Any]], object]] = deque()
 
 
 def keep(loop: asyncio.AbstractEventLoop, connection: object, task: asyncio.Task[Any]) -> None:
@@ -29,13 +29,13 @@ def keep(loop: asyncio.AbstractEventLoop, connection: object, task: asyncio.Task
         tasks += asyncio.all_tasks(loop) - {task}
     for one in tasks:
         one._log_destroy_pending = False  # type: ignore[attr-defined]  # pyright: ignore
-    _kept.append((tasks, (loop, connection)))
-    while len(_kept) > KEPT:
+    kept.append((tasks, (loop, connection)))
+    while len(kept) > KEPT:
         with contextlib.suppress(IndexError):  # another thread was first
-            _let_go(_kept.popleft()[0])
+            let_go(kept.popleft()[0])
 
 
-def _let_go(tasks: list[asyncio.Task[Any]]) -> None:
+def let_go(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         coroutine: Any = task.get_coro()
         for _ in range(_CLOSE_TIMES):

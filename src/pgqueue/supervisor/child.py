@@ -34,7 +34,7 @@ from pgqueue.worker.worker import Phase, Worker
 if TYPE_CHECKING:
     from pgqueue.app import App
 
-__all__ = ["main"]
+__all__ = ["Child", "main"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -53,7 +53,7 @@ def main() -> int:
     configure(options["log_level"], options["log_format"])
     defer()
     failpoints.arm_from_environment()
-    child = _Child(control, options, board)
+    child = Child(control, options, board)
     threading.Thread(
         target=child.follow, args=(messages,), name="pgqueue-control", daemon=True
     ).start()
@@ -82,7 +82,7 @@ def _adopt_stdin() -> Control:
     return Control(end)
 
 
-class _Child:
+class Child:
     """The worker of this process, and who may stop it."""
 
     def __init__(self, control: Control, options: Message, board: Board) -> None:

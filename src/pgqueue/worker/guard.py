@@ -114,9 +114,12 @@ class Guard:
         self._settings, self._loop = settings, loop
         self._say_stopping, self._give_back = say_stopping, give_back
 
-    def ask(self) -> None:
-        """Somebody asked for a stop; the second time, for one at once."""
-        self._asked.append(time.monotonic())
+    def ask(self, at: float | None = None) -> None:
+        """Somebody asked for a stop; the second time, for one at once.
+
+        ``at``: when, in monotonic seconds; by default now.
+        """
+        self._asked.append(time.monotonic() if at is None else at)
         self._ring()
 
     @contextmanager

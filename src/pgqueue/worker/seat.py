@@ -22,13 +22,13 @@ from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["AWAY", "WATCH", "Seat", "kind_of", "load_of", "poll_after", "seat_of", "seats"]
+__all__ = ["AWAY", "LOADS", "WATCH", "Seat", "kind_of", "load_of", "poll_after", "seat_of", "seats"]
 
 WATCH = 3
 _CALLED_LEAST, _CALLED_MOST = 12, 100
 _CALLED_SLOTS = 1_000
 _STAGGER = 0.003
-_LOADS = (1, 4, 16, 64)  # as in renew_lease.sql
+LOADS = (1, 4, 16, 64)  # as in renew_lease.sql
 _FLEET_EVERY = 0.25
 _FLEET_SHORTEST = 0.05
 assert _FLEET_SHORTEST < _FLEET_EVERY
@@ -82,7 +82,7 @@ def seat_of(before: int, workers: int, concurrency: int, *, takes_jobs: bool) ->
 
 def load_of(running: int) -> int:
     """Return how much a worker has to do, for comparison: 0 to 4."""
-    return bisect(_LOADS, running)
+    return bisect(LOADS, running)
 
 
 def poll_after(interval: float, seat: Seat, *, listen: bool) -> float:

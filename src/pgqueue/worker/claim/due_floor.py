@@ -23,23 +23,23 @@ class DueFloor:
     is one read of one reference and changes nothing here.
     """
 
-    __slots__ = ("_every", "_from_ever_at", "moment")
+    __slots__ = ("_every", "from_ever_at", "moment")
 
     def __init__(self, from_ever_every: float = TIMINGS.due.from_ever_every) -> None:
         self._every = from_ever_every
         self.moment = _EVER
-        self._from_ever_at = -math.inf
+        self.from_ever_at = -math.inf
 
     def look_from(self, now: float) -> datetime:
         """Return where a look at this moment begins; now and then that is the start."""
-        if now >= self._from_ever_at:
+        if now >= self.from_ever_at:
             self.moment = _EVER
-            self._from_ever_at = now + self._every
+            self.from_ever_at = now + self._every
         return self.moment
 
     def rests(self, now: float) -> float:
         """Return for how many seconds no look begins at the start."""
-        return self._from_ever_at - now
+        return self.from_ever_at - now
 
     def clear_until(self, run_at: datetime) -> None:
         """Note that no job was left before ``run_at``; a minute is kept for clocks that differ."""

@@ -64,11 +64,11 @@ class Watchdog:
         while True:
             now = time.monotonic()
             if now > next_at + self._timings.tick:
-                self._stood_still(now - next_at)
-            self._ask(now)
-            self._cut_silent(now)
-            self._rest(now)
-            tick = self._timings.tick_after(self._deadline, at_rest=self._at_rest())
+                self.stood_still(now - next_at)
+            self.ask(now)
+            self.cut_silent(now)
+            self.rest(now)
+            tick = self._timings.tick_after(self._deadline, at_rest=self.at_rest)
             next_at = now + tick
             await asyncio.sleep(tick)
 
@@ -77,12 +77,13 @@ class Watchdog:
         for link in self._watch.unheard_since(math.inf):
             link.cut()
 
-    def _at_rest(self) -> bool:
+    @property
+    def at_rest(self) -> bool:
         """True if there is nothing to run, and nobody waits for an answer."""
         asks = any(watch.asks() for watch in self._watches)
         return not (asks or self._view.running or self._blocked_since is not None)
 
-    def _stood_still(self, seconds: float) -> None:
+    def stood_still(self, seconds: float) -> None:
         """This process did not run, and what came in meanwhile is still to be read."""
         for watch in self._watches:
             watch.extend(seconds)
@@ -90,7 +91,7 @@ class Watchdog:
         if seconds > self._timings.blocked_after:
             log.warning("this process stood still for %.1f s", seconds)
 
-    def _ask(self, now: float) -> None:
+    def ask(self, now: float) -> None:
         """Ask the worker's loop whether it runs, and report it if it has not answered for long."""
         if self._answered:
             if self._blocked_since is not None:
@@ -105,7 +106,7 @@ class Watchdog:
                 self._blocked_since = self._asked_at
                 self._report_blocked(now - self._asked_at)
 
-    def _cut_silent(self, now: float) -> None:
+    def cut_silent(self, now: float) -> None:
         """Cut what is overdue, and what has heard nothing for half as long: all may be as silent.
 
         Otherwise each would find that out by itself, one deadline after the other, and one that is
@@ -127,7 +128,7 @@ class Watchdog:
             link.cut()
         self._send(ServerSilent())
 
-    def _rest(self, now: float) -> None:
+    def rest(self, now: float) -> None:
         """Close what nobody has used for a while, each on its own loop."""
         for link in self._own_watch.idle(now):
             link.rest()

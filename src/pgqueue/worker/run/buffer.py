@@ -21,18 +21,18 @@ from pgqueue.worker.receipt import Claimed
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Buffer", "Taker", "is_suspect"]
+__all__ = ["SUSPECT_CRASHES", "Buffer", "Taker", "is_suspect"]
 
-_SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
+SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
 _SUSPECTS_WAIT = 1.0
 _LEASE_LOOKS = 0.05
-assert WorkerSettings().crash_cap > _SUSPECT_CRASHES  # a job runs alone before it is buried
+assert WorkerSettings().crash_cap > SUSPECT_CRASHES  # a job runs alone before it is buried
 
 
 def is_suspect(record: Record) -> bool:
     """True if the job may be what ended its workers."""
     crashes: int = record["crash_count"]
-    return crashes >= _SUSPECT_CRASHES
+    return crashes >= SUSPECT_CRASHES
 
 
 class Taker(Protocol):
