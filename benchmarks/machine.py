@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.harness.machine import processor
+
 from benchmarks.cluster import SETTINGS, Server
 from benchmarks.systems.base import System
 
@@ -21,7 +23,7 @@ __all__ = ["describe"]
 def describe(server: Server, systems: list[System], absent: dict[str, str]) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": f"{os.cpu_count()} x {_cpu()}",
+        "cpu": f"{os.cpu_count()} x {processor()}",
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -40,13 +42,6 @@ def describe(server: Server, systems: list[System], absent: dict[str, str]) -> d
         },
         "not_installed": absent,
     }
-
-
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _fdatasync_ms(directory: Path) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.harness import tables
+
 from benchmarks import workloads
 from benchmarks.plots import draw
 from benchmarks.rows import Row
@@ -107,13 +109,8 @@ def _with_workload(rows: Sequence[Row]) -> str:
 
 def _systems(facts: dict[str, Any]) -> str:
     lines = [
-        "## Systems",
-        "",
-        "| system | version | settings | what to know |",
-        "|---|---|---|---|",
+        *((n, a["version"], a["settings"], a["about"]) for n, a in facts["systems"].items()),
+        *((name, "not installed", "", why) for name, why in facts["not_installed"].items()),
     ]
-    for name, about in facts["systems"].items():
-        lines.append(f"| {name} | {about['version']} | {about['settings']} | {about['about']} |")
-    for name, why in facts["not_installed"].items():
-        lines.append(f"| {name} | not installed | | {why} |")
-    return "\n".join(lines) + "\n"
+    table = tables.markdown(("system", "version", "settings", "what to know"), lines)
+    return "\n".join(["## Systems", "", *table, ""])

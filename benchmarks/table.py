@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.harness import tables
+from tests.harness.tables import columns
+
 from benchmarks.rows import Row
 
 __all__ = ["markdown", "number", "terminal"]
@@ -30,23 +33,15 @@ def _cells(row: Row, *, longest: int = 70) -> tuple[str, ...]:
 
 
 def terminal(rows: Sequence[Row]) -> str:
-    lines = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(_HEAD))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if n == 3 else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return "\n".join(columns([_HEAD, *map(_cells, rows)], right=(3,)))
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table without the column of the workload."""
-    lines = ["| " + " | ".join(_HEAD[1:]) + " |", "|---|---|---:|---|---|---|---|"]
+    lines: list[list[str]] = []
     for row in rows:
-        cells = [cell.replace("|", "\\|") for cell in _cells(row, longest=200)[1:]]
+        cells = list(_cells(row, longest=200)[1:])
         if cells[5] in ("SHORT", "FAILED", "not measured"):
             cells[5] = f"**{cells[5].lower()}**"
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return "\n".join(tables.markdown(_HEAD[1:], lines, right=(2,)))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import asyncpg
-import psutil
 
 from chaos.history import History
 from pgqueue.embedded.cluster import Cluster
+from tests.harness.processes import Program
 from tests.harness.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -33,8 +29,7 @@ class WorkerProcess:
     """A supervisor with its worker processes: ``python -m chaos.worker CONFIG``.
 
     ``env`` is added to the environment at the next ``start()``. ``home`` is the directory where the
-    processes write their history and their log. It is the leader of a session of its own, so that
-    it may be stopped and continued without the terminal having a say.
+    processes write their history and their log.
     """
 
     def __init__(self, name: str, home: Path, config: Mapping[str, Any]) -> None:
@@ -43,7 +38,7 @@ class WorkerProcess:
         self.config = dict(config)
         self.env: dict[str, str] = {}
         self.starts = 0
-        self._popen: subprocess.Popen[bytes] | None = None
+        self._program: Program | None = None
 
     def __repr__(self) -> str:
         return f"<WorkerProcess {self.name} {self.pid}>"
@@ -51,16 +46,16 @@ class WorkerProcess:
     @property
     def pid(self) -> int:
         """The supervisor's; 0 if it was never started."""
-        return self._popen.pid if self._popen is not None else 0
+        return self._program.pid if self._program is not None else 0
 
     @property
     def alive(self) -> bool:
-        return self._popen is not None and self._popen.poll() is None
+        return self._program is not None and self._program.runs
 
     @property
     def returncode(self) -> int | None:
         """How the last start ended; None while it runs."""
-        return self._popen.poll() if self._popen is not None else None
+        return self._program.code if self._program is not None else None
 
     @property
     def log_file(self) -> Path:
@@ -68,10 +63,7 @@ class WorkerProcess:
 
     def pids(self) -> list[int]:
         """The worker processes under the supervisor that are alive now."""
-        try:
-            children = psutil.Process(self.pid).children(recursive=True) if self.alive else []
-        except psutil.NoSuchProcess:
-            children = []
+        children = self._program.children() if self._program is not None else []
         return [child.pid for child in children]
 
     def start(self) -> None:
@@ -79,28 +71,21 @@ class WorkerProcess:
         if self.alive:
             return
         self.starts += 1
-        with self.log_file.open("ab") as log:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", "chaos.worker", json.dumps(self.config)],
-                cwd=ROOT,
-                env={**os.environ, **self.env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._program = self.run()
+
+    def run(self, *prefix: str) -> Program:
+        """Start one more like it, under a command of its own."""
+        command = [*prefix, sys.executable, "-m", "chaos.worker", json.dumps(self.config)]
+        return Program(command, self.log_file, env=self.env)
 
     def kill(self, sig: int = signal.SIGKILL) -> None:
         """Send a signal to the supervisor."""
-        if self.alive:
-            os.kill(self.pid, sig)
+        if self._program is not None:
+            self._program.send(sig)
 
     async def ended(self, timeout_s: float = 30.0) -> bool:
         """Wait for the supervisor's end; False if it lives on after so many seconds."""
-        deadline = time.monotonic() + timeout_s
-        while self.alive and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        return not self.alive
+        return self._program is None or await self._program.ended(timeout_s)
 
 
 class Arena:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from chaos.arena import ROOT, WorkerProcess
+from chaos.arena import WorkerProcess
 from chaos.setup import Setup
+from tests.harness.processes import Program
 
 __all__ = ["Programs", "make_workers"]
 
@@ -47,7 +46,7 @@ class Programs:
     def __init__(self, setup: Setup, home: Path) -> None:
         self._setup = setup
         self._home = home
-        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._running: list[tuple[str, Program]] = []
 
     def start(self, dsn: str) -> None:
         setup = self._setup
@@ -73,35 +72,27 @@ class Programs:
             self._start(module, common, module.rstrip("_"))
 
     def _start(self, module: str, config: dict[str, Any], name: str) -> None:
-        with (self._home / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"chaos.{module}", json.dumps(config)],
-                cwd=ROOT,
-                env={**os.environ, **_env(self._setup), "PGQUEUE_DSN": config["dsn"]},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._running.append((name, process))
+        program = Program(
+            [sys.executable, "-m", f"chaos.{module}", json.dumps(config)],
+            self._home / f"{name}.log",
+            env={**_env(self._setup), "PGQUEUE_DSN": config["dsn"]},
+        )
+        self._running.append((name, program))
 
     def ended(self, *, but: str = "") -> bool:
         """Return True once all have ended by themselves, or all but the one of that name."""
-        return all(process.poll() is not None for name, process in self._running if name != but)
+        return not any(program.runs for name, program in self._running if name != but)
 
     def stop(self) -> tuple[list[str], dict[str, int]]:
         """End them; return the names of those that had not ended, and the codes of those that had
         failed."""
-        stuck = [name for name, process in self._running if process.poll() is None]
-        for _, process in self._running:
-            process.terminate()
-        for _, process in self._running:
-            process.wait()
-        codes = {name: process.returncode for name, process in self._running}
+        stuck = [name for name, program in self._running if program.runs]
+        for _, program in self._running:
+            program.send(signal.SIGTERM)
+        codes = {name: program.wait() for name, program in self._running}
         return stuck, {n: c for n, c in codes.items() if c not in (0, -signal.SIGTERM)}
 
     def kill(self) -> None:
         """Leave none behind."""
-        for _, process in self._running:
-            process.kill()
-            process.wait()
+        for _, program in self._running:
+            program.clear_away()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-import psutil
 
 import pgqueue
 from chaos.arenas.ground import newest
 from chaos.campaign import Part
 from chaos.faults import IMPOSSIBLE
+from tests.harness.machine import describe
+from tests.harness.tables import columns, markdown
 
 __all__ = ["report", "table"]
 
@@ -44,10 +44,7 @@ def rows(parts: Sequence[Part]) -> list[tuple[str, ...]]:
 
 def table(parts: Sequence[Part]) -> str:
     """The totals in Jepsen's words; times are the worst of any part."""
-    lines = rows(parts)
-    widths = [max(len(row[n]) for row in lines) for n in range(len(lines[0]))]
-    text = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in lines]  # fmt: skip
+    text = columns(rows(parts), right=range(2 + len(parts)))
     for part in parts:
         for invariant, samples in part.verdict.samples.items():
             text += [
@@ -64,15 +61,14 @@ def report(parts: Sequence[Part], seed: int, directory: Path) -> None:
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seed": str(seed),
-        "machine": f"{os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB,"
-        f" {platform.system()} {platform.release()}",
+        "machine": describe(),
         "versions": f"pgqueue {pgqueue.__version__}, PostgreSQL {newest()},"
         f" Python {platform.python_version()}, asyncpg {asyncpg.__version__}",
     }
     head, *body = rows(parts)
     text = ["# Fault campaign", ""]
     text += [f"- {name}: {value}" for name, value in facts.items()]
-    text += ["", _line(head), _line(["---", *["---:"] * (len(head) - 1)]), *map(_line, body)]
+    text += ["", *markdown(head, body, right=range(1, len(head)))]
     text += ["", "Times are the worst of any part.", ""]
     for part in parts:
         text += [
@@ -80,8 +76,8 @@ def report(parts: Sequence[Part], seed: int, directory: Path) -> None:
             for invariant, samples in part.verdict.samples.items()
             for sample in samples
         ]
-    text += ["## Faults", "", "| fault | struck |", "|---|---:|"]
-    text += [f"| {name} | {count} |" for name, count in sorted(struck.items())]
+    faults = [(name, str(count)) for name, count in sorted(struck.items())]
+    text += ["## Faults", "", *markdown(("fault", "struck"), faults, right=(1,))]
     text += ["", "What this machine cannot inject:", ""]
     text += [f"- {name}: {why}" for name, why in IMPOSSIBLE.items()]
     (directory / "campaign.md").write_text("\n".join(text) + "\n")
@@ -101,7 +97,3 @@ def report(parts: Sequence[Part], seed: int, directory: Path) -> None:
         },
     }
     (directory / "campaign.json").write_text(json.dumps(document, indent=1) + "\n")
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
-import psutil
-
-from chaos.arena import ROOT
 from chaos.faults.fault import BaseFault, Impossible, direct, some_worker, wait_for
 from chaos.faults.processes import send
 
 if TYPE_CHECKING:
     from chaos.arena import Arena, WorkerProcess
+    from tests.harness.processes import Program
 
 __all__ = ["Twins"]
 
@@ -51,41 +46,15 @@ class Twins(BaseFault):
                 arena.log("twins", pids=[space.pid for space in spaces])
                 await asyncio.sleep(arena.rng.uniform(1.0, 4.0))
             if arena.rng.random() < 0.5:
-                _kill(spaces[0])
+                spaces[0].clear_away()  # all in it go with its first process
             for space in spaces:
-                for child in _inside(space)[:1]:
+                for child in space.children()[:1]:
                     send(child.pid, signal.SIGTERM)
-            await wait_for(lambda: all(s.poll() is not None for s in spaces), seconds=30.0)
+            await wait_for(lambda: all(not s.runs for s in spaces), seconds=30.0)
         finally:
             for space in spaces:
-                _kill(space)
+                space.clear_away()
 
 
-def _start(like: WorkerProcess) -> subprocess.Popen[bytes]:
-    with like.log_file.open("ab") as log:
-        return subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-             sys.executable, "-m", "chaos.worker", json.dumps(like.config)],
-            cwd=ROOT,
-            env={**os.environ, **like.env},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
-
-
-def _inside(space: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The processes of a namespace, the first one first."""
-    try:
-        return psutil.Process(space.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _kill(space: subprocess.Popen[bytes]) -> None:
-    """End a namespace: all in it go with its first process."""
-    for child in _inside(space):
-        send(child.pid, signal.SIGKILL)
-    space.kill()
-    space.wait()
+def _start(like: WorkerProcess) -> Program:
+    return like.run("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")

@@ -32,8 +32,8 @@ def stops(bench: Bench) -> list[Row]:
                 host.until_ready()
                 wait_until(lambda host=host: _is_idle(place, host), what="the worker is idle")
                 at = time.monotonic()
-                host.signal(signal.SIGTERM)
-                host.ended()
+                host.send(signal.SIGTERM)
+                host.wait(60.0)
                 idle.append(1000 * (time.monotonic() - at))
                 orphans += _left(place, host)
         with place.host() as survivor:
@@ -42,19 +42,19 @@ def stops(bench: Bench) -> list[Row]:
                     survivor.until_ready()
                     host.until_ready()
                     gate, hit, jobs = place.held_by(host, _JOBS)
-                    host.signal(signal.SIGTERM)
+                    host.send(signal.SIGTERM)
                     wait_until(
                         lambda host=host: "SIGTERM: stopping when" in host.log(),
                         what="the first signal is heard",
                     )
                     at = time.monotonic()
-                    host.signal(signal.SIGTERM)
+                    host.send(signal.SIGTERM)
                     seconds, wrong = _started_again(place, hit, at)
                     again.append(seconds)
                     burnt += wrong
                     place.open(gate)
                     place.until_finished(jobs)
-                    host.ended()
+                    host.wait(60.0)
                     orphans += _left(place, host)
     return [
         most("SIGTERM, idle: exit after", idle, "ms", 300.0),
@@ -84,11 +84,11 @@ def grace(bench: Bench) -> list[Row]:
         host.until_ready()
         gate, hit, jobs = place.held_by(host, _JOBS)
         at = time.monotonic()
-        host.signal(signal.SIGTERM)
+        host.send(signal.SIGTERM)
         seconds, burnt = _started_again(place, hit, at)
         place.open(gate)
         place.until_finished(jobs)
-        host.ended()
+        host.wait(60.0)
         orphans = _left(place, host)
     return [
         Row(figure=figure, value=seconds - _GRACE, unit="s", target=1.0),

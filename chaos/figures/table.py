@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 import pgqueue
 from chaos.figures.row import Row
+from tests.harness.machine import describe
+from tests.harness.tables import columns, markdown
 
 __all__ = ["as_text", "circumstances", "write_json", "write_report"]
 
@@ -24,23 +23,13 @@ def circumstances(*, postgres: str, quick: bool, seed: int, seconds: float) -> d
     """Where and when."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{os.cpu_count()} cores ({_processor()}),"
-        f" {psutil.virtual_memory().total / 2**30:.0f} GB,"
-        f" {platform.system()} {platform.release()}",
+        "machine": describe(),
         "versions": f"pgqueue {pgqueue.__version__}, PostgreSQL {postgres},"
         f" Python {platform.python_version()}",
         "form": "quick: shortened waits, fewer rounds" if quick else "full",
         "seed": seed,
         "seconds": round(seconds),
     }
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    for line in path.read_text().splitlines() if path.exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
@@ -60,10 +49,7 @@ def _number(value: float) -> str:
 
 def as_text(rows: Iterable[Row]) -> str:
     """Lines of equal width, and the notes below what they belong to."""
-    cells = [_HEADS, *map(_cells, rows := list(rows))]
-    widths = [max(len(line[n]) for line in cells) for n in range(4)]
-    lines = ["  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip()
-             for line in cells]  # fmt: skip
+    lines = columns([_HEADS, *map(_cells, rows := list(rows))])
     notes = ["", *(row.note for row in rows)]
     return "\n".join(
         f"{line}\n    {said}" if said else line for line, said in zip(lines, notes, strict=True)
@@ -90,9 +76,7 @@ def write_report(directory: Path, rows: Iterable[Row], about: Mapping[str, Any])
         "",
         *(f"- {name}: {value}" for name, value in about.items()),
         "",
-        "| figure | value | target | | |",
-        "|---|---|---|---|---|",
-        *(f"| {' | '.join((*_cells(row), row.note.replace('|', '/')))} |" for row in rows),
+        *markdown((*_HEADS, ""), [(*_cells(row), row.note) for row in rows]),
         "",
     ]
     (directory / "figures.md").write_text("\n".join(lines))

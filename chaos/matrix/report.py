@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos.figures.table import circumstances
+from tests.harness.tables import columns
 
 __all__ = ["Row", "faults_in", "table", "write_report"]
 
@@ -37,12 +38,13 @@ def faults_in(rows: Iterable[Row]) -> int:
 def table(rows: Iterable[Row]) -> str:
     """The rows as text, and below them what was violated."""
     rows = list(rows)
-    lines = [f"{'point':33} {'action':6} runs hits violations again worst s"]
-    lines += [
-        f"{row.point:33} {row.action:6} {row.runs:4} {row.hits:4} {len(row.violations):10}"
-        f" {row.duplicated:5} {row.worst:7.1f}"
-        for row in rows
-    ]
+    cells = [
+        (r.point, r.action, *map(str, (r.runs, r.hits, len(r.violations), r.duplicated)),
+         f"{r.worst:.1f}")
+        for r in rows
+    ]  # fmt: skip
+    head = ("point", "action", "runs", "hits", "violations", "again", "worst s")
+    lines = columns([head, *cells], right=range(2, len(head)))
     lines.append(
         f"{len({row.point for row in rows})} points, {len(rows)} cells,"
         f" {sum(row.runs for row in rows)} runs, {faults_in(rows)} hits,"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -92,14 +91,14 @@ class _Scene:
         mark = self._strike() if case.action != "cut" else None
         if case.plan.scene == "migrator":
             if case.action == "stop":
-                victim.signal(signal.SIGCONT)
+                victim.send(signal.SIGCONT)
             await victim.ended(10.0)
             await prepare(self.dsn)
             await asyncio.to_thread(self._load)
         survivor = self._actor("worker-survivor", "worker")
         if case.action == "stop":
             await asyncio.sleep(_LEASE + self.rng.uniform(1.0, 2.0))
-            victim.signal(signal.SIGCONT)
+            victim.send(signal.SIGCONT)
         wrong: list[str] = []
         if case.action == "kill" and not await victim.ended(5.0):
             wrong.append("the victim was not killed")
@@ -132,12 +131,12 @@ class _Scene:
         victim = self._actor("worker-victim", what, failpoint)
         if scene == "leave":
             await self._until(self._busy)
-            victim.signal(signal.SIGTERM)
+            victim.send(signal.SIGTERM)
         if scene == "supervisor":
             await self._until(self._busy)
             mark = self._strike()
             for child in victim.children():
-                os.kill(child, signal.SIGKILL)
+                child.kill()
             self._heal(mark)
         return victim
 
@@ -145,7 +144,7 @@ class _Scene:
         corpse = self._actor("worker-corpse", "worker")
         await self._until(self._busy)
         mark = self._strike()
-        corpse.signal(signal.SIGKILL)
+        corpse.send(signal.SIGKILL)
         await corpse.ended(5.0)
         if delete:
             await self._value("delete from pgqueue.worker returning 1")
@@ -191,7 +190,7 @@ class _Scene:
             if actor.code is None:
                 if actor is not victim or case.plan.scene != "leave":
                     # Else it was told before, and may have no handler left for a second one.
-                    actor.signal(signal.SIGTERM)
+                    actor.send(signal.SIGTERM)
                 ok = await actor.ended(20.0)
                 self.history.write(f="ended", worker=actor.name, ok=ok, code=actor.code)
         sessions = (

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
 import psycopg
 
 import pgqueue
+from tests.harness.processes import Program
 from tests.harness.waiting import PATIENCE, wait_until
 
 __all__ = ["Queue", "Service"]
@@ -95,8 +92,8 @@ class Queue:
         return dict(self.trace("begin"))
 
 
-class Service:
-    """The command line's worker, in a session of its own."""
+class Service(Program):
+    """The command line's worker."""
 
     def __init__(
         self,
@@ -108,23 +105,13 @@ class Service:
     ) -> None:
         self.queue = queue
         self.processes = int(options[options.index("--processes") + 1]) if options else 1
-        self._log = queue.home / f"log-{len(list(queue.home.glob('log-*')))}"
         code = "from pgqueue.cli import main; main()"
-        with self._log.open("w") as log:
-            self._popen = subprocess.Popen(
-                [*prefix, sys.executable, "-c", code, "worker", target, *options],
-                cwd=queue.home,
-                env={**os.environ, "PGQUEUE_DSN": queue.dsn, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._seen: set[psutil.Process] = set()
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
+        super().__init__(
+            [*prefix, sys.executable, "-c", code, "worker", target, *options],
+            queue.home / f"log-{len(list(queue.home.glob('log-*')))}",
+            cwd=queue.home,
+            env={"PGQUEUE_DSN": queue.dsn, **env},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -135,58 +122,24 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.children()
-        if self._popen.poll() is None:
-            self._popen.kill()
-            self._popen.wait()
-        for process in self._seen:
-            if process.is_running():
-                process.kill()
-        psutil.wait_procs(self._seen, timeout=5)
+        self.clear_away()
         if kind is not None:
             print(self.log())
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def children(self) -> list[psutil.Process]:
-        """Its child processes that are alive."""
-        try:
-            children = psutil.Process(self.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            children = []
-        self._seen.update(children)
-        return children
-
-    def orphans(self) -> list[psutil.Process]:
-        """Processes it once had that are alive still."""
-        return [
-            process
-            for process in self._seen
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        ]
 
     def until_started(self, count: int | None = None) -> list[int]:
         """Wait until so many workers are registered; return their pids."""
         wanted = self.processes if count is None else count
         wait_until(
-            lambda: len(self.queue.workers()) == wanted or self._popen.poll() is not None,
+            lambda: len(self.queue.workers()) == wanted or not self.runs,
             what=f"{wanted} workers are registered",
         )
-        assert self._popen.poll() is None, self.log()
-        self.children()
+        assert self.runs, self.log()
+        self.children()  # also those that end before somebody asks again
         return self.queue.workers()
 
-    def send(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
-
-    def send_group(self, number: signal.Signals) -> None:
-        """To it and its children, as a terminal that is closed does."""
-        os.killpg(self.pid, number)
-
-    def wait(self, timeout_s: float = PATIENCE) -> int:
+    def wait(self, timeout_s: float | None = PATIENCE) -> int:
         """Wait for its end; return its exit code."""
-        return self._popen.wait(timeout_s)
+        return super().wait(timeout_s)
 
     def until_logged(self, text: str, *, timeout_s: float = PATIENCE) -> None:
         wait_until(lambda: text in self.log(), timeout_s=timeout_s, what=f"{text!r} is logged")

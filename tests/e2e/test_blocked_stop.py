@@ -51,7 +51,7 @@ def test_a_job_that_keeps_the_loop_is_left_behind_when_the_grace_is_over(
         service.send(SIGTERM)
         assert service.wait(60) == 1
         assert "a job blocks the event loop, so the worker cannot stop" in service.log()
-        assert service.orphans() == []
+        assert service.left() == []
     given_back(queue, jobs)
 
 

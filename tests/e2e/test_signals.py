@@ -30,7 +30,7 @@ def test_a_signal_ends_an_idle_worker_at_once(
         service.send(number)
         assert service.wait() == 0
         assert queue.workers() == []
-        assert service.orphans() == []
+        assert service.left() == []
 
 
 @both

@@ -39,7 +39,7 @@ def test_a_signal_ends_the_wait(queue: Queue, processes: str) -> None:
         service.until_logged(WAITS, timeout_s=60)
         service.send(SIGTERM)
         assert service.wait(60) == 0
-        assert service.orphans() == []
+        assert service.left() == []
         log = service.log()
     assert "cannot connect to postgresql://u:***@127.0.0.1:1/x" in log
     assert "geheim" not in log

@@ -24,7 +24,7 @@ TWO = ("--processes", "2")
 def end(service: Service) -> None:
     service.send(SIGTERM)
     assert service.wait() == 0
-    assert service.orphans() == []
+    assert service.left() == []
     assert service.queue.workers() == []
 
 
@@ -99,7 +99,7 @@ def test_a_job_that_kills_its_process_is_dead_at_the_cap(queue: Queue, code: int
         assert row["reason"] == "its worker died 3 times while it ran"
         assert [error["type"] for error in row["errors"]] == ["WorkerLost"] * 3
         assert [job for job, _ in queue.trace("begin")].count(killer) == 3
-        assert service._popen.poll() is None
+        assert service.runs
         service.until_started()
         end(service)
 
@@ -141,7 +141,7 @@ def test_when_the_supervisor_is_killed_its_processes_stop(queue: Queue) -> None:
         queue.until_begun(*jobs)
         service.send(SIGKILL)
         service.wait()
-        wait_until(lambda: service.orphans() == [], what="all its processes are gone")
+        wait_until(lambda: service.left() == [], what="all its processes are gone")
     assert queue.workers() == []
     assert queue.positions() == before
     assert queue.states() == {"pending": 6}
@@ -158,7 +158,7 @@ def test_a_process_that_does_not_stop_is_killed_and_its_jobs_given_back(queue: Q
         psutil.Process(frozen).suspend()
         service.send(SIGTERM)
         assert service.wait(90) == 1
-        assert service.orphans() == []
+        assert service.left() == []
     assert "does not stop; killing it" in service.log()
     assert queue.workers() == []
     assert queue.states() == {"pending": 4}

@@ -14,10 +14,9 @@ from urllib.parse import quote
 from psycopg.conninfo import conninfo_to_dict
 
 from pgqueue.embedded import account as accounts
-from tests.harness.servers import missing
 from tests.harness.waiting import wait_until
 
-__all__ = ["bouncer"]
+__all__ = ["bouncer", "installed"]
 
 _PORT = 6432
 _CONFIG = """\
@@ -32,19 +31,28 @@ unix_socket_mode = 0777
 auth_type = any
 pool_mode = {pool_mode}
 default_pool_size = {pool_size}
-max_client_conn = 500
+max_client_conn = {most_clients}
 ignore_startup_parameters = extra_float_digits
 logfile = {home}/pgbouncer.log
 pidfile = {home}/pgbouncer.pid
 """
 
 
+def installed() -> str | None:
+    """The path of the program; None if it is not there."""
+    usual = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin"
+    return shutil.which("pgbouncer", path=usual) or shutil.which("pgbouncer")
+
+
 @contextmanager
-def bouncer(dsn: str, *, pool_mode: str = "transaction", pool_size: int = 20) -> Iterator[str]:
+def bouncer(
+    dsn: str, *, pool_mode: str = "transaction", pool_size: int = 20, most_clients: int = 500
+) -> Iterator[str]:
     """Run pgbouncer for the body, which gets the dsn of the same database through it."""
-    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/usr/bin")
-    program = program or shutil.which("pgbouncer")
+    program = installed()
     if program is None:
+        from tests.harness.servers import missing  # pytest, which benchmarks do without
+
         missing("pgbouncer is not installed")
     target = conninfo_to_dict(dsn)
     account = accounts.current()
@@ -59,6 +67,7 @@ def bouncer(dsn: str, *, pool_mode: str = "transaction", pool_size: int = 20) ->
             listen_port=_PORT,
             pool_mode=pool_mode,
             pool_size=pool_size,
+            most_clients=most_clients,
         )
     )
     config.chmod(0o644)

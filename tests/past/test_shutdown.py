@@ -250,7 +250,7 @@ async def test_interrupted_is_neither_a_success_nor_a_failure(dsn: str, eyes: Ey
         job_id = (await app.tasks.get("nap").aenqueue(30.0)).id
         await eventually(lambda: eyes.value("select count(*) from effect where what = 'began'"))
         victim.send(signal.SIGTERM)
-        code = await asyncio.to_thread(victim.process.wait, 20)
+        code = await asyncio.to_thread(victim.wait, 20)
     row = await eyes.job(job_id)
     assert (code, row["state"], row["attempt"], row["errors"]) == (0, "pending", 0, None)
     assert await eyes.value("select count(*) from effect where what = 'cancelled'") == 1

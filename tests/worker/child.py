@@ -11,15 +11,18 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 
 from pgqueue import App, RunningJob, Worker, current_job
+from tests.harness.processes import Program
+from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, quick
 
 __all__ = ["EFFECT", "Child", "app_of", "child"]
@@ -78,34 +81,18 @@ def app_of(dsn: str) -> App:
     return app
 
 
-class Child:
+class Child(Program):
     """A worker in a process of its own."""
 
-    def __init__(self, dsn: str, settings: dict[str, Any]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.worker.child", dsn, json.dumps(settings)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self.pid = self.process.pid
-
-    def send(self, number: int) -> None:
-        os.kill(self.pid, number)
+    def __init__(self, dsn: str, settings: dict[str, Any], log_file: Path) -> None:
+        command = [sys.executable, "-m", "tests.worker.child", dsn, json.dumps(settings)]
+        super().__init__(command, log_file)
 
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def log(self) -> str:
-        """What it wrote, once it has ended."""
-        assert self.process.stdout is not None
-        return self.process.stdout.read().decode()
+        self.send(signal.SIGKILL)
+        self.wait()
 
     async def ready(self, eyes: Eyes) -> None:
-        from tests.harness.waiting import eventually
-
         await eventually(
             lambda: eyes.value("select count(*) from pgqueue.worker where pid = $1", self.pid),
         )
@@ -113,15 +100,12 @@ class Child:
 
 @contextlib.contextmanager
 def child(dsn: str, **settings: Any) -> Iterator[Child]:
-    one = Child(dsn, settings)
-    try:
-        yield one
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            one.send(signal.SIGCONT)
-        one.kill()
-        assert one.process.stdout is not None
-        one.process.stdout.close()
+    with tempfile.TemporaryDirectory(prefix="pgqueue-child-") as home:
+        one = Child(dsn, settings, Path(home, "log"))
+        try:
+            yield one
+        finally:
+            one.clear_away()
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ async def test_a_job_that_kills_its_worker_is_buried_and_neighbours_live(
     async with working(app_of(dsn), queues=["none"]):
         while (await eyes.job(poison))["state"] != "dead" and deaths < 6:
             with child(dsn) as victim:
-                await eventually(lambda v=victim: v.process.poll() is not None)
+                await eventually(lambda v=victim: not v.runs)
                 deaths += 1
             before = (await eyes.job(poison))["crash_count"]
             await eventually(
@@ -230,7 +230,7 @@ async def test_a_zombie_does_not_begin_what_it_had_claimed(
             )
         )  # fmt: skip
         zombie.send(signal.SIGTERM)
-        zombie.process.wait(60)
+        zombie.wait(60)
     assert path.read_text().split()[len(begun) + 1 :] == []  # one may have been on its way
     await app.aclose()
 
@@ -362,7 +362,7 @@ async def test_a_blocked_loop_keeps_its_jobs(dsn: str, eyes: Eyes, listen: bool)
         await app.tasks.get("nap").aenqueue(1.0)
         await eyes.settled(completed=2)
         blocked.send(signal.SIGTERM)
-        blocked.process.wait(60)
+        blocked.wait(60)
         text = blocked.log()
     assert "the event loop has been blocked for" in text
     assert "time.sleep(seconds)" in text
