@@ -63,6 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "past_bug(*numbers): what another queue had; docs/internals/past-bugs.md is the table",
         "fault(*names): a fault of the catalogue: F9 ends one connection of a worker",
         "rule(*names): a rule of docs/guide/security.md",
+        "invariant(*names): an invariant that the checker of chaos decides",
         "law(*numbers): a law of docs/internals/laws.md",
         "report(*names): what a user or an experiment reported",
     ):

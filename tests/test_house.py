@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -93,6 +94,73 @@ def test_tests_hand_in_times_and_patch_none() -> None:
         for found in PATCHED.finditer(file.read_text())
     ]
     assert not strays, "\n".join(strays)
+
+
+ROOT = Path(__file__).parents[1]
+# Names of Python's own, which it made private only in spelling.
+FOREIGN = ("_exit", "_getframe", "_log_destroy_pending", "_replace")
+# What tests still read or write of others. It may only get shorter.
+REACHED_INTO = {
+    # a connection for every way of enqueueing
+    "tests/corpus/refusals.py: _connection": 1,
+    "tests/corpus/test_arguments.py: _connection": 1,
+    # a defect, put in on purpose
+    "chaos/mutants/machines.py: _pool": 1,
+    # a moment that no signal can be sent in
+    "tests/fault/test_interrupted.py: _active": 1,
+    "tests/fault/test_interrupted.py: _stand_in": 1,
+    # time runs out at a moment that the test chooses
+    "tests/fault/test_overload.py: _arm": 1,
+    "tests/fault/test_overload.py: _idle": 1,
+    "tests/fault/test_overload.py: _timer": 1,
+    "tests/fault/test_overload.py: _until": 1,
+    "tests/fault/test_silent_pool.py: _is_silent": 2,
+    "tests/unit/test_calls.py: _bounds": 3,
+    "tests/unit/test_calls.py: _in_key_order": 1,
+}
+
+
+def test_tests_reach_into_nobodys_privates() -> None:
+    """An attribute of anything but ``self``, a name given to ``setattr``, or an import."""
+    found = Counter(
+        f"{file.relative_to(ROOT)}: {name}"
+        for part in ("benchmarks", "chaos", "tests")
+        for file in sorted((ROOT / part).rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(), str(file)))
+        for name in private(node)
+    )
+    assert dict(found) == REACHED_INTO
+
+
+def private(node: ast.AST) -> list[str]:
+    """The private names of others that an expression or an import reaches for."""
+    match node:
+        case ast.Attribute(value=ast.Name(id="self" | "cls")):
+            names = []
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="super"))):
+            names = []
+        case ast.Attribute(attr=name):
+            names = [name]
+        case ast.Call(
+            func=ast.Name(id="getattr" | "setattr") | ast.Attribute(attr="setattr"),
+            args=[ast.Name() | ast.Attribute(), ast.Constant(value=str(name)), *_],
+        ):
+            names = [name]
+        case ast.ImportFrom():
+            names = [alias.name for alias in node.names]
+        case _:
+            names = []
+    return [n for n in names if re.match("_[a-z]", n, re.IGNORECASE) and n not in FOREIGN]
+
+
+def test_names_of_tests_say_what_happens_and_numbers_are_markers() -> None:
+    numbered = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in sorted((ROOT / "tests").rglob("*.py"))
+        for name in re.findall(r"def (test_\w+)", file.read_text())
+        if re.search(r"(_|\b)([A-Z]\d+|bug_\d+)(_|$)", name)
+    ]
+    assert not numbered, "\n".join(numbered)
 
 
 def test_sql_lives_in_db() -> None:

@@ -30,6 +30,7 @@ LINES = [
 ]
 
 
+@pytest.mark.invariant("I22")
 @pytest.mark.parametrize(
     ("said_at", "code", "ok"),
     [
@@ -42,7 +43,7 @@ LINES = [
         (305.0, "77", True),
     ],
 )
-def test_I22_a_process_that_cannot_start_is_excused_by_a_fault_of_that_time(
+def test_a_process_that_cannot_start_is_excused_by_a_fault_of_that_time(
     tmp_path: Path, said_at: float, code: str, ok: bool
 ) -> None:
     at = datetime.fromtimestamp(OFFSET + said_at, UTC).isoformat(timespec="milliseconds")
@@ -63,6 +64,7 @@ ENDED = "error pgqueue.supervisor process 1 (pid 8) ended with exit code 1"
 ME, EARLIER = "worker-0-8-abcdef", "worker-0-8-000000"
 
 
+@pytest.mark.invariant("I22")
 @pytest.mark.parametrize(
     ("lines", "blocks", "last", "violations"),
     [
@@ -89,7 +91,7 @@ ME, EARLIER = "worker-0-8-abcdef", "worker-0-8-000000"
         ([GUARD, ENDED, GUARD, ENDED], [(ME, None)], 304.0, 0),
     ],
 )  # fmt: skip
-def test_I22_a_process_that_its_guard_ended_is_excused_if_a_job_blocked_it(
+def test_a_process_that_its_guard_ended_is_excused_if_a_job_blocked_it(
     tmp_path: Path,
     lines: list[str],
     blocks: list[tuple[str, float | None]],
@@ -104,8 +106,9 @@ def test_I22_a_process_that_its_guard_ended_is_excused_if_a_job_blocked_it(
     assert findings.violations["I22"] == violations
 
 
+@pytest.mark.invariant("I22")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_I22_the_word_of_a_guard_is_the_guards_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_word_of_a_guard_is_the_guards_own(caplog: pytest.LogCaptureFixture) -> None:
     codes: list[int] = []
     ended = threading.Event()
 

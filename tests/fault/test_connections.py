@@ -314,7 +314,8 @@ async def test_every_notification_is_dropped(
     assert runs.seen == [0, 1, 2]
 
 
-async def test_C2_a_claim_whose_answer_is_lost(app: App, eyes: Eyes, proxy: Proxy) -> None:
+@pytest.mark.report("C2")
+async def test_a_claim_whose_answer_is_lost(app: App, eyes: Eyes, proxy: Proxy) -> None:
     behind, worker = await through(proxy, lease=30.0, heartbeat=0.3)
     count, runs = counting(behind)
     await worker.start()

@@ -112,7 +112,7 @@ def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
-def test_of_many_lanes_that_are_given_up_the_latest_arekept(
+def test_of_many_lanes_that_are_given_up_the_latest_are_kept(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others go: their code has ended, and nobody hears of what it raised."""
