@@ -22,12 +22,12 @@ from tests.harness.waiting import eventually
 from pgqueue import App, PoolTimeout
 from pgqueue.db.waits import waiting
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt, Snoozed
-from pgqueue.worker.board import Board
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.run.attempt import Slot
 from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.run.settle import Decision, Ended, Why, settle
 from pgqueue.worker.run.threads import Threads
+from pgqueue.worker.running_jobs import RunningJobs
 
 eager = pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin with the next turn")
 SECONDS = 30.0
@@ -56,7 +56,7 @@ class Bench:
     def __init__(self, concurrency: int = 2) -> None:
         self.app = App("postgresql://nowhere.invalid/none")
         self.outcomes = Outcomes()
-        self.board = Board.private(concurrency)
+        self.running_jobs = RunningJobs.private(concurrency)
         self.lease = Lease()
         self.lease.hold(0.0, math.inf)
         self.concurrency = concurrency
@@ -77,7 +77,7 @@ class Bench:
             self._runner = Runner(
                 {task.name: task for task in self.app.tasks},
                 concurrency=self.concurrency,
-                board=self.board,
+                running_jobs=self.running_jobs,
                 lease=self.lease,
                 on_room=lambda: None,
                 loop=asyncio.get_running_loop(),
@@ -209,7 +209,7 @@ async def test_no_more_at_a_time_than_there_are_slots_and_in_their_order() -> No
     ids = await bench.run(note, 50)
     assert most == 3
     assert order == [str(job_id) for job_id in ids]
-    assert len({place for place in range(3) if bench.board.ids[place]}) == 3
+    assert len({place for place in range(3) if bench.running_jobs.ids[place]}) == 3
 
 
 async def test_thousands_that_end_at_once_neither_nest_nor_keep_the_loop() -> None:

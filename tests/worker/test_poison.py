@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pgqueue import App, Backoff, Worker, current_job
-from pgqueue.worker.board import Board
+from pgqueue.worker.running_jobs import RunningJobs
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, quick, working
 
@@ -204,8 +204,8 @@ async def test_the_board_tells_this_claim_of_a_job_from_a_former_one(app: App, e
             raise ValueError("once")
 
     worker = Worker(app, **quick(concurrency=2, lease=30.0))
-    board = Board.private(2)
-    running = asyncio.create_task(worker.run(board=board))
+    running_jobs = RunningJobs.private(2)
+    running = asyncio.create_task(worker.run(running_jobs=running_jobs))
     await eventually(lambda: worker.is_running)
     try:
         # Each in a place of its own, and that of the second is the one to be taken next.
@@ -224,9 +224,9 @@ async def test_the_board_tells_this_claim_of_a_job_from_a_former_one(app: App, e
         await app.aretry(first)
         await eyes.reaches(first, "running")
         tokens = {row["id"]: row["claim_token"] for row in await eyes.sql("table pgqueue.job")}
-        assert {job_id for job_id, _ in board.read()} == {first, holds}
-        assert (holds, tokens[holds]) in board.read()
-        assert (first, tokens[first]) not in board.read()
+        assert {job_id for job_id, _ in running_jobs.read()} == {first, holds}
+        assert (holds, tokens[holds]) in running_jobs.read()
+        assert (first, tokens[first]) not in running_jobs.read()
         gates["holds"].set()
         await eyes.settled(completed=3)
     finally:

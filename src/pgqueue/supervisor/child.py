@@ -24,10 +24,10 @@ from pgqueue.observe.logs import configure, defer, stay_heard
 from pgqueue.observe.streams import settle
 from pgqueue.supervisor.control import Control, Message
 from pgqueue.supervisor.slots import WRONG
-from pgqueue.worker.board import Board
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.host import LoopFactory, host
 from pgqueue.worker.load import load_app
+from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.worker import Phase, Worker
 
@@ -48,12 +48,12 @@ def main() -> int:
     options = next(messages, None)
     if options is None:
         return 1
-    board = Board.adopt(options["board"])
+    running_jobs = RunningJobs.adopt(options["running_jobs"])
     settle()
     configure(options["log_level"], options["log_format"])
     defer()
     failpoints.arm_from_environment()
-    child = Child(control, options, board)
+    child = Child(control, options, running_jobs)
     threading.Thread(
         target=child.follow, args=(messages,), name="pgqueue-control", daemon=True
     ).start()
@@ -85,10 +85,10 @@ def _adopt_stdin() -> Control:
 class Child:
     """The worker of this process, and who may stop it."""
 
-    def __init__(self, control: Control, options: Message, board: Board) -> None:
+    def __init__(self, control: Control, options: Message, running_jobs: RunningJobs) -> None:
         self._control = control
         self._options = options
-        self._board = board
+        self._running_jobs = running_jobs
         self._worker: Worker | None = None
         # Taken once each and never let go: a signal handler may interrupt who takes them.
         self._stop_asked, self._force_asked = threading.Lock(), threading.Lock()
@@ -101,7 +101,9 @@ class Child:
         worker = Worker(app, **self._options["settings"])
         host(
             worker.run(
-                on_phase=lambda phase: self._tell(phase, app), board=self._board, guard=self.guard
+                on_phase=lambda phase: self._tell(phase, app),
+                running_jobs=self._running_jobs,
+                guard=self.guard,
             ),
             guard=self.guard,
             loop_factory=self._loop_factory(),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from pgqueue.supervisor.control import Control, Message
 from pgqueue.supervisor.slots import Ending
-from pgqueue.worker.board import Board
+from pgqueue.worker.running_jobs import RunningJobs
 
 __all__ = ["Process"]
 
@@ -39,15 +39,15 @@ class Process:
         self.stopped = False
         self.why: str | None = None
         self.kill_at: float | None = None
-        self._board, board = Board.shared(concurrency)
-        with board:
+        self._running_jobs, running_jobs = RunningJobs.shared(concurrency)
+        with running_jobs:
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
                     self._popen = subprocess.Popen(
                         [sys.executable, *_path_flags(), "-m", "pgqueue.supervisor.child"],
                         stdin=theirs.fileno(),
-                        pass_fds=(board.fileno(),),
+                        pass_fds=(running_jobs.fileno(),),
                         env={**os.environ, **env},
                         start_new_session=True,
                     )
@@ -56,7 +56,7 @@ class Process:
                     raise
             ours.setblocking(False)
             self.control = Control(ours)
-            self.control.tell(**options, board=board.fileno())
+            self.control.tell(**options, running_jobs=running_jobs.fileno())
 
     def __repr__(self) -> str:
         return f"process {self.number} (pid {self.pid})"
@@ -92,7 +92,7 @@ class Process:
 
     def begun(self) -> list[tuple[int, int]]:
         """Return ids and claim tokens of the jobs that it ran when it ended."""
-        return self._board.read()
+        return self._running_jobs.read()
 
     def wait(self) -> None:
         """Wait for its end."""

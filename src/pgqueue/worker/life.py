@@ -157,8 +157,8 @@ class Life:
             await check_schema(app, listen=self._settings.listen)
             machines = self.machines = Machines(
                 app, self._settings,
-                tasks=tasks, queues=queues, board=self.watchers.board, say=self._on_said,
-                timings=self._timings,
+                tasks=tasks, queues=queues, running_jobs=self.watchers.running_jobs,
+                say=self._on_said, timings=self._timings,
             )  # fmt: skip
             await machines.register()
         except BaseException:

@@ -14,7 +14,6 @@ from pgqueue.db.link import Link, Watch
 from pgqueue.db.listener import Listener
 from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
-from pgqueue.worker.board import Board
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.events import AnswerLost, FlagsTold, HeartbeatWanted, LimitReached
 from pgqueue.worker.claim.promoter import Promoter
@@ -35,6 +34,7 @@ from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.run.transaction import JobTransactions
+from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.statistics import Statistics
 from pgqueue.worker.timings import Timings
 
@@ -70,7 +70,7 @@ class Machines:
         *,
         tasks: Mapping[str, Task[..., Any]],
         queues: Sequence[str],
-        board: Board | None,
+        running_jobs: RunningJobs | None,
         say: Callable[[Said], None],
         timings: Timings,
     ) -> None:
@@ -93,7 +93,7 @@ class Machines:
             app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
         )
         self.completer = self._make_completer(Store(self.finish_link, app.schema))
-        self.runner = self._make_runner(tasks, lease, board)
+        self.runner = self._make_runner(tasks, lease, running_jobs)
         self.holdings = Holdings(
             receipts=(self.runner.receipts, self.completer.receipts),
             give_back=self.completer.add,
@@ -123,11 +123,11 @@ class Machines:
         )  # fmt: skip
 
     def _make_runner(
-        self, tasks: Mapping[str, Task[..., Any]], lease: Lease, board: Board | None
+        self, tasks: Mapping[str, Task[..., Any]], lease: Lease, running_jobs: RunningJobs | None
     ) -> Runner:
         session, slots, timings = self.session, self._settings.concurrency, self._timings
         return Runner(
-            tasks, concurrency=slots, board=board or Board.private(slots),
+            tasks, concurrency=slots, running_jobs=running_jobs or RunningJobs.private(slots),
             completer=self.completer, transactions=self.transactions, expose=session.expose,
             large=LargeJobs(session.store, session.lock, timings.put_off),
             misfits=Misfits(session.store, session.lock, timings.misfits),

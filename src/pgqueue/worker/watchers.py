@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pgqueue.worker.board import Board
 from pgqueue.worker.guard import Guard
+from pgqueue.worker.running_jobs import RunningJobs
 
 __all__ = ["Phase", "Watchers"]
 
@@ -16,13 +16,13 @@ Phase = Literal["registered", "started", "retiring", "idle"]
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """``on_phase``: told how far the worker is. ``board``: shows which jobs run.
+    """``on_phase``: told how far the worker is. ``running_jobs``: shows which jobs run.
 
     ``guard``: ends the process if a stop does not end in time.
     """
 
     on_phase: Callable[[Phase], None] | None = None
-    board: Board | None = None
+    running_jobs: RunningJobs | None = None
     guard: Guard | None = None
 
     def enter(self, phase: Phase) -> None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pgqueue.config import WorkerSettings
 from pgqueue.errors import ConfigError
-from pgqueue.worker.board import Board
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.life import Life, StoppedEarly
 from pgqueue.worker.machines import Machines
+from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.states import Event
 from pgqueue.worker.statistics import Statistics
@@ -95,7 +95,7 @@ class Worker:
         until_idle: bool = False,
         signals: bool = False,
         on_phase: Callable[[Phase], None] | None = None,
-        board: Board | None = None,
+        running_jobs: RunningJobs | None = None,
         guard: Guard | None = None,
     ) -> None:
         """Start, work until told to stop, and stop. ``signals``: let TERM and INT stop it.
@@ -105,13 +105,13 @@ class Worker:
         so do jobs of paused queues and of tasks that the app does not know.
         ``on_phase`` is told "registered" before the first claim, "started", "retiring" once the
         last of ``max_jobs`` has begun, and "idle".
-        ``board``: where to note which jobs run, for who watches the process. ``guard``: what ends
-        the process if a stop does not end in time.
+        ``running_jobs``: where to note which jobs run, for who watches the process. ``guard``:
+        what ends the process if a stop does not end in time.
         """
         self._refuse_in_forks()
         life = self._life
         loop = life.loop = asyncio.get_running_loop()
-        life.watchers = Watchers(on_phase, board, guard)
+        life.watchers = Watchers(on_phase, running_jobs, guard)
         if guard is not None:
             guard.watch(
                 self.settings, loop,

@@ -17,7 +17,6 @@ from pgqueue import failpoints
 from pgqueue.db.waits import Waits
 from pgqueue.errors import PayloadError
 from pgqueue.running import CURRENT, RunningJob, Transactions
-from pgqueue.worker.board import Board
 from pgqueue.worker.forked import came_back
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import entry_of
@@ -29,6 +28,7 @@ from pgqueue.worker.run.slot import Counts, Owner, Slot
 from pgqueue.worker.run.stubborn import Stubborn
 from pgqueue.worker.run.threads import Threads, forget
 from pgqueue.worker.run.verdict import Verdict, judge
+from pgqueue.worker.running_jobs import RunningJobs
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -49,7 +49,7 @@ class Attempts:
         self,
         tasks: Mapping[str, Task[..., Any]],
         *,
-        board: Board,
+        running_jobs: RunningJobs,
         completer: Outcomes,
         transactions: Transactions,
         admission: Admission,
@@ -59,8 +59,8 @@ class Attempts:
         cancel_seconds: float,
     ) -> None:
         self._tasks = tasks
-        self._begun_ids = board.ids
-        self._begun_tokens = board.tokens
+        self._begun_ids = running_jobs.ids
+        self._begun_tokens = running_jobs.tokens
         self._completer = completer
         self._transactions = transactions
         self._admission = admission

@@ -1,8 +1,8 @@
 """Runs claimed jobs: at most ``concurrency`` at a time, each in a task and a context of its own.
 
-A slot is a place, with a number on the board. While slots are free, jobs that wait are begun in the
-order in which they came. From Python 3.12 on a task makes its first step as it is made: a job that
-never waits is over at once, and costs the event loop nothing.
+A slot is a place with a number, under which its job is noted for the supervisor. While slots are
+free, jobs that wait are begun in the order in which they came. From Python 3.12 on a task makes its
+first step as it is made: a job that never waits is over at once, and costs the event loop nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue.outcome import CANCELLED
 from pgqueue.running import Transactions
-from pgqueue.worker.board import Board
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, entry_of
@@ -28,6 +27,7 @@ from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
 from pgqueue.worker.run.slot import Counts, Slot
+from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.stop_times import SLOTS_SECONDS
 from pgqueue.worker.timings import TIMINGS, Timings
 
@@ -47,7 +47,7 @@ class Runner:
         tasks: Mapping[str, Task[..., Any]],
         *,
         concurrency: int,
-        board: Board,
+        running_jobs: RunningJobs,
         completer: Outcomes,
         transactions: Transactions,
         expose: Callable[[int, int], Awaitable[bool | None]],
@@ -65,7 +65,7 @@ class Runner:
         self._buffer = Buffer(self, lease=lease, loop=loop)
         self._attempts = Attempts(
             tasks,
-            board=board,
+            running_jobs=running_jobs,
             completer=completer,
             transactions=transactions,
             admission=Admission(

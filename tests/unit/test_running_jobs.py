@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pgqueue.worker.board import Board
+from pgqueue.worker.running_jobs import RunningJobs
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -15,13 +15,13 @@ def test_what_one_side_notes_the_other_reads(
 ) -> None:
     if not anonymous:  # as on systems without it
         monkeypatch.delattr(os, "memfd_create")
-    ours, file = Board.shared(3)
+    ours, file = RunningJobs.shared(3)
     with file:
-        theirs = Board.adopt(os.dup(file.fileno()))
+        theirs = RunningJobs.adopt(os.dup(file.fileno()))
     assert ours.read() == []
-    for place, job_id, token in ((0, 7, 70), (2, 2**63 - 1, 2**63 - 2)):
-        theirs.tokens[place] = token
-        theirs.ids[place] = job_id
+    for slot, job_id, token in ((0, 7, 70), (2, 2**63 - 1, 2**63 - 2)):
+        theirs.tokens[slot] = token
+        theirs.ids[slot] = job_id
     assert ours.read() == [(7, 70), (2**63 - 1, 2**63 - 2)]
     theirs.tokens[0] = 80
     theirs.ids[0] = 8
@@ -30,9 +30,9 @@ def test_what_one_side_notes_the_other_reads(
 
 
 def test_adopting_takes_the_descriptor() -> None:
-    _, file = Board.shared(1)
+    _, file = RunningJobs.shared(1)
     with file:
         descriptor = os.dup(file.fileno())
-    Board.adopt(descriptor)
+    RunningJobs.adopt(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)

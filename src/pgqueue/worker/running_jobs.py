@@ -1,6 +1,6 @@
 """What a worker runs, in memory that its supervisor reads when the process has ended.
 
-A worker holds more than it runs: jobs that wait for a place, and outcomes that are not written
+A worker holds more than it runs: jobs that wait for a slot, and outcomes that are not written
 yet. When its process is killed, the supervisor alone can tell which of them had begun, and only
 those may be blamed for the end. A note costs one store into memory, and no system call.
 """
@@ -12,36 +12,36 @@ import os
 import tempfile
 from typing import IO
 
-__all__ = ["Board"]
+__all__ = ["RunningJobs"]
 
 _BYTES = 16
 
 
-class Board:
-    """For each place where jobs run the id and the claim token of its last job, 0 if it had none.
+class RunningJobs:
+    """For each slot the id and the claim token of its last job, 0 if it had none.
 
-    A job stays on the board after its end, until its place is taken again: what it left behind may
+    A job stays noted after its end, until its slot is taken again: what it left behind may
     kill the process as well. If it has been claimed anew by then, and waits, its token is another.
-    Of a place the token is to be written first: between the two the place shows no job that is.
+    Write the token before the id: a reader between the two sees a pair that matches no job.
     """
 
     def __init__(self, memory: bytearray | mmap.mmap) -> None:
         cells = memoryview(memory).cast("q")
-        places = len(cells) // 2
-        self.ids = cells[:places]
-        self.tokens = cells[places:]
+        slots = len(cells) // 2
+        self.ids = cells[:slots]
+        self.tokens = cells[slots:]
 
     @classmethod
-    def private(cls, places: int) -> Board:
+    def private(cls, slots: int) -> RunningJobs:
         """Return one that nobody else reads."""
-        return cls(bytearray(places * _BYTES))
+        return cls(bytearray(slots * _BYTES))
 
     @classmethod
-    def shared(cls, places: int) -> tuple[Board, IO[bytes]]:
+    def shared(cls, slots: int) -> tuple[RunningJobs, IO[bytes]]:
         """Return one, and the file through which a child can ``adopt`` it."""
         file = _anonymous_file()
         try:
-            size = places * _BYTES
+            size = slots * _BYTES
             os.ftruncate(file.fileno(), size)
             return cls(mmap.mmap(file.fileno(), size)), file
         except BaseException:
@@ -49,18 +49,18 @@ class Board:
             raise
 
     @classmethod
-    def adopt(cls, descriptor: int) -> Board:
+    def adopt(cls, descriptor: int) -> RunningJobs:
         """Return the one behind a descriptor, which is closed: no program of a job's gets it."""
         with open(descriptor, "r+b", buffering=0) as file:
             return cls(mmap.mmap(file.fileno(), 0))
 
     def read(self) -> list[tuple[int, int]]:
-        """Return ids and tokens of the jobs on the board."""
+        """Return ids and tokens of the jobs that are noted."""
         noted = zip(self.ids, self.tokens, strict=True)
         return [(job_id, token) for job_id, token in noted if job_id]
 
 
 def _anonymous_file() -> IO[bytes]:
     if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("pgqueue-board"), "r+b", buffering=0)
+        return open(os.memfd_create("pgqueue-running-jobs"), "r+b", buffering=0)
     return tempfile.TemporaryFile(buffering=0)
