@@ -255,7 +255,7 @@ class Worker:
         self.hurry = asyncio.Event()
         self.dead_at: float | None = None
         self.on_watch = True
-        self.told = False  # enqueuers tell us, or the watch, what will be due
+        self.notified = False  # enqueuers notify us, or the watch, of what will be due
         self.claimer = Claimer(
             cast("Any", Store(self.server, self)),
             lock=asyncio.Lock(),
@@ -277,7 +277,7 @@ class Worker:
     def _on_said(self, said: Said) -> None:
         match said:
             case FlagsTold(up):
-                self.told = up
+                self.notified = up
             case HeartbeatWanted():
                 self.hurry.set()
             case _:

@@ -37,7 +37,7 @@ def test_a_single_job_costs_the_same_in_any_fleet(
         server = Server(random.Random(1))
         fleet = Fleet(server, size)
         await at_rest(fleet)
-        assert all(worker.told for worker in fleet.workers), "else each looks by itself"
+        assert all(worker.notified for worker in fleet.workers), "else each looks by itself"
         before, jobs = server.counts.copy(), 50
         began = server.loop.time()
         for _ in range(jobs):

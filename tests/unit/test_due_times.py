@@ -127,7 +127,7 @@ def test_what_is_news_of_flags(told: bool, up: bool, raised: bool) -> None:
     before = times.look_at
     news = times.on_flags(up=up, raised=raised, now=2.2)
     assert news is (up is not told or (up and raised))
-    assert times.told is up
+    assert times.notified is up
     if news:
         assert times.look_at == (2.2 if up else 3.2)
     else:
@@ -158,7 +158,7 @@ def test_a_row_that_somebody_holds_is_tried_once_a_second() -> None:
                 pass
         now += TICK
     assert 5 <= tries <= 6
-    assert times.vain
+    assert times.none_promoted
 
 
 def test_looks_do_not_keep_a_due_job_waiting_nor_the_other_way_round() -> None:

@@ -39,7 +39,7 @@ async def told(worker: Worker) -> None:
     times = promoter.times
     await eventually(
         lambda: (
-            times.told
+            times.notified
             and times.look_again_at == math.inf
             and times.look_at == math.inf
             and not worker.machines.session.lock.locked()
@@ -160,7 +160,7 @@ async def test_a_row_that_somebody_holds_is_tried_now_and_then(
         await other.sql("begin")
         await other.sql("select from pgqueue.job for update")
         times = worker.machines.promoter.times
-        await eventually(lambda: times.vain and len(times) == 1)
+        await eventually(lambda: times.none_promoted and len(times) == 1)
         await other.sql("commit")
         await eyes.settled(completed=1)
 

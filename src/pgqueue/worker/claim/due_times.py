@@ -3,8 +3,8 @@
 The times at which jobs will be due are known from heartbeats, from notifications of enqueues, and
 from this worker's own retries. Nobody notifies while no worker waits: then it is time to look once
 a second. When a flag was raised it is time at once and a second later, for enqueues that read the
-flag before. And it is time after each promotion, since of many delays that come together the
-shortest alone is told.
+flag before. And it is time after each promotion, because a bulk enqueue
+notifies of its earliest due time alone.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class DueTimes:
     def __init__(self, settings: WorkerSettings, timings: DueTimings = TIMINGS.due) -> None:
         self._timings, self._tick = timings, timings.tick
         self.floor = DueFloor(timings.from_ever_every)
-        self.told = False  # enqueuers tell us what will be due
+        self.notified = False  # enqueuers notify us of what will be due
         self.look_at = math.inf
         self.look_again_at = math.inf
-        self.vain = False  # a job was due, and none could be promoted
-        self._looked_last = False
+        self.none_promoted = False  # a job was due, and none could be promoted
+        self._last_was_look = False
         self._dues: list[int] = []  # a heap of ticks, each once
         self._ticks: set[int] = set()
-        self._near = settings.heartbeat  # what is due later is told by a heartbeat
+        self._near = settings.heartbeat  # heartbeats tell of what is due later
         look_every = timings.look_every if settings.listen else settings.poll_interval
         # A heartbeat that comes as often does as well.
         self.look_every = math.inf if settings.heartbeat <= look_every else look_every
@@ -75,18 +75,18 @@ class DueTimes:
 
     def on_flags(self, *, up: bool, raised: bool, now: float) -> bool:
         """Note whether our flags are up, and one was raised just now; True if that is news."""
-        news = up != self.told or (up and raised)
+        news = up != self.notified or (up and raised)
         if news and up:
             self.look_at = now
             self.look_again_at = now + self._timings.look_again_after
         elif news:
             self._look_by(now + self.look_every)
-        self.told = up
+        self.notified = up
         return news
 
     def promoted(self, *, found: bool, now: float) -> None:
         """Note that what was due is promoted, and whether anything was found."""
-        self.vain = not found
+        self.none_promoted = not found
         self._look_by(now + self._timings.look_after_promotion)
 
     def look_from(self, now: float) -> datetime:
@@ -99,11 +99,11 @@ class DueTimes:
         """Note in how many seconds the next job is due, and up to where there is none."""
         self.floor.clear_until(clear_until)
         self.look_at = min(self.look_at, self.look_again_at)
-        if not self.told:
+        if not self.notified:
             self._look_by(now + self.look_every)
         if seconds is None or seconds > 0:
-            self.vain = False
-        elif self.vain:
+            self.none_promoted = False
+        elif self.none_promoted:
             seconds = self._timings.look_after_none  # somebody else holds its row
         if seconds is not None and seconds <= self._near:
             self.due_in(seconds, now)
@@ -125,15 +125,15 @@ class DueTimes:
         """
         self.floor.look_from(now)  # the heartbeat looks from there, though nobody does here
         is_due = bool(self._dues) and self._dues[0] * self._tick <= now
-        if self.look_at <= now and not (self._looked_last and is_due):
-            self._looked_last = True
+        if self.look_at <= now and not (self._last_was_look and is_due):
+            self._last_was_look = True
             self.look_at = math.inf  # what happens meanwhile may set it
             return Step.LOOK
         if not is_due:
             return None
         while self._dues and self._dues[0] * self._tick <= now:
             self._ticks.discard(heapq.heappop(self._dues))
-        self._looked_last = False
+        self._last_was_look = False
         return Step.PROMOTE
 
     def rest(self, now: float) -> float:
