@@ -116,12 +116,12 @@ class Store:
         tasks: Sequence[str],
         limit: int,
         *_: object,
-        push: bool,
+        bypass: bool,
         **__: object,
     ) -> tuple[list[Any], list[str]]:
         server = self.server
         await self._takes("claim", SENT)
-        if server.claimed_by is not None and not push:
+        if server.claimed_by is not None and not bypass:
             server.counts["busy"] += 1
             await asyncio.sleep(SENT)
             return [], [QUEUE]

@@ -27,8 +27,8 @@ def caused(error: Exception, cause: Exception) -> Exception:
     [
         (Unreachable("it was never sent"), Loss(None)),
         (caused(DatabaseError("refused"), Refused()), Loss(None)),
-        (caused(Contended("took too long"), Refused()), Loss(None, patient=True)),
-        (Contended("took too long"), Loss(RELEASED, patient=True)),
+        (caused(Contended("took too long"), Refused()), Loss(None, long=True)),
+        (Contended("took too long"), Loss(RELEASED, long=True)),
         (OutcomeUnknown("no answer"), Loss(RELEASED)),
         (caused(OutcomeUnknown("no answer"), Refused()), Loss(RELEASED)),
         (asyncio.CancelledError(), Loss(RELEASED)),

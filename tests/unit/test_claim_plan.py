@@ -111,7 +111,7 @@ def test_another_queue_is_first_each_time() -> None:
     for n in range(4):
         request = one.claim(states, 9, float(n))
         firsts.append(request.queues[0])
-        one.met(request.queues, (), ALONE, float(n), n + 0.1, long=5.0)
+        one.met(request.queues, (), ALONE, float(n), n + 0.1, limit=5.0)
     assert firsts == ["a", "b", "c", "a"]
 
 
@@ -152,10 +152,10 @@ def test_a_stream_that_is_more_than_there_is_room_for_has_grown() -> None:
 
 def test_a_claim_that_took_half_its_time_is_given_more() -> None:
     one = plan()
-    one.met(["a"], (), ALONE, 1.0, 6.1, long=5.0)
-    assert one.patient
-    one.met(["a"], (), ALONE, 7.0, 7.1, long=5.0)
-    assert (one.patient, one.claims) == (False, 2)
+    one.met(["a"], (), ALONE, 1.0, 6.1, limit=5.0)
+    assert one.long
+    one.met(["a"], (), ALONE, 7.0, 7.1, limit=5.0)
+    assert (one.long, one.claims) == (False, 2)
 
 
 def test_a_rewind_while_a_claim_is_on_its_way_outlasts_it() -> None:

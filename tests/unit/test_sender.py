@@ -111,7 +111,7 @@ async def test_nothing_is_sent_without_an_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "account", "said", "patient"),
+    ("error", "account", "said", "long"),
     [
         (Unreachable("never sent"), ["begin", "end"], [], False),
         (OutcomeUnknown("no answer"), ["begin", "lose", "end"], [AnswerLost()], False),
@@ -120,13 +120,13 @@ async def test_nothing_is_sent_without_an_id() -> None:
     ids=repr,
 )
 async def test_what_it_may_have_taken_is_looked_for_at_once(
-    error: Exception, account: list[str], said: list[Said], patient: bool
+    error: Exception, account: list[str], said: list[Said], long: bool
 ) -> None:
     claims = Claims(error)
     one, plan, _, told = sender(claims)
     with pytest.raises(type(error)):
         await one.send(ASKED)
-    assert (claims.account, told, plan.patient) == (account, said, patient)
+    assert (claims.account, told, plan.long) == (account, said, long)
 
 
 async def test_a_queue_whose_lock_was_passed_by_is_not_busy() -> None:
@@ -135,4 +135,4 @@ async def test_a_queue_whose_lock_was_passed_by_is_not_busy() -> None:
     assert list((await one.send(ASKED)).busy) == ["a"]
     plan.states["a"].contention.stuck = True
     assert list((await one.send(ASKED)).busy) == []
-    assert [how["push"] for how in claims.asked] == [False, True]
+    assert [how["bypass"] for how in claims.asked] == [False, True]

@@ -502,20 +502,20 @@ async def test_a_claim_that_runs_out_of_time_is_given_more(
     last = await eyes.value("select max(position) from pgqueue.job")
     claim = Store.claim
 
-    async def long(self: Store, *args: Any, patient: bool = False, **options: Any) -> Any:
+    async def too_long(self: Store, *args: Any, long: bool = False, **options: Any) -> Any:
         """The real claim; where it has much to walk over, as slow as that would be."""
         if args[2][5] < last:  # the cursor of their priority
-            if not patient:
+            if not long:
                 late.append(1)
                 raise Contended("canceling statement due to statement timeout (57014)")
             await asyncio.sleep(1.6)
-        return await claim(self, *args, patient=patient, **options)
+        return await claim(self, *args, long=long, **options)
 
     @app.task
     async def note(n: int) -> None:
         ran.append(n)
 
-    monkeypatch.setattr(Store, "claim", long)
+    monkeypatch.setattr(Store, "claim", too_long)
     if ours:
         await note.aenqueue(1)
     async with working(app, deadline=3.0) as worker:

@@ -14,9 +14,9 @@ ENTER = "insert into pgqueue.turn (queue) values ('default'), ('another')"
 HOLD = "select from pgqueue.turn where queue = 'default' for no key update"
 
 
-async def claim(connection: asyncpg.Connection, *, push: bool = False) -> list[asyncpg.Record]:
+async def claim(connection: asyncpg.Connection, *, bypass: bool = False) -> list[asyncpg.Record]:
     sql = statement("claim_jobs", "pgqueue")
-    args = (["default"], [9], [0] * 10, ["noop"], 9, 1, 2, push, 2**31 - 1)
+    args = (["default"], [9], [0] * 10, ["noop"], 9, 1, 2, bypass, 2**31 - 1)
     return await connection.fetch(sql, *args)
 
 
@@ -33,7 +33,7 @@ async def test_a_second_claim_is_told_that_the_queue_is_busy(app: App, dsn: str)
         assert len(await claim(first)) == 9
         busy = await claim(second)
         assert [(row["id"], row["queue"]) for row in busy] == [(None, "default")]
-        rows = await claim(second, push=True)
+        rows = await claim(second, bypass=True)
         assert [row["id"] is None for row in rows] == [False] * 3 + [True]
         await transaction.rollback()
         assert len(await claim(second)) == 9

@@ -32,23 +32,23 @@ class Store(FleetStore):
         worker: int,
         token: int,
         *,
-        push: bool = False,
-        patient: bool = False,
+        bypass: bool = False,
+        long: bool = False,
         inline: int = _ANY_SIZE,
     ) -> tuple[list[Record], list[str]]:
         """Take up to ``limit`` ready jobs; return them, and the queues that were busy.
 
-        A queue is busy while somebody else claims from it. With ``push``, its jobs are taken all
-        the same. ``patient``: it may take a minute, for all that it has to walk over in vain.
+        A queue is busy while somebody else claims from it. With ``bypass``, its jobs are taken all
+        the same. ``long``: it may take a minute, for all that it has to walk over in vain.
         A job with more than ``inline`` bytes of arguments comes without them: see ``whole``.
         """
-        args = (queues, quotas, cursors, tasks, limit, worker, token, push or patient, inline)
+        args = (queues, quotas, cursors, tasks, limit, worker, token, bypass or long, inline)
 
         async def at_length(connection: Connection) -> list[Record]:
             await connection.execute(_AT_LENGTH)
             return await self._within(connection, "claim_jobs", *args)
 
-        if patient:
+        if long:
             rows = await self.link.transact(at_length, deadline=READ_ALL_SECONDS)
         else:
             rows = await self._rows("claim_jobs", *args)

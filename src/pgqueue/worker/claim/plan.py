@@ -70,7 +70,7 @@ class Plan:
         self.poll_at = 0.0
         self.polls = 0
         self.claims = 0
-        self.patient = False  # the next claim has more to walk over than its time allows
+        self.long = False  # the next claim has more to walk over than its time allows
         self._lag_at = 0.0  # no look back before
         self._step_at = 0.0
 
@@ -158,12 +158,12 @@ class Plan:
 
     def met(
         self, queues: Iterable[str], busy: Collection[str], seat: Seat, began: float, now: float,
-        *, long: float,
+        *, limit: float,
     ) -> None:  # fmt: skip
-        """Note which queues were busy, and whether the claim took ``long`` seconds or more."""
+        """Note which queues were busy, and whether the claim took ``limit`` seconds or more."""
         self.claims += 1
         # Until the cursors are past it: the next one walks over the same.
-        self.patient = now - began > long
+        self.long = now - began > limit
         for name in queues:
             self.states[name].met(busy=name in busy, seat=seat, now=now)
 

@@ -73,7 +73,7 @@ class Sender:
         if worker is None:
             await asyncio.sleep(0.05)  # between a lost lease and the new registration
             return Answer(Counter(), 1, (), sent=False)
-        push = await self._is_stuck(request.queues)
+        bypass = await self._is_stuck(request.queues)
         counts: Counter[str] = Counter()
         token = secrets.randbits(63)
         self._holdings.begin(token)
@@ -88,8 +88,8 @@ class Sender:
                     request.room,
                     worker,
                     token,
-                    push=push,
-                    patient=self._plan.patient,
+                    bypass=bypass,
+                    long=self._plan.long,
                     inline=inline_bytes(request.room),
                 )
             busy = set(waiting)
@@ -105,7 +105,7 @@ class Sender:
         finally:
             self._holdings.end(token, took=bool(counts))
         # Those that were busy were claimed from all the same if the lock was passed by.
-        return Answer(counts, request.quota, () if push else busy)
+        return Answer(counts, request.quota, () if bypass else busy)
 
     def give_back(self) -> None:
         """Give back the jobs that would not begin soon."""
@@ -117,7 +117,7 @@ class Sender:
 
     def _met(self, request: Request, busy: set[str], began: float) -> None:
         now, long = time.monotonic(), self._settings.deadline / 2
-        self._plan.met(request.queues, busy, self._seating.seat, began, now, long=long)
+        self._plan.met(request.queues, busy, self._seating.seat, began, now, limit=long)
 
     def _hand_on(self, records: list[Record], worker: int, token: int) -> None:
         if failpoints.armed is not None:
@@ -136,12 +136,12 @@ class Sender:
         is then alone.
         """
         loss = loss_of(why, room=room, put_off=self._put_off)
-        self._plan.patient |= loss.patient
+        self._plan.long |= loss.long
         if loss.outcome is None:
             return
         if loss.unread:
             self._intake.one_by_one(time.monotonic())
-        longest = READ_ALL_SECONDS if self._plan.patient else self._settings.deadline
+        longest = READ_ALL_SECONDS if self._plan.long else self._settings.deadline
         self._holdings.lose(token, worker, _GIVEN_UP_AFTER * longest, loss.outcome)
         self._say(AnswerLost())
 

@@ -18,19 +18,19 @@ class Loss:
     """What follows from a claim that failed."""
 
     outcome: Outcome | None  # of the jobs that it may have taken; None if it took none
-    patient: bool = False  # the next one needs more time
+    long: bool = False  # the next one needs more time
     unread: bool = False  # its answer was read by nobody
 
 
 def loss_of(error: BaseException, *, room: int, put_off: PutOff = PUT_OFF) -> Loss:
     """Return what follows from a claim of ``room`` jobs that failed with this error."""
     # There is more to walk over than its time allows: the same again would never end.
-    patient = isinstance(error, Contended)
+    long = isinstance(error, Contended)
     if took_nothing(error):
-        return Loss(None, patient)
+        return Loss(None, long)
     unread = is_unread(error)
     outcome = verdict(error, put_off) if unread and room == 1 else RELEASED
-    return Loss(outcome, patient, unread)
+    return Loss(outcome, long, unread)
 
 
 def _origin(error: BaseException) -> BaseException:
