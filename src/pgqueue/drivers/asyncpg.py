@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from asyncpg import Record  # pyright: ignore[reportMissingTypeStubs]
 
-from pgqueue.drivers.letters import check_letters, of_asyncpg
+from pgqueue.drivers.encoding import check_encoding, of_asyncpg
 
 __all__ = ["arun", "atransaction"]
 
@@ -29,7 +29,7 @@ async def arun(connection: Connection, sql: str, *values: str | int) -> list[tup
     """Run ``sql`` with ``values`` and return its rows."""
     for value in values:  # here, not in there: nearly all is ASCII, and a call costs as much again
         if isinstance(value, str) and not value.isascii():
-            check_letters(values, lambda: of_asyncpg(connection))
+            check_encoding(values, lambda: of_asyncpg(connection))
             break
     return list(map(tuple, await connection.fetch(sql, *values, record_class=Record)))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-from pgqueue.drivers import begin, letters
+from pgqueue.drivers import begin, encoding
 from pgqueue.drivers.begin import autocommits, begun
-from pgqueue.drivers.letters import check_letters, of_libpq
+from pgqueue.drivers.encoding import check_encoding, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 from pgqueue.errors import ConfigError
 
@@ -21,7 +21,7 @@ def run(connection: BaseDatabaseWrapper, sql: str, *values: str | int) -> list[t
     """Run ``sql`` with ``values`` and return its rows."""
     _check(connection)
     with connection.cursor() as cursor:
-        check_letters(values, lambda: of_libpq(cast("letters.Libpq", connection.connection)))
+        check_encoding(values, lambda: of_libpq(cast("encoding.Libpq", connection.connection)))
         cursor.execute(percent_style(sql, len(values)), values)
         return list(cursor.fetchall())
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.drivers.begin import autocommits
-from pgqueue.drivers.letters import check_letters, of_libpq
+from pgqueue.drivers.encoding import check_encoding, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def run(connection: Connection[Any], sql: str, *values: str | int) -> list[Row]:
     """Run ``sql`` with ``values`` and return its rows."""
     from pgqueue.drivers.psycopg_cursor import PlainCursor
 
-    check_letters(values, lambda: of_libpq(connection))
+    check_encoding(values, lambda: of_libpq(connection))
     with PlainCursor(connection) as cursor:
         cursor.execute(_query(sql, connection, len(values)), values)
         return _decoded(cursor.fetchall())
@@ -38,7 +38,7 @@ async def arun(connection: AsyncConnection[Any], sql: str, *values: str | int) -
     """Do what ``run`` does, on an asynchronous connection."""
     from pgqueue.drivers.psycopg_cursor import PlainAsyncCursor
 
-    check_letters(values, lambda: of_libpq(connection))
+    check_encoding(values, lambda: of_libpq(connection))
     async with PlainAsyncCursor(connection) as cursor:
         await cursor.execute(_query(sql, connection, len(values)), values)
         return _decoded(await cursor.fetchall())

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from pgqueue.drivers.begin import autocommits, begun
-from pgqueue.drivers.letters import check_letters, of_libpq
+from pgqueue.drivers.encoding import check_encoding, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 
 __all__ = ["run", "transaction"]
@@ -14,7 +14,7 @@ __all__ = ["run", "transaction"]
 
 def run(connection: Any, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
     """Run ``sql`` with ``values`` and return its rows."""
-    check_letters(values, lambda: of_libpq(connection))
+    check_encoding(values, lambda: of_libpq(connection))
     with _cursor(connection) as cursor:
         cursor.execute(percent_style(sql, len(values)), values)
         return list(cursor.fetchall())

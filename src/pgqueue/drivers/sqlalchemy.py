@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from pgqueue.drivers.begin import abegun, autocommits, begun
-from pgqueue.drivers.letters import Letters, check_letters, of_asyncpg, of_libpq
+from pgqueue.drivers.encoding import Encoding, check_encoding, of_asyncpg, of_libpq
 from pgqueue.drivers.placeholder import colon_style
 from pgqueue.errors import ConfigError
 
@@ -33,7 +33,7 @@ _OPTIONS: dict[str, Any] = {"stream_results": False, "yield_per": None}
 def run(connection: Sync, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
     """Run ``sql`` with ``values`` and return its rows."""
     plain = _connection(connection)
-    check_letters(values, lambda: _letters(plain))
+    check_encoding(values, lambda: _encodings(plain))
     result = plain.execute(_statement(sql, len(values)), _named(values), execution_options=_OPTIONS)
     return [tuple(row) for row in result]
 
@@ -41,7 +41,7 @@ def run(connection: Sync, sql: str, *values: str | int) -> list[tuple[Any, ...]]
 async def arun(connection: Async, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
     """Do what ``run`` does, on an asynchronous connection or session."""
     plain = await _aconnection(connection)
-    check_letters(values, lambda: _letters(_sync(plain)))
+    check_encoding(values, lambda: _encodings(_sync(plain)))
     result = await plain.execute(
         _statement(sql, len(values)), _named(values), execution_options=_OPTIONS
     )
@@ -117,7 +117,7 @@ def _autocommits(connection: Connection) -> bool:
     )
 
 
-def _letters(connection: Connection) -> Iterator[Letters | None]:
+def _encodings(connection: Connection) -> Iterator[Encoding | None]:
     driver = connection.dialect.driver
     raw = cast("Any", connection.connection.driver_connection)
     if driver == "asyncpg":

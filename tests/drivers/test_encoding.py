@@ -1,4 +1,4 @@
-"""F36: what the database has no letters for is refused before SQL, on whatever connection."""
+"""F36: what the database cannot store is refused before SQL, on whatever connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from psycopg import sql
 from pgqueue import App, ConfigError, PayloadError
 from pgqueue.db.migrate import migrate
 from pgqueue.db.statements import statement
-from pgqueue.drivers.letters import of_server
+from pgqueue.drivers.encoding import of_server
 from tests.conftest import SCHEMA
 from tests.drivers import async_callers, blocking_callers
 from tests.drivers.caller import CALLERS, Caller
@@ -62,7 +62,7 @@ ODD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
 
 
 @pytest.mark.fault("F36")
-def test_text_that_the_database_has_no_letters_for(caller: Caller) -> None:
+def test_text_that_the_database_cannot_store(caller: Caller) -> None:
     with caller.transaction():
         assert caller.execute("select 1")
         for job, error, says in ODD.values():
@@ -108,17 +108,17 @@ def test_no_letter_is_refused_that_the_server_stores(pg: Server, encoding: str) 
             (encoding,),
         ).fetchall()
     theirs = {letter for (letter,) in rows}
-    letters = of_server(encoding)
-    assert letters is not None
-    assert {letter for letter in theirs if letters.lack(letter)} == set()
+    found = of_server(encoding)
+    assert found is not None
+    assert {letter for letter in theirs if found.lack(letter)} == set()
     if encoding in SINGLE_BYTE:
         every = {chr(n) for n in range(128, 0x30000) if not 0xD800 <= n <= 0xDFFF}
-        assert {letter for letter in every - theirs if not letters.lack(letter)} == set()
+        assert {letter for letter in every - theirs if not found.lack(letter)} == set()
 
 
 @pytest.mark.fault("F36")
 @pytest.mark.parametrize("encoded_dsn", ["EUC_JP"], indirect=True)
-def test_letters_that_python_has_no_codec_for(encoded_dsn: str) -> None:
+def test_characters_that_python_has_no_codec_for(encoded_dsn: str) -> None:
     app = App(encoded_dsn)
 
     async def enqueue() -> None:
@@ -136,10 +136,10 @@ def test_letters_that_python_has_no_codec_for(encoded_dsn: str) -> None:
 
 @pytest.mark.fault("F36")
 @pytest.mark.parametrize("encoded_dsn", ["LATIN1"], indirect=True)
-def test_what_it_has_letters_for_is_stored(caller: Caller, encoded_dsn: str) -> None:
+def test_what_it_can_store_is_stored(caller: Caller, encoded_dsn: str) -> None:
     job = document(task="grüß", args={"é": "ü"}, tags=["ñ"], metadata={"ç": "ß"})
     if caller.execute("show client_encoding")[0][0] in ("SQL_ASCII", b"SQL_ASCII"):
-        with pytest.raises(ConfigError, match="task"):  # it would be stored as other letters
+        with pytest.raises(ConfigError, match="task"):  # it would be stored as other characters
             caller.run(SQL, job)
         return
     with caller.transaction():

@@ -1,4 +1,4 @@
-"""Text that a database of another encoding than UTF-8 has no letters for: refused before any SQL.
+"""Text that a database of another encoding than UTF-8 cannot hold: refused before any SQL.
 
 The server would refuse it as well, and abort the caller's transaction with that.
 """
@@ -13,10 +13,10 @@ from typing import Any, Protocol, cast
 
 from pgqueue.errors import ConfigError, PayloadError, shown
 
-__all__ = ["Letters", "Libpq", "check_letters", "of_asyncpg", "of_libpq", "of_server"]
+__all__ = ["Encoding", "Libpq", "check_encoding", "of_asyncpg", "of_libpq", "of_server"]
 
 # PostgreSQL's names where Python has another, all without punctuation. SQL_ASCII keeps whatever
-# bytes it is given; UTF8 has every letter.
+# bytes it is given; UTF8 has every character.
 _PYTHON = {
     "eucjis2004": "euc_jis_2004",
     "euccn": "gb2312",
@@ -30,7 +30,7 @@ _PYTHON = {
     **{f"win{n}": f"cp{n}" for n in (866, 874, *range(1250, 1259))},
 }
 _ALL = frozenset({"sqlascii", "unicode", "utf8"})
-# What PostgreSQL has letters for and Python's codec of that name has not: codecs, and letters. What
+# What PostgreSQL can store and Python's codec of that name cannot: codecs, and characters. What
 # only the server knows better is sent to it; what it stores is never refused here.
 _WIDER = {
     "eucjp": (("cp932", "euc_jis_2004"), ""),
@@ -40,22 +40,23 @@ _WIDER = {
 
 
 @dataclass(frozen=True, slots=True)
-class Letters:
-    """``name``: PostgreSQL's. A letter is had if a codec has it, or it is one of ``more``."""
+class Encoding:
+    """``name``: PostgreSQL's. It has what one of ``codecs`` has, and the characters of ``more``."""
 
     name: str
     codecs: tuple[str, ...]
     more: str = ""
 
     def lack(self, text: str) -> str | None:
-        """Return the first letter of ``text`` that there is not, if any."""
+        """Return the first character of ``text`` that it does not have, if any."""
         if _has(self.codecs[0], text):
             return None
         return next(
             (
-                letter
-                for letter in text
-                if letter not in self.more and not any(_has(codec, letter) for codec in self.codecs)
+                character
+                for character in text
+                if character not in self.more
+                and not any(_has(codec, character) for codec in self.codecs)
             ),
             None,
         )
@@ -80,16 +81,16 @@ class Libpq(Protocol):
     def info(self) -> _Info: ...
 
 
-def of_asyncpg(connection: Any) -> Iterator[Letters | None]:
-    """Yield the letters that a text has to keep to; asyncpg itself speaks UTF-8."""
+def of_asyncpg(connection: Any) -> Iterator[Encoding | None]:
+    """Yield the encoding that a text has to keep to; asyncpg itself speaks UTF-8."""
     yield of_server(getattr(connection.get_settings(), "server_encoding", None))
 
 
-def of_libpq(connection: Libpq) -> Iterator[Letters | None]:
-    """Yield the letters that a text has to keep to, the session's and the database's.
+def of_libpq(connection: Libpq) -> Iterator[Encoding | None]:
+    """Yield the encodings that a text has to keep to, the session's and the database's.
 
-    The session's are those of the driver, which encodes by Python's codec. In a session of
-    SQL_ASCII its UTF-8 is taken for letters of the database's encoding.
+    The session's is that of the driver, which encodes by Python's codec. In a session of
+    SQL_ASCII its UTF-8 is taken for the database's encoding.
     """
     ours = connection.info.parameter_status("client_encoding")
     theirs = connection.info.parameter_status("server_encoding")
@@ -97,19 +98,19 @@ def of_libpq(connection: Libpq) -> Iterator[Letters | None]:
     yield of_server(theirs)
 
 
-def check_letters(
-    values: Sequence[str | int], alphabets: Callable[[], Iterable[Letters | None]]
+def check_encoding(
+    values: Sequence[str | int], encodings: Callable[[], Iterable[Encoding | None]]
 ) -> None:
     """Raise PayloadError or ConfigError for parameters that hold what cannot be stored.
 
-    Only text beyond ASCII asks for the letters; an unknown encoding is left to the server.
+    Only text beyond ASCII asks for the encodings; an unknown encoding is left to the server.
     """
     odd = [value for value in values if isinstance(value, str) and not value.isascii()]
     if not odd:
         return
-    for letters in alphabets():
-        if letters is not None and any(letters.lack(text) for text in odd):
-            raise _refusal(values, letters)
+    for encoding in encodings():
+        if encoding is not None and any(encoding.lack(text) for text in odd):
+            raise _refusal(values, encoding)
 
 
 def _plain(name: str) -> str:
@@ -117,7 +118,7 @@ def _plain(name: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _of_driver(name: str | None) -> Letters | None:
+def _of_driver(name: str | None) -> Encoding | None:
     if name is None or _plain(name) in _ALL:
         return None
     codec = _PYTHON.get(_plain(name), name)
@@ -125,28 +126,28 @@ def _of_driver(name: str | None) -> Letters | None:
         "".encode(codec)
     except LookupError:
         return None
-    return Letters(name, (codec,))
+    return Encoding(name, (codec,))
 
 
 @functools.lru_cache(maxsize=64)
-def of_server(name: str | None) -> Letters | None:
-    """Return the letters of a database's encoding; None if it has all, or is not known."""
-    letters = _of_driver(name)
-    if letters is None:
+def of_server(name: str | None) -> Encoding | None:
+    """Return a database's encoding; None if it has all characters, or is not known."""
+    encoding = _of_driver(name)
+    if encoding is None:
         return None
-    codecs, more = _WIDER.get(_plain(letters.name), ((), ""))
-    return Letters(letters.name, (*letters.codecs, *codecs), more)
+    codecs, more = _WIDER.get(_plain(encoding.name), ((), ""))
+    return Encoding(encoding.name, (*encoding.codecs, *codecs), more)
 
 
-def _refusal(values: Sequence[str | int], letters: Letters) -> Exception:
-    """Return the error that says where the first of these letters stands."""
-    where, path, letter = next(
-        (option, path, letter)
+def _refusal(values: Sequence[str | int], encoding: Encoding) -> Exception:
+    """Return the error that says where the first such character stands."""
+    where, path, character = next(
+        (option, path, character)
         for job in _jobs(values)
         for option, value in job.items()
-        for path, letter in _odd(value, letters, "$")
+        for path, character in _odd(value, encoding, "$")
     )
-    why = f"holds {letter!a}, which a database or session of the encoding {letters.name}"
+    why = f"holds {character!a}, which a database or session of the encoding {encoding.name}"
     why += " cannot store"
     if where == "args":
         return PayloadError(f"{path}: {why}", path=path)
@@ -167,20 +168,20 @@ def _jobs(values: Sequence[str | int]) -> Iterator[dict[str, Any]]:
         yield {"args": each}
 
 
-def _odd(value: object, letters: Letters, path: str) -> Iterator[tuple[str, str]]:
-    """Yield path and letter of each text within that holds one that there is not."""
+def _odd(value: object, encoding: Encoding, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each text within that holds such a character, and the character."""
     match value:
         case str():
-            letter = letters.lack(value)
-            if letter is not None:
-                yield path, letter
+            character = encoding.lack(value)
+            if character is not None:
+                yield path, character
         case dict():
             for key, item in cast("dict[str, object]", value).items():
                 step = f".{key}" if key.isidentifier() else f"[{shown(key)}]"
-                yield from _odd(key, letters, path + step)
-                yield from _odd(item, letters, path + step)
+                yield from _odd(key, encoding, path + step)
+                yield from _odd(item, encoding, path + step)
         case list():
             for n, item in enumerate(cast("list[object]", value)):
-                yield from _odd(item, letters, f"{path}[{n}]")
+                yield from _odd(item, encoding, f"{path}[{n}]")
         case _:
             pass
