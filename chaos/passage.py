@@ -15,14 +15,14 @@ from chaos.story import Version
 __all__ = ["Claim", "Passage", "read_passage"]
 
 _MAX_ATTEMPTS = 25
-_EXPOSED = "exposed"
+_QUARANTINED = "quarantined"
 
 
 @dataclass(slots=True)
 class Claim:
     """From a claim to what ended it: completed, cancelled, dead, retried, snoozed, released,
     rescued; None while it lasts. ``why``: what the job's last error says then, after a crash.
-    ``exposed``: it was about to start, or ran, as the one to blame if its process ends."""
+    ``quarantined``: it was about to start, or ran, as the one to blame if its process ends."""
 
     token: int
     attempt: int
@@ -31,7 +31,7 @@ class Claim:
     ended_at: float | None = None
     how: str | None = None
     why: str | None = None
-    exposed: bool = False
+    quarantined: bool = False
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class _Reader:
             if (v.attempt, v.crashes) != (before.attempt, before.crashes):
                 self.wrong("I7", f"attempt {before.attempt} became {v.attempt} without a claim")
             if self.claim is not None:
-                self.claim.exposed = v.state == _EXPOSED
+                self.claim.quarantined = v.state == _QUARANTINED
             if before.position is None and v.position is not None:
                 self.promoted(v)
         self.p.live = v

@@ -284,7 +284,7 @@ class Judge:
                 self._wrong("I15", story.job, f"{story.kind} is dead: {grave.state}")
             elif "its worker died" in (grave.state or "") and grave.token not in ran:
                 claim = passage.claims.get(grave.token or 0)
-                if claim is not None and claim.exposed:
+                if claim is not None and claim.quarantined:
                     self.blamed[claim.worker] += 1
                 else:
                     text = f"{story.kind} is dead for a crash in which it had not started"

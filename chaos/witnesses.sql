@@ -47,7 +47,7 @@ begin
     insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, state)
     select 'u', id, worker_id, claim_token, position, attempt, crash_count,
            coalesce(jsonb_array_length(errors), 0), cancel_requested, run_at,
-           case when exposed then 'exposed'
+           case when quarantined then 'quarantined'
                 when crash_count > 0 and claim_token is null then errors -> -1 ->> 'message' end
     from fresh;
     return null;

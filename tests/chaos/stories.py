@@ -39,8 +39,8 @@ class Audit:
         values = {"token": token, "worker": 1, "attempt": self._now.attempt + 1, **changes}
         return self.add(at, "u", **values)
 
-    def exposed(self, at: float) -> Audit:
-        return self.add(at, "u", state="exposed")
+    def quarantined(self, at: float) -> Audit:
+        return self.add(at, "u", state="quarantined")
 
     def give_back(self, at: float, **changes: Any) -> Audit:
         return self.add(at, "u", token=None, worker=None, **changes)

@@ -441,7 +441,7 @@ def test_one_that_was_about_to_start_when_its_worker_died_may_be_buried() -> Non
     def story() -> Story:
         made = buried_without_a_start()
         audit = Audit().enter().claim(2.0, 100).rescued(3.0).claim(4.0, 101).rescued(5.0)
-        audit.claim(6.0, 102).exposed(6.5)
+        audit.claim(6.0, 102).quarantined(6.5)
         audit.bury(7.0, crashes=3, state="its worker died 3 times while it ran")
         made.versions = audit.versions
         return made

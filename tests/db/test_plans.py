@@ -30,7 +30,7 @@ PROBES = {
     "renew_lease": ["run_at >= .* AND .*run_at < ", "job_cancel"],
     "find_held": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
     "find_stragglers": ["queue.* = .* AND .*priority.* = .* AND .*position.* > "],
-    "expose_job": ["id = "],
+    "quarantine_job": ["id = "],
     "hold_job": ["id = "],
     "count_misfits": ["id = "],
     "cancel_jobs": ["id = "],

@@ -42,7 +42,7 @@ async def test_a_wrong_token_changes_nothing(hands: Hands) -> None:
     before = await everything(hands)
     for token in (hands.token + 1, 0, -1, 2**63 - 1):
         assert await write_all(hands, job, token) == [[]] * 7
-        assert await hands.run("expose_job", job, token, None, None) == []
+        assert await hands.run("quarantine_job", job, token, None, None) == []
     assert await everything(hands) == before
 
 
@@ -230,22 +230,22 @@ async def test_an_interrupted_attempt_does_not_count(hands: Hands) -> None:
     assert (live["attempt"], live["position"], live["claimed_at"]) == (0, place, None)
 
 
-async def test_the_marker_of_a_suspect(hands: Hands) -> None:
+async def test_the_marker_of_a_quarantined_job(hands: Hands) -> None:
     rows = await hands.enqueue(*[{"task": "t"}] * 3)
     first, second, third = (row["id"] for row in rows)
     await hands.claim()
     token = hands.token
 
-    async def exposed() -> list[int]:
-        found = await hands.sql("select id from @.job where exposed order by id")
+    async def quarantined() -> list[int]:
+        found = await hands.sql("select id from @.job where quarantined order by id")
         return [row["id"] for row in found]
 
-    await hands.run("expose_job", first, token, None, None)
-    assert await exposed() == [first]
-    await hands.run("expose_job", second, token, first, token)
-    assert await exposed() == [second]
+    await hands.run("quarantine_job", first, token, None, None)
+    assert await quarantined() == [first]
+    await hands.run("quarantine_job", second, token, first, token)
+    assert await quarantined() == [second]
     await hands.finish(second)
-    await hands.run("expose_job", third, token, second, token)
-    assert await exposed() == [third]
+    await hands.run("quarantine_job", third, token, second, token)
+    assert await quarantined() == [third]
     await hands.give_back(third)
-    assert await exposed() == []
+    assert await quarantined() == []

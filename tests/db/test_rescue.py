@@ -27,7 +27,7 @@ async def crashes(hands: Hands, ids: list[int]) -> list[tuple[int, int]]:
     return [tuple(row) for row in rows]
 
 
-async def test_with_nobody_exposed_all_are_blamed(hands: Hands, more_hands: Connect) -> None:
+async def test_with_nobody_quarantined_all_are_blamed(hands: Hands, more_hands: Connect) -> None:
     ids = await held(hands, 3)
     other = await more_hands()
     assert await other.rescue(hands.id) == dict.fromkeys(ids, "rescued")
@@ -37,12 +37,12 @@ async def test_with_nobody_exposed_all_are_blamed(hands: Hands, more_hands: Conn
     assert await hands.finish(*ids) == []
 
 
-async def test_with_one_exposed_the_others_get_their_attempt_back(hands: Hands) -> None:
+async def test_with_one_quarantined_the_others_get_their_attempt_back(hands: Hands) -> None:
     ids = await held(hands, 3)
-    await hands.run("expose_job", ids[1], hands.token, None, None)
+    await hands.run("quarantine_job", ids[1], hands.token, None, None)
     assert await hands.rescue(hands.id) == dict.fromkeys(ids, "rescued")
     assert await crashes(hands, ids) == [(0, 0), (1, 1), (0, 0)]
-    assert await hands.value("select count(*) from @.job where exposed") == 0
+    assert await hands.value("select count(*) from @.job where quarantined") == 0
     assert [(await hands.live(i) or {})["errors"] for i in (ids[0], ids[2])] == [None, None]
 
 
@@ -52,7 +52,7 @@ async def test_at_the_cap_a_job_is_buried_and_says_why(hands: Hands) -> None:
         assert await hands.rescue(hands.id) == {job: "rescued"}
         assert await crashes(hands, [job]) == [(count, count)]
         await hands.claim()
-    await hands.run("expose_job", job, hands.token, None, None)
+    await hands.run("quarantine_job", job, hands.token, None, None)
     assert await hands.rescue(hands.id) == {job: "dead"}
     (dead,) = await hands.sql("select * from @.dead")
     assert dead["reason"] == "its worker died 3 times while it ran"
@@ -63,7 +63,7 @@ async def test_at_the_cap_a_job_is_buried_and_says_why(hands: Hands) -> None:
 async def test_an_innocent_job_is_never_buried(hands: Hands) -> None:
     guilty, innocent = await held(hands, 2)
     for _ in range(3):
-        await hands.run("expose_job", guilty, hands.token, None, None)
+        await hands.run("quarantine_job", guilty, hands.token, None, None)
         fates = await hands.rescue(hands.id)
         await hands.claim()
     assert fates == {guilty: "dead", innocent: "rescued"}
@@ -74,7 +74,7 @@ async def test_an_innocent_job_is_never_buried(hands: Hands) -> None:
 async def test_a_count_that_cannot_grow_holds_up_no_rescue(hands: Hands) -> None:
     ids = await held(hands, 3)
     await hands.sql("update @.job set crash_count = 32767 where id = any ($1)", ids[:2])
-    await hands.run("expose_job", ids[0], hands.token, None, None)
+    await hands.run("quarantine_job", ids[0], hands.token, None, None)
     fates = await hands.rescue(hands.id)
     assert fates == {ids[0]: "dead", ids[1]: "rescued", ids[2]: "rescued"}
     assert await hands.value("select crash_count from @.dead") == 32767
@@ -91,7 +91,7 @@ async def test_a_job_that_was_to_stop_ends_with_its_worker(hands: Hands) -> None
 async def test_the_errors_of_crashes_are_bounded(hands: Hands) -> None:
     (job,) = await held(hands, 1)
     for _ in range(25):
-        await hands.run("expose_job", job, hands.token, None, None)
+        await hands.run("quarantine_job", job, hands.token, None, None)
         await hands.rescue(hands.id, cap=100)
         await hands.claim()
     errors = json.loads((await hands.live(job) or {})["errors"])
@@ -235,8 +235,8 @@ async def test_the_cap_is_the_callers(hands: Hands, cap: int) -> None:
     assert await hands.rescue(hands.id, cap=cap) == {job: "dead" if cap == 1 else "rescued"}
 
 
-async def test_what_crashed_twice_and_was_not_exposed_had_not_begun(hands: Hands) -> None:
-    """It runs exposed or not at all: buffered beside a poison, it would be buried for nothing."""
+async def test_what_crashed_twice_and_was_not_quarantined_had_not_begun(hands: Hands) -> None:
+    """It runs quarantined or not at all: beside a poison it would be buried for nothing."""
     [job] = await held(hands, 1)
     for fate, count in (("rescued", 1), ("rescued", 2), ("rescued", 2)):
         assert await hands.rescue(hands.id) == {job: fate}
@@ -251,24 +251,24 @@ async def test_where_it_is_known_what_had_begun_nothing_else_is_blamed(hands: Ha
     assert await crashes(hands, ids) == [(0, 0), (1, 1), (0, 0)]
     # One that was marked and had not begun takes no blame from the others.
     await hands.claim()
-    await hands.run("expose_job", ids[0], hands.token, None, None)
+    await hands.run("quarantine_job", ids[0], hands.token, None, None)
     begun = [(ids[1], hands.token)]
     assert await hands.rescue(hands.id, begun=begun) == dict.fromkeys(ids, "rescued")
     assert await crashes(hands, ids) == [(0, 0), (2, 2), (0, 0)]
 
 
-async def test_where_it_is_known_a_killer_does_not_hide_behind_an_exposed_job(
+async def test_where_it_is_known_a_killer_does_not_hide_behind_a_quarantined_job(
     hands: Hands,
 ) -> None:
-    """It crashes one worker after another, beside innocents that run exposed there."""
-    exposed, killer, waiting = await held(hands, 3)
+    """It crashes one worker after another, beside innocents that run quarantined there."""
+    quarantined, killer, waiting = await held(hands, 3)
     for crash in range(1, 3):
-        await hands.sql("update @.job set crash_count = 2 where id = $1", exposed)
-        await hands.run("expose_job", exposed, hands.token, None, None)
-        begun = [(exposed, hands.token), (killer, hands.token)]
+        await hands.sql("update @.job set crash_count = 2 where id = $1", quarantined)
+        await hands.run("quarantine_job", quarantined, hands.token, None, None)
+        begun = [(quarantined, hands.token), (killer, hands.token)]
         fates = await hands.rescue(hands.id, begun=begun, cap=100)
-        assert fates == dict.fromkeys((exposed, killer, waiting), "rescued")
-        assert await crashes(hands, [exposed, killer, waiting]) == [
+        assert fates == dict.fromkeys((quarantined, killer, waiting), "rescued")
+        assert await crashes(hands, [quarantined, killer, waiting]) == [
             (3, crash), (crash, crash), (0, 0)
         ]  # fmt: skip
         await hands.claim()

@@ -42,7 +42,7 @@ async def test_a_job_from_end_to_end(dsn: str, more_hands: Connect, schema: str)
     await hands.run("raise_flags", ["default"])
     (row,) = await hands.claim()
     assert (row["id"], json.loads(row["args"])) == (first.id, {"n": 1})
-    await hands.run("expose_job", row["id"], hands.token, None, None)
+    await hands.run("quarantine_job", row["id"], hands.token, None, None)
     assert await hands.rescue(hands.id) == {row["id"]: "rescued"}
     await hands.claim()
     assert await hands.finish(row["id"]) == [row["id"]]

@@ -115,7 +115,7 @@ class Arena:
         }
         if table is None:
             columns["position"] = IDS[unit] if job.place else None
-            columns |= {"exposed": job.exposed, "cancel_requested": job.asked}
+            columns |= {"quarantined": job.quarantined, "cancel_requested": job.asked}
         else:
             columns["finished_at"] = _OLD if job.place == "aged" else "now"
             columns |= {"reason": "no"} if table == "dead" else {"state": job.state}

@@ -71,8 +71,8 @@ class Fleet:
         assert await completer.stop(30.0) == 0
         return not lost
 
-    def expose(self, job_id: int, token: int) -> bool:
-        return self._run(self._store.expose(job_id, token, (None, None)))
+    def quarantine(self, job_id: int, token: int) -> bool:
+        return self._run(self._store.quarantine(job_id, token, (None, None)))
 
     def give_up_claim(self, worker: int, token: int) -> int:
         """Give back what a claim took whose answer was lost; return how many jobs."""

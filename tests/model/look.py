@@ -14,7 +14,7 @@ NOBODY: Mapping[int, Any] = {}
 LOOK = """
 select id, unique_key, 'live' as state, position, attempt, crash_count,
        coalesce(jsonb_array_length(errors), 0) as errors, claim_token, worker_id, cancel_requested,
-       exposed, run_at <= clock_timestamp() as due, false as aged
+       quarantined, run_at <= clock_timestamp() as due, false as aged
 from @.job
 union all
 select id, unique_key, 'dead', null, attempt, crash_count, coalesce(jsonb_array_length(errors), 0),
@@ -45,5 +45,5 @@ def job_of(row: Any, holders: Mapping[int, Any] = NOBODY) -> Job:
         token=holders.get(row["claim_token"], row["claim_token"]),
         worker=holders.get(row["worker_id"], row["worker_id"]),
         asked=row["cancel_requested"],
-        exposed=row["exposed"],
+        quarantined=row["quarantined"],
     )

@@ -199,16 +199,16 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.receipts)
     @rule(n=N)
-    def expose(self, n: int) -> None:
+    def quarantine(self, n: int) -> None:
         """A job that crashed before is marked as the one to blame."""
         job_id, token, _ = self.pick_receipt(n)
-        self.exposed(job_id, token)
+        self.quarantined(job_id, token)
 
-    def exposed(self, job_id: int, token: Any) -> None:
+    def quarantined(self, job_id: int, token: Any) -> None:
         held = self.world.held(job_id, token)
-        assert self.fleet.expose(job_id, token) is held
+        assert self.fleet.quarantine(job_id, token) is held
         if held:
-            self.world.change(job_id, exposed=True)
+            self.world.change(job_id, quarantined=True)
 
     # -- operators
 
@@ -286,7 +286,7 @@ class Machine(RuleBasedStateMachine):
         jobs = ((name, self.world.jobs[name]) for name in self.world.names("running"))
         held = [(name, job.token) for name, job in jobs if job.worker == self.workers[n % 2]]
         if held:
-            self.exposed(*held[n % len(held)])
+            self.quarantined(*held[n % len(held)])
         self.die(n, late=True, rescue=True)
 
     def heartbeat(self, n: int) -> None:

@@ -29,7 +29,7 @@ class Job:
     token: Hashable = None
     worker: Hashable = None
     asked: bool = False
-    exposed: bool = False
+    quarantined: bool = False
 
     def __repr__(self) -> str:
         """What is not as in a new job."""
@@ -65,10 +65,12 @@ class World:
         self.jobs[name] = replace(self.jobs[name], **changes)
 
     def end(self, name: Any, state: str, **changes: Any) -> None:
-        self.change(name, state=state, place="", asked=False, exposed=False, due=True, **changes)
+        self.change(
+            name, state=state, place="", asked=False, quarantined=False, due=True, **changes
+        )
 
     def let_go(self, name: Any, state: str, **changes: Any) -> None:
-        self.change(name, state=state, token=None, worker=None, exposed=False, **changes)
+        self.change(name, state=state, token=None, worker=None, quarantined=False, **changes)
 
     def held(self, name: Any, token: Hashable) -> bool:
         """Whether this receipt is good."""
@@ -153,10 +155,10 @@ class World:
         """Return the fate of each job that this worker held."""
         held = {n: self.jobs[n] for n in self.names("running") if self.jobs[n].worker == worker}
         held = {n: job for n, job in held.items() if n not in set(skipped)}
-        exposed = any(job.exposed for job in held.values())
+        quarantined = any(job.quarantined for job in held.values())
         fates: dict[Any, str] = {}
         for name, job in held.items():
-            blamed = blame and (job.exposed or (job.crashes < 2 and not exposed))
+            blamed = blame and (job.quarantined or (job.crashes < 2 and not quarantined))
             counts = {"crashes": job.crashes + blamed, "errors": job.errors + blamed}
             if job.asked:
                 self.end(name, "cancelled")

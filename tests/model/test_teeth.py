@@ -138,7 +138,7 @@ BROKEN_FOR_GOOD = {
     ),
     "a claim from a paused queue": ("claim_jobs", "where state.name is null", ""),
     "a rescue that blames the neighbours": (
-        "rescue_jobs", r"or held.worker_id\s+<> all \(array\(select .* exposed\)\)", "or true"
+        "rescue_jobs", r"or held.worker_id\s+<> all \(array\(select .* quarantined\)\)", "or true"
     ),
     "a promotion before its time": ("promote_jobs", "and run_at <= statement_timestamp()", ""),
 }  # fmt: skip

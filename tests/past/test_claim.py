@@ -124,7 +124,7 @@ async def test_a_retry_may_run_elsewhere(dsn: str, eyes: Eyes) -> None:
         job_id = (await task.aenqueue()).id
         await eyes.reaches(job_id, "scheduled")
     row = await eyes.live(job_id)
-    assert (row["worker_id"], row["claim_token"], row["exposed"]) == (None, None, False)
+    assert (row["worker_id"], row["claim_token"], row["quarantined"]) == (None, None, False)
     async with working(second):
         await eyes.settled(completed=1)
     assert ran == [("first", 1), ("second", 2)]

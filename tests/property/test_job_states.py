@@ -111,7 +111,7 @@ class World:
             assert await self.hands.finish(job_id, token=wrong) == []
             assert await self.hands.give_back(job_id, token=wrong) == []
             assert await self.hands.bury(job_id, token=wrong) == []
-            assert await self.hands.run("expose_job", job_id, wrong, None, None) == []
+            assert await self.hands.run("quarantine_job", job_id, wrong, None, None) == []
             assert await self.hands.run("hold_job", job_id, wrong) == []
 
     async def cancel(self, n: int) -> None:
@@ -144,16 +144,16 @@ class World:
                 found[1].state = "pending"
 
     async def rescue(self, n: int) -> None:
-        """The worker dies; with an exposed job among those that it held, or without."""
+        """The worker dies; with a quarantined job among those that it held, or without."""
         held = {i: job for i, job in self.jobs.items() if job.state == "running"}
-        exposed: int | None = None
+        quarantined: int | None = None
         if held and n % 2:
-            exposed = sorted(held)[n % len(held)]
-            await self.hands.run("expose_job", exposed, held[exposed].token, None, None)
+            quarantined = sorted(held)[n % len(held)]
+            await self.hands.run("quarantine_job", quarantined, held[quarantined].token, None, None)
         fates = await self.hands.rescue(self.hands.id, cap=CAP)
         assert set(fates) == set(held)
         for job_id, job in held.items():
-            blamed = exposed is None or exposed == job_id
+            blamed = quarantined is None or quarantined == job_id
             if job.asked:
                 assert fates[job_id] == "cancelled"
                 job.state = "cancelled"

@@ -137,7 +137,7 @@ async def test_what_is_lost_rescued_and_buried_is_not_quoted(
     lost = await lose(eyes, again)
     await eyes.sql(
         "update pgqueue.job set worker_id = $1, claim_token = 1, claimed_at = now(), attempt = 1,"
-        " crash_count = 2, exposed = id = $2, cancel_requested = id = $3 where id in ($2, $3)",
+        " crash_count = 2, quarantined = id = $2, cancel_requested = id = $3 where id in ($2, $3)",
         lost, buried, stopped,
     )  # fmt: skip
     channel = await eyes.value("select pgqueue.channel()")

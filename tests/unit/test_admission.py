@@ -18,7 +18,7 @@ ROW: Any = {
     "cancel_requested": False,
 }  # fmt: skip
 WHOLE: Any = {**ROW, "args": '{"x": 1}'}
-SUSPECT: Any = {**ROW, "crash_count": 2, "attempt": 5}
+QUARANTINED: Any = {**ROW, "crash_count": 2, "attempt": 5}
 LARGE: Any = {**ROW, "args": None}
 
 
@@ -37,8 +37,8 @@ class Database:
         if self.loses_lease:
             self.lease.lose()
 
-    async def expose(self, job_id: int, token: int) -> bool | None:
-        self._answer("expose")
+    async def quarantine(self, job_id: int, token: int) -> bool | None:
+        self._answer("quarantine")
         return self.marked
 
     async def read(self, job_id: int, token: int) -> Any:
@@ -52,7 +52,7 @@ class Database:
     async def admit(self, row: Any) -> Any:
         """Return the job as it may run, its outcome, or None if that is another's."""
         parts: dict[str, Any] = {"large": self, "misfits": self}
-        admission = Admission(expose=self.expose, lease=self.lease, **parts)
+        admission = Admission(quarantine=self.quarantine, lease=self.lease, **parts)
         try:
             return await admission.admit(row, 7)
         except Refused as refused:
@@ -64,9 +64,9 @@ class Database:
     [
         (ROW, ROW, []),
         ({**ROW, "crash_count": 1}, {**ROW, "crash_count": 1}, []),
-        (SUSPECT, SUSPECT, ["expose"]),
+        (QUARANTINED, QUARANTINED, ["quarantine"]),
         (LARGE, WHOLE, ["read"]),
-        ({**SUSPECT, "args": None}, WHOLE, ["expose", "read"]),
+        ({**QUARANTINED, "args": None}, WHOLE, ["quarantine", "read"]),
     ],
 )
 async def test_who_may_run(row: Any, admitted: Any, asked: list[str]) -> None:
@@ -85,10 +85,12 @@ async def test_who_has_no_attempts_left_is_dead_and_who_was_cancelled_is_so() ->
 
 
 @pytest.mark.parametrize(("marked", "outcome"), [(None, RELEASED), (False, None)])
-async def test_a_suspect_that_was_not_marked(marked: bool | None, outcome: Outcome | None) -> None:
+async def test_a_quarantined_job_that_was_not_marked(
+    marked: bool | None, outcome: Outcome | None
+) -> None:
     database = Database(marked=marked)
-    assert await database.admit({**SUSPECT, "args": None}) is outcome
-    assert database.asked == ["expose"]
+    assert await database.admit({**QUARANTINED, "args": None}) is outcome
+    assert database.asked == ["quarantine"]
 
 
 @pytest.mark.parametrize("whole", [None, Dead("it cannot be read", None), Snoozed(3.0)])
@@ -96,7 +98,7 @@ async def test_arguments_that_cannot_be_had(whole: Outcome | None) -> None:
     assert await Database(whole=whole).admit(LARGE) is whole
 
 
-@pytest.mark.parametrize("row", [SUSPECT, LARGE])
+@pytest.mark.parametrize("row", [QUARANTINED, LARGE])
 async def test_none_runs_whose_lease_ended_meanwhile(row: Any) -> None:
     database = Database()
     database.loses_lease = True
@@ -106,7 +108,7 @@ async def test_none_runs_whose_lease_ended_meanwhile(row: Any) -> None:
 async def test_arguments_that_do_not_fit_wait_for_another_worker() -> None:
     database = Database()
     parts: dict[str, Any] = {"large": database, "misfits": database}
-    admission = Admission(expose=database.expose, lease=database.lease, **parts)
+    admission = Admission(quarantine=database.quarantine, lease=database.lease, **parts)
     refused = await admission.misfit(ROW, PayloadError("no such parameter"))
     assert refused.verdict is not None
     assert isinstance(refused.verdict.outcome, Snoozed)

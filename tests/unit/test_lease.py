@@ -69,8 +69,8 @@ class Ears:
         self.heard.append("next")
         self.again.set()
 
-    def put_off(self, suspects: list[Any]) -> None:
-        self.others += suspects
+    def put_off(self, quarantined: list[Any]) -> None:
+        self.others += quarantined
 
 
 def job(job_id: int, crashes: int = 0) -> Any:
@@ -105,13 +105,13 @@ async def test_what_waits_begins_when_the_lease_runs_again(ears: Ears) -> None:
     waiting.close()
 
 
-async def test_one_suspect_at_a_time_and_the_others_are_put_off(ears: Ears) -> None:
+async def test_one_quarantined_job_at_a_time_and_the_others_are_put_off(ears: Ears) -> None:
     lease = Lease()
     lease.hold(time.monotonic(), 60.0)
     waiting = waiting_with(lease, ears)
     waiting.add([job(1, crashes=2), job(2, crashes=3), job(3)], 7)
     assert waiting.next() == (job(1, crashes=2), 7)
-    waiting.suspect_runs = (99, 7)
+    waiting.in_quarantine = (99, 7)
     assert waiting.next() == (job(3), 7)
     assert waiting.next() is None
     await eventually(lambda: ears.others)

@@ -70,7 +70,7 @@ class Bench:
             parts: dict[str, Any] = {
                 "completer": self.outcomes,
                 "transactions": None,
-                "expose": self._expose,
+                "quarantine": self._quarantine,
                 "large": self,
                 "misfits": None,
             }
@@ -85,11 +85,11 @@ class Bench:
             )
         return self._runner
 
-    async def _expose(self, job_id: int, token: int) -> bool:
+    async def _quarantine(self, job_id: int, token: int) -> bool:
         return True
 
     async def read(self, job_id: int, token: int) -> Any:
-        """Return a row whose claim left its arguments out; by now it is no suspect."""
+        """Return a row whose claim left its arguments out; by now it is not quarantined."""
         return {**self.rows[job_id], "args": "{}", "crash_count": 0}
 
     def task(self, function: Callable[..., Any]) -> Any:
@@ -413,7 +413,7 @@ async def test_a_sync_task_has_a_task_and_a_context_of_its_own() -> None:
     await bench.runner.stop()
 
 
-async def test_suspects_run_one_at_a_time() -> None:
+async def test_quarantined_jobs_run_one_at_a_time() -> None:
     bench = Bench(concurrency=5)
     most = running = 0
 
@@ -632,7 +632,7 @@ async def test_a_stop_of_the_runner_ends_the_wait_for_a_thread() -> None:
     assert bench.outcomes.others == {job_id: RELEASED}
 
 
-async def test_a_suspect_that_is_none_any_more_lets_the_next_run() -> None:
+async def test_a_quarantined_job_that_is_none_any_more_lets_the_next_run() -> None:
     """Arguments that come later come with a row of their own."""
     bench = Bench(concurrency=2)
 

@@ -30,7 +30,7 @@ def test_loads_are_divided_alike() -> None:
 
 
 def test_a_job_that_runs_alone_is_blamed_if_it_was_marked() -> None:
-    assert number("rescue_jobs", r"held\.crash_count < (\d+)") == buffer.SUSPECT_CRASHES
+    assert number("rescue_jobs", r"held\.crash_count < (\d+)") == buffer.QUARANTINE_CRASHES
 
 
 def test_no_session_counts_as_gone_before_others_had_time_to_come_back() -> None:

@@ -79,7 +79,7 @@ async def test_what_cannot_be_ended_of_one_worker_changes_nothing_for_the_others
     await app.aenqueue_many([note.job(n) for n in range(2)])
     await eyes.sql(STALE, 2)
     await eyes.sql(HOLD, 1)
-    await eyes.sql("update pgqueue.job set crash_count = 2, exposed = true")
+    await eyes.sql("update pgqueue.job set crash_count = 2, quarantined = true")
     await eyes.sql("alter table pgqueue.dead add constraint odd check (args ->> 'n' <> '0')")
     link = Link(dsn, role="duties", watch=Watch(), deadline=8.0, pooled=False)
     rescued = await rescue_workers(Store(link, "pgqueue"), [1, 2, 3], crash_cap=3)

@@ -65,7 +65,7 @@ async def test_a_lost_claim_is_looked_for_until_the_database_answers(
     assert seen == [1]
 
 
-async def test_a_suspect_that_cannot_be_marked_is_given_back(
+async def test_a_quarantined_job_that_cannot_be_marked_is_given_back(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody else would: this worker holds it, and renews its lease."""
@@ -76,15 +76,15 @@ async def test_a_suspect_that_cannot_be_marked_is_given_back(
     async def note(n: int) -> None:
         seen.append(n)
 
-    expose = Store.expose
+    quarantine = Store.quarantine
 
     async def fails_once(self: Store, *args: Any) -> bool:
         tried.append(1)
         if len(tried) == 1:
             raise OutcomeUnknown("the connection was lost")
-        return await expose(self, *args)
+        return await quarantine(self, *args)
 
-    monkeypatch.setattr(Store, "expose", fails_once)
+    monkeypatch.setattr(Store, "quarantine", fails_once)
     job_id = (await note.aenqueue(1)).id
     await eyes.sql("update pgqueue.job set crash_count = 2, attempt = 2")
     async with working(app):
@@ -212,10 +212,10 @@ async def _none(eyes: Eyes) -> bool:
     return not await eyes.sessions("pgqueue task")
 
 
-# -- suspects, who run one at a time in a process
+# -- quarantined jobs, which run one at a time in a process
 
 
-async def suspect(app: App, eyes: Eyes, task: Task[..., Any], *args: Any) -> int:
+async def quarantined(app: App, eyes: Eyes, task: Task[..., Any], *args: Any) -> int:
     """Return the id of a ready job that has crashed two workers."""
     job_id = (await task.using(delay=3600).aenqueue(*args)).id
     await eyes.sql("update pgqueue.job set crash_count = 2 where id = $1", job_id)
@@ -223,7 +223,7 @@ async def suspect(app: App, eyes: Eyes, task: Task[..., Any], *args: Any) -> int
     return job_id
 
 
-async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
+async def test_quarantined_jobs_that_wait_for_each_other_keep_no_healthy_job_waiting(
     dsn: str, eyes: Eyes
 ) -> None:
     """Nor are they kept from the other workers, of which each may run one."""
@@ -245,7 +245,7 @@ async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
 
     long, healthy = tasks(one, "one")
     tasks(two, "two")
-    ids = [await suspect(one, eyes, long) for _ in range(40)]
+    ids = [await quarantined(one, eyes, long) for _ in range(40)]
     async with working(one, concurrency=4):
         await eventually(nth(ran, 1))
         await one.aenqueue_many([healthy.job() for _ in range(20)])
@@ -262,10 +262,10 @@ async def test_suspects_that_wait_for_each_other_keep_no_healthy_job_waiting(
     await two.aclose()
 
 
-async def test_a_suspect_whose_worker_lost_its_lease_while_it_was_marked_does_not_begin(
+async def test_a_quarantined_job_whose_worker_lost_its_lease_while_it_was_marked_does_not_begin(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Store.expose
+    original = Store.quarantine
     ran: list[int] = []
     marked: list[int] = []
 
@@ -276,13 +276,13 @@ async def test_a_suspect_whose_worker_lost_its_lease_while_it_was_marked_does_no
             worker.machines.heartbeat_thread.lease.cut(0.0)  # until the next heartbeat
         return answer
 
-    monkeypatch.setattr(Store, "expose", slow)
+    monkeypatch.setattr(Store, "quarantine", slow)
 
     @app.task
     async def note() -> None:
         ran.append(len(marked))
 
-    await suspect(app, eyes, note)
+    await quarantined(app, eyes, note)
     async with working(app) as worker:
         await eyes.settled(completed=1)
     assert ran == [2]
@@ -322,7 +322,7 @@ async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
         ran.append("quick")
 
     for _ in range(2):
-        await suspect(app, eyes, long)
+        await quarantined(app, eyes, long)
     worker = Worker(app, **quick(max_jobs=2, concurrency=2))
     run = asyncio.create_task(worker.run())
     await eventually(nth(ran, 1))
@@ -435,7 +435,9 @@ async def test_one_job_that_cannot_be_buried_keeps_no_other_of_a_lost_worker(
         "update pgqueue.job set worker_id = $1, claim_token = 1, claimed_at = now(), attempt = 1",
         lost,
     )
-    await eyes.sql("update pgqueue.job set crash_count = 2, exposed = true where id = $1", ids[0])
+    await eyes.sql(
+        "update pgqueue.job set crash_count = 2, quarantined = true where id = $1", ids[0]
+    )
     await eyes.sql("alter table pgqueue.dead add constraint no check (false) not valid")
     async with working(app):
         await eyes.settled(completed=2, scheduled=1)

@@ -144,14 +144,14 @@ class Store(FleetStore):
         rows = await self._rows("find_finished", ids, tokens)
         return {row["id"] for row in rows}
 
-    async def expose(
+    async def quarantine(
         self, job_id: int, token: int, before: tuple[int, int] | tuple[None, None]
     ) -> bool:
         """Mark a job as the one to blame for a crash, and no longer the one ``before``.
 
         False if its receipt is not good.
         """
-        rows = await self._rows("expose_job", job_id, token, *before)
+        rows = await self._rows("quarantine_job", job_id, token, *before)
         return any(row["id"] == job_id for row in rows)
 
     async def misfits(self, job_id: int) -> int:

@@ -24,14 +24,14 @@ class ClaimSession:
         self.store = store
         self.lock = asyncio.Lock()
         self.announcements: set[asyncio.Task[None]] = set()
-        self._exposed: tuple[int, int] | tuple[None, None] = (None, None)
+        self._quarantined: tuple[int, int] | tuple[None, None] = (None, None)
 
-    async def expose(self, job_id: int, token: int) -> bool | None:
+    async def quarantine(self, job_id: int, token: int) -> bool | None:
         """Mark a job that crashed workers before; False if it is not ours now, None if unknown."""
         try:
             async with self.lock:
-                before, self._exposed = self._exposed, (job_id, token)
-                return await self.store.expose(job_id, token, before)
+                before, self._quarantined = self._quarantined, (job_id, token)
+                return await self.store.quarantine(job_id, token, before)
         except PgQueueError as exc:
             log.warning(
                 "job %d waits: it crashed workers before, and cannot be marked: %s", job_id, exc

@@ -128,7 +128,7 @@ class Machines:
         session, slots, timings = self.session, self._settings.concurrency, self._timings
         return Runner(
             tasks, concurrency=slots, running_jobs=running_jobs or RunningJobs.private(slots),
-            completer=self.completer, transactions=self.transactions, expose=session.expose,
+            completer=self.completer, transactions=self.transactions, quarantine=session.quarantine,
             large=LargeJobs(session.store, session.lock, timings.put_off),
             misfits=Misfits(session.store, session.lock, timings.misfits),
             lease=lease, on_room=self._on_room, loop=asyncio.get_running_loop(), timings=timings,

@@ -60,7 +60,7 @@ create table :"schema".job (
     timeout_seconds  :"schema".timeout,
     priority         :"schema".priority not null default 5,
     crash_count      smallint not null default 0,
-    exposed          boolean not null default false,
+    quarantined      boolean not null default false,
     cancel_requested boolean not null default false,
     queue            :"schema".queue_name not null default 'default',
     task             :"schema".task_name not null,

@@ -1,7 +1,7 @@
 -- Gives back what lost workers held. A crash is counted against the jobs that had begun, but those
--- that crashed twice and were not exposed: they run exposed or not at all. Where nobody knows what had
--- begun, it is counted against the one that its worker had exposed or, if none was, against all of
--- that worker's but those. At the cap a job is buried. The others keep their attempt.
+-- that crashed twice and were not quarantined: they run quarantined or not at all. Where nobody knows
+-- what had begun, it is counted against the one that its worker had quarantined or, if none was, against
+-- all of that worker's but those. At the cap a job is buried. The others keep their attempt.
 -- $1 worker ids, $2 cap of crash_count, $3 how many error entries a job keeps, $4 an error entry for
 -- each worker, $5 and $6 ids and claim tokens of the jobs that had begun, or null if nobody knows: no
 -- other is blamed, $7 whether to move what is at its end: one row that cannot be moved must not keep
@@ -20,7 +20,7 @@ with mine as materialized (
     order by id
 ),
 held as materialized (
-    select job.id, job.exposed, job.crash_count, job.cancel_requested, job.worker_id,
+    select job.id, job.quarantined, job.crash_count, job.cancel_requested, job.worker_id,
            job.worker_id <> all ($8::bigint[])
            and ($5::bigint[] is null
                 or exists (select from unnest($5::bigint[], $6::bigint[]) as noted (id, token)
@@ -38,11 +38,11 @@ verdict as materialized (
     from held,
          lateral (
              select begun
-                    and (held.exposed
+                    and (held.quarantined
                          or held.crash_count < 2
                             and ($5::bigint[] is not null
                                  or held.worker_id
-                                    <> all (array(select worker_id from held where exposed))))
+                                    <> all (array(select worker_id from held where quarantined))))
                     as blamed
          ) as b,
          lateral (

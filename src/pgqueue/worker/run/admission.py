@@ -13,7 +13,7 @@ from pgqueue.errors import PayloadError
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Snoozed
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.put_off import PUT_OFF, PutOff
-from pgqueue.worker.run.buffer import is_suspect
+from pgqueue.worker.run.buffer import is_quarantined
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.verdict import Verdict
@@ -35,20 +35,20 @@ class Refused(Exception):
 class Admission:
     """Looks into claimed jobs before they run, and raises Refused.
 
-    ``expose`` marks a job that crashed its workers: False if it is not ours, None if unknown.
+    ``quarantine`` marks a job that crashed its workers: False if it is not ours, None if unknown.
     ``put_off``: for how long a job is that others should have.
     """
 
     def __init__(
         self,
         *,
-        expose: Callable[[int, int], Awaitable[bool | None]],
+        quarantine: Callable[[int, int], Awaitable[bool | None]],
         large: LargeJobs,
         misfits: Misfits,
         lease: Lease,
         put_off: PutOff = PUT_OFF,
     ) -> None:
-        self._expose = expose
+        self._quarantine = quarantine
         self._large = large
         self._misfits = misfits
         self._lease = lease
@@ -60,8 +60,8 @@ class Admission:
             raise Refused(Verdict(Dead("it had no attempts left when it was claimed", None)))
         if record["cancel_requested"]:
             raise Refused(Verdict(CANCELLED))
-        if is_suspect(record):
-            marked = await self._expose(record["id"], token)
+        if is_quarantined(record):
+            marked = await self._quarantine(record["id"], token)
             if marked is None or self._lease.is_over:
                 raise Refused(Verdict(RELEASED))
             if not marked:

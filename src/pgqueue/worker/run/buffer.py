@@ -1,8 +1,8 @@
 """The jobs that this worker has claimed and not begun, in the order in which they will run.
 
-A job that was running when two workers died is a suspect: suspects run one at a time, so that the
-next death says which it was. They are kept apart, and given up after a second, for they would keep
-the worker from claiming what it has room for.
+A job that was running when two workers died is quarantined: such jobs run one at a time, so that
+the next death says which it was. They are kept apart, and given up after a second, for they would
+keep the worker from claiming what it has room for.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from pgqueue.worker.receipt import Claimed
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["SUSPECT_CRASHES", "Buffer", "Taker", "is_suspect"]
+__all__ = ["QUARANTINE_CRASHES", "Buffer", "Taker", "is_quarantined"]
 
-SUSPECT_CRASHES = 2  # as in rescue_jobs.sql
-_SUSPECTS_WAIT = 1.0
+QUARANTINE_CRASHES = 2  # as in rescue_jobs.sql
+_QUARANTINE_WAIT = 1.0
 _LEASE_LOOKS = 0.05
-assert WorkerSettings().crash_cap > SUSPECT_CRASHES  # a job runs alone before it is buried
+assert WorkerSettings().crash_cap > QUARANTINE_CRASHES  # a job runs alone before it is buried
 
 
-def is_suspect(record: Record) -> bool:
+def is_quarantined(record: Record) -> bool:
     """True if the job may be what ended its workers."""
     crashes: int = record["crash_count"]
-    return crashes >= SUSPECT_CRASHES
+    return crashes >= QUARANTINE_CRASHES
 
 
 class Taker(Protocol):
@@ -47,7 +47,7 @@ class Taker(Protocol):
         """A slot that got no job may ask again."""
         ...
 
-    def put_off(self, suspects: list[Claimed]) -> None:
+    def put_off(self, quarantined: list[Claimed]) -> None:
         """Let others have these, which have waited for too long."""
         ...
 
@@ -62,36 +62,36 @@ class Buffer:
         self._put_off_timer: asyncio.TimerHandle | None = None
         self._lease_timer: asyncio.TimerHandle | None = None
         self.jobs: deque[Claimed] = deque()
-        self.suspects: deque[Claimed] = deque()
-        self.suspect_runs: tuple[int, int] | None = None  # id and token, as it was taken
+        self.quarantined: deque[Claimed] = deque()
+        self.in_quarantine: tuple[int, int] | None = None  # id and token, as it was taken
         self.low = 0
         self.passed_on = 0
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.suspects)
+        return bool(self.jobs or self.quarantined)
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
         for record in records:
-            if is_suspect(record):
-                self.suspects.append((record, token))
+            if is_quarantined(record):
+                self.quarantined.append((record, token))
                 if self._put_off_timer is None:
-                    self._put_off_timer = self._loop.call_later(_SUSPECTS_WAIT, self._put_off)
+                    self._put_off_timer = self._loop.call_later(_QUARANTINE_WAIT, self._put_off)
             else:
                 self.jobs.append((record, token))
 
     def next(self) -> Claimed | None:
         """Take the job to run next. None begins without a lease: others may have it by now."""
-        suspect = self.suspects and not self.suspect_runs
-        if not self.jobs and not suspect:
+        quarantined = self.quarantined and not self.in_quarantine
+        if not self.jobs and not quarantined:
             return None
         if time.monotonic() >= self._lease.until:
             if self._lease_timer is None:
                 self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
             return None
-        if suspect:
-            record, token = self.suspects.popleft()
-            self.suspect_runs = record["id"], token
+        if quarantined:
+            record, token = self.quarantined.popleft()
+            self.in_quarantine = record["id"], token
             return record, token
         claimed = self.jobs.popleft()
         if len(self.jobs) == self.low:
@@ -100,12 +100,12 @@ class Buffer:
 
     def receipts(self) -> Iterable[tuple[int, int]]:
         """Return ids and tokens of all."""
-        return ((record["id"], token) for record, token in chain(self.jobs, self.suspects))
+        return ((record["id"], token) for record, token in chain(self.jobs, self.quarantined))
 
     def remove(self, job_ids: Container[int]) -> list[Claimed]:
         """Take out those of these jobs that wait."""
         removed: list[Claimed] = []
-        for waiting in (self.jobs, self.suspects):
+        for waiting in (self.jobs, self.quarantined):
             found = [claimed for claimed in waiting if claimed[0]["id"] in job_ids]
             for claimed in found:
                 waiting.remove(claimed)
@@ -113,7 +113,7 @@ class Buffer:
         return removed
 
     def take_back(self, keep: int) -> list[Claimed]:
-        """Take out all but the first ``keep`` that are no suspects: for others to have."""
+        """Take out all but the first ``keep`` that are not quarantined: for others to have."""
         taken: list[Claimed] = []
         while len(self.jobs) > keep:
             taken.append(self.jobs.pop())
@@ -122,10 +122,10 @@ class Buffer:
 
     def clear(self) -> list[Claimed]:
         """Take out all, for good."""
-        taken = [*self.jobs, *self.suspects]
+        taken = [*self.jobs, *self.quarantined]
         self.passed_on += len(taken)
         self.jobs.clear()
-        self.suspects.clear()
+        self.quarantined.clear()
         return taken
 
     def close(self) -> None:
@@ -136,10 +136,10 @@ class Buffer:
 
     def _put_off(self) -> None:
         self._put_off_timer = None
-        suspects = list(self.suspects)
-        self.suspects.clear()
-        self.passed_on += len(suspects)
-        self._taker.put_off(suspects)
+        quarantined = list(self.quarantined)
+        self.quarantined.clear()
+        self.passed_on += len(quarantined)
+        self._taker.put_off(quarantined)
 
     def _look_at_lease(self) -> None:
         self._lease_timer = None

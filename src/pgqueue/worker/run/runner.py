@@ -50,7 +50,7 @@ class Runner:
         running_jobs: RunningJobs,
         completer: Outcomes,
         transactions: Transactions,
-        expose: Callable[[int, int], Awaitable[bool | None]],
+        quarantine: Callable[[int, int], Awaitable[bool | None]],
         large: LargeJobs,
         misfits: Misfits,
         lease: Lease,
@@ -69,7 +69,11 @@ class Runner:
             completer=completer,
             transactions=transactions,
             admission=Admission(
-                expose=expose, large=large, misfits=misfits, lease=lease, put_off=timings.put_off
+                quarantine=quarantine,
+                large=large,
+                misfits=misfits,
+                lease=lease,
+                put_off=timings.put_off,
             ),
             concurrency=concurrency,
             owner=self,
@@ -107,8 +111,8 @@ class Runner:
     @property
     def free(self) -> int:
         """Slots without a job, not counting those that waiting jobs will take."""
-        # Of suspects one runs at a time; the others are put off before they could take any.
-        return len(self._free) - len(self._buffer.jobs) - bool(self._buffer.suspects)
+        # Of quarantined jobs one runs at a time; the others are put off before they could take any.
+        return len(self._free) - len(self._buffer.jobs) - bool(self._buffer.quarantined)
 
     @property
     def stuck(self) -> int:
@@ -145,9 +149,9 @@ class Runner:
         self._busy.begin(time.monotonic())
         self.ring()
 
-    def put_off(self, suspects: list[Claimed]) -> None:
-        """Let others have these suspects, later: as they were, they would come back at once."""
-        for record, token in suspects:
+    def put_off(self, quarantined: list[Claimed]) -> None:
+        """Let others have these jobs, later: as they were, they would come back at once."""
+        for record, token in quarantined:
             self._completer.add(entry_of(record, token, TIMINGS.put_off.a_moment()))
         self._settle_quiet()
         self.on_room()
@@ -266,8 +270,8 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
-        if self._buffer.suspect_runs and self._buffer.suspect_runs == (record["id"], slot.token):
-            self._buffer.suspect_runs = None
+        if self._buffer.in_quarantine and self._buffer.in_quarantine == (record["id"], slot.token):
+            self._buffer.in_quarantine = None
         if self._buffer.jobs:
             if not self._rung:
                 self.ring()

@@ -13,7 +13,7 @@ with marked as materialized (
     for update
 )
 update :"schema".job
-set exposed = (job.id = $1::bigint)
+set quarantined = (job.id = $1::bigint)
 from marked
 where job.id = any (array[marked.id])
 returning job.id
