@@ -152,7 +152,7 @@ def verdict(diary: Diary, world: World, findings: Findings) -> Verdict:
         "forgotten": counts["forgotten"],
         "unexpected": counts["unexpected"],
         "duplicated": counts["duplicated"],
-        "given_back": counts["given back"],
+        "released": counts["released"],
         "recovered": counts["recovered"],
         "needless_duplicates": counts["needless_duplicates"],
         "fence_breaks": counts["fence_breaks"],

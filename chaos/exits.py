@@ -10,7 +10,7 @@ from datetime import datetime
 __all__ = ["Block", "Exit", "ended_blocked", "exits"]
 
 _GUARD = (
-    "a job blocks the event loop, so the worker cannot stop; its jobs are given back, "
+    "a job blocks the event loop, so the worker cannot stop; its jobs are released, "
     "and the process ends"
 )
 _LINE = re.compile(
@@ -20,7 +20,7 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 _GUARD_CODE = "1"
-_LAST_SECONDS = 6.0  # the guard probes and gives back; histories have a line each second
+_LAST_SECONDS = 6.0  # the guard probes and releases; histories have a line each second
 
 Block = tuple[str, float | None]
 """The process of a job that blocks its loop, and when the block was over."""

@@ -1,6 +1,6 @@
 """The rule about jobs that are `running` with a worker that does not know of them.
 
-Nobody but that worker could give them back, since its lease is renewed.
+Nobody but that worker could release them, since its lease is renewed.
 """
 
 from __future__ import annotations

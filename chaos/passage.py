@@ -97,7 +97,7 @@ class _Reader:
         if before.token is None and v.token is not None:
             self.claimed(before, v)
         elif before.token is not None and v.token is None:
-            self.given_back(before, v)
+            self.released(before, v)
         elif before.token != v.token:
             self.wrong("I5", "it was claimed while another claim was good", "fence_breaks")
             self.claimed(before, v)
@@ -131,7 +131,7 @@ class _Reader:
         if v.run_at is not None and v.run_at > v.at:
             self.wrong("I12", f"it was {what} {v.run_at - v.at:.3f} s before it was due")
 
-    def given_back(self, before: Version, v: Version) -> None:
+    def released(self, before: Version, v: Version) -> None:
         """I7: a retry uses up the attempt and says why; a snooze and a release do not; a crash is
         counted apart, or the job is not blamed and keeps its attempt."""
         attempt, crashes, errors = (
@@ -153,7 +153,7 @@ class _Reader:
                 how = "released"
                 self.wrong(
                     "I7",
-                    f"given back {'for later' if v.position is None else 'as ready'} with "
+                    f"released {'for later' if v.position is None else 'as ready'} with "
                     f"attempt {attempt:+d}, crashes {crashes:+d}, errors {errors:+d}",
                 )
         if self.claim is not None:

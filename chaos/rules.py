@@ -212,7 +212,7 @@ class Judge:
             if before.r in _ABORTED and not overlap:
                 continue
             if claim is not None and claim.how == "released" and before.r == "cancelled":
-                self.findings.counts["given back"] += 1
+                self.findings.counts["released"] += 1
                 continue
             if any(before.t0 < at < after.t0 for at in passage.redriven):
                 continue
@@ -259,7 +259,7 @@ class Judge:
             self._wrong("I15", story.job, f"a job that ends its worker is {passage.final.state}")
 
     def _in_a_stop(self, run: Run, passage: Passage) -> bool:
-        """True if its process was struck while it ran, and the job was given back uncounted."""
+        """True if its process was struck while it ran, and the job was released uncounted."""
         claim = passage.claims.get(run.token)
         return (
             claim is not None

@@ -190,7 +190,7 @@ def _database(
         assert not left, f"this test has left sessions behind: {left}"
         well = True
     finally:
-        if not (again and well and pg.reused.give_back(kind, name)):
+        if not (again and well and pg.reused.release(kind, name)):
             pg.drop(name)
 
 

@@ -50,14 +50,14 @@ def test_a_database_is_used_again_if_only_rows_were_added(pg: Server, migrated: 
     pg.reused.add(name)
     with psycopg.connect(pg.dsn_for(name)) as connection:
         first = connection.execute('select id from pgqueue.enqueue(\'{"task": "t"}\')').fetchone()
-    assert pg.reused.give_back("test", name)
+    assert pg.reused.release("test", name)
     assert pg.reused.take("test") == name
     assert pg.reused.take("test") is None
     with psycopg.connect(pg.dsn_for(name)) as connection:
         assert connection.execute("select count(*) from pgqueue.jobs").fetchone() == (0,)
         query = 'select id from pgqueue.enqueue(\'{"task": "t"}\')'
         assert connection.execute(query).fetchone() == first
-    assert pg.reused.give_back("test", name)
+    assert pg.reused.release("test", name)
     pg.drop(name)
     assert pg.reused.take("test") == name
 
@@ -84,7 +84,7 @@ def test_a_database_that_was_changed_is_not_used_again(
     with pg.connect(name) as connection:
         connection.execute("set allow_system_table_mods = on")
         connection.execute(change.format(name).encode())
-    assert not pg.reused.give_back("test", name)
+    assert not pg.reused.release("test", name)
     assert pg.reused.take("test") is None
     pg.drop(name)
 

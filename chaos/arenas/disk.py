@@ -49,7 +49,7 @@ class FullDisk(BaseFault):
             until = asyncio.get_running_loop().time() + seconds
             async with direct(arena) as own:
                 while asyncio.get_running_loop().time() < until:
-                    # What the server gives back meanwhile is filled up, too.
+                    # What the server releases meanwhile is filled up, too.
                     await asyncio.to_thread(self._fill)
                     refused = await self._is_refused(own) or refused
                     await asyncio.sleep(0.1)

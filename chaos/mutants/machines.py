@@ -209,7 +209,7 @@ def release_lost() -> None:
 
 
 def no_rescue() -> None:
-    """Nobody gives back what a dead worker held."""
+    """Nobody releases what a dead worker held."""
     from pgqueue.supervisor.child_rescue import ChildRescue
     from pgqueue.worker.fleet.rescuer import Rescuer
 

@@ -37,9 +37,9 @@ def claim_steals() -> None:
 
 
 def attempt_burnt() -> None:
-    """What a stop gives back has used up its attempt."""
+    """What a stop releases has used up its attempt."""
     replace_text(
-        "return_jobs",
+        "release_jobs",
         "attempt = job.attempt + receipt.change",
         "attempt = job.attempt + case when receipt.delay is null then 0 else receipt.change end",
     )
@@ -48,7 +48,7 @@ def attempt_burnt() -> None:
 def snooze_counts() -> None:
     """A snooze uses up an attempt."""
     replace_text(
-        "return_jobs",
+        "release_jobs",
         "attempt = job.attempt + receipt.change",
         "attempt = job.attempt + case when receipt.delay is null then receipt.change else 0 end",
     )

@@ -48,7 +48,7 @@ class Snoozed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Given back as it was: not started, or interrupted by a stop. The attempt does not count."""
+    """Released as it was: not started, or interrupted by a stop. The attempt does not count."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ async def test_a_running_job_is_asked_and_workers_are_told(
     assert (await other.live(job))["cancel_requested"]
     (again,) = await client.acancel(job)
     assert (again.state, again.changed) == ("requested", False)
-    # The worker may not give it back any more, only end it.
-    assert await other.run("return_jobs", [job], [other.token], [None], [0], [None], 20) == []
+    # The worker may not release it any more, only end it.
+    assert await other.run("release_jobs", [job], [other.token], [None], [0], [None], 20) == []
     assert await other.finish(job, state="cancelled") is None
     assert await other.states(job) == ["cancelled"]
     await third.connection.reset()
@@ -91,7 +91,7 @@ async def test_a_cancel_that_waits_for_a_return_cancels_at_once(
     (job,) = await add(client)
     await other.claim()
     async with other.connection.transaction():
-        await other.run("return_jobs", [job], [other.token], [60.0], [0], [None], 20)
+        await other.run("release_jobs", [job], [other.token], [60.0], [0], [None], 20)
         cancelling = asyncio.create_task(client.acancel(job))
         await blocked(third)
     (result,) = await cancelling

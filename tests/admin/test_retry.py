@@ -27,7 +27,7 @@ async def test_a_scheduled_job_is_ready_now_and_workers_are_woken(
 async def test_a_job_between_attempts_keeps_its_attempt(client: Client, other: Session) -> None:
     (job,) = await add(client)
     await other.claim()
-    await other.run("return_jobs", [job], [other.token], [600.0], [0], [None], 20)
+    await other.run("release_jobs", [job], [other.token], [600.0], [0], [None], 20)
     (result,) = await client.aretry(job)
     assert result.changed
     assert (await other.live(job))["attempt"] == 1

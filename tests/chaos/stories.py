@@ -42,19 +42,19 @@ class Audit:
     def quarantined(self, at: float) -> Audit:
         return self.add(at, "u", state="quarantined")
 
-    def give_back(self, at: float, **changes: Any) -> Audit:
+    def release(self, at: float, **changes: Any) -> Audit:
         return self.add(at, "u", token=None, worker=None, **changes)
 
     def released(self, at: float) -> Audit:
-        return self.give_back(at, attempt=self._now.attempt - 1)
+        return self.release(at, attempt=self._now.attempt - 1)
 
     def rescued(self, at: float, why: str = "no heartbeat") -> Audit:
-        return self.give_back(
+        return self.release(
             at, crashes=self._now.crashes + 1, errors=self._now.errors + 1, state=why
         )
 
     def retried(self, at: float, due: float) -> Audit:
-        return self.give_back(at, position=None, run_at=due, errors=self._now.errors + 1)
+        return self.release(at, position=None, run_at=due, errors=self._now.errors + 1)
 
     def promoted(self, at: float) -> Audit:
         return self.add(at, "u", position=2)

@@ -35,13 +35,13 @@ def retried() -> Story:
 
 
 def snoozed() -> Story:
-    audit = Audit().enter().claim(2.0, 100).give_back(2.5, position=None, run_at=3.0, attempt=0)
+    audit = Audit().enter().claim(2.0, 100).release(2.5, position=None, run_at=3.0, attempt=0)
     story = of(completed(), audit.promoted(3.1).claim(3.2, 101).finish(4.0))
     story.runs = [run(100, 2.1, 2.4, "snooze"), run(101, 3.3, 3.9)]
     return story
 
 
-def given_back() -> Story:
+def released() -> Story:
     """A stop interrupted it: the attempt does not count."""
     audit = Audit().enter().claim(2.0, 100).released(2.5)
     story = of(completed(), audit.claim(3.2, 101).finish(4.0))
@@ -91,7 +91,7 @@ def of_no_task() -> Story:
 
 
 CLEAN = (
-    completed, retried, snoozed, given_back, redriven, cancelled, unknown_and_there, effect,
+    completed, retried, snoozed, released, redriven, cancelled, unknown_and_there, effect,
     effect_killed_before_it_was_noted, of_no_task,
 )  # fmt: skip
 
@@ -241,14 +241,14 @@ def attempt_not_counted() -> Story:
 
 
 def attempt_burnt() -> Story:
-    story = given_back()
-    audit = Audit().enter().claim(2.0, 100).give_back(2.5).claim(3.2, 101).finish(4.0)
+    story = released()
+    audit = Audit().enter().claim(2.0, 100).release(2.5).claim(3.2, 101).finish(4.0)
     story.runs[1].attempt = 2
     return of(story, audit)
 
 
 def crash_not_counted() -> Story:
-    audit = Audit().enter().claim(2.0, 100).give_back(2.5, errors=1)
+    audit = Audit().enter().claim(2.0, 100).release(2.5, errors=1)
     story = of(completed(), audit.claim(3.2, 101).finish(4.0))
     story.runs = [run(100, 2.1, 2.4, "fail"), run(101, 3.3, 3.9, attempt=2)]
     return story

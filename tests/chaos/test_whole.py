@@ -58,7 +58,7 @@ def test_a_process_that_cannot_start_is_excused_by_a_fault_of_that_time(
 
 GUARD = (
     "error pgqueue.worker a job blocks the event loop, so the worker cannot stop; "
-    "its jobs are given back, and the process ends"
+    "its jobs are released, and the process ends"
 )
 ENDED = "error pgqueue.supervisor process 1 (pid 8) ended with exit code 1"
 ME, EARLIER = "worker-0-8-abcdef", "worker-0-8-000000"
@@ -69,7 +69,7 @@ ME, EARLIER = "worker-0-8-abcdef", "worker-0-8-000000"
     ("lines", "blocks", "last", "violations"),
     [
         ([GUARD, ENDED], [(ME, None)], 304.0, 0),
-        ([GUARD, ENDED], [(ME, 302.0)], 304.0, 0),  # it was over while its jobs were given back
+        ([GUARD, ENDED], [(ME, 302.0)], 304.0, 0),  # it was over while its jobs were released
         ([GUARD, ENDED], [(EARLIER, None), (ME, None)], 304.0, 0),
         # no job blocked that process then
         ([GUARD, ENDED], [], 304.0, 1),
@@ -118,7 +118,7 @@ def test_the_word_of_a_guard_is_the_guards_own(caplog: pytest.LogCaptureFixture)
 
     guard, settings = Guard(leave, probe_seconds=0.01), WorkerSettings(deadline=600.0)
     loop = asyncio.new_event_loop()  # it never runs, as if a job blocked it
-    guard.watch(settings, loop, say_stopping=int, give_back=float)
+    guard.watch(settings, loop, say_stopping=int, release=float)
     guard.ask(time.monotonic() - Request(0.0).jobs_end_at(settings))
     assert ended.wait(60.0)
     loop.close()

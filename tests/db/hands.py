@@ -121,7 +121,7 @@ class Hands:
         good = (await self.run("finish_jobs", *self._receipts(ids, token), state))[0][0]
         return sorted(ids) if good is None and ids else sorted(good or [])
 
-    async def give_back(
+    async def release(
         self,
         *ids: int,
         token: int | None = None,
@@ -132,7 +132,7 @@ class Hands:
     ) -> list[int]:
         text = None if error is None else json.dumps(error)
         rows = await self.run(
-            "return_jobs", *self._receipts(ids, token), [delay] * len(ids), [change] * len(ids),
+            "release_jobs", *self._receipts(ids, token), [delay] * len(ids), [change] * len(ids),
             [text] * len(ids), kept,
         )  # fmt: skip
         return sorted(row["id"] for row in rows)

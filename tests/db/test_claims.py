@@ -85,7 +85,7 @@ async def test_a_promoted_job_queues_behind_what_is_ready(hands: Hands) -> None:
 async def test_a_returned_job_keeps_its_place(hands: Hands) -> None:
     first, second = [row["id"] for row in await hands.enqueue({"task": "t"}, {"task": "t"})]
     await hands.claim(limit=1)
-    await hands.give_back(first)
+    await hands.release(first)
     assert [row["id"] for row in await hands.claim()] == [first, second]
 
 
@@ -242,6 +242,6 @@ async def test_ids_are_of_64_bits(hands: Hands, count: int) -> None:
     ids = [row["id"] for row in claimed]
     half = count // 2
     assert await hands.finish(*ids[:half]) == sorted(ids[:half])
-    assert await hands.give_back(*ids[half:]) == sorted(ids[half:])
+    assert await hands.release(*ids[half:]) == sorted(ids[half:])
     found = await hands.run("find_stragglers", ["default"], [2**63 - 1] * 10, ["t"], 0)
     assert max(row["position"] for row in found) > 8000000000000000000

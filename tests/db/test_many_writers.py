@@ -59,7 +59,7 @@ async def write(hands: Hands, n: int, tally: Tally, level: str) -> None:
 
 
 async def work(hands: Hands, n: int, tally: Tally, go_on: Callable[[], bool]) -> None:
-    """Claim, and end or give back what was claimed, in one statement of each kind."""
+    """Claim, and end or release what was claimed, in one statement of each kind."""
     chance = random.Random(-n)
     while go_on():
         ids = sorted(row["id"] for row in await hands.claim(limit=20))
@@ -67,7 +67,7 @@ async def work(hands: Hands, n: int, tally: Tally, go_on: Callable[[], bool]) ->
         try:
             await hands.finish(*[i for i in ids if ends[i] == "finish"])
             await hands.bury(*[i for i in ids if ends[i] == "bury"])
-            await hands.give_back(*[i for i in ids if ends[i] == "retry"], delay=0.0)
+            await hands.release(*[i for i in ids if ends[i] == "retry"], delay=0.0)
             await hands.run("promote_jobs", 100, EVER)
         except asyncpg.PostgresError as exc:
             tally.note(exc, f"worker {n}")

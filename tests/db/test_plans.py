@@ -21,7 +21,7 @@ from pgqueue.db.statements import statement
 PROBES = {
     "claim_jobs": ["queue.* = .* AND .*priority.* = .* AND .*position.* > ", "ctid"],
     "finish_jobs": ["id = ANY"],
-    "return_jobs": ["id = ANY"],
+    "release_jobs": ["id = ANY"],
     "bury_jobs": ["id = ANY"],
     "bury_damaged": ["id = "],
     "finish_damaged": ["id = "],

@@ -90,7 +90,7 @@ async def test_all_that_is_written_to_rows_that_were_there(
         await session.finish(done)
         await client.acancel(stopped)
         await session.finish(stopped, state="cancelled")
-        await session.run("return_jobs", [kept], [session.token], [600.0], [0], [None], 20)
+        await session.run("release_jobs", [kept], [session.token], [600.0], [0], [None], 20)
         await session.bury(given_up)
         for job in (kept, given_up, stopped):
             (result,) = await client.aretry(job)

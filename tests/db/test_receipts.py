@@ -28,8 +28,8 @@ async def write_all(hands: Hands, job: int, token: int) -> list[Any]:
     return [
         await hands.finish(job, token=token),
         await hands.finish(job, token=token, state="cancelled"),
-        await hands.give_back(job, token=token),
-        await hands.give_back(job, token=token, delay=5.0, change=0, error=ERROR),
+        await hands.release(job, token=token),
+        await hands.release(job, token=token, delay=5.0, change=0, error=ERROR),
         await hands.bury(job, token=token, error=ERROR),
         await hands.run("hold_job", job, token),
         await hands.run("find_finished", [job], [token]),
@@ -49,7 +49,7 @@ async def test_a_wrong_token_changes_nothing(hands: Hands) -> None:
 async def test_a_token_of_an_earlier_claim_is_void(hands: Hands) -> None:
     job = await one(hands)
     old = hands.token
-    await hands.give_back(job)
+    await hands.release(job)
     assert await write_all(hands, job, old) == [[]] * 7
     await hands.claim()
     before = await everything(hands)
@@ -66,7 +66,7 @@ async def test_a_claimed_job_whose_token_was_deleted_can_end(hands: Hands, end: 
     await hands.sql("update @.job set claim_token = null")
     if end == "cancelled":
         await hands.sql("update @.job set cancel_requested = true")
-        assert await hands.give_back(job, token=0) == []
+        assert await hands.release(job, token=0) == []
         assert await hands.finish(job, waits["id"], token=0, state=end) == [job]
     else:
         assert await hands.bury(job, waits["id"], token=0, error=ERROR) == [job]
@@ -93,13 +93,13 @@ async def test_good_and_bad_receipts_in_one_batch(hands: Hands) -> None:
     good = hands.token
     for name, half in (
         ("finish_jobs", jobs[:2]),
-        ("return_jobs", jobs[2:4]),
+        ("release_jobs", jobs[2:4]),
         ("bury_jobs", jobs[4:]),
     ):
         tokens = [good, good + 1]
         if name == "finish_jobs":
             assert (await hands.run(name, half, tokens, "completed"))[0][0] == [half[0]]
-        elif name == "return_jobs":
+        elif name == "release_jobs":
             rows = await hands.run(name, half, tokens, [None] * 2, [-1] * 2, [None] * 2, 20)
             assert [row["id"] for row in rows] == [half[0]]
         else:
@@ -152,8 +152,8 @@ async def test_a_running_job_that_is_to_stop_is_not_tried_again(hands: Hands) ->
     job = await one(hands)
     assert [tuple(row) for row in await hands.run("cancel_jobs", [job])] == [(job, True, False)]
     assert [tuple(row) for row in await hands.run("cancel_jobs", [job])] == [(job, True, True)]
-    assert await hands.give_back(job, delay=1.0, change=0, error=ERROR) == []
-    assert await hands.give_back(job) == []
+    assert await hands.release(job, delay=1.0, change=0, error=ERROR) == []
+    assert await hands.release(job) == []
     assert await hands.bury(job, error=ERROR) == []
     assert await hands.finish(job, state="cancelled") == [job]
     assert await hands.state(job) == "cancelled"
@@ -190,7 +190,7 @@ async def test_what_a_job_keeps_is_bounded(hands: Hands) -> None:
     job = await one(hands)
     for n in range(50):
         error = {**ERROR, "attempt": n}
-        assert await hands.give_back(job, delay=60.0, change=0, error=error) == [job]
+        assert await hands.release(job, delay=60.0, change=0, error=error) == [job]
         await hands.run("ready_jobs", [job])
         await hands.claim()
     live = await hands.live(job)
@@ -208,7 +208,7 @@ async def test_snoozing_leaves_nothing_behind(hands: Hands) -> None:
     job = await one(hands)
     before = await hands.value("select pg_column_size(j) from @.job as j")
     for _ in range(200):
-        assert await hands.give_back(job, delay=60.0) == [job]
+        assert await hands.release(job, delay=60.0) == [job]
         await hands.run("ready_jobs", [job])
         await hands.claim()
     assert await hands.value("select pg_column_size(j) from @.job as j") == before
@@ -224,7 +224,7 @@ async def test_an_interrupted_attempt_does_not_count(hands: Hands) -> None:
     for _ in range(20):
         (claimed,) = await hands.claim()
         assert claimed["attempt"] == 1
-        assert await hands.give_back(row["id"]) == [row["id"]]
+        assert await hands.release(row["id"]) == [row["id"]]
     live = await hands.live(row["id"])
     assert live is not None
     assert (live["attempt"], live["position"], live["claimed_at"]) == (0, place, None)
@@ -247,5 +247,5 @@ async def test_the_marker_of_a_quarantined_job(hands: Hands) -> None:
     await hands.finish(second)
     await hands.run("quarantine_job", third, token, second, token)
     assert await quarantined() == [third]
-    await hands.give_back(third)
+    await hands.release(third)
     assert await quarantined() == []

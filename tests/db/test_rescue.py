@@ -1,4 +1,4 @@
-"""A dead worker's jobs are given back, and those that keep killing their worker are not."""
+"""A dead worker's jobs are released, and those that keep killing their worker are not."""
 
 from __future__ import annotations
 
@@ -278,7 +278,7 @@ async def test_what_had_begun_in_a_former_claim_had_not_in_this_one(hands: Hands
     """It failed, was claimed again by the same worker, and waits; another has run ever since."""
     again, other = await held(hands, 2)
     former = hands.token
-    await hands.give_back(again)
+    await hands.release(again)
     await hands.claim()
     assert hands.token != former
     begun = [(again, former), (other, former)]

@@ -68,7 +68,7 @@ async def test_a_retried_job_is_not_in_its_own_way(hands: Hands) -> None:
     (job,) = await hands.enqueue(keyed("k"))
     for _ in range(5):
         assert [row["id"] for row in await hands.claim()] == [job["id"]]
-        assert await hands.give_back(job["id"], delay=60.0, change=0, error=ERROR) == [job["id"]]
+        assert await hands.release(job["id"], delay=60.0, change=0, error=ERROR) == [job["id"]]
         (again,) = await hands.enqueue(keyed("k"))
         assert (again["id"], again["state"]) == (job["id"], "scheduled")
         await hands.run("ready_jobs", [job["id"]])

@@ -33,7 +33,7 @@ def blocked(queue: Queue, service: Service, task: str) -> list[int]:
     return [waits, blocks]
 
 
-def given_back(queue: Queue, jobs: list[int]) -> None:
+def released(queue: Queue, jobs: list[int]) -> None:
     """They are ready again, and the end of their worker counts against none of them."""
     for job in jobs:
         row = queue.job(job)
@@ -52,7 +52,7 @@ def test_a_job_that_keeps_the_loop_is_left_behind_when_the_grace_is_over(
         assert service.wait(60) == 1
         assert "a job blocks the event loop, so the worker cannot stop" in service.log()
         assert service.left() == []
-    given_back(queue, jobs)
+    released(queue, jobs)
 
 
 @ways(("1", SPIN, ASYNCIO), ("1", HANG, ASYNCIO), ("2", HANG, UVLOOP))
@@ -70,7 +70,7 @@ def test_the_second_signal_leaves_it_behind_at_once(
         )
         service.send(SIGTERM)
         assert service.wait(60) == 1
-    given_back(queue, jobs)
+    released(queue, jobs)
 
 
 @both
@@ -90,4 +90,4 @@ def test_what_has_succeeded_is_not_run_again(queue: Queue, processes: str) -> No
         service.send(SIGTERM)
         assert service.wait(60) == 1
     assert queue.job(quick)["state"] == "completed"
-    given_back(queue, [spin])
+    released(queue, [spin])

@@ -1,4 +1,4 @@
-"""TERM and INT, to one process and to a supervisor: what is running ends, or is given back."""
+"""TERM and INT, to one process and to a supervisor: what is running ends, or is released."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_running_jobs_finish_within_the_grace(
 
 
 @both
-def test_30_60_jobs_longer_than_the_grace_are_given_back(queue: Queue, processes: str) -> None:
+def test_30_60_jobs_longer_than_the_grace_are_released(queue: Queue, processes: str) -> None:
     jobs = [queue.enqueue("gated") for _ in range(4)]
     before = queue.positions()
     with Service(queue, "--processes", processes, "--grace", "0.3") as service:
@@ -92,7 +92,7 @@ def test_a_second_signal_forces(queue: Queue, processes: str) -> None:
 
 @pytest.mark.together
 @both
-def test_a_job_that_ignores_its_cancellation_is_given_back(queue: Queue, processes: str) -> None:
+def test_a_job_that_ignores_its_cancellation_is_released(queue: Queue, processes: str) -> None:
     job = queue.enqueue("stubborn")
     with Service(queue, "--processes", processes, "--grace", "0.1") as service:
         queue.until_begun(job)
@@ -103,7 +103,7 @@ def test_a_job_that_ignores_its_cancellation_is_given_back(queue: Queue, process
 
 
 @both
-def test_24_claimed_and_not_begun_is_given_back_at_once(queue: Queue, processes: str) -> None:
+def test_24_claimed_and_not_begun_is_released_at_once(queue: Queue, processes: str) -> None:
     first = queue.enqueue_many("instant", 3000)
     gated: list[int] = []
     for _ in range(int(processes)):

@@ -148,7 +148,7 @@ def test_when_the_supervisor_is_killed_its_processes_stop(queue: Queue) -> None:
 
 
 @pytest.mark.together
-def test_a_process_that_does_not_stop_is_killed_and_its_jobs_given_back(queue: Queue) -> None:
+def test_a_process_that_does_not_stop_is_killed_and_its_jobs_released(queue: Queue) -> None:
     jobs = [queue.enqueue("gated") for _ in range(4)]
     slow = ("--lease", "60", "--heartbeat", "20")
     with Service(queue, *TWO, *slow, "--grace", "0", "--deadline", "1") as service:
@@ -381,7 +381,7 @@ def test_the_supervisor_idles(queue: Queue) -> None:
         end(service)
 
 
-def test_jobs_are_given_back_when_the_database_returns(queue: Queue, proxy: Proxy) -> None:
+def test_jobs_are_released_when_the_database_returns(queue: Queue, proxy: Proxy) -> None:
     job = queue.enqueue("gated")
     with Service(
         queue, *TWO, "--lease", "120", "--heartbeat", "40", PGQUEUE_DSN=proxy.dsn
@@ -391,7 +391,7 @@ def test_jobs_are_given_back_when_the_database_returns(queue: Queue, proxy: Prox
         proxy.refuse()
         proxy.cut()
         psutil.Process(victim).send_signal(signal.SIGKILL)
-        service.until_logged(f"giving back the jobs of process {victim} has to wait")
+        service.until_logged(f"releasing the jobs of process {victim} has to wait")
         proxy.heal()
         wait_until(
             lambda: any(j == job and pid != victim for j, pid in queue.trace("begin")),

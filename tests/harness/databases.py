@@ -81,7 +81,7 @@ class Reused:
         with self._connect(name) as connection:
             self._new[name] = _describe(connection)
 
-    def give_back(self, kind: object, name: str) -> bool:
+    def release(self, kind: object, name: str) -> bool:
         """Make it as new and keep it for the next test; False if that cannot be."""
         new = self._new[name]
         if remaining(lambda: self._server.sessions(name), timeout_s=_SESSIONS_END_SECONDS):

@@ -106,8 +106,8 @@ class FakeStore:
     async def finish(self, ids: list[int], *values: Any) -> None:
         await self._answer("finish", None, ids, *values)
 
-    async def give_back(self, ids: list[int], *values: Any) -> list[int]:
-        return await self._answer("give_back", ids, ids, *values)
+    async def release(self, ids: list[int], *values: Any) -> list[int]:
+        return await self._answer("release", ids, ids, *values)
 
     # -- of the heartbeat thread
 
@@ -176,7 +176,7 @@ class Room:
     def add(self, records: list[Any], token: int) -> None:
         self.jobs += [record["id"] for record in records]
 
-    def take_back(self, keep: int) -> list[Any]:
+    def take_surplus(self, keep: int) -> list[Any]:
         return []
 
 

@@ -75,7 +75,7 @@ class Fleet:
         return self._run(self._store.quarantine(job_id, token, (None, None)))
 
     def give_up_claim(self, worker: int, token: int) -> int:
-        """Give back what a claim took whose answer was lost; return how many jobs."""
+        """Release what a claim took whose answer was lost; return how many jobs."""
         cursors = [0] * 10 * len(self.queues)
         rows = self._run(self._store.held([worker], self.queues, cursors, [TASK], 0, None))
         taken = [entry_of(row, token, RELEASED) for row in rows if row["claim_token"] == token]

@@ -184,9 +184,9 @@ class Machine(RuleBasedStateMachine):
         match outcome:
             case RetryAt() | Snoozed():
                 failed = isinstance(outcome, RetryAt)
-                self.world.give_back(job_id, token, failed=failed, later=True)
+                self.world.release(job_id, token, failed=failed, later=True)
             case Released():
-                self.world.give_back(job_id, token, failed=False, later=False)
+                self.world.release(job_id, token, failed=False, later=False)
             case Dead():
                 self.world.bury(job_id, token)
             case Done():

@@ -107,7 +107,7 @@ class World:
             self.end(name, state)
         return good
 
-    def give_back(self, name: Any, token: Hashable, *, failed: bool, later: bool) -> bool:
+    def release(self, name: Any, token: Hashable, *, failed: bool, later: bool) -> bool:
         good = self.held(name, token) and not self.jobs[name].asked
         if good:
             job = self.jobs[name]
@@ -231,11 +231,11 @@ OPS: dict[str, Verb] = {
     "heartbeat": _heartbeat,
     "complete": lambda w, me, skip: _each(w, lambda n: w.finish(n, "T", "completed")),
     "fail": lambda w, me, skip: _each(
-        w, lambda n: _or_cancelled(w, n, "give_back", failed=True, later=True)
+        w, lambda n: _or_cancelled(w, n, "release", failed=True, later=True)
     ),
     "bury": lambda w, me, skip: _each(w, lambda n: _or_cancelled(w, n, "bury")),
     "release": lambda w, me, skip: _each(
-        w, lambda n: _or_cancelled(w, n, "give_back", failed=False, later=False)
+        w, lambda n: _or_cancelled(w, n, "release", failed=False, later=False)
     ),
     "rescue": _rescue,
     "cancel": lambda w, me, skip: _each(w, w.cancel),

@@ -73,7 +73,7 @@ class Hand:
     async def _return(self, delay: float | None, change: int, error: str | None) -> None:
         n = len(self.ids)
         rows = await self.run(
-            "return_jobs", *self.receipts, [delay] * n, [change] * n, [error] * n, KEPT
+            "release_jobs", *self.receipts, [delay] * n, [change] * n, [error] * n, KEPT
         )
         self.answers |= {row["id"]: "written" for row in rows}
 

@@ -64,7 +64,7 @@ BROKEN = {
         "claim_jobs", "and job.worker_id is null", "", ("claim", "claim"), "B answers {'old': 2}",
     ),
     "a failure that forgets the cancel request": (
-        "return_jobs", r"\s+and not job.cancel_requested", "",
+        "release_jobs", r"\s+and not job.cancel_requested", "",
         ("fail", "cancel"), "A answers {'old': 'written'}",
     ),
     "a rescue that does not ask again whether the worker is lost": (

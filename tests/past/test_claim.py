@@ -208,7 +208,7 @@ async def test_a_retry_that_lands_last_is_processed_by_whoever_serves_on(
 
 @pytest.mark.past_bug(8)
 async def test_the_only_slot_is_free_after_a_crash(dsn: str, eyes: Eyes) -> None:
-    """Concurrency is counted by each process alone: nothing stored has to be given back."""
+    """Concurrency is counted by each process alone: nothing stored has to be released."""
     await eyes.sql(EFFECT)
     app = app_of(dsn)
     with child(dsn, concurrency=1) as victim:

@@ -76,7 +76,7 @@ async def test_a_dead_worker_whose_row_was_pruned_first(dsn: str, eyes: Eyes) ->
         await eyes.settled(completed=5)
     for job_id in ids:
         row = await eyes.job(job_id)
-        # Nobody knows that it died: their attempts are given back.
+        # Nobody knows that it died: their attempts do not count.
         assert (row["attempt"], row["crash_count"]) == (1, 0)
     await app.aclose()
 

@@ -77,11 +77,11 @@ class World:
             found[1].state = state
 
     async def release(self, n: int) -> None:
-        """Given back untouched, or after a failed attempt."""
+        """Released untouched, or after a failed attempt."""
         if found := self.pick(n, "running"):
             job_id, job = found
             failed = n % 2
-            done = await self.hands.give_back(
+            done = await self.hands.release(
                 job_id,
                 token=job.token,
                 delay=3600.0 if failed else None,
@@ -109,7 +109,7 @@ class World:
             job_id, job = found
             wrong = (job.token or 5) + 1
             assert await self.hands.finish(job_id, token=wrong) == []
-            assert await self.hands.give_back(job_id, token=wrong) == []
+            assert await self.hands.release(job_id, token=wrong) == []
             assert await self.hands.bury(job_id, token=wrong) == []
             assert await self.hands.run("quarantine_job", job_id, wrong, None, None) == []
             assert await self.hands.run("hold_job", job_id, wrong) == []

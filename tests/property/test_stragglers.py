@@ -174,7 +174,7 @@ class World:
     async def release(self, w: int, count: int, announced: bool) -> None:
         worker = self.workers[w]
         for job_id, token in list(worker.held.items())[:count]:
-            assert await worker.hands.give_back(job_id, token=token) == [job_id]
+            assert await worker.hands.release(job_id, token=token) == [job_id]
             del worker.held[job_id]
             await self.announce([job_id], announced)
 
@@ -182,7 +182,7 @@ class World:
         """Give a job back for later, and promote it: it gets a new position."""
         worker = self.workers[w]
         for job_id, token in list(worker.held.items())[:1]:
-            assert await worker.hands.give_back(job_id, token=token, delay=0.0) == [job_id]
+            assert await worker.hands.release(job_id, token=token, delay=0.0) == [job_id]
             del worker.held[job_id]
             await self.admin.sql("update @.job set run_at = now() where id = $1", job_id)
             await worker.hands.run(

@@ -210,7 +210,7 @@ class Runner:
     def tell_when(self, buffered: int) -> None:
         self.low = buffered
 
-    def take_back(self, keep: int) -> list[Any]:
+    def take_surplus(self, keep: int) -> list[Any]:
         return []
 
     def add(self, records: Sequence[Any], token: int) -> None:

@@ -26,7 +26,7 @@ class Refusing:
         if ids:
             raise self.why
 
-    async def give_back(self, *_: object) -> list[int]:
+    async def release(self, *_: object) -> list[int]:
         raise self.why
 
 

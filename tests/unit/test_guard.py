@@ -50,7 +50,7 @@ def test_how_long_is_waited(request_: Request, jobs: float, everything: float) -
 
 def test_a_stop_is_over_before_kubernetes_kills() -> None:
     jobs = Request(0.0).jobs_end_at(WorkerSettings())
-    assert jobs + stop_times.PROBE_SECONDS + stop_times.GIVE_BACK_SECONDS < 30.0
+    assert jobs + stop_times.PROBE_SECONDS + stop_times.RELEASE_SECONDS < 30.0
     assert jobs + stop_times.SLOTS_SECONDS + stop_times.CLOSE_SECONDS < 30.0
 
 

@@ -23,14 +23,14 @@ class Worker:
     def __init__(self) -> None:
         self.runs: Receipts = set()
         self.unwritten: Receipts = set()
-        self.given_back: list[Entry] = []
+        self.released: list[Entry] = []
         self.holdings = Holdings(
-            receipts=(lambda: self.runs, lambda: self.unwritten), give_back=self.given_back.append
+            receipts=(lambda: self.runs, lambda: self.unwritten), release=self.released.append
         )
 
     def look(self, *receipts: tuple[int, int], began: float = LATER) -> list[tuple[int, int]]:
-        """Compare with what the database says; return what is given back."""
-        self.given_back.clear()
+        """Compare with what the database says; return what is released."""
+        self.released.clear()
         rows: list[Any] = [
             {
                 "id": job, "claim_token": token, "queue": "q", "position": job, "task": "t",
@@ -39,7 +39,7 @@ class Worker:
             for job, token in receipts
         ]  # fmt: skip
         self.holdings.compare(rows, began)
-        return [(entry.id, entry.token) for entry in self.given_back]
+        return [(entry.id, entry.token) for entry in self.released]
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_what_runs_or_waits_to_be_written_is_kept(worker: Worker) -> None:
     assert not worker.holdings.in_doubt
 
 
-def test_what_is_missing_at_two_looks_is_given_back(worker: Worker) -> None:
+def test_what_is_missing_at_two_looks_is_released(worker: Worker) -> None:
     worker.runs = {(1, 10)}
     assert worker.look((1, 10), (2, 11)) == []
     assert worker.holdings.in_doubt
     assert worker.look((1, 10), (2, 11)) == [(2, 11)]
-    assert worker.given_back[0].outcome is RELEASED
-    assert worker.given_back[0].position == 2
+    assert worker.released[0].outcome is RELEASED
+    assert worker.released[0].position == 2
 
 
 def test_what_ended_while_the_rows_were_on_their_way_is_not(worker: Worker) -> None:
@@ -87,7 +87,7 @@ def test_a_claim_on_its_way_holds_what_it_may_bring(worker: Worker) -> None:
 
 
 def test_another_receipt_of_a_job_that_runs_here_waits_for_its_end(worker: Worker) -> None:
-    """Somebody changed the token by hand: given back now, it would run twice at a time."""
+    """Somebody changed the token by hand: released now, it would run twice at a time."""
     worker.runs = {(1, 10)}
     for _ in range(3):
         assert worker.look((1, 99)) == []
@@ -96,7 +96,7 @@ def test_another_receipt_of_a_job_that_runs_here_waits_for_its_end(worker: Worke
     assert worker.look((1, 99)) == [(1, 99)]
 
 
-def test_a_lost_claim_is_given_back_at_the_first_look(worker: Worker) -> None:
+def test_a_lost_claim_is_released_at_the_first_look(worker: Worker) -> None:
     worker.holdings.lose(10, 7, 10.0)
     assert worker.holdings.unsettled
     assert worker.holdings.workers(8) == [7, 8]
@@ -119,7 +119,7 @@ def test_a_lost_claim_that_took_nothing_is_looked_for_until_the_server_gave_it_u
 def test_the_outcome_of_a_lost_claim_is_that_of_its_jobs(worker: Worker) -> None:
     worker.holdings.lose(10, 7, 10.0, Dead("no", None))
     worker.look((1, 10))
-    assert worker.given_back[0].outcome == Dead("no", None)
+    assert worker.released[0].outcome == Dead("no", None)
 
 
 def test_what_is_not_settled_when_a_worker_has_stopped_stays_so(worker: Worker) -> None:

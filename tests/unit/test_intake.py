@@ -34,7 +34,7 @@ class Runner:
     def add(self, records: list[Any], token: int) -> None:
         self.free -= len(records)
 
-    def take_back(self, keep: int) -> list[Any]:
+    def take_surplus(self, keep: int) -> list[Any]:
         self.kept.append(keep)
         return [({"queue": "q", "position": n}, 1) for n in (4, 5)]
 
@@ -76,7 +76,7 @@ def test_there_is_none_without_a_lease_or_once_it_is_closed() -> None:
 def test_there_is_none_beside_jobs_on_their_way_back() -> None:
     one, runner, _ = intake()
     one.mark()
-    assert len(one.take_back()) == 2
+    assert len(one.take_surplus()) == 2
     assert runner.kept == [0], "nothing ended, so no slot will come free soon"
     assert one.room(0.0) == 0
     assert one.returned("q", 4)
@@ -167,7 +167,7 @@ def test_long_jobs_go_back_and_fewer_are_claimed_ahead_then(
     runner.finished += 20
     clock = SimpleNamespace(monotonic=lambda: began + 1.0)
     monkeypatch.setattr("pgqueue.worker.claim.prefetch.time", clock)
-    one.take_back()
+    one.take_surplus()
     assert runner.kept == [pytest.approx(20, abs=1)]
     assert one.returned("q", 4)
     assert one.returned("q", 5)

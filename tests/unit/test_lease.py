@@ -127,7 +127,7 @@ async def test_what_is_taken_out_is_counted_as_passed_on_but_not_what_was_cancel
     waiting = waiting_with(lease, ears)
     waiting.add([job(n) for n in range(6)], 7)
     waiting.add([job(6, crashes=2)], 8)
-    assert waiting.take_back(4) == [(job(5), 7), (job(4), 7)]
+    assert waiting.take_surplus(4) == [(job(5), 7), (job(4), 7)]
     assert waiting.remove({0, 6, 99}) == [(job(0), 7), (job(6, crashes=2), 8)]
     assert set(waiting.receipts()) == {(1, 7), (2, 7), (3, 7)}
     assert waiting.passed_on == 2

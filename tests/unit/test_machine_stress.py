@@ -96,7 +96,7 @@ class Written:
     async def finish(self, ids: list[int], tokens: list[int], state: str) -> None:
         await self._write(ids)
 
-    async def give_back(self, ids: list[int], *_: object) -> list[int]:
+    async def release(self, ids: list[int], *_: object) -> list[int]:
         return await self._write(ids)
 
 
@@ -173,7 +173,7 @@ class Table:
 
 @pytest.mark.parametrize("listen", [True, False])
 async def test_claimer(caplog: pytest.LogCaptureFixture, listen: bool) -> None:
-    """A job that is claimed is handed on, or given back if that comes too late."""
+    """A job that is claimed is handed on, or released if that comes too late."""
     table, room, returned = Table(), Room(), Returned()
     claimer = claimer_of(table, room, returned, listen=listen)
 

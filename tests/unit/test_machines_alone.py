@@ -146,8 +146,8 @@ async def test_a_completer_keeps_outcomes_until_they_are_written() -> None:
     completer.add(entry)
     assert completer.receipts() == {(1, 7), (2, 7)}
     assert await completer.stop(60.0) == 0
-    assert store.sent == ["finish", "finish", "give_back"]
-    assert (store.args["finish"][0], store.args["give_back"][0], written) == ([1], [2], [entry])
+    assert store.sent == ["finish", "finish", "release"]
+    assert (store.args["finish"][0], store.args["release"][0], written) == ([1], [2], [entry])
 
 
 async def test_a_runner_runs_jobs_and_hands_on_their_outcomes() -> None:
@@ -213,7 +213,7 @@ def maintenance_of(
     return Maintenance(
         store, WHO,
         links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))),
-        holdings=Holdings(receipts=(), give_back=given.append), membership=membership,
+        holdings=Holdings(receipts=(), release=given.append), membership=membership,
         census=Census(2.0, 15.0), view=view(), send=lambda _: None, ask=call,
         background=background, timings=TIMINGS,
     )  # fmt: skip
@@ -324,7 +324,7 @@ def lifeline_of(said: list[Event], dsn: str = "postgresql:///nowhere") -> Heartb
     return HeartbeatThread(
         dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
         watch=Watch(), lease=Lease(),
-        holdings=Holdings(receipts=(), give_back=lambda _: None),
+        holdings=Holdings(receipts=(), release=lambda _: None),
         view=view(), take=said.append, timings=TIMINGS,
     )  # fmt: skip
 

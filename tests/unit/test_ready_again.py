@@ -30,7 +30,7 @@ def test_when_the_first_is_due(outcomes: list[Outcome], soonest: float | None) -
     assert soonest_of([entry(outcome) for outcome in outcomes]) == soonest
 
 
-def test_only_what_was_given_back_is_ready_at_its_old_place() -> None:
+def test_only_what_was_released_is_ready_at_its_old_place() -> None:
     entries = [
         entry(RELEASED, "a", 7),
         entry(RELEASED, "b", None),

@@ -43,7 +43,7 @@ def answers_die(
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("odd"), KeyError("odd")], ids=repr)
-async def test_a_claim_whose_answer_died_is_given_back(
+async def test_a_claim_whose_answer_died_is_released(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     runs = Runs()
@@ -114,7 +114,7 @@ async def test_a_token_changed_by_hand_costs_the_outcome_and_no_more(
         await eventually(
             lambda: worker.machines.heartbeat_thread.maintenance.reconciler.looks > looks + 3
         )
-        assert runs.seen == [1], "it runs here: it is not given back"
+        assert runs.seen == [1], "it runs here: it is not released"
         gate.set()
         await eyes.reaches(job_id, "completed", timeout_s=30)
     assert runs.seen == [1, 1]
@@ -122,7 +122,7 @@ async def test_a_token_changed_by_hand_costs_the_outcome_and_no_more(
     assert UNKNOWN in caplog.text
 
 
-async def test_a_job_that_was_laid_to_a_workers_account_is_given_back(app: App, eyes: Eyes) -> None:
+async def test_a_job_that_was_laid_to_a_workers_account_is_released(app: App, eyes: Eyes) -> None:
     runs = Runs()
     gate = asyncio.Event()
 
@@ -152,7 +152,7 @@ class AtOnce(ReconcileTimings):
         return 0.0
 
 
-async def test_no_job_is_given_back_that_is_held(
+async def test_no_job_is_released_that_is_held(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Jobs begin, end and are written while one look follows the other."""

@@ -676,7 +676,7 @@ async def test_the_session_of_a_living_worker_is_ended_again_and_again(
 async def test_a_worker_that_stops_as_its_lease_is_lost_leaves_no_orphans(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it held under its lost lease is given back before it signs off."""
+    """What it held under its lost lease is released before it signs off."""
     began: list[int] = []
     workers: list[Worker] = []
     real = Rescuer.rescue

@@ -1,4 +1,4 @@
-"""One slot, one queue: jobs begin in the order of their commits, also when some are given back."""
+"""One slot, one queue: jobs begin in the order of their commits, also when some are released."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.worker.support import Eyes, working
 pytestmark = pytest.mark.one_pg
 
 
-async def test_jobs_given_back_are_not_overtaken(
+async def test_jobs_released_are_not_overtaken(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Behind a long job others are given back; none that is younger begins before they are."""
+    """Behind a long job others are released; none that is younger begins before they are."""
     begun: list[int] = []
     going_on, asked, written = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    give_back = Store.give_back
+    release = Store.release
 
     async def slow(self: Store, *args: Any) -> list[int]:
         asked.set()
         await written.wait()
-        return await give_back(self, *args)
+        return await release(self, *args)
 
     @app.task
     async def note(n: int) -> None:
@@ -37,7 +37,7 @@ async def test_jobs_given_back_are_not_overtaken(
     await app.aenqueue_many([note.job(n) for n in range(300)])
     async with working(app, concurrency=1) as worker:
         await eventually(lambda: len(begun) == 300)
-        monkeypatch.setattr(Store, "give_back", slow)
+        monkeypatch.setattr(Store, "release", slow)
         # While one slot runs job 300, what follows waits in this process, and in the table.
         jobs = await app.aenqueue_many([note.job(n) for n in range(300, 1500)])
         await asked.wait()

@@ -65,7 +65,7 @@ async def test_a_lost_claim_is_looked_for_until_the_database_answers(
     assert seen == [1]
 
 
-async def test_a_quarantined_job_that_cannot_be_marked_is_given_back(
+async def test_a_quarantined_job_that_cannot_be_marked_is_released(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody else would: this worker holds it, and renews its lease."""
@@ -289,7 +289,7 @@ async def test_a_quarantined_job_whose_worker_lost_its_lease_while_it_was_marked
 
 
 async def test_a_worker_says_that_it_is_registered_before_it_claims(app: App, eyes: Eyes) -> None:
-    """Its supervisor knows then where to give back what it claims."""
+    """Its supervisor knows then where to release what it claims."""
 
     @app.task
     async def note() -> None: ...
@@ -450,7 +450,7 @@ async def test_one_job_that_cannot_be_buried_keeps_no_other_of_a_lost_worker(
 async def test_a_dead_child_whose_last_heartbeat_is_still_being_written_is_looked_for_again(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else another worker gives its jobs back, and blames those that had not begun."""
+    """Else another worker releases its jobs, and blames those that had not begun."""
 
     @app.task
     async def note(n: int) -> None: ...

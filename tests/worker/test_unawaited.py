@@ -1,4 +1,4 @@
-"""Workers that nobody stops: their jobs are given back, and nothing false is said of them."""
+"""Workers that nobody stops: their jobs are released, and nothing false is said of them."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
         settings = quick(lease=3600.0, heartbeat=0.3, grace=600.0)
         await asyncio.to_thread(end, lambda: Worker(app, **settings), begun, LAST[leave])
 
-        async def given_back() -> bool:
+        async def released() -> bool:
             return not await eyes.worker_ids()
 
-        await eventually(given_back, timeout_s=60)
+        await eventually(released, timeout_s=60)
         gc.collect()
     app.close()
     row = await eyes.job(job_id)

@@ -71,7 +71,7 @@ def worker(
     MODULE:APP is where the app is: "shop.jobs:app". The current directory is looked in first,
     unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
 
-    Exit codes: 0 when it stopped as told, also with jobs given back; 1 when it failed, or when a
+    Exit codes: 0 when it stopped as told, also with jobs released; 1 when it failed, or when a
     job blocked its event loop so that the process had to be ended; 2 when something is set wrong.
     """
     options = {name: value for name, value in settings.items() if value is not None}

@@ -94,7 +94,7 @@ class FleetStore:
         spared: Sequence[int],
         move: bool = True,
     ) -> list[Record]:
-        """Give back what lost workers held and take them off the list, within a transaction.
+        """Release what lost workers held and take them off the list, within a transaction.
 
         ``errors``: by worker, what is noted of the crash. ``begun``: ids and claim tokens of the
         jobs that had started, the only ones to blame; None if nobody knows. ``spared``: workers

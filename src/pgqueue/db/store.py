@@ -110,7 +110,7 @@ class Store(FleetStore):
         good = (await self._rows("finish_jobs", ids, tokens, state))[0][0]
         return good if good is not None or not ids else None
 
-    async def give_back(
+    async def release(
         self,
         ids: Sequence[int],
         tokens: Sequence[int],
@@ -118,8 +118,8 @@ class Store(FleetStore):
         changes: Sequence[int],
         errors: Sequence[str | None],
     ) -> list[int]:
-        """Give jobs back; return the ids whose receipt was good."""
-        rows = await self._rows("return_jobs", ids, tokens, delays, changes, errors, ERRORS_KEPT)
+        """Release jobs; return the ids whose receipt was good."""
+        rows = await self._rows("release_jobs", ids, tokens, delays, changes, errors, ERRORS_KEPT)
         return [row["id"] for row in rows]
 
     async def bury(

@@ -1,4 +1,4 @@
-"""Gives back the jobs of a supervisor's children that crashed, in a thread of its own.
+"""Releases the jobs of a supervisor's children that crashed, in a thread of its own.
 
 The supervisor must hear signals and restart children whatever the database does; so this waits for
 the database, and the supervisor does not wait for this.
@@ -27,7 +27,7 @@ __all__ = ["FINISH_SECONDS", "ChildRescue"]
 log = logging.getLogger("pgqueue.supervisor")
 
 FINISH_SECONDS = 5.0
-"""How long a supervisor that ends waits for what is still to be given back."""
+"""How long a supervisor that ends waits for what is still to be released."""
 
 _WATCH_EVERY = 0.5
 _JOIN_SECONDS = 1.0
@@ -64,7 +64,7 @@ class ChildRescue:
         *,
         told_to_stop: bool,
     ) -> None:
-        """Give back what this process held, as soon as the database lets us.
+        """Release what this process held, as soon as the database lets us.
 
         ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
         None if nobody knows. ``told_to_stop``: no crash is counted.
@@ -78,14 +78,14 @@ class ChildRescue:
                 self._thread.start()
 
     def finish(self, seconds: float) -> None:
-        """Wait until all is given back, but no longer than this; leases cover the rest."""
+        """Wait until all is released, but no longer than this; leases cover the rest."""
         self._give_up_at = time.monotonic() + seconds
         thread = self._thread
         if thread is not None:
             thread.join(seconds + _JOIN_SECONDS)
         if self._crashes:
             log.warning(
-                "the jobs of %d crashed processes are not given back; other workers do that when "
+                "the jobs of %d crashed processes are not released; other workers do that when "
                 "they see the sessions gone, or the lease of %g s run out",
                 len(self._crashes), self._settings.lease,
             )  # fmt: skip
@@ -100,13 +100,13 @@ class ChildRescue:
                     return
                 crash = self._crashes[0]
             try:
-                asyncio.run(self._give_back(crash))
+                asyncio.run(self._release(crash))
             except Exception:
-                log.exception("the jobs of process %d cannot be given back", crash.pid)
+                log.exception("the jobs of process %d cannot be released", crash.pid)
             if time.monotonic() < self._give_up_at:
                 self._crashes.popleft()
 
-    async def _give_back(self, crash: _Crash) -> None:
+    async def _release(self, crash: _Crash) -> None:
         watch = Watch()
         settings = self._settings
         link = Link(
@@ -140,9 +140,7 @@ class ChildRescue:
             except PgQueueError as exc:
                 if not told:
                     told = True
-                    log.warning(
-                        "giving back the jobs of process %d has to wait: %s", crash.pid, exc
-                    )
+                    log.warning("releasing the jobs of process %d has to wait: %s", crash.pid, exc)
             await asyncio.sleep(retry.delay())
 
     @staticmethod

@@ -139,7 +139,7 @@ class Ending:
 
     @property
     def held_jobs(self) -> bool:
-        """True if it may have had jobs that it did not give back itself."""
+        """True if it may have had jobs that it did not release itself."""
         return not self.stopped and (self.started or self.why is None)
 
     @property

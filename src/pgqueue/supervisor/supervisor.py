@@ -1,7 +1,7 @@
 """Runs a worker in several processes: spawns, watches, restarts, and passes signals on.
 
 Each slot holds one process (slots.py); a new one is started before an old one is told to leave. The
-jobs of one that crashed are given back at once, and its slot is filled after a delay.
+jobs of one that crashed are released at once, and its slot is filled after a delay.
 
 TERM and INT stop all in order; a second one forces. HUP replaces the processes one by one, and
 keeps the old where a new one does not start; with a terminal, whose closing it tells, it stops. A
@@ -155,7 +155,7 @@ class Supervisor:
             process.kill()
             process.wait()
             self._forget(process)
-            self._give_back(process)
+            self._release(process)
         self._child_rescue.finish(FINISH_SECONDS)
 
     # -- what happens
@@ -201,7 +201,7 @@ class Supervisor:
     def _on_end(self, process: Process, code: int) -> None:
         ending = process.ending(code)
         if ending.held_jobs:
-            self._give_back(process)
+            self._release(process)
         slot = self._slots[process.number - 1]
         happened = slot.ended(process, ending, time.monotonic())
         if not ending.in_order and (process.started or not self._stopping):
@@ -270,7 +270,7 @@ class Supervisor:
         for process in self._processes:
             process.stop(patience=self._patience)
 
-    def _give_back(self, process: Process) -> None:
+    def _release(self, process: Process) -> None:
         if failpoints.armed is not None:
             failpoints.armed.reach("supervisor.child_ended")
         if self._database is not None:

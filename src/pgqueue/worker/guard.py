@@ -5,7 +5,7 @@ One thread, from the start of the process. It does nothing until somebody asks f
     watching --ask--> stopping --jobs_over--> writing --ended--> closing
                          |                       |                  |
                          |  the loop is blocked  |  too long        |  2 s
-                         '--> give back, exit 1  '--> exit 1        '--> exit with the worker's code
+                         '--> release, exit 1    '--> exit 1        '--> exit with the worker's code
 
 A stop that takes its time is left alone as long as the event loop answers: it has bounds of its
 own. A second ``ask`` is for a stop at once.
@@ -34,8 +34,8 @@ from pgqueue.worker.stop_times import (
     CANCEL_SECONDS,
     CLOSE_SECONDS,
     FORCED_SECONDS,
-    GIVE_BACK_SECONDS,
     PROBE_SECONDS,
+    RELEASE_SECONDS,
     patience,
 )
 
@@ -91,7 +91,7 @@ class Guard:
         self._settings = WorkerSettings()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._say_stopping: Callable[[], object] = int
-        self._give_back: Callable[[float], object] | None = None
+        self._release: Callable[[float], object] | None = None
         self._writing = False
         self._closing: tuple[float, int] | None = None
         self._ear, self._bell = socket.socketpair()
@@ -104,15 +104,15 @@ class Guard:
         loop: asyncio.AbstractEventLoop,
         *,
         say_stopping: Callable[[], object],
-        give_back: Callable[[float], object],
+        release: Callable[[float], object],
     ) -> None:
         """Watch over the worker of this loop.
 
-        ``say_stopping`` lets other workers know; ``give_back`` gives its jobs back within so many
+        ``say_stopping`` lets other workers know; ``release`` releases its jobs within so many
         seconds. Neither needs the loop.
         """
         self._settings, self._loop = settings, loop
-        self._say_stopping, self._give_back = say_stopping, give_back
+        self._say_stopping, self._release = say_stopping, release
 
     def ask(self, at: float | None = None) -> None:
         """Somebody asked for a stop; the second time, for one at once.
@@ -190,11 +190,11 @@ class Guard:
             return at - now
         if self._answers():
             return self._probe_seconds
-        if self._give_back is not None:
-            self._give_back(GIVE_BACK_SECONDS)
+        if self._release is not None:
+            self._release(RELEASE_SECONDS)
         self._end(
             _FAILED, logging.ERROR,
-            "a job blocks the event loop, so the worker cannot stop; its jobs are given back, "
+            "a job blocks the event loop, so the worker cannot stop; its jobs are released, "
             "and the process ends",
         )  # fmt: skip
 

@@ -96,7 +96,7 @@ class Machines:
         self.runner = self._make_runner(tasks, lease, running_jobs)
         self.holdings = Holdings(
             receipts=(self.runner.receipts, self.completer.receipts),
-            give_back=self.completer.add,
+            release=self.completer.add,
         )
         self.promoter = Promoter(
             self.session.store, lock=self.session.lock, on_ready=self._on_promoted,
@@ -232,7 +232,7 @@ class Machines:
         self.claimer.on_ready(queues)
 
     def _on_written(self, entries: Sequence[Entry]) -> None:
-        """What was given back or put off is somebody's work again."""
+        """What was released or put off is somebody's work again."""
         soonest = soonest_of(entries)
         if soonest is not None and soonest <= self._settings.heartbeat * 2:
             self.promoter.due_in(soonest)

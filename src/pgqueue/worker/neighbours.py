@@ -59,7 +59,7 @@ class Room(Protocol):
         """Take what one claim brought."""
         ...
 
-    def take_back(self, keep: int) -> list[Claimed]:
+    def take_surplus(self, keep: int) -> list[Claimed]:
         """Return what is buffered beyond so many; it is the caller's from now on."""
         ...
 

@@ -19,5 +19,5 @@ def soonest_of(entries: Sequence[Entry]) -> float | None:
 
 
 def places_of(entries: Sequence[Entry]) -> list[tuple[str, int]]:
-    """Return queue and position of each job that was given back and is ready."""
+    """Return queue and position of each job that was released and is ready."""
     return [(e.queue, e.position) for e in entries if e.outcome is RELEASED and e.position]

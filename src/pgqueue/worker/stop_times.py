@@ -3,8 +3,8 @@
 With default settings and a server that answers, a stop takes at most
 
 - 20 (grace) + 5 (cancel) + 1 (slots) + 2 s (close) with jobs that do not end when they are
-  cancelled; they are given back after the first two;
-- 20 (grace) + 5 (cancel) + 1 (probe) + 2.5 s (give back) with a job that blocks the event loop.
+  cancelled; they are released after the first two;
+- 20 (grace) + 5 (cancel) + 1 (probe) + 2.5 s (release) with a job that blocks the event loop.
 
 Both are below the 30 s after which Kubernetes sends KILL.
 """
@@ -20,8 +20,8 @@ __all__ = [
     "CANCEL_SECONDS",
     "CLOSE_SECONDS",
     "FORCED_SECONDS",
-    "GIVE_BACK_SECONDS",
     "PROBE_SECONDS",
+    "RELEASE_SECONDS",
     "SLOTS_SECONDS",
     "WRITE_SECONDS",
     "patience",
@@ -36,11 +36,11 @@ ASIDE_SECONDS = 1.0
 PROBE_SECONDS = 1.0
 """How long an event loop may take to answer before it counts as blocked at a stop."""
 
-GIVE_BACK_SECONDS = 2.5
-"""How long giving jobs back may take when the event loop is blocked."""
+RELEASE_SECONDS = 2.5
+"""How long releasing jobs may take when the event loop is blocked."""
 
 SLOTS_SECONDS = 1.0
-"""How long slots with jobs that do not end are waited for, once those are given back."""
+"""How long slots with jobs that do not end are waited for, once those are released."""
 
 CLOSE_SECONDS = 2.0
 """How long the event loop and the interpreter may take to close after a stop."""
@@ -59,10 +59,10 @@ _KUBERNETES_SECONDS = 30.0
 
 _JOBS_SECONDS = WorkerSettings().grace + CANCEL_SECONDS
 assert _JOBS_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _KUBERNETES_SECONDS
-assert _JOBS_SECONDS + PROBE_SECONDS + GIVE_BACK_SECONDS < _KUBERNETES_SECONDS
+assert _JOBS_SECONDS + PROBE_SECONDS + RELEASE_SECONDS < _KUBERNETES_SECONDS
 # A supervisor is more patient than any stop of its process is long, on a server that answers.
 assert WRITE_SECONDS + ANNOUNCE_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _MARGIN
-assert PROBE_SECONDS + GIVE_BACK_SECONDS < _MARGIN
+assert PROBE_SECONDS + RELEASE_SECONDS < _MARGIN
 # An outcome whose row was locked is tried once more before it is given up.
 assert LOCK_SECONDS + ASIDE_SECONDS + LOCK_SECONDS < WRITE_SECONDS
 assert FORCED_SECONDS < CANCEL_SECONDS

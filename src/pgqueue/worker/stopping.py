@@ -1,7 +1,7 @@
 """The stop of a worker: its order, and how long each part of it may take.
 
-In order: claim no more; give back what was claimed and not begun; let running jobs finish until the
-grace is over; cancel them; give those back with their attempt; write what is left; end the
+In order: claim no more; release what was claimed and not begun; let running jobs finish until the
+grace is over; cancel them; release those with their attempt; write what is left; end the
 heartbeat last. A second request skips the grace.
 """
 
@@ -50,7 +50,7 @@ async def wind_down(
         runner.cancel_all("stop")
         if not await runner.wait_quiet(FORCED_SECONDS if forced.is_set() else timings.cancel):
             stuck = runner.abandon()
-            log.error("%d jobs did not end when told to; they are given back", len(stuck))
+            log.error("%d jobs did not end when told to; they are released", len(stuck))
             _release(completer, stuck)
     on_jobs_over()
     rest = 0.0 if forced.is_set() else grace - (time.monotonic() - began)

@@ -115,7 +115,7 @@ class Worker:
         if guard is not None:
             guard.watch(
                 self.settings, loop,
-                say_stopping=self._say_stopping, give_back=self._give_all_back,
+                say_stopping=self._say_stopping, release=self._release_all,
             )  # fmt: skip
         hearing = guard.hearing() if guard is not None and signals else contextlib.nullcontext()
         with heeding(_SIGNALS if signals else (), self._on_signal), hearing:
@@ -162,8 +162,8 @@ class Worker:
         if self.is_running:
             self.machines.heartbeat_thread.mark_stopping()
 
-    def _give_all_back(self, seconds: float) -> None:
-        """Give all back within so many seconds, without the loop, which is blocked."""
+    def _release_all(self, seconds: float) -> None:
+        """Release all within so many seconds, without the loop, which is blocked."""
         if self.is_running:
             self.machines.heartbeat_thread.give_up(seconds)
 

@@ -25,7 +25,7 @@ async def paused(arena: SmallArena) -> AsyncGenerator[None]:
 
 @pytest.mark.fault("F51")
 async def test_stray_claim(arena: SmallArena) -> None:
-    """It is given back although its worker lives, and is run."""
+    """It is released although its worker lives, and is run."""
     stray = "select count(*) from chaos.audit where op = 'u' and token is not null and job = {}"
     async with paused(arena):
         held = "select count(*) from pgqueue.job where worker_id is not null and queue = 'main'"
@@ -34,7 +34,7 @@ async def test_stray_claim(arena: SmallArena) -> None:
         job = arena.last("stray")["job"]
         assert await arena.value(stray.format(job)) == 1
         back = f"select worker_id is null from pgqueue.job where id = {job}"
-        await eventually(lambda: arena.value(back), timeout_s=30, what="it is given back")
+        await eventually(lambda: arena.value(back), timeout_s=30, what="it is released")
     done = f"select state = 'completed' from pgqueue.jobs where id = {job}"
     await eventually(lambda: arena.value(done), timeout_s=60, what="it is run")
 

@@ -1,7 +1,7 @@
 -- What a worker holds in its queues, as far as the server knows. Reads only.
 -- $1 worker ids, $2 queues, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
 -- $5 floor: below it nothing can be, $6 on the server that began then; on another one there is none.
--- A token that somebody deleted by hand is answered as 0, which return_jobs takes for it.
+-- A token that somebody deleted by hand is answered as 0, which release_jobs takes for it.
 -- What lies behind the thirtieth ready job above a cursor is left out: a worker that has claimed nothing
 -- for long may be some jobs behind the others, and what is further would not have had its turn yet.
 -- needs: job_ready (two probes a queue and priority, and thirty rows of a backlog)

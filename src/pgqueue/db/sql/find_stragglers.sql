@@ -1,5 +1,5 @@
 -- Ready jobs that the cursors of a worker have passed: committed after a later position was claimed,
--- or given back at their old place. Reads only.
+-- or released at their old place. Reads only.
 -- $1 queues, $2 their cursors (ten positions a queue, priority 0 first), $3 tasks, $4 floor: below it
 -- nothing can be.
 -- Answers the queues with the lowest such position; and once, in the row without a queue, the lowest

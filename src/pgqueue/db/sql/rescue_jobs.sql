@@ -1,4 +1,4 @@
--- Gives back what lost workers held. A crash is counted against the jobs that had begun, but those
+-- Releases what lost workers held. A crash is counted against the jobs that had begun, but those
 -- that crashed twice and were not quarantined: they run quarantined or not at all. Where nobody knows
 -- what had begun, it is counted against the one that its worker had quarantined or, if none was, against
 -- all of that worker's but those. At the cap a job is buried. The others keep their attempt.

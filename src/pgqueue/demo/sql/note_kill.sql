@@ -1,6 +1,6 @@
 -- Notes that a worker is about to be killed, and what it holds.
 -- $1 worker, $2 pid. Answers how many jobs it holds, and how many of those it has started.
--- The poison is left out: it fails by itself and may be given back before the worker is dead.
+-- The poison is left out: it fails by itself and may be released before the worker is dead.
 -- locks: nothing
 with kill as (
     insert into pgqueue_demo.killed (worker_id, pid, killed_at)

@@ -22,7 +22,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.claim.events import CameToWatch, Inner, LimitReached, ListensAnew, Said
 from pgqueue.worker.claim.flags import Flags
-from pgqueue.worker.claim.intake import TAKE_BACK_SECONDS, Intake
+from pgqueue.worker.claim.intake import SURPLUS_SECONDS, Intake
 from pgqueue.worker.claim.looks import Looks
 from pgqueue.worker.claim.plan import Plan
 from pgqueue.worker.claim.queue_state import QueueState
@@ -204,7 +204,7 @@ class Claimer:
         return lowered
 
     async def stop(self) -> None:
-        """Stop claiming; a claim that is on its way is waited for, and its jobs given back."""
+        """Stop claiming; a claim that is on its way is waited for, and its jobs released."""
         async with self._stopping:
             self._intake.closed = True
             self._bell.set()
@@ -243,7 +243,7 @@ class Claimer:
         """Wait until there is room and a reason, then claim."""
         while self._completer.is_full and not self._intake.closed:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TAKE_BACK_SECONDS):
+                async with asyncio.timeout(SURPLUS_SECONDS):
                     await self._completer.wait_room()
         if not await self._wait_room():
             return

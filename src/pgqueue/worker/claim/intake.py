@@ -16,10 +16,10 @@ from pgqueue.worker.receipt import Claimed
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["TAKE_BACK_SECONDS", "Intake"]
+__all__ = ["SURPLUS_SECONDS", "Intake"]
 
-TAKE_BACK_SECONDS = 1.0
-"""A job that no slot will come free for within so many seconds is given back."""
+SURPLUS_SECONDS = 1.0
+"""A job that no slot will come free for within so many seconds is released."""
 
 _SINGLY_SECONDS = 10.0
 
@@ -42,7 +42,7 @@ class Intake:
         self._states = states
         self._seating = seating
         self._prefetch = Prefetch(runner, settings.max_prefetch)
-        self._returning: set[tuple[str, int]] = set()  # taken back, and not written yet
+        self._returning: set[tuple[str, int]] = set()  # released, and not written yet
         self._singly_until = 0.0
         self.claimed = 0
         self.closed = False
@@ -123,13 +123,13 @@ class Intake:
         self._singly_until = now + _SINGLY_SECONDS
 
     def mark(self) -> None:
-        """From here on it is full: what is finished counts for ``take_back``."""
+        """From here on it is full: what is finished counts for ``take_surplus``."""
         self._prefetch.mark()
 
-    def take_back(self) -> list[Claimed]:
+    def take_surplus(self) -> list[Claimed]:
         """Return what no slot will come free for within a second or so: the jobs are long."""
-        prefetch = self._prefetch.since_mark(at_least=TAKE_BACK_SECONDS)
-        taken = self._runner.take_back(int(prefetch * TAKE_BACK_SECONDS))
+        prefetch = self._prefetch.since_mark(at_least=SURPLUS_SECONDS)
+        taken = self._runner.take_surplus(int(prefetch * SURPLUS_SECONDS))
         self._returning.update((record["queue"], record["position"]) for record, _ in taken)
         if taken:
             self._prefetch.slow_to(prefetch)

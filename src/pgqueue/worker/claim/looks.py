@@ -8,7 +8,7 @@ import time
 from pgqueue.config import WorkerSettings
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.flags import Flags
-from pgqueue.worker.claim.intake import TAKE_BACK_SECONDS, Intake
+from pgqueue.worker.claim.intake import SURPLUS_SECONDS, Intake
 from pgqueue.worker.claim.plan import Answer, Kind, Plan
 from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.seating import Seating
@@ -20,7 +20,7 @@ __all__ = ["Looks"]
 
 _FLAGS_EVERY = 2
 _FULL_AFTER = 0.1
-assert _FULL_AFTER < TAKE_BACK_SECONDS
+assert _FULL_AFTER < SURPLUS_SECONDS
 
 
 class Looks:
@@ -127,10 +127,10 @@ class Looks:
         if seconds < _FULL_AFTER:
             await self._call_put_off()
             return _FULL_AFTER
-        if seconds == TAKE_BACK_SECONDS:
-            self._sender.give_back()
+        if seconds == SURPLUS_SECONDS:
+            self._sender.release()
         self._seating.on_full()
-        return TAKE_BACK_SECONDS
+        return SURPLUS_SECONDS
 
     async def _call_put_off(self) -> None:
         now = time.monotonic()

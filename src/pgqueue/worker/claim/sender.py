@@ -1,4 +1,4 @@
-"""Sends one claim, and hands on what it brought; gives back what it may have taken if it fails."""
+"""Sends one claim, and hands on what it brought; releases what it may have taken if it fails."""
 
 from __future__ import annotations
 
@@ -107,13 +107,13 @@ class Sender:
         # Those that were busy were claimed from all the same if the lock was passed by.
         return Answer(counts, request.quota, () if bypass else busy)
 
-    def give_back(self) -> None:
-        """Give back the jobs that would not begin soon."""
-        taken = self._intake.take_back()
+    def release(self) -> None:
+        """Release the jobs that would not begin soon."""
+        taken = self._intake.take_surplus()
         for record, token in taken:
             self._completer.add(entry_of(record, token, RELEASED))
         if taken:
-            log.debug("gave back %d jobs that would not have begun soon", len(taken))
+            log.debug("released %d jobs that would not have begun soon", len(taken))
 
     def _met(self, request: Request, busy: set[str], began: float) -> None:
         now, long = time.monotonic(), self._settings.deadline / 2
@@ -130,7 +130,7 @@ class Sender:
             self._intake.add(records, token)
 
     def _lose(self, worker: int, token: int, room: int, why: BaseException) -> None:
-        """A claim failed that may have been carried out: what it took is given back.
+        """A claim failed that may have been carried out: what it took is released.
 
         If its answer could not be read, jobs are claimed one by one for a while: the one at fault
         is then alone.

@@ -1,4 +1,4 @@
-"""What one statement of the completer writes: jobs that end, are given back, or are buried."""
+"""What one statement of the completer writes: jobs that end, are released, or are buried."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Returned(_Entries):
     """Jobs that run again: they failed, were snoozed, or were not begun."""
 
     __slots__ = ()
-    in_history: ClassVar[bool] = False  # a job that was given back has no receipt to show
+    in_history: ClassVar[bool] = False  # a job that was released has no receipt to show
 
     def singles(self) -> list[Returned]:
         """Return a batch for each of them."""

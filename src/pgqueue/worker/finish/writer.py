@@ -164,7 +164,7 @@ class Writer:
                 said, error, whole = state, _damaged(name), rung == Rung.NO_ERRORS
                 how = "finish_damaged"
             case Returned():
-                return await store.give_back(
+                return await store.release(
                     ids, tokens, batch.delays(), batch.changes(), batch.errors(name)
                 )
             case Buried() if batch.first.rung < Rung.NO_ERRORS:

@@ -10,7 +10,7 @@ class Floor:
 
     A transaction has its id before its first position. So once all that ran when a horizon was
     noted have ended, every position handed out before is in the table or never will be. What is
-    given back appears at its old place, but counted as live all the time.
+    released appears at its old place, but counted as live all the time.
     """
 
     def __init__(self) -> None:

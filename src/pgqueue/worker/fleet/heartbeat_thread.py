@@ -28,7 +28,7 @@ from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.stop_times import GIVE_BACK_SECONDS
+from pgqueue.worker.stop_times import RELEASE_SECONDS
 from pgqueue.worker.timings import Timings
 
 __all__ = ["HeartbeatThread"]
@@ -144,7 +144,7 @@ class HeartbeatThread:
             log.error("the heartbeat thread does not end; leaving it behind")
 
     def give_up(self, seconds: float) -> None:
-        """Give back what the worker holds, sign off and end, within so many seconds.
+        """Release what the worker holds, sign off and end, within so many seconds.
 
         For when the worker's loop is blocked or closed, or the interpreter ends. From any thread.
         """
@@ -155,7 +155,7 @@ class HeartbeatThread:
 
     def on_exit(self) -> None:
         """The program ends, and this worker was not stopped: that is no crash."""
-        self.give_up(GIVE_BACK_SECONDS)
+        self.give_up(RELEASE_SECONDS)
 
     # -- in the thread
 
@@ -177,7 +177,7 @@ class HeartbeatThread:
             await self.heartbeat.beat()
             former_rescue = self.heartbeat.former_rescue
             if former_rescue is not None:  # else its jobs are orphans for up to a minute
-                await asyncio.wait([former_rescue], timeout=GIVE_BACK_SECONDS)
+                await asyncio.wait([former_rescue], timeout=RELEASE_SECONDS)
             await self._leaving.leave()
         finally:
             await self._background.cancel(2.0)
@@ -189,12 +189,12 @@ class HeartbeatThread:
         self._send(HeartbeatFailed(error))
 
     def on_owner_closed(self) -> None:
-        """Give all back: nobody else will."""
+        """Release all: nobody else will."""
         if self.orders.halt:
             return
         log.warning(
             "the event loop of this worker was closed before the worker was stopped; its jobs "
-            "are given back"
+            "are released"
         )
         self.give_up(0.0)
         self._watchdog.cut_all()

@@ -1,4 +1,4 @@
-"""What this worker holds, by its own account; what the database says beyond that is given back.
+"""What this worker holds, by its own account; what the database says beyond that is released.
 
 A job counts as held while it waits or runs here, while its outcome is not written yet, and while
 the claim that may take it is on its way. A claim's token is never used again. So a receipt that is
@@ -41,14 +41,14 @@ class _LostClaim:
 class Holdings:
     """Lives on the worker's loop; ``workers``, ``unsettled`` and ``at_rest`` may be read anywhere.
 
-    ``receipts``: what waits, runs or is not written yet. ``give_back`` writes an outcome.
+    ``receipts``: what waits, runs or is not written yet. ``release`` writes an outcome.
     """
 
     def __init__(
-        self, *, receipts: Iterable[Callable[[], Receipts]], give_back: Callable[[Entry], None]
+        self, *, receipts: Iterable[Callable[[], Receipts]], release: Callable[[Entry], None]
     ) -> None:
         self._receipts = tuple(receipts)
-        self._give_back = give_back
+        self._release = release
         self._claiming: set[int] = set()
         self._lost: dict[int, _LostClaim] = {}
         self._missing: Receipts = set()
@@ -79,7 +79,7 @@ class Holdings:
     # -- the stop's
 
     def close(self) -> None:
-        """Nothing can be given back any more: what is not settled by now is for others to find."""
+        """Nothing can be released any more: what is not settled by now is for others to find."""
         self._closed = True
 
     # -- the look's
@@ -100,9 +100,9 @@ class Holdings:
         return sorted(ids if current is None else {*ids, current})
 
     def compare(self, rows: Sequence[Record], began: float) -> None:
-        """Give back what ``rows`` say beyond what is held; the look was sent at ``began``.
+        """Release what ``rows`` say beyond what is held; the look was sent at ``began``.
 
-        A job may have ended while the rows were on their way, so it is given back only if it was
+        A job may have ended while the rows were on their way, so it is released only if it was
         missing here before the look began. A job that still runs here under another receipt waits.
         """
         if self._closed:
@@ -131,7 +131,7 @@ class Holdings:
                 del self._lost[token]
         self.at_rest = not (rows or held or self._claiming or self._lost)
         for entry in (*lost_jobs, *strays):
-            self._give_back(entry)
+            self._release(entry)
         _report(lost_jobs, strays)
 
 
@@ -148,12 +148,12 @@ def _report(lost_jobs: Sequence[Entry], strays: Sequence[Entry]) -> None:
                 )  # fmt: skip
             case _:
                 pass
-    given_back = sum(entry.outcome is RELEASED for entry in lost_jobs)
-    if given_back:
-        log.info("gave back %d jobs of a claim whose answer was lost", given_back)
+    released = sum(entry.outcome is RELEASED for entry in lost_jobs)
+    if released:
+        log.info("released %d jobs of a claim whose answer was lost", released)
     if strays:
         log.warning(
             "the database says that this worker holds %d jobs that it does not know of, such as "
-            "job %d; they are given back, and run again",
+            "job %d; they are released, and run again",
             len(strays), strays[0].id,
         )  # fmt: skip

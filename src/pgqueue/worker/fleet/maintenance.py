@@ -78,6 +78,6 @@ class Maintenance:
     def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
     ) -> asyncio.Task[None]:
-        """Begin to give back what these workers held; see ``Rescuer.rescue``."""
+        """Begin to release what these workers held; see ``Rescuer.rescue``."""
         rescue = self.rescuer.rescue(workers, vanished=vanished, orphaned=orphaned)
         return self._background.spawn(rescue)

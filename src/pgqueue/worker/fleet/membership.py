@@ -36,7 +36,7 @@ class Step(Enum):
 
     WARN = auto()  # log that the lease cannot be renewed, once
     REVOKE = auto()  # end the lease, and have all dropped that was held under it
-    RESCUE_FORMER = auto()  # give back what was held under the id that is gone
+    RESCUE_FORMER = auto()  # release what was held under the id that is gone
     SAY_BACK = auto()  # log that the lease is being renewed again
     REJOIN = auto()  # have all looked into that may have been missed
 

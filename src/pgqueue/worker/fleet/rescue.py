@@ -41,7 +41,7 @@ class Rescued(NamedTuple):
     workers: list[int]
     """Those that were lost, and that nobody else was at."""
     lowest: dict[str, int]
-    """By queue, the lowest position of the jobs that were given back."""
+    """By queue, the lowest position of the jobs that were released."""
 
 
 async def rescue_workers(
@@ -52,7 +52,7 @@ async def rescue_workers(
     vanished: bool = False,
     orphaned: bool = False,
 ) -> Rescued:
-    """Give back what these workers held, as far as they are still lost, in one transaction.
+    """Release what these workers held, as far as they are still lost, in one transaction.
 
     ``orphaned``: their rows must be gone already, so there is nothing to lock.
     """
@@ -96,7 +96,7 @@ async def rescue_children(
     begun: Sequence[tuple[int, int]] | None,
     told_to_stop: bool = False,
 ) -> dict[str, int]:
-    """Give back what a supervisor's child held that was seen to end.
+    """Release what a supervisor's child held that was seen to end.
 
     ``begun``: ids and claim tokens of the jobs that it had started, the only ones to blame;
     None if nobody knows. ``told_to_stop``: no crash is counted, whatever its row says.
@@ -126,7 +126,7 @@ async def rescue_children(
 async def release_worker(
     store: Store, worker: int, *, done: Iterable[tuple[int, int]], crash_cap: int
 ) -> None:
-    """Give back what this process holds and take it off the list; no crash is counted.
+    """Release what this process holds and take it off the list; no crash is counted.
 
     ``done``: ids and claim tokens of what has succeeded, to be written before.
     """
@@ -152,9 +152,9 @@ async def _rescue(
     spare: bool = False,
     yields: bool = True,
 ) -> Rescued:
-    """Give back what those held that ``take`` answers, within one transaction.
+    """Release what those held that ``take`` answers, within one transaction.
 
-    ``spare``: no job is blamed. ``yields``: what cannot be ended is given back.
+    ``spare``: no job is blamed. ``yields``: what cannot be ended is released.
     """
     labels: dict[int, str] = {}
 
@@ -182,7 +182,7 @@ async def _rescue(
     except Rejected as exc:
         if not yields:
             raise
-        log.warning("a job of a lost worker cannot be ended, and is given back: %s", exc)
+        log.warning("a job of a lost worker cannot be ended, and is released: %s", exc)
         rows = await store.link.transact(partial(work, move=False), deadline=READ_ALL_SECONDS)
     _report(rows, labels, why)
     lowest = await announce(store, ((r["queue"], r["position"]) for r in rows if r["position"]))

@@ -1,4 +1,4 @@
-"""Gives back what lost workers held."""
+"""Releases what lost workers held."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Rescuer:
     async def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
     ) -> None:
-        """Give back what these workers held, as far as they are lost; look twice.
+        """Release what these workers held, as far as they are lost; look twice.
 
         ``vanished``: it is not their leases that ran out, but their sessions that are gone.
         ``orphaned``: their rows are gone already. Of several workers that found the same ones lost
-        the first to lock their rows gives all back, and the others read nothing.
+        the first to lock their rows releases all, and the others read nothing.
         """
         lost = [worker for worker in workers if worker not in self.rescuing]
         self.rescuing.update(lost)
@@ -63,7 +63,7 @@ class Rescuer:
             self.rescuing.difference_update(lost)
 
     async def rescue_orphans(self) -> bool:
-        """Give back what workers hold that are not on the list; False if some of it is put off."""
+        """Release what workers hold that are not on the list; False if some of it is put off."""
         async with self._lock:
             found = await self._store.orphans()
         lost = [worker for worker in found if worker not in self.rescuing]
@@ -72,7 +72,7 @@ class Rescuer:
     async def _rescue_once(
         self, workers: Sequence[int], *, vanished: bool, orphaned: bool
     ) -> Sequence[int] | None:
-        """Give back what lost workers held; return those that were lost, None if it is put off."""
+        """Release what lost workers held; return those that were lost, None if it is put off."""
         if not workers:
             return ()
         try:

@@ -27,7 +27,7 @@ class Orders:
     """What the heartbeat thread is told. Any thread writes it, and takes nothing back.
 
     ``stopping``: the heartbeat says so. ``halt``: it ends. ``signs_off``: the worker holds nothing
-    any more, as far as it knows. ``gives_up``: what it holds is given back by the thread.
+    any more, as far as it knows. ``gives_up``: what it holds is released by the thread.
     """
 
     stopping: bool = False
@@ -41,7 +41,7 @@ class Ending(Enum):
 
     GIVE_UP = auto()
     SIGN_OFF = auto()
-    STAY = auto()  # it stays on the list: others find that it is lost, and give back what it holds
+    STAY = auto()  # it stays on the list: others find that it is lost, and release what it holds
 
 
 def ending(orders: Orders, *, unsettled: bool) -> Ending:
@@ -103,9 +103,9 @@ class Leaving:
             log.warning("could not sign off: %s", exc)
 
     async def _give_up(self, worker: int) -> None:
-        """Write what has succeeded, give back the rest of what it holds, and sign off."""
+        """Write what has succeeded, release the rest of what it holds, and sign off."""
         done = self._view.successes()
         try:
             await release_worker(self._store, worker, done=done, crash_cap=self._crash_cap)
         except PgQueueError as exc:
-            log.warning("could not give back what this worker holds, and sign off: %s", exc)
+            log.warning("could not release what this worker holds, and sign off: %s", exc)

@@ -112,7 +112,7 @@ class Buffer:
             removed += found
         return removed
 
-    def take_back(self, keep: int) -> list[Claimed]:
+    def take_surplus(self, keep: int) -> list[Claimed]:
         """Take out all but the first ``keep`` that are not quarantined: for others to have."""
         taken: list[Claimed] = []
         while len(self.jobs) > keep:

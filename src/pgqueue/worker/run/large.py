@@ -25,7 +25,7 @@ def not_read(error: Exception, put_off: PutOff = PUT_OFF) -> Dead | Snoozed:
     """Return what becomes of a job whose arguments could not be read.
 
     A row that the database or the driver refuses is refused the next time too. Any other job waits
-    a little: given back as it was, this worker would claim it at once, and fail again.
+    a little: released as it was, this worker would claim it at once, and fail again.
     """
     if not isinstance(error, PgQueueError):  # MemoryError, most likely
         return put_off.without_room()

@@ -156,9 +156,9 @@ class Runner:
         self._settle_quiet()
         self.on_room()
 
-    def take_back(self, keep: int) -> list[Claimed]:
+    def take_surplus(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
-        taken = self._buffer.take_back(keep)
+        taken = self._buffer.take_surplus(keep)
         self._settle_quiet()
         return taken
 

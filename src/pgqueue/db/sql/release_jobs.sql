@@ -3,7 +3,7 @@
 -- now, at their old place), $4 change of attempt (0 or -1), $5 error entry or null, $6 how many
 -- error entries a job keeps. A claimed job whose token somebody deleted has the token 0. Jobs with
 -- a cancel request are left for finish_jobs.
--- Answers the ids given back.
+-- Answers the ids released.
 -- needs: the primary key of job, probed once a receipt (see finish_jobs)
 -- locks: the rows of these jobs, in the order of id
 update :"schema".job
