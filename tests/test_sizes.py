@@ -1,5 +1,7 @@
 """How large a thought may be: lines of a file and of a function, attributes of a class.
 
+And how often a class is handed a call that only its maker can explain.
+
 How many ways lead through a function is held by ruff (C901).
 """
 
@@ -17,12 +19,14 @@ FILES = sorted(SOURCE.rglob("*.py"))
 MOST_LINES = 300
 MOST_ATTRIBUTES = 14
 MOST_LINES_OF_A_FUNCTION = 50
+MOST_CALLBACKS = 8
+PARTS = ("worker/", "supervisor/", "db/")
 
 
 def classes() -> Iterator[tuple[str, ast.ClassDef]]:
     for file in FILES:
         where = file.relative_to(SOURCE).as_posix()
-        if where.startswith(("worker/", "supervisor/", "db/")):
+        if where.startswith(PARTS):
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.ClassDef):
                     yield f"{where}:{node.name}", node
@@ -57,6 +61,54 @@ def functions() -> Iterator[tuple[str, int]]:
                 yield f"{where}:{node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+def names(node: ast.AST) -> set[str]:
+    """The names in an annotation, also where it is written as text."""
+    found = set[str]()
+    for inner in ast.walk(node):
+        match inner:
+            case ast.Name(name) | ast.Attribute(attr=name):
+                found.add(name)
+            case ast.Constant(str(text)):
+                found |= names(ast.parse(text, mode="eval"))
+            case _:
+                pass
+    return found
+
+
+def names_of_callables() -> set[str]:
+    """``Callable``, and what is another name for one: an alias of it, a Protocol of a call."""
+    found = {"Callable"}
+    trees = [ast.parse(file.read_text()) for file in FILES]
+    for node in (node for tree in trees for node in tree.body):
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Subscript(ast.Name("Callable"))):
+                found.add(name)
+            case ast.ClassDef(name, bases, body=body) if any(
+                "Protocol" in names(base) for base in bases
+            ):
+                if any(isinstance(one, ast.FunctionDef) and one.name == "__call__" for one in body):
+                    found.add(name)
+            case _:
+                pass
+    return found
+
+
+def callbacks() -> Iterator[str]:
+    """Parameters of constructors, and fields of classes, that are callables."""
+    callables = names_of_callables()
+    for where, node in classes():
+        for inner in node.body:
+            match inner:
+                case ast.FunctionDef("__init__", arguments):
+                    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+                    typed = [(one.arg, one.annotation) for one in every if one.annotation]
+                case ast.AnnAssign(ast.Name(name), annotation):
+                    typed = [(name, annotation)]
+                case _:
+                    typed = []
+            yield from (f"{where}.{name}" for name, hint in typed if names(hint) & callables)
+
+
 def check(sizes: dict[str, int], most: int) -> None:
     large = {name: size for name, size in sizes.items() if size > most}
     assert not large, f"more than {most}: {large}"
@@ -75,3 +127,10 @@ def test_classes() -> None:
 
 def test_functions() -> None:
     check(dict(functions()), MOST_LINES_OF_A_FUNCTION)
+
+
+def test_callbacks() -> None:
+    """A part says what has happened by sending an event, and reads what another one knows."""
+    found = list(callbacks())
+    assert "db/link.py:Link.on_lost" in found, "this test has found some before"
+    assert len(found) <= MOST_CALLBACKS, f"more than {MOST_CALLBACKS}: {found}"

@@ -9,15 +9,18 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.events import ClaimEvent
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
 
-__all__ = ["FakeStore", "Returned", "Room", "claimer_of", "view"]
+__all__ = ["FakeStore", "Returned", "Room", "Said", "claimer_of", "view"]
+
+E = TypeVar("E")
 
 RENEWED: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
@@ -31,6 +34,13 @@ def view(**others: Any) -> Any:
     return SimpleNamespace(
         **{**at_rest, "cursors": lambda: [0] * 20, "successes": set[tuple[int, int]], **others}
     )
+
+
+class Said(list[E]):
+    """What a machine says, in its order."""
+
+    def send(self, event: E) -> None:
+        self.append(event)
 
 
 class FakeStore:
@@ -167,6 +177,7 @@ class Room:
 
     def __init__(self) -> None:
         self.jobs: list[int] = []
+        self.has_room = asyncio.Event()
 
     def busy_seconds(self, now: float) -> float:
         return now
@@ -179,6 +190,9 @@ class Room:
     def take_surplus(self, keep: int) -> list[Any]:
         return []
 
+    def receipts(self) -> set[tuple[int, int]]:
+        return set()
+
 
 class Returned:
     """A completer that is never full."""
@@ -186,10 +200,17 @@ class Returned:
     is_full = False
 
     def __init__(self) -> None:
-        self.ids: list[int] = []
+        self.entries: list[Entry] = []
+
+    @property
+    def ids(self) -> list[int]:
+        return [entry.id for entry in self.entries]
 
     def add(self, entry: Entry) -> None:
-        self.ids.append(entry.id)
+        self.entries.append(entry)
+
+    def receipts(self) -> set[tuple[int, int]]:
+        return set()
 
 
 def claimer_of(store: Any, room: Any, returned: Any, **settings: Any) -> Claimer:
@@ -202,5 +223,5 @@ def claimer_of(store: Any, room: Any, returned: Any, **settings: Any) -> Claimer
         tasks=["t"], settings=WorkerSettings.of(settings), lease=lease, runner=room,
         completer=returned,
         holdings=cast("Any", SimpleNamespace(begin=nothing, end=nothing, lose=nothing)),
-        worker_id=lambda: 1, say=nothing,
+        membership=cast("Any", SimpleNamespace(worker_id=1)), events=Said[ClaimEvent](),
     )  # fmt: skip

@@ -8,11 +8,13 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from tests.db.hands import Hands, connect
+from tests.harness.fakes import Said
 from tests.model.ops import EVER
 
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
 from pgqueue.outcome import RELEASED, Outcome
+from pgqueue.worker.events import FinishEvent, NotOurs
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.fleet.rescue import rescue_workers
 from pgqueue.worker.receipt import Entry, entry_of
@@ -62,14 +64,12 @@ class Fleet:
         return self._run(self._write(Entry(job_id, token, outcome, attempt=attempt)))
 
     async def _write(self, entry: Entry) -> bool:
-        lost: list[int] = []
-        completer = Completer(
-            self._store, worker_name="w", on_lost=lost.append, on_written=lambda entries: None
-        )
+        said = Said[FinishEvent]()
+        completer = Completer(self._store, worker_name="w", events=said)
         completer.start()
         completer.add(entry)
         assert await completer.stop(30.0) == 0
-        return not lost
+        return NotOurs(entry.id) not in said
 
     def quarantine(self, job_id: int, token: int) -> bool:
         return self._run(self._store.quarantine(job_id, token, (None, None)))

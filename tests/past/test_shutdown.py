@@ -17,8 +17,8 @@ from pgqueue import App, Unreachable, Worker
 from pgqueue.db.migrate import migrate
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.events import HeartbeatFailed
 from pgqueue.worker.fleet.duties import Duties
-from pgqueue.worker.fleet.events import HeartbeatFailed
 from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.stragglers import Stragglers
 from pgqueue.worker.fleet.watchdog import Watchdog
@@ -200,7 +200,7 @@ async def test_a_heartbeat_that_fails_while_the_worker_starts(
     async def nothing() -> None: ...
 
     async def register(self: Machines) -> None:
-        self.say(HeartbeatFailed(KeyError("nobody expects this")))
+        self.send(HeartbeatFailed(KeyError("nobody expects this")))
         await asyncio.sleep(60)
 
     monkeypatch.setattr(Machines, "register", register)

@@ -13,7 +13,7 @@ from typing import Any, cast
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.worker.claim.claimer import Claimer
-from pgqueue.worker.claim.events import FlagsTold, HeartbeatWanted, Said
+from pgqueue.worker.events import ClaimEvent, FlagsTold, HeartbeatWanted
 from pgqueue.worker.lease import heartbeat_every
 from pgqueue.worker.seat import WATCH, kind_of, load_of, seats
 
@@ -190,7 +190,7 @@ class Runner:
         self.busy, self.busy_since = 0.0, 0.0
         self.most_held = 0
         self.waiting: deque[Job] = deque()
-        self.on_room: Callable[[], None] = lambda: None
+        self.has_room = asyncio.Event()
 
     @property
     def buffered(self) -> int:
@@ -235,7 +235,7 @@ class Runner:
             self.busy += self.loop.time() - self.busy_since
         self._begin()
         if len(self.waiting) <= self.low:
-            self.on_room()
+            self.has_room.set()
 
 
 @dataclass(eq=False)
@@ -267,15 +267,14 @@ class Worker:
             runner=cast("Any", self.runner),
             completer=cast("Any", SimpleNamespace(is_full=False)),
             holdings=cast("Any", SimpleNamespace(begin=_nothing, end=_nothing, lose=_nothing)),
-            worker_id=lambda: self.id,
-            say=self._on_said,
+            membership=cast("Any", SimpleNamespace(worker_id=self.id)),
+            events=self,
         )
-        self.runner.on_room = self.claimer.on_room
         self.claimer.start()
         self.pulsing = asyncio.create_task(self._heartbeat())
 
-    def _on_said(self, said: Said) -> None:
-        match said:
+    def send(self, event: ClaimEvent) -> None:
+        match event:
             case FlagsTold(up):
                 self.notified = up
             case HeartbeatWanted():

@@ -51,8 +51,8 @@ class Database:
 
     async def admit(self, row: Any) -> Any:
         """Return the job as it may run, its outcome, or None if that is another's."""
-        parts: dict[str, Any] = {"large": self, "misfits": self}
-        admission = Admission(quarantine=self.quarantine, lease=self.lease, **parts)
+        parts: dict[str, Any] = {"marks": self, "large": self, "misfits": self}
+        admission = Admission(lease=self.lease, **parts)
         try:
             return await admission.admit(row, 7)
         except Refused as refused:
@@ -107,8 +107,8 @@ async def test_none_runs_whose_lease_ended_meanwhile(row: Any) -> None:
 
 async def test_arguments_that_do_not_fit_wait_for_another_worker() -> None:
     database = Database()
-    parts: dict[str, Any] = {"large": database, "misfits": database}
-    admission = Admission(quarantine=database.quarantine, lease=database.lease, **parts)
+    parts: dict[str, Any] = dict.fromkeys(("marks", "large", "misfits"), database)
+    admission = Admission(lease=database.lease, **parts)
     refused = await admission.misfit(ROW, PayloadError("no such parameter"))
     assert refused.verdict is not None
     assert isinstance(refused.verdict.outcome, Snoozed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.harness.fakes import Said
 from tests.harness.waiting import eventually
 
 from pgqueue.db.faults import Contended, Rejected
@@ -13,6 +14,7 @@ from pgqueue.outcome import DONE, RELEASED, Dead, Outcome
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.rungs import Rung
+from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
 
 
@@ -38,19 +40,17 @@ class Refusing:
 async def test_a_worker_whose_writes_are_refused_can_write(
     why: Exception, outcome: Outcome
 ) -> None:
-    gave_up: list[BaseException] = []
-    fruitless = Fruitless(15.0, renewing_since=lambda: 0.0, give_up=gave_up.append)
+    lease = Lease()
+    lease.renewing_since = 0.0
+    fruitless = Fruitless(15.0, lease)
     for moment in range(100, 115):
         fruitless.failed(OSError("no descriptor left"), 1, moment)
     store: Any = Refusing(why)
-    completer = Completer(
-        store, worker_name="w", on_lost=int, on_written=lambda _: None, fruitless=fruitless
-    )
+    completer = Completer(store, worker_name="w", events=Said[Any](), fruitless=fruitless)
     completer.start()
     completer.add(Entry(1, 7, outcome))
     await eventually(lambda: completer.delayed)
-    fruitless.failed(OSError("no descriptor left"), 1, 200.0)
-    assert not gave_up
+    assert fruitless.failed(OSError("no descriptor left"), 1, 200.0) is None
     assert await completer.stop(0.0) == 1
 
 
@@ -75,7 +75,7 @@ async def test_rows_set_aside_as_damaged_are_buried_one_by_one() -> None:
     """Two that come back in one batch, beside a third that is whole, keep nobody from writing."""
     burying = Burying()
     store: Any = burying
-    completer = Completer(store, worker_name="w", on_lost=int, on_written=lambda _: None)
+    completer = Completer(store, worker_name="w", events=Said[Any]())
     dead = Dead("no more attempts", Failure("ValueError", "bad", ""))
     completer.add(Entry(1, 7, dead, rung=Rung.NO_ERRORS))
     completer.add(Entry(2, 7, dead, rung=Rung.NO_ARGUMENTS))

@@ -6,10 +6,11 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from tests.harness.fakes import Said
 
-from pgqueue.worker.claim.events import FlagsTold
 from pgqueue.worker.claim.flags import Flags
 from pgqueue.worker.claim.queue_state import Heat, QueueState
+from pgqueue.worker.events import FlagsTold
 
 
 class Rows:
@@ -27,13 +28,13 @@ class Rows:
 
 @pytest.mark.parametrize("listen", [True, False])
 async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
-    rows, told = Rows(), list[Any]()
+    rows, told = Rows(), Said[Any]()
     states = {name: QueueState(name) for name in "abc"}
     for state in states.values():
         state.hot = Heat.COLD
     flags = Flags(
         cast("Any", rows), asyncio.Lock(), states, listen=listen,
-        say=told.append,
+        events=told,
     )  # fmt: skip
     flags.on_watch = listen
     await flags.up(list(states.values()))

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.harness.fakes import FakeStore, view
+from tests.harness.fakes import FakeStore, Said, view
 from tests.harness.stress import ROUNDS, Subject, stress
 from tests.harness.waiting import eventually
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.watch import Watch
+from pgqueue.worker.events import FleetEvent, Seated
 from pgqueue.worker.fleet import heartbeat_thread as module
 from pgqueue.worker.fleet.background import Background
-from pgqueue.worker.fleet.events import Event, Seated
 from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.identity import Identity
+from pgqueue.worker.fleet.membership import Membership
 from pgqueue.worker.fleet.periodic import PeriodicWork
 from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.lease import Lease
@@ -120,7 +120,7 @@ async def test_side_loop(caplog: pytest.LogCaptureFixture) -> None:
     assert all(resident.lived <= 1 and not resident.errors for resident in residents)
 
 
-def lifeline_of(take: Callable[[Event], None]) -> HeartbeatThread:
+def lifeline_of(said: Said[FleetEvent]) -> HeartbeatThread:
     lease = Lease()
     settings = WorkerSettings(heartbeat=0.05)
     holdings = SimpleNamespace(
@@ -129,8 +129,8 @@ def lifeline_of(take: Callable[[Event], None]) -> HeartbeatThread:
     )  # fmt: skip
     return HeartbeatThread(
         "postgresql:///nowhere", "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
-        watch=Watch(), lease=lease, holdings=cast("Any", holdings), view=view(), take=take,
-        timings=TIMINGS,
+        watch=Watch(), lease=lease, membership=Membership(), holdings=cast("Any", holdings),
+        view=view(), events=said, timings=TIMINGS,
     )  # fmt: skip
 
 
@@ -145,8 +145,8 @@ async def test_lifeline(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "Store", store)
 
     def make() -> Subject:
-        said: list[Event] = []
-        thread = lifeline_of(said.append)
+        said = Said[FleetEvent]()
+        thread = lifeline_of(said)
 
         async def works() -> None:
             await eventually(lambda: thread.heartbeats > 2)

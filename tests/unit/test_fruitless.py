@@ -9,6 +9,7 @@ import pytest
 from pgqueue.db.faults import Contended, Rejected, as_ours
 from pgqueue.errors import DatabaseError, OutcomeUnknown, SchemaError, Unreachable
 from pgqueue.worker.finish.fruitless import Fruitless, is_own_fault
+from pgqueue.worker.lease import Lease
 
 DSN = "postgresql://host/name"
 LOST = FileNotFoundError(errno.ENOENT, "no such file", "finish_jobs.sql")
@@ -16,15 +17,16 @@ LOST = FileNotFoundError(errno.ENOENT, "no such file", "finish_jobs.sql")
 
 class Process:
     def __init__(self) -> None:
-        self.renewing_since = 0.0
+        self.lease = Lease()
+        self.lease.renewing_since = 0.0
         self.gave_up: list[BaseException] = []
-        self.fruitless = Fruitless(
-            15.0, renewing_since=lambda: self.renewing_since, give_up=self.gave_up.append
-        )
+        self.fruitless = Fruitless(15.0, self.lease)
 
     def fail(self, *moments: float, why: BaseException = LOST) -> bool:
         for moment in moments:
-            self.fruitless.failed(why, 7, moment)
+            error = self.fruitless.failed(why, 7, moment)
+            if error is not None:
+                self.gave_up.append(error)
         return bool(self.gave_up)
 
 
@@ -55,7 +57,7 @@ def test_a_blocked_loop_is_not_a_process_that_cannot_write(process: Process) -> 
 def test_an_outage_is_not_its_own_fault(process: Process) -> None:
     """While heartbeats fail as well, others would do no better."""
     for moment in range(100, 400):
-        process.renewing_since = moment - 1.0
+        process.lease.renewing_since = moment - 1.0
         assert not process.fail(moment)
 
 

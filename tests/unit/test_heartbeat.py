@@ -10,20 +10,21 @@ from typing import Any, cast
 from unittest.mock import Mock, call
 
 import pytest
+from tests.harness.fakes import Said
 from tests.harness.waiting import eventually
 
 from pgqueue.config import WorkerSettings
 from pgqueue.errors import OutcomeUnknown, Unreachable
-from pgqueue.worker.fleet import heartbeat as module
-from pgqueue.worker.fleet.census import Census
-from pgqueue.worker.fleet.events import (
+from pgqueue.worker.events import (
     CancelWanted,
-    Event,
+    FleetEvent,
     LeaseHeldAgain,
     LeaseRevoked,
     Rejoined,
     Seated,
 )
+from pgqueue.worker.fleet import heartbeat as module
+from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.membership import Membership, State
@@ -75,7 +76,7 @@ class Server:
 class Scene:
     def __init__(self, *, listen: bool = True) -> None:
         self.server = Server()
-        self.said: list[Event] = []
+        self.said = Said[FleetEvent]()
         self.maintenance = Mock()
         self.membership = Membership()
         self.orders = Orders()
@@ -86,7 +87,7 @@ class Scene:
             cast("Any", self.server), Identity(settings, ["a"], ["t"], None),
             membership=self.membership, census=Census(settings.heartbeat, settings.lease),
             lease=self.lease, maintenance=self.maintenance, orders=self.orders,
-            view=cast("Any", view), send=self.said.append,
+            view=cast("Any", view), events=self.said,
         )  # fmt: skip
 
     async def registered(self) -> Heartbeat:
@@ -120,12 +121,12 @@ async def test_it_registers_and_renews_with_one_session() -> None:
 async def test_another_session_is_told_and_breaks_the_row_of_renewals() -> None:
     scene = Scene()
     heart = await scene.registered()
-    heart.renewals.since = 0.0
+    scene.lease.renewing_since = 0.0
     scene.server.link.connects = 2
     await heart.send_once()
     assert scene.server.sent[2:] == ["own_session", "renew"]
     assert heart.registration.session == (2, "start")
-    assert heart.renewals.since > 0.0
+    assert scene.lease.renewing_since > 0.0
 
 
 async def test_behind_a_pooler_no_session_is_asked_for() -> None:
@@ -167,11 +168,11 @@ async def test_what_an_answer_asks_for_is_done() -> None:
 async def test_a_heartbeat_that_was_late_judges_nobody() -> None:
     scene = Scene()
     heart = await scene.registered()
-    heart.renewals.since = 0.0
+    scene.lease.renewing_since = 0.0
     scene.server.answers = [{"age": 60.0, "expired": [7], "vanished": [8]}]
     await heart.send_once()
     assert scene.maintenance.mock_calls == []
-    assert heart.renewals.since > 0.0
+    assert scene.lease.renewing_since > 0.0
 
 
 async def test_a_worker_whose_row_is_gone_registers_anew() -> None:

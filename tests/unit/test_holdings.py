@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -24,9 +25,11 @@ class Worker:
         self.runs: Receipts = set()
         self.unwritten: Receipts = set()
         self.released: list[Entry] = []
-        self.holdings = Holdings(
-            receipts=(lambda: self.runs, lambda: self.unwritten), release=self.released.append
+        runner = SimpleNamespace(receipts=lambda: self.runs)
+        completer = SimpleNamespace(
+            receipts=lambda: self.unwritten, add=lambda entry: self.released.append(entry)
         )
+        self.holdings = Holdings(runner=cast("Any", runner), completer=cast("Any", completer))
 
     def look(self, *receipts: tuple[int, int], began: float = LATER) -> list[tuple[int, int]]:
         """Compare with what the database says; return what is released."""

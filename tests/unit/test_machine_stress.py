@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.harness.fakes import Returned, Room, claimer_of
+from tests.harness.fakes import Returned, Room, Said, claimer_of
 from tests.harness.stress import ROUNDS, WAVES, Subject, stress
 from tests.harness.waiting import eventually
 from tests.unit.test_runner import Bench
@@ -22,6 +22,7 @@ from pgqueue.errors import ConfigError, PgQueueError, Unreachable
 from pgqueue.outcome import RELEASED
 from pgqueue.worker import life as module
 from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.events import FinishEvent, QueuesReady
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.life import Life
 from pgqueue.worker.receipt import Entry
@@ -60,18 +61,18 @@ class Due:
 
 
 async def test_promoter(caplog: pytest.LogCaptureFixture) -> None:
-    store, ready = Due(), list[str]()
+    store, said = Due(), Said[QueuesReady]()
     promoter = Promoter(
         cast("Any", store),
         lock=asyncio.Lock(),
-        on_ready=ready.extend,
+        events=said,
         settings=WorkerSettings(),
         timings=TIMINGS.due,
     )
 
     async def works() -> None:
-        before = len(ready)
-        await eventually(lambda: len(ready) > before)
+        before = len(said)
+        await eventually(lambda: len(said) > before)
 
     await stress(lambda: Subject(start=promoter.start, stop=promoter.stop, works=works), caplog)
     assert store.woken
@@ -103,9 +104,7 @@ class Written:
 async def test_completer(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever starts and stops it, each outcome is written, or said to be unwritten."""
     store, added = Written(), list[int]()
-    completer = Completer(
-        cast("Any", store), worker_name="w", on_lost=int, on_written=lambda _: None
-    )
+    completer = Completer(cast("Any", store), worker_name="w", events=Said[FinishEvent]())
 
     def add() -> None:
         first = len(added)

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.harness.fakes import FakeStore, Returned, Room, claimer_of, view
+from tests.harness.fakes import FakeStore, Returned, Room, Said, claimer_of, view
 from tests.harness.waiting import PATIENCE, eventually
 from tests.unit.test_runner import Bench
 
@@ -30,12 +30,20 @@ from pgqueue.supervisor import supervisor as supervising
 from pgqueue.supervisor.slots import WRONG, Ending
 from pgqueue.supervisor.supervisor import Supervisor
 from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.events import (
+    FleetEvent,
+    LeaseRevoked,
+    QueuesReady,
+    ReadyAgain,
+    Rejoined,
+    Seated,
+    Written,
+)
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.fleet import heartbeat_thread as module
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.duties import Duties
-from pgqueue.worker.fleet.events import Event, LeaseRevoked, ReadyAgain, Rejoined, Seated
 from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
@@ -111,34 +119,33 @@ async def test_a_claimer_on_watch_listens_and_raises_flags() -> None:
 
 async def test_a_promoter_promotes_what_is_due_and_wakes_its_queues() -> None:
     row = {"queue": "a", "run_at": datetime.now(UTC) - timedelta(seconds=1)}
-    store, ready = store_of(promote=[AWAY, [row], []]), list[str]()
+    store, said = store_of(promote=[AWAY, [row], []]), Said[QueuesReady]()
     promoter = Promoter(
-        store, lock=asyncio.Lock(), on_ready=ready.extend, settings=SETTINGS, timings=TIMINGS.due
+        store, lock=asyncio.Lock(), events=said, settings=SETTINGS, timings=TIMINGS.due
     )
     promoter.start()
-    await eventually(lambda: ready)
+    await eventually(lambda: said)
     await promoter.stop()
-    assert (ready, promoter.promoted, store.args["wake"]) == (["a"], 1, (["a"],))
+    assert (said, promoter.promoted) == ([QueuesReady({"a"})], 1)
+    assert store.args["wake"] == (["a"],)
 
 
 async def test_a_promoter_learns_when_the_next_job_is_due() -> None:
     row = {"queue": "a", "run_at": NOW}
-    store, ready = (
-        store_of(promote=[[], [row], []], next_due=[(0.01, NOW), (None, NOW)]),
-        list[str](),
-    )
+    store = store_of(promote=[[], [row], []], next_due=[(0.01, NOW), (None, NOW)])
+    said = Said[QueuesReady]()
     promoter = Promoter(
-        store, lock=asyncio.Lock(), on_ready=ready.extend, settings=SETTINGS, timings=TIMINGS.due
+        store, lock=asyncio.Lock(), events=said, settings=SETTINGS, timings=TIMINGS.due
     )
     promoter.start()
-    await eventually(lambda: ready)
+    await eventually(lambda: said)
     await promoter.stop()
     assert store.sent[:3] == ["promote", "next_due", "promote"]
 
 
 async def test_a_completer_keeps_outcomes_until_they_are_written() -> None:
-    store, written = store_of(finish=[AWAY, None]), list[Any]()
-    completer = Completer(store, worker_name="w", on_lost=int, on_written=written.extend)
+    store, said = store_of(finish=[AWAY, None]), Said[Any]()
+    completer = Completer(store, worker_name="w", events=said)
     completer.start()
     completer.done(1, 7)
     await eventually(lambda: completer.is_away)
@@ -147,7 +154,8 @@ async def test_a_completer_keeps_outcomes_until_they_are_written() -> None:
     assert completer.receipts() == {(1, 7), (2, 7)}
     assert await completer.stop(60.0) == 0
     assert store.sent == ["finish", "finish", "release"]
-    assert (store.args["finish"][0], store.args["release"][0], written) == ([1], [2], [entry])
+    assert (store.args["finish"][0], store.args["release"][0]) == ([1], [2])
+    assert said == [Written([entry])]
 
 
 async def test_a_runner_runs_jobs_and_hands_on_their_outcomes() -> None:
@@ -172,17 +180,20 @@ async def begin_and_step(one: Any) -> float:
     return await one.step(called=False)
 
 
-def passed_jobs(store: Any, said: list[Event], cursors: list[int]) -> Stragglers:
+def passed_jobs(store: Any, said: Said[FleetEvent], cursors: list[int]) -> Stragglers:
     return Stragglers(
         store, asyncio.Lock(), WHO,
-        census=Census(2.0, 15.0), view=view(cursors=lambda: cursors), connects=lambda: (1, 1),
-        send=said.append,
+        census=Census(2.0, 15.0), view=view(cursors=lambda: cursors),
+        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))), events=said,
     )  # fmt: skip
 
 
 async def test_the_search_for_passed_jobs_tells_where_they_are() -> None:
     floor = {"queue": None, "position": 7, "newest": 9, "oldest": 1, "following": 2, "server": "m"}
-    store, said = store_of(find_stragglers=[[floor, {"queue": "a", "position": 4}]]), list[Event]()
+    store, said = (
+        store_of(find_stragglers=[[floor, {"queue": "a", "position": 4}]]),
+        Said[FleetEvent](),
+    )
     passed = passed_jobs(store, said, [0] * 20)
     await begin_and_step(passed)
     assert said == [ReadyAgain({"a": 4})]
@@ -194,7 +205,7 @@ async def test_the_search_for_passed_jobs_tells_where_they_are() -> None:
 
 
 async def test_a_search_that_fails_is_made_again_soon() -> None:
-    store, said = store_of(find_stragglers=[AWAY, []]), list[Event]()
+    store, said = store_of(find_stragglers=[AWAY, []]), Said[FleetEvent]()
     passed = passed_jobs(store, said, [0] * 20)
     soon = await begin_and_step(passed)
     later = await passed.step(called=False)
@@ -207,37 +218,41 @@ async def call(wanted: Any) -> None:
     wanted()
 
 
+def holdings_of(completer: Returned) -> Holdings:
+    """The holdings of a worker that holds nothing."""
+    return Holdings(runner=cast("Any", Room()), completer=cast("Any", completer))
+
+
 def maintenance_of(
-    store: Any, membership: Membership, background: Background, given: list[Entry]
+    store: Any, membership: Membership, background: Background, completer: Returned | None = None
 ) -> Maintenance:
     return Maintenance(
         store, WHO,
         links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))),
-        holdings=Holdings(receipts=(), release=given.append), membership=membership,
-        census=Census(2.0, 15.0), view=view(), send=lambda _: None, ask=call,
-        background=background, timings=TIMINGS,
+        holdings=holdings_of(completer or Returned()), membership=membership,
+        census=Census(2.0, 15.0), view=view(), events=Said[Any](),
+        side=cast("Any", SimpleNamespace(ask=call)), background=background, timings=TIMINGS,
     )  # fmt: skip
 
 
 async def test_the_reconciler_gives_back_what_nobody_knows_of() -> None:
     """At the second look: an answer may have been on its way at the first one."""
     row = {**job(4), "claim_token": 7}
-    given: list[Entry] = []
-    store, membership = store_of(held=[[row]]), Membership()
+    given, store, membership = Returned(), store_of(held=[[row]]), Membership()
     reconciler = maintenance_of(store, membership, Background(), given).reconciler
     await begin_and_step(reconciler)
     assert not store.sent, "it has no id yet, so it holds nothing"
     membership.registered(5)
     await reconciler.step(called=False)
-    assert (store.args["held"][0], given) == ([5], [])
+    assert (store.args["held"][0], given.ids) == ([5], [])
     await reconciler.step(called=False)
-    assert [(entry.id, entry.token, entry.outcome) for entry in given] == [(4, 7, RELEASED)]
+    assert [(entry.id, entry.token, entry.outcome) for entry in given.entries] == [(4, 7, RELEASED)]
 
 
 async def test_a_look_at_what_is_held_that_fails_is_made_again_soon() -> None:
     store, membership = store_of(held=[AWAY]), Membership()
     membership.registered(5)
-    reconciler = maintenance_of(store, membership, Background(), []).reconciler
+    reconciler = maintenance_of(store, membership, Background()).reconciler
     assert await begin_and_step(reconciler) <= 0.2
     assert reconciler.looks == 0
 
@@ -245,7 +260,7 @@ async def test_a_look_at_what_is_held_that_fails_is_made_again_soon() -> None:
 async def test_maintenance_does_at_once_what_is_called_for() -> None:
     store, membership, background = store_of(), Membership(), Background()
     membership.registered(5)
-    maintenance = maintenance_of(store, membership, background, [])
+    maintenance = maintenance_of(store, membership, background)
     maintenance.start()
     maintenance.reconcile()
     await eventually(lambda: store.count("held"))
@@ -260,14 +275,13 @@ def duties_of(store: Any) -> Duties:
         asyncio.Lock(),
         hold=15.0,
         retention=60.0,
-        rescue_orphans=lambda: orphans(store),
+        rescuer=rescuer_of(store, Said()),
         timings=TIMINGS.duties,
     )
 
 
-async def orphans(store: Any) -> bool:
-    await store.orphans()
-    return True
+def rescuer_of(store: Any, said: Said[FleetEvent]) -> Rescuer:
+    return Rescuer(store, asyncio.Lock(), crash_cap=3, events=said, confirm_after=0.75)
 
 
 @pytest.mark.parametrize(
@@ -302,8 +316,8 @@ async def test_duties_are_done_when_they_are_due(answers: Any, sent: list[str]) 
 async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
     row = {**job(4), "worker_id": 8, "fate": "pending"}
     lost = {"id": 8, "host": "h", "pid": 9, "stopping": False}
-    store, said = store_of(lock_lost=[[lost]], rescue=[[row], []]), list[Event]()
-    rescuer = Rescuer(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
+    store, said = store_of(lock_lost=[[lost]], rescue=[[row], []]), Said[FleetEvent]()
+    rescuer = rescuer_of(store, said)
     await rescuer.rescue([8])
     # At the second look its row is gone: what it was claiming as it ended is an orphan.
     assert store.sent == ["lock_lost", "rescue", "rewind", "registered", "rescue"]
@@ -311,28 +325,27 @@ async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
 
 
 async def test_a_rescue_that_fails_is_put_off(caplog: pytest.LogCaptureFixture) -> None:
-    store, said = store_of(registered=[AWAY], orphans=[[8]]), list[Event]()
-    rescuer = Rescuer(store, asyncio.Lock(), crash_cap=3, send=said.append, confirm_after=0.75)
+    store, said = store_of(registered=[AWAY], orphans=[[8]]), Said[FleetEvent]()
+    rescuer = rescuer_of(store, said)
     await rescuer.rescue([8], orphaned=True)
     assert not await rescuer.rescue_orphans(), "somebody should look again soon"
     assert (store.count("registered"), said) == (2, [])
     assert caplog.text.count("a rescue is put off: away") == 2
 
 
-def lifeline_of(said: list[Event], dsn: str = "postgresql:///nowhere") -> HeartbeatThread:
+def lifeline_of(said: Said[FleetEvent], dsn: str = "postgresql:///nowhere") -> HeartbeatThread:
     settings = WorkerSettings(heartbeat=0.05)
     return HeartbeatThread(
         dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
-        watch=Watch(), lease=Lease(),
-        holdings=Holdings(receipts=(), release=lambda _: None),
-        view=view(), take=said.append, timings=TIMINGS,
+        watch=Watch(), lease=Lease(), membership=Membership(), holdings=holdings_of(Returned()),
+        view=view(), events=said, timings=TIMINGS,
     )  # fmt: skip
 
 
 async def test_a_lifeline_registers_renews_and_signs_off(monkeypatch: pytest.MonkeyPatch) -> None:
     stores = {"duties": store_of(), "heartbeat": store_of(renew=[{}, {}, {"alive": False}, {}])}
     monkeypatch.setattr(module, "Store", lambda link, _: stores[link.role])
-    said: list[Event] = []
+    said = Said[FleetEvent]()
     thread = lifeline_of(said)
     await thread.start()
     first = thread.worker_id
@@ -351,7 +364,7 @@ async def test_a_lifeline_registers_renews_and_signs_off(monkeypatch: pytest.Mon
 
 
 async def test_a_lifeline_whose_server_is_not_there_does_not_start() -> None:
-    said: list[Event] = []
+    said = Said[FleetEvent]()
     thread = lifeline_of(said, "postgresql:///nowhere?host=/nonexistent")
     with pytest.raises(Unreachable):
         await thread.start()

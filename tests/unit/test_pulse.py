@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pgqueue.worker.events import CancelWanted, LeaseHeldAgain, NextDue, Seated
 from pgqueue.worker.fleet.census import Census
-from pgqueue.worker.fleet.events import CancelWanted, LeaseHeldAgain, NextDue, Seated
 from pgqueue.worker.fleet.heartbeat_answer import Heard, Renewals, Sent, read
 
 SENT = Sent(every=2.0, running=3, takes_jobs=True, looks=True, counts=True)
@@ -62,7 +62,7 @@ def test_a_worker_whose_own_heartbeat_was_late_takes_nobody_for_lost(
 
 
 def test_another_server_is_known_by_its_start() -> None:
-    renewals = Renewals(0.0)
+    renewals = Renewals()
     answers = ["monday", "monday", "tuesday", "tuesday", "monday"]
     assert [renewals.on_server(start) for start in answers] == [False, False, True, False, True]
 

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.harness.fakes import Said
 
 from pgqueue.db.faults import Contended
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.role_session import RoleSession
 from pgqueue.db.watch import NEVER
-from pgqueue.worker.fleet.events import Event, MinutePassed
+from pgqueue.worker.events import FleetEvent, MinutePassed
 from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.timings import TIMINGS
 
@@ -98,10 +99,10 @@ async def test_what_nobody_uses_is_closed(
 async def test_the_watchdog_lets_each_rest_on_its_own_loop(opened: list[Fake]) -> None:
     theirs, own = Watch(), Watch()
     told: list[Callable[[], object]] = []
-    said: list[Event] = []
+    said = Said[FleetEvent]()
     dog = Watchdog(
-        theirs, own, view=cast("Any", SimpleNamespace(running=0)), deadline=8.0, tell=told.append,
-        send=said.append,
+        theirs, own, view=cast("Any", SimpleNamespace(running=0)), deadline=8.0,
+        side=cast("Any", SimpleNamespace(tell=told.append)), events=said,
     )  # fmt: skip
     duties = await link_of("duties", own, idle=100.0)
     finish = await link_of("finish", theirs, idle=100.0)

@@ -70,7 +70,7 @@ class Bench:
             parts: dict[str, Any] = {
                 "completer": self.outcomes,
                 "transactions": None,
-                "quarantine": self._quarantine,
+                "marks": self,
                 "large": self,
                 "misfits": None,
             }
@@ -79,13 +79,12 @@ class Bench:
                 concurrency=self.concurrency,
                 running_jobs=self.running_jobs,
                 lease=self.lease,
-                on_room=lambda: None,
                 loop=asyncio.get_running_loop(),
                 **parts,
             )
         return self._runner
 
-    async def _quarantine(self, job_id: int, token: int) -> bool:
+    async def quarantine(self, job_id: int, token: int) -> bool:
         return True
 
     async def read(self, job_id: int, token: int) -> Any:

@@ -6,11 +6,13 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+from tests.harness.fakes import Said
+
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.errors import Unreachable
-from pgqueue.worker.claim.events import HeartbeatWanted
 from pgqueue.worker.claim.seating import Seating
+from pgqueue.worker.events import HeartbeatWanted
 
 
 class Store:
@@ -31,14 +33,14 @@ class Store:
     async def call(self, _payload: str) -> None: ...
 
 
-def seating(store: Store, lock: asyncio.Lock, heartbeats: list[str]) -> Seating:
+def seating(store: Store, lock: asyncio.Lock, said: Said[Any]) -> Seating:
     return Seating(
         cast("Any", store),
         lock,
         store.listener,
         settings=WorkerSettings.of({}),
-        on_away=lambda: ["default"],
-        say=lambda said: heartbeats.append("now") if isinstance(said, HeartbeatWanted) else None,
+        flags=cast("Any", SimpleNamespace(leave_watch=lambda: ["default"])),
+        events=said,
     )
 
 
@@ -52,8 +54,8 @@ async def settled(one: Seating) -> None:
 
 
 async def test_what_a_heartbeat_says_while_it_moves_is_not_forgotten() -> None:
-    store, lock, heartbeats = Store(), asyncio.Lock(), list[str]()
-    one = seating(store, lock, heartbeats)
+    store, lock, said = Store(), asyncio.Lock(), Said[Any]()
+    one = seating(store, lock, said)
     on_heartbeat(one, 0, 5)
     await settled(one)
     async with lock:  # a claim is on its way
@@ -62,13 +64,13 @@ async def test_what_a_heartbeat_says_while_it_moves_is_not_forgotten() -> None:
         on_heartbeat(one, 0, 5)
     await settled(one)
     one.on_idle()
-    assert one.seat.rank == 0 or heartbeats
+    assert one.seat.rank == 0 or HeartbeatWanted() in said
 
 
 async def test_it_stops_listening_though_a_flag_could_not_be_raised() -> None:
     """The session lives on: nobody else would tune it."""
-    store, heartbeats = Store(), list[str]()
-    one = seating(store, asyncio.Lock(), heartbeats)
+    store = Store()
+    one = seating(store, asyncio.Lock(), Said())
     on_heartbeat(one, 0, 50)
     await settled(one)
     store.fails = True

@@ -7,14 +7,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.harness.fakes import Said
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.faults import Contended
 from pgqueue.errors import OutcomeUnknown, Unreachable
-from pgqueue.worker.claim.events import AnswerLost, Said
 from pgqueue.worker.claim.plan import Kind, Plan, Request
 from pgqueue.worker.claim.queue_state import Heat
 from pgqueue.worker.claim.sender import Sender
+from pgqueue.worker.events import AnswerLost
 from pgqueue.worker.seat import Seat
 
 ROW = {"id": 1, "queue": "a", "priority": 5, "position": 7}
@@ -62,8 +63,8 @@ class Intake:
     def one_by_one(self, now: float) -> None: ...
 
 
-def sender(claims: Claims, worker: int | None = 1) -> tuple[Sender, Plan, Intake, list[Said]]:
-    plan, intake, said = Plan(["a"]), Intake(), list[Said]()
+def sender(claims: Claims, worker: int | None = 1) -> tuple[Sender, Plan, Intake, list[AnswerLost]]:
+    plan, intake, said = Plan(["a"]), Intake(), Said[AnswerLost]()
     one = Sender(
         cast("Any", claims),
         asyncio.Lock(),
@@ -74,8 +75,8 @@ def sender(claims: Claims, worker: int | None = 1) -> tuple[Sender, Plan, Intake
         seating=cast("Any", SimpleNamespace(seat=Seat(0, 1))),
         completer=cast("Any", None),
         holdings=cast("Any", claims),
-        worker_id=lambda: worker,
-        say=said.append,
+        membership=cast("Any", SimpleNamespace(worker_id=worker)),
+        events=said,
     )
     return one, plan, intake, said
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.harness.fakes import Said
 
 from pgqueue.db.link import Link, Watch
-from pgqueue.worker.fleet.events import Event, ServerSilent
+from pgqueue.worker.events import FleetEvent, ServerSilent
 from pgqueue.worker.fleet.watchdog import Watchdog
 from pgqueue.worker.timings import TIMINGS
 
@@ -22,11 +24,11 @@ class Scene:
     def __init__(self) -> None:
         self.theirs, self.own = Watch(), Watch()
         self.told: list[Callable[[], object]] = []
-        self.said: list[Event] = []
+        self.said = Said[FleetEvent]()
         self.running = 0
         self.dog = Watchdog(
-            self.theirs, self.own, view=cast("Any", self), deadline=8.0, tell=self.told.append,
-            send=self.said.append,
+            self.theirs, self.own, view=cast("Any", self), deadline=8.0,
+            side=cast("Any", SimpleNamespace(tell=self.told.append)), events=self.said,
         )  # fmt: skip
 
     def link(self, watch: Watch, *, heard: float, asked: float = 0.0, due: float = NEVER) -> Link:

@@ -82,7 +82,7 @@ async def at_rest(worker: Worker) -> None:
 
 def has_seen_enough(worker: Worker) -> None:
     """Let it judge others at once: it need not renew for a while before."""
-    worker.machines.heartbeat_thread.heartbeat.renewals.since -= 7200.0
+    worker.machines.heartbeat_thread.lease.renewing_since -= 7200.0
 
 
 def _our_tasks() -> set[asyncio.Task[Any]]:

@@ -609,6 +609,11 @@ async def test_a_claimed_job_that_is_slow_to_start(
     ):
         add = worker.machines.runner.add
         worker.machines.runner.add = lambda got, token: records.append((got, token))  # type: ignore[method-assign]
+        worker.machines.runner.receipts = lambda: {  # type: ignore[method-assign]
+            (row["id"], token)
+            for got, token in records  # it holds them, all the same
+            for row in got
+        }
         job_id = (await note.aenqueue(1)).id
         await eventually(nth(records, 1))
         heartbeats = other.machines.heartbeat_thread.heartbeats

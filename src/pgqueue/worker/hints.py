@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pgqueue.worker import notice
+from pgqueue.worker.events import Events, HeartbeatWanted
 
 if TYPE_CHECKING:
     from pgqueue.worker.claim.claimer import Claimer
@@ -17,8 +17,10 @@ __all__ = ["heed"]
 log = logging.getLogger("pgqueue.worker")
 
 
-def heed(payload: str, *, claimer: Claimer, promoter: Promoter, hurry: Callable[[], None]) -> None:
-    """Do what a notification asks for. ``hurry``: has a heartbeat sent at once."""
+def heed(
+    payload: str, *, claimer: Claimer, promoter: Promoter, events: Events[HeartbeatWanted]
+) -> None:
+    """Do what a notification asks for."""
     claimer.flags.heard()
     match notice.read(payload):
         case notice.Enqueued(queue):
@@ -32,7 +34,7 @@ def heed(payload: str, *, claimer: Claimer, promoter: Promoter, hurry: Callable[
         case notice.DueIn(seconds):
             promoter.due_in(seconds + claimer.seating.seat.delay)
         case notice.CancelAsked():
-            hurry()
+            events.send(HeartbeatWanted())
         case notice.WatchLeft():
             claimer.seating.on_left()
         case notice.Word():

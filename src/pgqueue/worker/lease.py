@@ -31,10 +31,13 @@ class Lease:
     The heartbeat thread writes it, the worker's loop reads it; ``until`` is by time.monotonic(). It
     is counted from before the heartbeat was sent: so it ends here before it ends in the database.
     Nobody sees that the clock stood still while the host was suspended.
+    ``renewing_since``: the begin of the time in which heartbeats succeeded without a gap, as far as
+    this worker may judge others by it, and itself.
     """
 
     def __init__(self) -> None:
         self.until = -math.inf
+        self.renewing_since = time.monotonic()
         self._next = -math.inf
         self._losses = 0
         self._lock = threading.Lock()

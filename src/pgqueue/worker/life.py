@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pgqueue.config import WorkerSettings
 from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.worker.arrival import check_schema, when_there
-from pgqueue.worker.claim.events import LimitReached
-from pgqueue.worker.fleet.events import HeartbeatFailed
-from pgqueue.worker.machines import CannotWrite, Machines, Said
+from pgqueue.worker.events import CannotWrite, EndEvent, HeartbeatFailed, LimitReached
+from pgqueue.worker.machines import Machines
 from pgqueue.worker.served import queues_of, tasks_of, warn_of_queues
 from pgqueue.worker.states import Event, Step, WorkerState
 from pgqueue.worker.statistics import summarise
@@ -157,8 +156,8 @@ class Life:
             await check_schema(app, listen=self._settings.listen)
             machines = self.machines = Machines(
                 app, self._settings,
-                tasks=tasks, queues=queues, running_jobs=self.watchers.running_jobs,
-                say=self._on_said, timings=self._timings,
+                tasks=tasks, queues=queues, running_jobs=self.watchers.running_jobs, life=self,
+                timings=self._timings,
             )  # fmt: skip
             await machines.register()
         except BaseException:
@@ -224,8 +223,9 @@ class Life:
 
     # -- what the machines say
 
-    def _on_said(self, said: Said) -> None:
-        match said:
+    def send(self, event: EndEvent) -> None:
+        """Take what decides over the life of the worker."""
+        match event:
             case LimitReached():
                 self.on(Event.LAST_BEGUN)
             case CannotWrite(error):

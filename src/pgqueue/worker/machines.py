@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.config import WorkerSettings
@@ -15,22 +13,22 @@ from pgqueue.db.listener import Listener
 from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.claimer import Claimer
-from pgqueue.worker.claim.events import AnswerLost, FlagsTold, HeartbeatWanted, LimitReached
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim_session import ClaimSession
+from pgqueue.worker.events import EndEvent, Event, Events
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
-from pgqueue.worker.fleet.events import HeartbeatFailed
 from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
+from pgqueue.worker.fleet.membership import Membership
 from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.hints import heed
 from pgqueue.worker.idle import wait_idle
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.ready_again import places_of, soonest_of
-from pgqueue.worker.receipt import Entry
+from pgqueue.worker.reactions import Reactions
 from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.run.transaction import JobTransactions
@@ -42,26 +40,13 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.task import Task
 
-__all__ = ["CannotWrite", "Machines", "Said"]
-
-log = logging.getLogger("pgqueue.worker")
+__all__ = ["Machines"]
 
 _SUPERVISOR = "PGQUEUE_SUPERVISOR"
 
 
-@dataclass(frozen=True, slots=True)
-class CannotWrite:
-    """No outcome could be written for the length of a lease: this worker gives itself up."""
-
-    error: BaseException
-
-
-Said = LimitReached | CannotWrite | HeartbeatFailed
-"""What the machines say to the worker: what decides over its life."""
-
-
 class Machines:
-    """The machines of one start, made on the worker's loop. ``say``: see ``Said``."""
+    """The machines of one start, made on the worker's loop."""
 
     def __init__(
         self,
@@ -71,11 +56,11 @@ class Machines:
         tasks: Mapping[str, Task[..., Any]],
         queues: Sequence[str],
         running_jobs: RunningJobs | None,
-        say: Callable[[Said], None],
+        life: Events[EndEvent],
         timings: Timings,
     ) -> None:
-        self._settings, self._timings, self.say = settings, timings, say
-        watch, lease = Watch(), Lease()
+        self._settings, self._timings = settings, timings
+        watch, lease, membership = Watch(), Lease(), Membership()
         how: dict[str, Any] = {
             "watch": watch,
             "deadline": settings.deadline,
@@ -88,38 +73,36 @@ class Machines:
         )
         rests_after = timings.watch.outcomes_rest_after
         self.finish_link = Link(app.pool.dsn, role="finish", rests_after=rests_after, **how)
-        self.session = ClaimSession(Store(self.claim_link, app.schema))
+        self.session = ClaimSession(Store(self.claim_link, app.schema), self)
         self.transactions = JobTransactions(
             app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
         )
-        self.completer = self._make_completer(Store(self.finish_link, app.schema))
+        self.completer = self._make_completer(Store(self.finish_link, app.schema), lease)
         self.runner = self._make_runner(tasks, lease, running_jobs)
-        self.holdings = Holdings(
-            receipts=(self.runner.receipts, self.completer.receipts),
-            release=self.completer.add,
-        )
+        self.holdings = Holdings(runner=self.runner, completer=self.completer)
         self.promoter = Promoter(
-            self.session.store, lock=self.session.lock, on_ready=self._on_promoted,
+            self.session.store, lock=self.session.lock, events=self,
             settings=settings, timings=timings.due,
         )  # fmt: skip
         self.claimer = Claimer(
             self.session.store, lock=self.session.lock, listener=listener,
-            queues=queues, tasks=list(tasks), settings=settings, lease=lease,
-            runner=self.runner, completer=self.completer, holdings=self.holdings,
-            worker_id=lambda: self.heartbeat_thread.worker_id, say=self._on_claimer,
-            timings=timings,
+            queues=queues, tasks=list(tasks), settings=settings,
+            lease=lease, runner=self.runner, completer=self.completer,
+            holdings=self.holdings, membership=membership, events=self, timings=timings,
         )  # fmt: skip
-        self.heartbeat_thread = self._make_heartbeat_thread(app, queues, list(tasks), watch, lease)
-
-    def _make_completer(self, store: Store) -> Completer:
-        fruitless = Fruitless(
-            self._settings.lease,
-            renewing_since=lambda: self.heartbeat_thread.renewing_since,
-            give_up=lambda error: self.say(CannotWrite(error)),
+        self.heartbeat_thread = self._make_heartbeat_thread(
+            app, queues, list(tasks), watch=watch, lease=lease, membership=membership
         )
+        self._reactions = Reactions(
+            settings=settings, claimer=self.claimer, promoter=self.promoter, runner=self.runner,
+            heartbeat_thread=self.heartbeat_thread, session=self.session, lease=lease,
+            pool=app.pool, life=life,
+        )  # fmt: skip
+
+    def _make_completer(self, store: Store, lease: Lease) -> Completer:
         return Completer(
-            store, worker_name=f"{os.uname().nodename}:{os.getpid()}", fruitless=fruitless,
-            on_lost=_on_lost, on_written=self._on_written, timings=self._timings.writes,
+            store, worker_name=f"{os.uname().nodename}:{os.getpid()}", events=self,
+            fruitless=Fruitless(self._settings.lease, lease), timings=self._timings.writes,
         )  # fmt: skip
 
     def _make_runner(
@@ -128,26 +111,33 @@ class Machines:
         session, slots, timings = self.session, self._settings.concurrency, self._timings
         return Runner(
             tasks, concurrency=slots, running_jobs=running_jobs or RunningJobs.private(slots),
-            completer=self.completer, transactions=self.transactions, quarantine=session.quarantine,
+            completer=self.completer, transactions=self.transactions,
+            marks=Marks(session.store, session.lock),
             large=LargeJobs(session.store, session.lock, timings.put_off),
             misfits=Misfits(session.store, session.lock, timings.misfits),
-            lease=lease, on_room=self._on_room, loop=asyncio.get_running_loop(), timings=timings,
+            lease=lease, loop=asyncio.get_running_loop(), timings=timings,
         )  # fmt: skip
 
     def _make_heartbeat_thread(
-        self, app: App, queues: Sequence[str], tasks: list[str], watch: Watch, lease: Lease
+        self,
+        app: App,
+        queues: Sequence[str],
+        tasks: list[str],
+        *,
+        watch: Watch,
+        lease: Lease,
+        membership: Membership,
     ) -> HeartbeatThread:
         supervisor = os.environ.get(_SUPERVISOR)
         who = Identity(self._settings, list(queues), tasks, int(supervisor) if supervisor else None)
         port = HeartbeatPort(
             claimer=self.claimer, promoter=self.promoter, runner=self.runner,
-            completer=self.completer, lease=lease, pool=app.pool, listen=self._settings.listen,
-            fail=lambda error: self.say(HeartbeatFailed(error)),
+            completer=self.completer,
         )  # fmt: skip
         return HeartbeatThread(
             app.pool.dsn, app.schema, who, pooled_by_session=app.pool.pooler == "session",
-            watch=watch, lease=lease, holdings=self.holdings, view=port, take=port.take,
-            timings=self._timings,
+            watch=watch, lease=lease, membership=membership, holdings=self.holdings,
+            view=port, events=self, timings=self._timings,
         )  # fmt: skip
 
     # -- their life
@@ -205,51 +195,13 @@ class Machines:
 
     # -- what they tell each other
 
+    def send(self, event: Event) -> None:
+        """Do what follows from what a machine says."""
+        self._reactions.on(event)
+
     def hear(self, payload: str) -> None:
         """Take a notification."""
-        heed(
-            payload, claimer=self.claimer, promoter=self.promoter, hurry=self.heartbeat_thread.hurry
-        )
-
-    def _on_claimer(self, said: AnswerLost | FlagsTold | LimitReached | HeartbeatWanted) -> None:
-        match said:
-            case FlagsTold(up, raised):
-                self.promoter.on_flags(up=up, raised=raised)
-            case HeartbeatWanted():
-                self.heartbeat_thread.hurry()
-            case AnswerLost():
-                self.heartbeat_thread.reconcile()
-            case LimitReached():
-                self.say(said)
-
-    def _on_room(self) -> None:
-        self.claimer.on_room()
+        heed(payload, claimer=self.claimer, promoter=self.promoter, events=self)
 
     def _on_deaf(self) -> None:
         self.claimer.look_everywhere()
-
-    def _on_promoted(self, queues: Iterable[str]) -> None:
-        self.claimer.on_ready(queues)
-
-    def _on_written(self, entries: Sequence[Entry]) -> None:
-        """What was released or put off is somebody's work again."""
-        soonest = soonest_of(entries)
-        if soonest is not None and soonest <= self._settings.heartbeat * 2:
-            self.promoter.due_in(soonest)
-        places = places_of(entries)
-        for queue, position in places:
-            self.claimer.on_rewind(queue, position)
-        if places:
-            self.session.announce(places, self._on_announced)
-
-    def _on_announced(self, lowest: Mapping[str, int]) -> None:
-        for queue, position in lowest.items():
-            self.claimer.on_rewind(queue, position)
-
-
-def _on_lost(job_id: int) -> None:
-    log.warning(
-        "job %d was not this worker's any more when its outcome was to be written "
-        "(lease lost, cancelled or deleted); the outcome is dropped", job_id,
-        extra={"job_id": job_id},
-    )  # fmt: skip

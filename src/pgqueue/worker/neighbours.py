@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,7 +12,7 @@ from pgqueue.worker.receipt import Claimed, Entry
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Claims", "Outcomes", "Room"]
+__all__ = ["Claims", "Outcomes", "Registered", "Room"]
 
 
 class Room(Protocol):
@@ -51,8 +52,13 @@ class Room(Protocol):
         """For how long there has been something to run, since the start."""
         ...
 
+    @property
+    def has_room(self) -> asyncio.Event:
+        """Set once there is room: who waits for it clears it before."""
+        ...
+
     def tell_when(self, buffered_at_most: int) -> None:
-        """Ring the claimer once so few are buffered."""
+        """Set ``has_room`` once so few are buffered."""
         ...
 
     def add(self, records: Sequence[Record], token: int) -> None:
@@ -61,6 +67,10 @@ class Room(Protocol):
 
     def take_surplus(self, keep: int) -> list[Claimed]:
         """Return what is buffered beyond so many; it is the caller's from now on."""
+        ...
+
+    def receipts(self) -> set[tuple[int, int]]:
+        """Return ids and tokens of the jobs that wait or run."""
         ...
 
 
@@ -89,6 +99,19 @@ class Outcomes(Protocol):
 
     def add(self, entry: Entry) -> None:
         """Write any other outcome."""
+        ...
+
+    def receipts(self) -> set[tuple[int, int]]:
+        """Return ids and tokens of the jobs whose outcomes are not written yet."""
+        ...
+
+
+class Registered(Protocol):
+    """Who stands on the list of workers, as the claimer sees it."""
+
+    @property
+    def worker_id(self) -> int | None:
+        """The id that this worker is registered under; None while it is not."""
         ...
 
 

@@ -13,14 +13,13 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.claim.events import CameToWatch, Inner, LimitReached, ListensAnew, Said
 from pgqueue.worker.claim.flags import Flags
 from pgqueue.worker.claim.intake import SURPLUS_SECONDS, Intake
 from pgqueue.worker.claim.looks import Looks
@@ -30,9 +29,18 @@ from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
 from pgqueue.worker.claim.unread import described
+from pgqueue.worker.events import (
+    CameToWatch,
+    ClaimEvent,
+    Events,
+    FlagsTold,
+    HeartbeatWanted,
+    LimitReached,
+    ListensAnew,
+)
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.neighbours import Claims, Outcomes, Room
+from pgqueue.worker.neighbours import Claims, Outcomes, Registered, Room
 from pgqueue.worker.seat import kind_of
 from pgqueue.worker.timings import TIMINGS, Timings
 
@@ -42,7 +50,7 @@ log = logging.getLogger("pgqueue.worker")
 
 
 class Claimer:
-    """Claims jobs for the runner. ``say`` is told what others are to do: see events."""
+    """Claims jobs for the runner."""
 
     def __init__(
         self,
@@ -57,27 +65,27 @@ class Claimer:
         runner: Room,
         completer: Outcomes,
         holdings: Claims,
-        worker_id: Callable[[], int | None],
-        say: Callable[[Said], None],
+        membership: Registered,
+        events: Events[ClaimEvent],
         timings: Timings = TIMINGS,
     ) -> None:
         self._settings = settings
         self._completer = completer
-        self._say = say
+        self._events = events
         self.plan = plan = Plan(queues, timings.plan)
         self.flags = Flags(
             store, lock, plan.states, listen=settings.listen, ears=timings.ears,
-            kind=kind_of(queues, tasks, listen=settings.listen), say=self._on_said,
+            kind=kind_of(queues, tasks, listen=settings.listen), events=self,
         )  # fmt: skip
         self.seating = seating = Seating(
-            store, lock, listener, settings=settings, on_away=self._on_away, say=self._on_said
+            store, lock, listener, settings=settings, flags=self.flags, events=self
         )
         self._intake = intake = Intake(
             runner, lease, settings=settings, states=plan.states.values(), seating=seating
         )
         sender = Sender(
             store, lock, tasks=tasks, settings=settings, plan=plan, intake=intake, seating=seating,
-            completer=completer, holdings=holdings, worker_id=worker_id, say=say,
+            completer=completer, holdings=holdings, membership=membership, events=events,
             put_off=timings.put_off,
         )  # fmt: skip
         self.looks = Looks(
@@ -85,7 +93,7 @@ class Claimer:
             sender=sender, settings=settings,
             unknown=UnknownTasks(store, lock, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
-        self._bell, self._room = asyncio.Event(), asyncio.Event()
+        self._bell, self._room = asyncio.Event(), runner.has_room
         self.task: asyncio.Task[None] | None = None
         self._retry = RetryDelay()
         self._stopping = asyncio.Lock()
@@ -180,28 +188,21 @@ class Claimer:
         self.flags.tell()
         self.on_ready(self.plan.states)
 
-    def _on_said(self, said: Said | Inner) -> None:
-        match said:
+    def send(self, event: CameToWatch | ListensAnew | FlagsTold | HeartbeatWanted) -> None:
+        """Take what a part of the claimer says: what concerns it alone, and what goes on."""
+        match event:
             case CameToWatch():
                 self._on_watch()
             case ListensAnew():
                 self.look_everywhere()
-            case _:
-                self._say(said)
+            case FlagsTold() | HeartbeatWanted():
+                self._events.send(event)
 
     def _on_watch(self) -> None:
         self.flags.on_watch = True
         soon = time.monotonic() + self._settings.poll_interval
         self.plan.poll_at = min(self.plan.poll_at, soon)
         self.look_everywhere()
-
-    def _on_away(self) -> list[str]:
-        """Others are on watch now. Return the queues whose flag was taken down here."""
-        lowered = [state.name for state in self.plan.states.values() if state.leave()]
-        self.flags.on_watch = False
-        self.flags.forget()
-        self.flags.tell()
-        return lowered
 
     async def stop(self) -> None:
         """Stop claiming; a claim that is on its way is waited for, and its jobs released."""
@@ -216,7 +217,7 @@ class Claimer:
                     self.task.cancel()
                     await asyncio.wait(pending)
                 self.task = None
-            if lowered := self._on_away():
+            if lowered := self.flags.leave_watch():
                 with contextlib.suppress(PgQueueError):
                     await self.flags.leave_up(lowered)
 
@@ -261,7 +262,7 @@ class Claimer:
             if self._intake.is_worth_it(time.monotonic()):
                 return True
             if self._intake.is_spent:
-                self._say(LimitReached())
+                self._events.send(LimitReached())
             try:
                 async with asyncio.timeout(timeout):
                     await self._room.wait()

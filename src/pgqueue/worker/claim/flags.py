@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pgqueue.calls import QUIET_LONGEST
 from pgqueue.db.store import Store
 from pgqueue.worker.claim.ears import Ears
-from pgqueue.worker.claim.events import FlagsTold, Inner, ListensAnew, Said
 from pgqueue.worker.claim.queue_state import Heat, QueueState
+from pgqueue.worker.events import Events, FlagsTold, ListensAnew
 from pgqueue.worker.timings import TIMINGS, EarTimings
 
 __all__ = ["Flags"]
@@ -30,10 +30,7 @@ assert _AFTER_FLAG[0] < QUIET_LONGEST < _AFTER_FLAG[-1]
 
 
 class Flags:
-    """Raises and lowers the flags of ``states``; none is sent where nobody listens.
-
-    ``say`` is told whether all are up, and when this worker listens anew.
-    """
+    """Raises and lowers the flags of ``states``; none is sent where nobody listens."""
 
     def __init__(
         self,
@@ -43,7 +40,7 @@ class Flags:
         *,
         listen: bool,
         kind: int = 0,
-        say: Callable[[Said | Inner], None],
+        events: Events[FlagsTold | ListensAnew],
         ears: EarTimings = TIMINGS.ears,
     ) -> None:
         self._store = store
@@ -51,7 +48,7 @@ class Flags:
         self._states = states
         self._listen = listen
         self._kind = kind
-        self._say = say
+        self._events = events
         self.ears = Ears(timings=ears)
         self._sure = True
         self.on_watch = False
@@ -76,7 +73,7 @@ class Flags:
         """Tell whether enqueuers notify us, or the watch, of what will be due."""
         away = not self.on_watch
         up = self._listen and (away or all(state.flag for state in self._states.values()))
-        self._say(FlagsTold(up, raised))
+        self._events.send(FlagsTold(up, raised))
 
     async def up(self, states: list[QueueState]) -> None:
         """Raise the flags that are not up; then look again soon, and ever less often."""
@@ -104,6 +101,14 @@ class Flags:
                 state.looks = [now + after for after in reversed(_AFTER_FLAG)]
         self.tell(raised=any(up.values()))
 
+    def leave_watch(self) -> list[str]:
+        """Others are on watch now. Return the queues whose flag was taken down here."""
+        lowered = [state.name for state in self._states.values() if state.leave()]
+        self.on_watch = False
+        self.forget()
+        self.tell()
+        return lowered
+
     async def leave_up(self, queues: list[str]) -> None:
         """Raise flags that were taken down here, for others to hear."""
         async with self._lock:
@@ -126,7 +131,7 @@ class Flags:
         if ears.deaf and not was_deaf:
             log.warning("this worker does not hear notifications; it listens anew")
         if anew:
-            self._say(ListensAnew())
+            self._events.send(ListensAnew())
         return not anew
 
     async def down(self, states: list[QueueState], now: float) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.claim.due_times import DueTimes, Step
+from pgqueue.worker.events import Events, QueuesReady
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.timings import DueTimings
 
@@ -33,13 +33,13 @@ class Promoter:
         store: Store,
         *,
         lock: asyncio.Lock,
-        on_ready: Callable[[Iterable[str]], None],
+        events: Events[QueuesReady],
         settings: WorkerSettings,
         timings: DueTimings,
     ) -> None:
         self._store = store
         self._lock = lock
-        self._on_ready = on_ready
+        self._events = events
         self._wake = asyncio.Event()
         self._retry = RetryDelay()
         self._task: asyncio.Task[None] | None = None
@@ -84,7 +84,7 @@ class Promoter:
                 queues = await self._promote()
                 self.times.promoted(found=bool(queues), now=time.monotonic())
                 if queues:
-                    self._on_ready(queues)
+                    self._events.send(QueuesReady(queues))
             case Step.LOOK:
                 await self._look()
         self._retry.reset()

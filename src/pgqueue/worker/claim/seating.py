@@ -6,13 +6,13 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.listener import Listener
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.claim.events import CameToWatch, HeartbeatWanted, Inner, Said
+from pgqueue.worker.claim.flags import Flags
+from pgqueue.worker.events import CameToWatch, Events, HeartbeatWanted
 from pgqueue.worker.seat import AWAY, WATCH, Seat, load_of, seat_of
 
 __all__ = ["Seating"]
@@ -27,11 +27,7 @@ _LIGHT = 1  # load with which a watcher need not say that it has more to do
 
 
 class Seating:
-    """``seat`` is taken: this worker listens to what belongs to it.
-
-    ``on_away`` is called when it leaves the watch, and answers whose flags it has taken down.
-    ``say`` is told when it came to the watch, and that it wants a heartbeat.
-    """
+    """``seat`` is taken: this worker listens to what belongs to it."""
 
     def __init__(
         self,
@@ -40,15 +36,15 @@ class Seating:
         listener: Listener,
         *,
         settings: WorkerSettings,
-        on_away: Callable[[], list[str]],
-        say: Callable[[Said | Inner], None],
+        flags: Flags,
+        events: Events[HeartbeatWanted | CameToWatch],
     ) -> None:
         self._store = store
         self._lock = lock
         self._listener = listener
         self._settings = settings
-        self._on_away = on_away
-        self._say = say
+        self._flags = flags
+        self._events = events
         self._heartbeat_at = float("-inf")
         self._asked: asyncio.TimerHandle | None = None
         self._load = 0  # as the last heartbeat said
@@ -104,12 +100,12 @@ class Seating:
     def _ask(self) -> None:
         self._asked = None
         self._heartbeat_at = time.monotonic()
-        self._say(HeartbeatWanted())
+        self._events.send(HeartbeatWanted())
 
     async def _move(self) -> None:
         while self._wanted.channels != self.seat.channels and not self._stopped:
             seat, left = self._wanted, self.seat.rank is not None
-            lowered = self._on_away() if left else []
+            lowered = self._flags.leave_watch() if left else []
             self._listener.wanted = seat.channels
             try:
                 async with self._lock:
@@ -122,7 +118,7 @@ class Seating:
                 log.debug("this worker listens once it is connected: %s", exc)
             self.seat = seat
             if seat.rank is not None:
-                self._say(CameToWatch())
+                self._events.send(CameToWatch())
 
     def start(self) -> None:
         """Take seats again, after a stop."""

@@ -7,20 +7,20 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings
 from pgqueue.db.store import READ_ALL_SECONDS, Store
 from pgqueue.outcome import RELEASED
-from pgqueue.worker.claim.events import AnswerLost, Said
 from pgqueue.worker.claim.inline import inline_bytes
 from pgqueue.worker.claim.intake import Intake
 from pgqueue.worker.claim.plan import Answer, Plan, Request
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.unread import loss_of
-from pgqueue.worker.neighbours import Claims, Outcomes
+from pgqueue.worker.events import AnswerLost, Events
+from pgqueue.worker.neighbours import Claims, Outcomes, Registered
 from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.receipt import entry_of
 
@@ -50,8 +50,8 @@ class Sender:
         seating: Seating,
         completer: Outcomes,
         holdings: Claims,
-        worker_id: Callable[[], int | None],
-        say: Callable[[Said], None],
+        membership: Registered,
+        events: Events[AnswerLost],
         put_off: PutOff = PUT_OFF,
     ) -> None:
         self._store = store
@@ -63,13 +63,13 @@ class Sender:
         self._seating = seating
         self._completer = completer
         self._holdings = holdings
-        self._worker_id = worker_id
-        self._say = say
+        self._membership = membership
+        self._events = events
         self._put_off = put_off
 
     async def send(self, request: Request) -> Answer:
         """Claim, hand the jobs on; return how many of each queue, and which were busy."""
-        worker = self._worker_id()
+        worker = self._membership.worker_id
         if worker is None:
             await asyncio.sleep(0.05)  # between a lost lease and the new registration
             return Answer(Counter(), 1, (), sent=False)
@@ -122,7 +122,7 @@ class Sender:
     def _hand_on(self, records: list[Record], worker: int, token: int) -> None:
         if failpoints.armed is not None:
             failpoints.armed.reach("claim.received", self._store.link.cut)
-        if self._intake.closed or self._worker_id() != worker:
+        if self._intake.closed or self._membership.worker_id != worker:
             # Nobody would keep the lease of what was claimed under an id that is lost by now.
             for record in records:
                 self._completer.add(entry_of(record, token, RELEASED))
@@ -143,7 +143,7 @@ class Sender:
             self._intake.one_by_one(time.monotonic())
         longest = READ_ALL_SECONDS if self._plan.long else self._settings.deadline
         self._holdings.lose(token, worker, _GIVEN_UP_AFTER * longest, loss.outcome)
-        self._say(AnswerLost())
+        self._events.send(AnswerLost())
 
     async def _is_stuck(self, queues: Iterable[str]) -> bool:
         """True if a claim that must hang is in the way: then its lock is passed by."""

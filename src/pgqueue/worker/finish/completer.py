@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
 from itertools import chain
 
 from pgqueue.db.store import Store
+from pgqueue.worker.events import Events, FinishEvent
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.writer import Writer
 from pgqueue.worker.keep_up import keep_up
@@ -39,16 +39,15 @@ class Completer:
         store: Store,
         *,
         worker_name: str,
-        on_lost: Callable[[int], None],
-        on_written: Callable[[Sequence[Entry]], None],
+        events: Events[FinishEvent],
         fruitless: Fruitless | None = None,
         batch: int = _BATCH,
         full: int = _FULL,
         timings: WriteTimings = TIMINGS.writes,
     ) -> None:
         self._writer = Writer(
-            store, self, worker_name=worker_name, on_lost=on_lost, on_written=on_written,
-            fruitless=fruitless, timings=timings,
+            store, self, worker_name=worker_name, events=events, fruitless=fruitless,
+            timings=timings,
         )  # fmt: skip
         self._batch = batch
         self.full = full

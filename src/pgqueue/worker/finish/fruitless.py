@@ -7,10 +7,10 @@ It may be out of descriptors or of memory, or have lost its files. Another proce
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from pgqueue.db.faults import Contended, Rejected
 from pgqueue.errors import DatabaseError, OutcomeUnknown, PgQueueError, SchemaError
+from pgqueue.worker.lease import Lease
 
 __all__ = ["Fruitless", "is_own_fault"]
 
@@ -28,22 +28,14 @@ def is_own_fault(error: BaseException) -> bool:
 
 
 class Fruitless:
-    """Counts writes that failed in a row, on the worker's loop.
+    """Counts writes that failed in a row, on the worker's loop, for as long as a lease is renewed.
 
-    ``renewing_since``: since when all heartbeats were answered (monotonic seconds). Not time alone
-    decides, for a blocked loop tries nothing.
+    ``seconds``: for how long they may. Not time alone decides, for a blocked loop tries nothing.
     """
 
-    def __init__(
-        self,
-        lease: float,
-        *,
-        renewing_since: Callable[[], float],
-        give_up: Callable[[BaseException], None],
-    ) -> None:
+    def __init__(self, seconds: float, lease: Lease) -> None:
+        self._seconds = seconds
         self._lease = lease
-        self._renewing_since = renewing_since
-        self._give_up = give_up
         self._since = 0.0
         self._tries = 0
 
@@ -51,20 +43,21 @@ class Fruitless:
         """A write succeeded, or the database refused one."""
         self._tries = 0
 
-    def failed(self, why: BaseException, outcomes: int, now: float | None = None) -> None:
-        """A write failed while so many outcomes wait; give up if this was one too many."""
+    def failed(
+        self, why: BaseException, outcomes: int, now: float | None = None
+    ) -> DatabaseError | None:
+        """A write failed while so many outcomes wait. Return why to give up, if it is time to."""
         if not is_own_fault(why):
             self.wrote()
-            return
+            return None
         now = time.monotonic() if now is None else now
         if not self._tries:
             self._since = now
         self._tries += 1
-        seconds = now - max(self._since, self._renewing_since())
-        if self._tries >= _LEAST_TRIES and seconds > self._lease:
-            self._give_up(
-                DatabaseError(
-                    f"this worker could write none of its {outcomes} outcomes for {seconds:.0f} s, "
-                    f"though the database answers its heartbeats: {str(why) or repr(why)}"
-                )
-            )
+        seconds = now - max(self._since, self._lease.renewing_since)
+        if self._tries < _LEAST_TRIES or seconds <= self._seconds:
+            return None
+        return DatabaseError(
+            f"this worker could write none of its {outcomes} outcomes for {seconds:.0f} s, "
+            f"though the database answers its heartbeats: {str(why) or repr(why)}"
+        )

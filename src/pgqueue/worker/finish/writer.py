@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from pgqueue.db.faults import Rejected
@@ -17,6 +17,7 @@ from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.outcome import Cancelled, Dead, Done, Released, RetryAt, Snoozed
+from pgqueue.worker.events import CannotWrite, Events, FinishEvent, NotOurs, Written
 from pgqueue.worker.finish.batches import Batch, Buried, Ended, Receipt, Returned
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.ladder import Again, Less, OneByOne, SetAside, next_step
@@ -53,16 +54,14 @@ class Writer:
         keeper: Keeper,
         *,
         worker_name: str,
-        on_lost: Callable[[int], None],
-        on_written: Callable[[Sequence[Entry]], None],
+        events: Events[FinishEvent],
         fruitless: Fruitless | None,
         timings: WriteTimings,
     ) -> None:
         self._store = store
         self._keeper = keeper
         self._worker_name = worker_name
-        self._on_lost = on_lost
-        self._on_written = on_written
+        self._events = events
         self._fruitless = fruitless
         self._timings = timings
         self.is_away = False
@@ -75,7 +74,7 @@ class Writer:
             for job_id, _ in receipts:
                 if job_id not in good:
                     with contextlib.suppress(Exception):  # it logs, as the user has set it up
-                        self._on_lost(job_id)
+                        self._events.send(NotOurs(job_id))
 
     async def settle(self, entries: list[Entry]) -> None:
         """Write any outcomes, those of a kind together."""
@@ -94,7 +93,7 @@ class Writer:
         for group in (buried, *damaged):
             if group:
                 await self._change(Buried(group))
-        self._on_written(entries)
+        self._events.send(Written(entries))
 
     async def _change(self, batch: Returned | Buried) -> None:
         good = await self._write(batch)
@@ -198,7 +197,9 @@ class Writer:
 
     def _failed(self, why: Exception) -> None:
         if self._fruitless is not None:
-            self._fruitless.failed(why, self._keeper.backlog)
+            error = self._fruitless.failed(why, self._keeper.backlog)
+            if error is not None:
+                self._events.send(CannotWrite(error))
 
     def _back(self) -> None:
         if self._fruitless is not None:

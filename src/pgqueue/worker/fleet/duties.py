@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from pgqueue.db.store import Store
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
+from pgqueue.worker.fleet.rescuer import Rescuer
 from pgqueue.worker.timings import DutyTimings
 
 __all__ = ["Duties"]
@@ -29,7 +30,7 @@ class Duties:
         *,
         hold: float,
         retention: float,
-        rescue_orphans: Callable[[], Awaitable[bool]],
+        rescuer: Rescuer,
         timings: DutyTimings,
     ) -> None:
         self._store = store
@@ -40,7 +41,7 @@ class Duties:
         self.table = {
             "history": (timings.history_every, self._make_history),
             "retention": (timings.retention_every, self._drop_history),
-            "orphans": (timings.orphans_every, rescue_orphans),
+            "orphans": (timings.orphans_every, rescuer.rescue_orphans),
         }
 
     def begin(self) -> float:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.events import Events, FleetEvent, LeaseRevoked, Rejoined
 from pgqueue.worker.fleet.census import Census
-from pgqueue.worker.fleet.events import LeaseRevoked, Rejoined, Send
 from pgqueue.worker.fleet.heartbeat_answer import Renewals, Row, Sent, read
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.maintenance import Maintenance
@@ -43,7 +43,7 @@ class Heartbeat:
         maintenance: Maintenance,
         orders: Orders,
         view: WorkerView,
-        send: Send,
+        events: Events[FleetEvent],
     ) -> None:
         self._store = store
         self._settings = who.settings
@@ -54,9 +54,9 @@ class Heartbeat:
         self._maintenance = maintenance
         self._orders = orders
         self._view = view
-        self._send = send
+        self._events = events
         self._hurry = asyncio.Event()
-        self.renewals = Renewals(time.monotonic())
+        self.renewals = Renewals()
         self.former_rescue: asyncio.Task[None] | None = None
 
     def hurry(self) -> None:
@@ -85,7 +85,7 @@ class Heartbeat:
                 wait = self.census.spacing = self.every()
                 self._follow(self._membership.on(Change.RENEWED))
             except PgQueueError as exc:
-                self.renewals.since = time.monotonic()
+                self._lease.renewing_since = time.monotonic()
                 if not self._store.link.connected:
                     self._cut_lease()
                 self._follow(self._membership.on(Change.FAILED), exc)
@@ -105,9 +105,9 @@ class Heartbeat:
         """Send one heartbeat; where the row is gone, register anew."""
         began = time.monotonic()
         if await self.registration.refresh():
-            self.renewals.since = began
+            self._lease.renewing_since = began
         sent = self._sent()
-        row = await self._renew(sent, began - self.renewals.since)
+        row = await self._renew(sent, began - self._lease.renewing_since)
         self.renewals.count += 1
         if row["alive"]:
             self._heed(row, sent, began)
@@ -140,11 +140,11 @@ class Heartbeat:
         census.learn(row["before"], (row["workers"], row["alike"]) if sent.counts else None)
         heard = read(row, sent, lapsed=lapsed, alike=census.alike, at_rest=self._at_rest())
         for event in heard.events:
-            self._send(event)
+            self._events.send(event)
         if self.renewals.on_server(row["server"]):
             maintenance.reconcile()  # it may not know how jobs ended that are over here
         if heard.held_up:
-            self.renewals.since = began
+            self._lease.renewing_since = began
         if heard.expired:
             maintenance.rescue(heard.expired)
         if heard.vanished:
@@ -167,7 +167,7 @@ class Heartbeat:
                     log.info("the lease is being renewed again")
                 case Step.REVOKE:
                     self._lease.lose()
-                    self._send(LeaseRevoked())
+                    self._events.send(LeaseRevoked())
                     log.warning(
                         "this worker's lease was lost; what it runs is cancelled, and it registers "
                         "anew"
@@ -178,4 +178,4 @@ class Heartbeat:
                         [self._membership.former], orphaned=True
                     )
                 case Step.REJOIN:
-                    self._send(Rejoined())
+                    self._events.send(Rejoined())

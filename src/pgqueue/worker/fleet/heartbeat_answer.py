@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pgqueue.worker.fleet.events import CancelWanted, Event, LeaseHeldAgain, NextDue, Seated
+from pgqueue.worker.events import CancelWanted, FleetEvent, LeaseHeldAgain, NextDue, Seated
 from pgqueue.worker.fleet.fleet_size import due_within
 
 __all__ = ["Heard", "Renewals", "Row", "Sent", "read"]
@@ -24,11 +24,9 @@ class Row(Protocol):
 class Renewals:
     """What is kept from one heartbeat to the next. The heartbeat thread writes it.
 
-    ``since``: the begin of the time in which they succeeded without a gap, as far as this worker
-    may judge others by it; the worker's loop reads it as well. ``server``: since when it runs.
+    ``server``: since when it runs.
     """
 
-    since: float
     count: int = 0
     server: object = None
 
@@ -59,7 +57,7 @@ class Heard:
     ``held_up``: this worker's own heartbeat was late.
     """
 
-    events: Sequence[Event]
+    events: Sequence[FleetEvent]
     held_up: bool
     expired: Sequence[int]
     vanished: Sequence[int]
@@ -67,7 +65,7 @@ class Heard:
 
 def read(row: Row, sent: Sent, *, lapsed: bool, alike: int, at_rest: bool) -> Heard:
     """Return what the answer to a heartbeat says. ``lapsed``: the lease had run out before."""
-    events: list[Event] = [LeaseHeldAgain()] if lapsed else []
+    events: list[FleetEvent] = [LeaseHeldAgain()] if lapsed else []
     events.append(Seated(row["before"], alike, sent.running, sent.takes_jobs))
     if row["cancelled"]:
         events.append(CancelWanted(row["cancelled"]))

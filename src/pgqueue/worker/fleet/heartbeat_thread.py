@@ -13,9 +13,9 @@ from typing import Any
 
 from pgqueue.db.link import Watch
 from pgqueue.db.store import Store
+from pgqueue.worker.events import Events, FleetEvent, HeartbeatFailed
 from pgqueue.worker.fleet.background import Background, on_error
 from pgqueue.worker.fleet.census import Census
-from pgqueue.worker.fleet.events import Event, HeartbeatFailed, Send
 from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
@@ -39,7 +39,7 @@ log = logging.getLogger("pgqueue.worker")
 class HeartbeatThread:
     """Builds what runs in the thread, starts it and ends it.
 
-    Made and started on the worker's loop. ``take``: called there with what the thread says.
+    Made and started on the worker's loop, where ``events`` takes what the thread says.
     """
 
     def __init__(
@@ -51,15 +51,16 @@ class HeartbeatThread:
         pooled_by_session: bool = False,
         watch: Watch,
         lease: Lease,
+        membership: Membership,
         holdings: Holdings,
         view: WorkerView,
-        take: Send,
+        events: Events[FleetEvent],
         timings: Timings,
     ) -> None:
         settings = who.settings
         self._deadline = settings.deadline
         self.lease = lease
-        self._take = take
+        self._events = events
         self._side = SideLoop("pgqueue-heartbeat", self)
         self._background = Background()
         self.links = Links(
@@ -68,26 +69,25 @@ class HeartbeatThread:
         )  # fmt: skip
         self._watchdog = Watchdog(
             watch, self.links.watch,
-            view=view, deadline=settings.deadline, tell=self._side.tell, send=self._send,
+            view=view, deadline=settings.deadline, side=self._side, events=self,
             timings=timings.watch,
         )  # fmt: skip
         self.orders = Orders()
-        self.membership = Membership()
+        self.membership = membership
         census = Census(settings.heartbeat, settings.lease, timings.rescue.lookers)
         self.maintenance = Maintenance(
             Store(self.links.duties, schema), who,
-            links=self.links, holdings=holdings, membership=self.membership, census=census,
-            view=view, send=self._send, ask=self._side.ask, background=self._background,
-            timings=timings,
+            links=self.links, holdings=holdings, membership=membership, census=census, view=view,
+            events=self, side=self._side, background=self._background, timings=timings,
         )  # fmt: skip
         store = Store(self.links.heartbeat, schema)
         self.heartbeat = Heartbeat(
             store, who,
-            membership=self.membership, census=census, lease=lease, maintenance=self.maintenance,
-            orders=self.orders, view=view, send=self._send,
+            membership=membership, census=census, lease=lease, maintenance=self.maintenance,
+            orders=self.orders, view=view, events=self,
         )  # fmt: skip
         self._leaving = Leaving(
-            store, self.orders, self.membership,
+            store, self.orders, membership,
             holdings=holdings, view=view, crash_cap=settings.crash_cap,
         )  # fmt: skip
         self._started: asyncio.Future[None] | None = None  # resolved on the worker's loop
@@ -101,7 +101,7 @@ class HeartbeatThread:
     @property
     def renewing_since(self) -> float:
         """Since when the lease was renewed without a gap (monotonic seconds)."""
-        return self.heartbeat.renewals.since
+        return self.lease.renewing_since
 
     @property
     def heartbeats(self) -> int:
@@ -183,10 +183,14 @@ class HeartbeatThread:
             await self._background.cancel(2.0)
             await self.links.close()
 
+    def send(self, event: FleetEvent) -> None:
+        """Have an event handled on the worker's loop."""
+        self._side.tell(functools.partial(self._events.send, event))
+
     def on_failed(self, error: BaseException) -> None:
         """Tell the worker, which must not go on without a heartbeat."""
         self._side.tell(functools.partial(self._settle, error))
-        self._send(HeartbeatFailed(error))
+        self.send(HeartbeatFailed(error))
 
     def on_owner_closed(self) -> None:
         """Release all: nobody else will."""
@@ -198,9 +202,6 @@ class HeartbeatThread:
         )
         self.give_up(0.0)
         self._watchdog.cut_all()
-
-    def _send(self, event: Event) -> None:
-        self._side.tell(functools.partial(self._take, event))
 
     def _on_lost(self) -> None:
         self.heartbeat.on_lost()

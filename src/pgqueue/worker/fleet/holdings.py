@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgqueue.outcome import RELEASED, Dead, Outcome, Snoozed
+from pgqueue.worker.neighbours import Outcomes, Room
 from pgqueue.worker.receipt import Entry, entry_of
 
 if TYPE_CHECKING:
@@ -41,14 +42,12 @@ class _LostClaim:
 class Holdings:
     """Lives on the worker's loop; ``workers``, ``unsettled`` and ``at_rest`` may be read anywhere.
 
-    ``receipts``: what waits, runs or is not written yet. ``release`` writes an outcome.
+    ``runner`` says what waits or runs, ``completer`` what is not written yet.
     """
 
-    def __init__(
-        self, *, receipts: Iterable[Callable[[], Receipts]], release: Callable[[Entry], None]
-    ) -> None:
-        self._receipts = tuple(receipts)
-        self._release = release
+    def __init__(self, *, runner: Room, completer: Outcomes) -> None:
+        self._runner = runner
+        self._completer = completer
         self._claiming: set[int] = set()
         self._lost: dict[int, _LostClaim] = {}
         self._missing: Receipts = set()
@@ -107,7 +106,7 @@ class Holdings:
         """
         if self._closed:
             return
-        held = set[tuple[int, int]]().union(*(receipts() for receipts in self._receipts))
+        held = self._runner.receipts() | self._completer.receipts()
         ids = {job_id for job_id, _ in held}
         missing: Receipts = set()
         lost_jobs: list[Entry] = []
@@ -131,7 +130,7 @@ class Holdings:
                 del self._lost[token]
         self.at_rest = not (rows or held or self._claiming or self._lost)
         for entry in (*lost_jobs, *strays):
-            self._release(entry)
+            self._completer.add(entry)
         _report(lost_jobs, strays)
 
 

@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Sequence
 
 from pgqueue.db.store import Store
+from pgqueue.worker.events import Events, ReadyAgain
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.duties import Duties
-from pgqueue.worker.fleet.events import Send
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.links import Links
 from pgqueue.worker.fleet.membership import Membership
 from pgqueue.worker.fleet.periodic import PeriodicWork
-from pgqueue.worker.fleet.reconcile import Ask, Reconciler
+from pgqueue.worker.fleet.reconcile import Reconciler
 from pgqueue.worker.fleet.rescuer import Rescuer
+from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.fleet.stragglers import Stragglers
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import Timings
@@ -27,7 +28,7 @@ _RECONCILE = "reconcile"
 
 
 class Maintenance:
-    """On the heartbeat thread's loop. ``ask``: runs a call on the worker's loop, and waits."""
+    """On the heartbeat thread's loop, which is that of ``side``."""
 
     def __init__(
         self,
@@ -39,30 +40,29 @@ class Maintenance:
         membership: Membership,
         census: Census,
         view: WorkerView,
-        send: Send,
-        ask: Ask,
+        events: Events[ReadyAgain],
+        side: SideLoop,
         background: Background,
         timings: Timings,
     ) -> None:
         lock, settings = asyncio.Lock(), who.settings
-        self.ask = ask
         self._background = background
         self.rescuer = Rescuer(
             store, lock,
-            crash_cap=settings.crash_cap, send=send, confirm_after=timings.rescue.confirm_after,
+            crash_cap=settings.crash_cap, events=events, confirm_after=timings.rescue.confirm_after,
         )  # fmt: skip
         self.passed = Stragglers(
-            store, lock, who, census=census, view=view, connects=links.connects, send=send
+            store, lock, who, census=census, view=view, links=links, events=events
         )
         self.reconciler = Reconciler(
             store, lock, who,
-            holdings=holdings, view=view, floor=self.passed.floor, membership=membership, ask=ask,
+            holdings=holdings, view=view, floor=self.passed.floor, membership=membership, side=side,
             timings=timings.reconcile,
         )  # fmt: skip
         self.duties = Duties(
             store, lock,
             hold=settings.lease, retention=settings.retention,
-            rescue_orphans=self.rescuer.rescue_orphans, timings=timings.duties,
+            rescuer=self.rescuer, timings=timings.duties,
         )  # fmt: skip
         works = {"passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties}
         self._periodic = PeriodicWork(works, background)

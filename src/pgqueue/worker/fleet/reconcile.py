@@ -12,8 +12,6 @@ import functools
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
@@ -22,15 +20,13 @@ from pgqueue.worker.fleet.floor import Floor
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.membership import Membership
+from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import ReconcileTimings
 
-__all__ = ["Ask", "Reconciler"]
+__all__ = ["Reconciler"]
 
 log = logging.getLogger("pgqueue.worker")
-
-Ask = Callable[[Callable[[], object]], Coroutine[Any, Any, None]]
-"""Runs a call on the worker's loop, and waits for it."""
 
 
 class Reconciler:
@@ -46,7 +42,7 @@ class Reconciler:
         view: WorkerView,
         floor: Floor,
         membership: Membership,
-        ask: Ask,
+        side: SideLoop,
         timings: ReconcileTimings,
     ) -> None:
         self._store = store
@@ -57,7 +53,7 @@ class Reconciler:
         self._view = view
         self._floor = floor
         self._membership = membership
-        self._ask = ask
+        self._side = side
         self._timings = timings
         self._soon = RetryDelay(timings.soon, self._every)
         self._looked_at = 0.0
@@ -103,7 +99,7 @@ class Reconciler:
         self.looks += 1
         took = self._looked_at - began
         wait = self._timings.pause(took, every=self._every, lease=self._who.settings.lease)
-        await self._ask(functools.partial(holdings.compare, rows, began))
+        await self._side.ask(functools.partial(holdings.compare, rows, began))
         if not holdings.in_doubt:
             soon.reset()
             return wait

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.fleet.events import ReadyAgain, Send
+from pgqueue.worker.events import Events, ReadyAgain
 from pgqueue.worker.fleet.rescue import SECOND_LOOK_AFTER, rescue_workers
 
 __all__ = ["Rescuer"]
@@ -17,7 +17,7 @@ log = logging.getLogger("pgqueue.worker")
 
 
 class Rescuer:
-    """All on the heartbeat thread's loop. ``send``: says which jobs are ready again.
+    """All on the heartbeat thread's loop.
 
     ``confirm_after``: how long a lost session may be away. Its worker ends its own lease by then.
     """
@@ -28,13 +28,13 @@ class Rescuer:
         lock: asyncio.Lock,
         *,
         crash_cap: int,
-        send: Send,
+        events: Events[ReadyAgain],
         confirm_after: float,
     ) -> None:
         self._store = store
         self._lock = lock
         self._crash_cap = crash_cap
-        self._send = send
+        self._events = events
         self._confirm_after = confirm_after
         self.rescuing: set[int] = set()
 
@@ -88,5 +88,5 @@ class Rescuer:
             log.warning("a rescue is put off: %s", exc)
             return None
         if rescued.lowest:
-            self._send(ReadyAgain(rescued.lowest))
+            self._events.send(ReadyAgain(rescued.lowest))
         return rescued.workers

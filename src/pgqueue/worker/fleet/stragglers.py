@@ -6,15 +6,15 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.events import Events, ReadyAgain
 from pgqueue.worker.fleet.census import Census
-from pgqueue.worker.fleet.events import ReadyAgain, Send
 from pgqueue.worker.fleet.floor import Floor
 from pgqueue.worker.fleet.identity import Identity
+from pgqueue.worker.fleet.links import Links
 from pgqueue.worker.fleet.view import WorkerView
 
 __all__ = ["Stragglers"]
@@ -25,11 +25,7 @@ _SHARE = 20
 
 
 class Stragglers:
-    """The search from the floor up to the cursors, on the heartbeat thread's loop.
-
-    ``connects`` changes when the server may be another one; None if nobody can tell. ``send``: says
-    which jobs were passed.
-    """
+    """The search from the floor up to the cursors, on the heartbeat thread's loop."""
 
     def __init__(
         self,
@@ -39,16 +35,16 @@ class Stragglers:
         *,
         census: Census,
         view: WorkerView,
-        connects: Callable[[], tuple[int, ...] | None],
-        send: Send,
+        links: Links,
+        events: Events[ReadyAgain],
     ) -> None:
         self._store = store
         self._lock = lock
         self._who = who
         self._census = census
         self._view = view
-        self._connects = connects
-        self._send = send
+        self._links = links
+        self._events = events
         self._wait = self._interval()
         self._retry = RetryDelay(0.2, self._wait)
         self._looked_on: tuple[int, ...] | None = None
@@ -66,7 +62,7 @@ class Stragglers:
         del called  # nobody does
         # Nothing can be behind a cursor that has not passed the floor, on the same server; a
         # pooler does not tell when that is another one.
-        same = self._looked_on is not None and self._looked_on == self._connects()
+        same = self._looked_on is not None and self._looked_on == self._links.connects()
         if not same or max(self._view.cursors()) > self.floor.position:
             self._wait = await self._search()
         return self._spread()
@@ -89,8 +85,8 @@ class Stragglers:
             return self._retry.delay()
         self._retry.reset()
         if found:
-            self._send(ReadyAgain(found))
-        self._looked_on = self._connects()
+            self._events.send(ReadyAgain(found))
+        self._looked_on = self._links.connects()
         return max(self._interval(), _SHARE * (time.monotonic() - began))
 
     async def _look(self) -> dict[str, int]:

@@ -15,10 +15,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 
 from pgqueue.db.watch import Watch
-from pgqueue.worker.fleet.events import MinutePassed, Send, ServerSilent
+from pgqueue.worker.events import Events, MinutePassed, ServerSilent
+from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import TIMINGS, WatchTimings
 
@@ -30,8 +30,8 @@ log = logging.getLogger("pgqueue.worker")
 class Watchdog:
     """Watches the links of the worker's loop and of the loop it runs on itself.
 
-    Made in the thread of the worker's loop. ``tell`` has something called there, ``send`` has an
-    event handled there. ``deadline``: of a statement, in seconds.
+    Made in the thread of the worker's loop. ``side`` has something called there. ``deadline``: of a
+    statement, in seconds.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class Watchdog:
         *,
         view: WorkerView,
         deadline: float,
-        tell: Callable[[Callable[[], object]], None],
-        send: Send,
+        side: SideLoop,
+        events: Events[ServerSilent | MinutePassed],
         timings: WatchTimings = TIMINGS.watch,
     ) -> None:
         self._watch, self._own_watch = watch, own_watch
         self._watches = (watch, own_watch)
         self._view = view
         self._deadline = deadline
-        self._tell = tell
-        self._send = send
+        self._side = side
+        self._events = events
         self._timings = timings
         self._rest_at = 0.0
         self._owner_thread = threading.get_ident()
@@ -98,7 +98,7 @@ class Watchdog:
                 log.warning("the event loop runs again after %.1f s", now - self._blocked_since)
                 self._blocked_since = None
             self._asked_at, self._answered = now, False
-            self._tell(self._answer)
+            self._side.tell(self._answer)
         elif now - self._asked_at > self._timings.blocked_after:
             # Nobody was there to read the answers: that is not the server's fault.
             self._watch.extend(self._timings.tick)
@@ -126,17 +126,17 @@ class Watchdog:
         for link in (link for watch in self._watches for link in watch.unheard_since(since)):
             log.info("the %s connection may be as silent: cutting it", link.role)
             link.cut()
-        self._send(ServerSilent())
+        self._events.send(ServerSilent())
 
     def rest(self, now: float) -> None:
         """Close what nobody has used for a while, each on its own loop."""
         for link in self._own_watch.idle(now):
             link.rest()
         for link in self._watch.idle(now):
-            self._tell(link.rest)
+            self._side.tell(link.rest)
         if now >= self._rest_at:
             self._rest_at = now + self._timings.rest_every
-            self._send(MinutePassed())
+            self._events.send(MinutePassed())
 
     def _answer(self) -> None:
         self._answered = True

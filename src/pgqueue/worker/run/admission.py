@@ -6,7 +6,6 @@ more, or whose arguments cannot be had or do not fit. One that crashed its worke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from pgqueue.errors import PayloadError
@@ -15,6 +14,7 @@ from pgqueue.worker.lease import Lease
 from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.run.buffer import is_quarantined
 from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.verdict import Verdict
 
@@ -35,20 +35,19 @@ class Refused(Exception):
 class Admission:
     """Looks into claimed jobs before they run, and raises Refused.
 
-    ``quarantine`` marks a job that crashed its workers: False if it is not ours, None if unknown.
     ``put_off``: for how long a job is that others should have.
     """
 
     def __init__(
         self,
         *,
-        quarantine: Callable[[int, int], Awaitable[bool | None]],
+        marks: Marks,
         large: LargeJobs,
         misfits: Misfits,
         lease: Lease,
         put_off: PutOff = PUT_OFF,
     ) -> None:
-        self._quarantine = quarantine
+        self._marks = marks
         self._large = large
         self._misfits = misfits
         self._lease = lease
@@ -61,7 +60,7 @@ class Admission:
         if record["cancel_requested"]:
             raise Refused(Verdict(CANCELLED))
         if is_quarantined(record):
-            marked = await self._quarantine(record["id"], token)
+            marked = await self._marks.quarantine(record["id"], token)
             if marked is None or self._lease.is_over:
                 raise Refused(Verdict(RELEASED))
             if not marked:

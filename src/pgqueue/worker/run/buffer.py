@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,8 +39,8 @@ class Taker(Protocol):
     """Who takes waiting jobs: the runner, as they see it."""
 
     @property
-    def on_room(self) -> Callable[[], None]:
-        """To be called when no more jobs wait than was asked for."""
+    def has_room(self) -> asyncio.Event:
+        """To be set when no more jobs wait than was asked for."""
         ...
 
     def ring(self) -> None:
@@ -95,7 +95,7 @@ class Buffer:
             return record, token
         claimed = self.jobs.popleft()
         if len(self.jobs) == self.low:
-            self._taker.on_room()
+            self._taker.has_room.set()
         return claimed
 
     def receipts(self) -> Iterable[tuple[int, int]]:

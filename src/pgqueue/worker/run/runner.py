@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.outcome import CANCELLED
@@ -24,6 +24,7 @@ from pgqueue.worker.run.buffer import Buffer
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
 from pgqueue.worker.run.slot import Counts, Slot
@@ -50,31 +51,27 @@ class Runner:
         running_jobs: RunningJobs,
         completer: Outcomes,
         transactions: Transactions,
-        quarantine: Callable[[int, int], Awaitable[bool | None]],
+        marks: Marks,
         large: LargeJobs,
         misfits: Misfits,
         lease: Lease,
-        on_room: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
         timings: Timings = TIMINGS,
     ) -> None:
         self._concurrency = concurrency
         self._completer = completer
-        self.on_room = on_room
+        self.has_room = asyncio.Event()
         self._loop = loop
         self._buffer = Buffer(self, lease=lease, loop=loop)
+        admission = Admission(
+            marks=marks, large=large, misfits=misfits, lease=lease, put_off=timings.put_off
+        )
         self._attempts = Attempts(
             tasks,
             running_jobs=running_jobs,
             completer=completer,
             transactions=transactions,
-            admission=Admission(
-                quarantine=quarantine,
-                large=large,
-                misfits=misfits,
-                lease=lease,
-                put_off=timings.put_off,
-            ),
+            admission=admission,
             concurrency=concurrency,
             owner=self,
             loop=loop,
@@ -139,7 +136,7 @@ class Runner:
         return self._busy.seconds(now)
 
     def tell_when(self, buffered_at_most: int) -> None:
-        """Call ``on_room`` once no more than so many jobs are buffered."""
+        """Set ``has_room`` once no more than so many jobs are buffered."""
         self._buffer.low = buffered_at_most
 
     def add(self, records: Sequence[Record], token: int) -> None:
@@ -154,7 +151,7 @@ class Runner:
         for record, token in quarantined:
             self._completer.add(entry_of(record, token, TIMINGS.put_off.a_moment()))
         self._settle_quiet()
-        self.on_room()
+        self.has_room.set()
 
     def take_surplus(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
@@ -278,7 +275,7 @@ class Runner:
         else:
             if self._buffer:
                 self.ring()
-            self.on_room()
+            self.has_room.set()
             self._settle_quiet()
 
     def told(self, slot: Slot, task: asyncio.Task[None]) -> None:

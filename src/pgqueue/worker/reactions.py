@@ -1,0 +1,141 @@
+"""What follows when a part of a worker says that something has happened. On the worker's loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgqueue.config import WorkerSettings
+from pgqueue.db.pool import Pool
+from pgqueue.worker.claim.claimer import Claimer
+from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.claim_session import ClaimSession
+from pgqueue.worker.events import (
+    AnswerLost,
+    CancelWanted,
+    CannotWrite,
+    EndEvent,
+    Event,
+    Events,
+    FlagsTold,
+    HeartbeatFailed,
+    HeartbeatWanted,
+    LeaseHeldAgain,
+    LeaseRevoked,
+    LimitReached,
+    MinutePassed,
+    NextDue,
+    NotOurs,
+    QueuesReady,
+    ReadyAgain,
+    Rejoined,
+    Seated,
+    ServerSilent,
+    Written,
+)
+from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.ready_again import places_of, soonest_of
+from pgqueue.worker.receipt import Entry
+from pgqueue.worker.run.runner import Runner
+from pgqueue.worker.seat import Seat
+
+__all__ = ["Reactions", "promotes"]
+
+log = logging.getLogger("pgqueue.worker")
+
+_OVERDUE = 0.5
+
+
+def promotes(seconds: float, seat: Seat, *, listen: bool) -> bool:
+    """Return whether a worker promotes what is due in so many seconds.
+
+    The watch does; the others only what nobody has promoted.
+    """
+    return seat.rank is not None or not listen or seconds < -_OVERDUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reactions:
+    """The machines of a worker, and what each event has them do."""
+
+    settings: WorkerSettings
+    claimer: Claimer
+    promoter: Promoter
+    runner: Runner
+    heartbeat_thread: HeartbeatThread
+    session: ClaimSession
+    lease: Lease
+    pool: Pool
+    life: Events[EndEvent]
+
+    def on(self, event: Event) -> None:
+        """Do what follows from an event."""
+        match event:
+            case LimitReached() | CannotWrite() | HeartbeatFailed():
+                self.life.send(event)
+            case HeartbeatWanted():
+                self.heartbeat_thread.hurry()
+            case AnswerLost():
+                self.heartbeat_thread.reconcile()
+            case CancelWanted(job_ids):
+                self.runner.cancel(job_ids, "cancelled")
+            case LeaseRevoked():
+                self.runner.cancel_all("lost")
+                self.runner.empty_buffer()
+                self.lease.forget()
+            case FlagsTold() | NextDue():
+                self._promote(event)
+            case ServerSilent():
+                self.pool.distrust()
+            case MinutePassed():
+                self.pool.rest()
+            case NotOurs(job_id):
+                log.warning(
+                    "job %d was not this worker's any more when its outcome was to be written "
+                    "(lease lost, cancelled or deleted); the outcome is dropped", job_id,
+                    extra={"job_id": job_id},
+                )  # fmt: skip
+            case Written(entries):
+                self._written(entries)
+            case QueuesReady() | ReadyAgain() | Rejoined() | LeaseHeldAgain() | Seated():
+                self._claim(event)
+
+    def _claim(self, event: QueuesReady | ReadyAgain | Rejoined | LeaseHeldAgain | Seated) -> None:
+        """There may be something to claim, or room for it."""
+        claimer = self.claimer
+        match event:
+            case QueuesReady(queues):
+                claimer.on_ready(queues)
+            case ReadyAgain(lowest):
+                for queue, position in lowest.items():
+                    claimer.on_rewind(queue, position)
+            case Rejoined():
+                claimer.look_everywhere()
+                claimer.on_room()
+            case LeaseHeldAgain():
+                claimer.on_room()
+            case Seated(before, alike, running, takes_jobs):
+                claimer.seating.on_heartbeat(before, alike, running=running, takes_jobs=takes_jobs)
+
+    def _promote(self, event: FlagsTold | NextDue) -> None:
+        """There is something to know about what will be due."""
+        match event:
+            case FlagsTold(up, raised):
+                self.promoter.on_flags(up=up, raised=raised)
+            case NextDue(seconds):
+                seat = self.claimer.seating.seat
+                if promotes(seconds, seat, listen=self.settings.listen):
+                    self.promoter.due_in(seconds + seat.delay)
+
+    def _written(self, entries: Sequence[Entry]) -> None:
+        """What was given back or put off is somebody's work again."""
+        soonest = soonest_of(entries)
+        if soonest is not None and soonest <= self.settings.heartbeat * 2:
+            self.promoter.due_in(soonest)
+        places = places_of(entries)
+        for queue, position in places:
+            self.claimer.on_rewind(queue, position)
+        if places:
+            self.session.announce(places)

@@ -1,0 +1,37 @@
+"""Marks in the database that a job has before it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from pgqueue.db.store import Store
+from pgqueue.errors import PgQueueError
+
+__all__ = ["Marks"]
+
+log = logging.getLogger("pgqueue.worker")
+
+
+class Marks:
+    """Marks a job: False if it is not this worker's now, None if unknown."""
+
+    def __init__(self, store: Store, lock: asyncio.Lock) -> None:
+        self._store = store
+        self._lock = lock
+        self._quarantined: tuple[int, int] | tuple[None, None] = (None, None)
+
+    async def quarantine(self, job_id: int, token: int) -> bool | None:
+        """Mark one that crashed workers before, and the one before it no longer.
+
+        Whoever finds this worker lost then knows which job it was.
+        """
+        try:
+            async with self._lock:
+                before, self._quarantined = self._quarantined, (job_id, token)
+                return await self._store.quarantine(job_id, token, before)
+        except PgQueueError as exc:
+            log.warning(
+                "job %d waits: it crashed workers before, and cannot be marked: %s", job_id, exc
+            )
+            return None
