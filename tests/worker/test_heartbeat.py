@@ -176,14 +176,14 @@ async def test_who_was_at_rest_until_just_now_was_not_held_up(app: App, eyes: Ey
         thread = worker.machines.heartbeat_thread
         await eyes.sql(BEFORE, thread.heartbeat.registration.kind)
         await eventually(lambda: thread.heartbeat.every() == 4.0, what="three come before it")
-        heartbeats, since = thread.heartbeats, thread.renewing_since
+        heartbeats, since = thread.heartbeats, thread.lease.renewing_since
         await eventually(lambda: thread.heartbeats > heartbeats)
         await wait.aenqueue()
         await eventually(nth(began, 1))
         assert thread.heartbeat.every() == 1.0, "it has something to run"
         heartbeats = thread.heartbeats
         await eventually(lambda: thread.heartbeats > heartbeats)
-        assert thread.renewing_since == since
+        assert thread.lease.renewing_since == since
         gate.set()
         await eyes.settled(completed=1)
 

@@ -46,7 +46,7 @@ async def began(eyes: Eyes, count: int, pid: int | None = None) -> None:
 
 async def watching(eyes: Eyes, worker: Worker, seconds: float) -> None:
     """Wait until this worker has renewed for so long that it may judge others."""
-    since = worker.machines.heartbeat_thread.renewing_since
+    since = worker.machines.heartbeat_thread.lease.renewing_since
     await eventually(lambda: time.monotonic() - since > seconds)
 
 

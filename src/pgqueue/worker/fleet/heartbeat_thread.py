@@ -99,11 +99,6 @@ class HeartbeatThread:
         return self.membership.worker_id
 
     @property
-    def renewing_since(self) -> float:
-        """Since when the lease was renewed without a gap (monotonic seconds)."""
-        return self.lease.renewing_since
-
-    @property
     def heartbeats(self) -> int:
         """How many heartbeats were answered."""
         return self.heartbeat.renewals.count
