@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
@@ -11,8 +11,9 @@ from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_PRIORITY,
     DEFAULT_QUEUE,
+    check_seconds,
 )
-from pgqueue.job import NewJob, Options, check_options
+from pgqueue.job import NewJob, Options, check_options, with_options
 from pgqueue.retry import RetryPolicy
 from pgqueue.task import Registry, Task, make_task
 
@@ -66,7 +67,7 @@ class App(Client):
             return job
         known = self.tasks.get(task)
         known.payload.decode(job.args)
-        return NewJob(job.task, job.args, {**known.options, **check_options(options)})
+        return NewJob(job.task, job.args, with_options(known.options, options))
 
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
@@ -76,10 +77,12 @@ class App(Client):
         /,
         *,
         name: str | None = None,
+        aliases: Iterable[str] = (),
         queue: str = DEFAULT_QUEUE,
         priority: int = DEFAULT_PRIORITY,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         timeout: float | timedelta | None = None,
+        expires: float | timedelta | None = None,
         retry: RetryPolicy | None = None,
     ) -> TaskDecorator: ...
     def task(
@@ -88,22 +91,29 @@ class App(Client):
         /,
         *,
         name: str | None = None,
+        aliases: Iterable[str] = (),
         queue: str = DEFAULT_QUEUE,
         priority: int = DEFAULT_PRIORITY,
         max_attempts: int = DEFAULT_MAX_ATTEMPTS,
         timeout: float | timedelta | None = None,
+        expires: float | timedelta | None = None,
         retry: RetryPolicy | None = None,
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
         ``name``: by default the function's own; rows carry it, so keep it when it moves.
-        ``queue``, ``priority``, ``max_attempts``: defaults for its jobs. ``timeout``: seconds
-        an attempt may take. ``retry``: a Backoff, or a function of attempt and error that returns
+        ``aliases``: former names, whose jobs it runs as well. ``queue``, ``priority``,
+        ``max_attempts``: defaults for its jobs. ``timeout``: seconds an attempt may take.
+        ``expires``: seconds after its enqueue until which an attempt may begin.
+        ``retry``: a Backoff, or a function of attempt and error that returns
         the seconds to wait, or None to give up.
         """
-        options = check_options(
-            {"queue": queue, "priority": priority, "max_attempts": max_attempts}
-        )
+        given: dict[str, object] = {
+            "queue": queue, "priority": priority, "max_attempts": max_attempts,
+        }  # fmt: skip
+        if expires is not None:
+            given["expires"] = check_seconds(expires, "expires", least=0.001)
+        options = check_options(given)
 
         def decorate(target: Callable[..., Any], /) -> Task[..., Any]:
             task = make_task(
@@ -111,6 +121,7 @@ class App(Client):
                 app=self,
                 max_args_bytes=self.max_args_bytes,
                 name=name,
+                aliases=aliases,
                 timeout=timeout,
                 retry=retry,
                 options=options,

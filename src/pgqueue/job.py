@@ -29,6 +29,7 @@ __all__ = [
     "Options",
     "check_options",
     "envelope",
+    "with_options",
 ]
 
 
@@ -84,6 +85,7 @@ class Options(TypedDict, total=False):
     unique_key: str | None
     tags: Iterable[str]
     metadata: Mapping[str, Any]
+    expires: float | timedelta | datetime | None
 
 
 def _tags(value: object) -> list[str]:
@@ -111,6 +113,14 @@ def _metadata(value: object) -> dict[str, Any]:
     return loaded
 
 
+def _expires(value: object) -> float | str | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return check_moment(value, "expires").astimezone(UTC).isoformat()
+    return check_seconds(value, "expires", least=0.001)
+
+
 CHECKS: Mapping[str, Callable[[object], object]] = {
     "queue": check_queue,
     "priority": check_priority,
@@ -121,6 +131,7 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "unique_key": lambda key: None if key is None else check_text(key, "unique_key", longest=500),
     "tags": _tags,
     "metadata": _metadata,
+    "expires": _expires,
 }
 """The check of each key of ``Options``; it returns what stands in the job's document."""
 
@@ -134,7 +145,32 @@ def check_options(options: Mapping[str, object]) -> dict[str, Any]:
         out[name] = CHECKS[name](value)
     if "delay" in out and "run_at" in out:
         raise ConfigError("give delay or run_at, not both")
+    _check_expires(out)
     return out
+
+
+def with_options(former: Mapping[str, Any], options: Mapping[str, object]) -> dict[str, Any]:
+    """Return the former options with others in their place, which are checked."""
+    changed = check_options(options)
+    merged = {**former, **changed}
+    if "delay" in changed:
+        merged.pop("run_at", None)
+    if "run_at" in changed:
+        merged.pop("delay", None)
+    _check_expires(merged)
+    return merged
+
+
+def _check_expires(options: Mapping[str, Any]) -> None:
+    """Refuse a job that expires before it is due, as far as that is known without a clock."""
+    expires, delay, run_at = (options.get(name) for name in ("expires", "delay", "run_at"))
+    if isinstance(expires, float) and delay is not None and expires <= delay:
+        raise ConfigError(f"expires ({expires:g} s) must be more than delay ({delay:g} s)")
+    if isinstance(expires, str) and run_at is not None and _moment(expires) <= _moment(run_at):
+        raise ConfigError(f"expires ({expires}) must be later than run_at ({run_at})")
+
+
+_moment = datetime.fromisoformat
 
 
 class NewJob(msgspec.Struct, frozen=True):
@@ -146,13 +182,7 @@ class NewJob(msgspec.Struct, frozen=True):
 
     def using(self, **options: Unpack[Options]) -> NewJob:
         """Return the same job with other options."""
-        changed = check_options(options)
-        merged = {**self.options, **changed}
-        if "delay" in changed:
-            merged.pop("run_at", None)
-        if "run_at" in changed:
-            merged.pop("delay", None)
-        return NewJob(self.task, self.args, merged)
+        return NewJob(self.task, self.args, with_options(self.options, options))
 
 
 # No escapes beyond ASCII: a database that is not UTF-8 may know the letter, and not its escape.

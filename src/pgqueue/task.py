@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest
-from pgqueue.job import Enqueued, NewJob, check_options
+from pgqueue.job import Enqueued, NewJob, with_options
 from pgqueue.payload import Payload, annotated_with
 from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import RunningJob
@@ -44,6 +44,7 @@ class Task(Generic[P, R_co]):
         *,
         app: Enqueuer,
         name: str,
+        aliases: tuple[str, ...],
         options: Mapping[str, Any],
         timeout: float | None,
         retry: RetryPolicy,
@@ -51,6 +52,7 @@ class Task(Generic[P, R_co]):
     ) -> None:
         self.function = function
         self.name = name
+        self.aliases = aliases
         self.options = dict(options)
         self.timeout = timeout
         self.retry = retry
@@ -106,6 +108,7 @@ class Task(Generic[P, R_co]):
         unique_key: str | None = None,
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
+        expires: float | timedelta | datetime | None = None,
     ) -> BoundTask[P]:
         """Return this task with options for the jobs it enqueues; None leaves one as it is.
 
@@ -113,6 +116,8 @@ class Task(Generic[P, R_co]):
         ``priority``: 0 (first) to 9. ``delay``: seconds or timedelta from now, by the database's
         clock. ``run_at``: an aware datetime. ``timeout``: seconds an attempt may take.
         ``unique_key``: while a job with it is alive, enqueue returns that one as a duplicate.
+        ``expires``: seconds or timedelta from now, or an aware datetime; an attempt that would
+        begin later does not, and the job is cancelled.
         """
         given: dict[str, Any] = {
             "queue": queue,
@@ -124,9 +129,10 @@ class Task(Generic[P, R_co]):
             "unique_key": unique_key,
             "tags": tags,
             "metadata": metadata,
+            "expires": expires,
         }
-        checked = check_options({k: v for k, v in given.items() if v is not None})
-        return BoundTask(self, {**self.options, **checked}, connection)
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return BoundTask(self, with_options(self.options, chosen), connection)
 
     @property
     def enqueuer(self) -> Enqueuer:
@@ -169,13 +175,16 @@ class Registry:
 
     def add(self, task: Task[..., Any]) -> None:
         """Enter a task; two of one name are refused, the same function again is not."""
-        other = self._tasks.get(task.name)
-        if other is not None and _origin(other.function) != _origin(task.function):
-            raise ConfigError(
-                f'two tasks are named "{task.name}": {_origin(other.function)} and '
-                f"{_origin(task.function)}; give one @app.task(name=...)"
-            )
-        self._tasks[task.name] = task
+        names = (task.name, *task.aliases)
+        for name in names:
+            other = self._tasks.get(name)
+            if other is not None and _origin(other.function) != _origin(task.function):
+                raise ConfigError(
+                    f'two tasks are named "{name}": {_origin(other.function)} and '
+                    f"{_origin(task.function)}; give one @app.task(name=...)"
+                )
+        for name in names:
+            self._tasks[name] = task
 
     def get(self, name: str) -> Task[..., Any]:
         """Return the task of that name, or raise UnknownTask with the nearest one."""
@@ -188,10 +197,14 @@ class Registry:
         return name in self._tasks
 
     def __iter__(self) -> Iterator[Task[..., Any]]:
-        return iter(self._tasks.values())
+        return (task for name, task in self._tasks.items() if name == task.name)
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return sum(1 for _ in self)
+
+    def by_name(self) -> Mapping[str, Task[..., Any]]:
+        """Return all names that a row may have, aliases too, with their tasks."""
+        return self._tasks
 
 
 def _origin(function: Callable[..., Any]) -> str:
@@ -205,12 +218,22 @@ def _is_async(function: Callable[..., Any]) -> bool:
     )
 
 
+def _checked_aliases(name: str, aliases: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(aliases, str):
+        raise ConfigError(f'aliases must be a list of names, got "{aliases}"')
+    checked = tuple(dict.fromkeys(check_task_name(alias) for alias in aliases))
+    if name in checked:
+        raise ConfigError(f'"{name}" is the name of the task; its aliases must be other names')
+    return checked
+
+
 def make_task(
     function: Callable[..., Any],
     *,
     app: Enqueuer,
     max_args_bytes: int,
     name: str | None,
+    aliases: Iterable[str],
     timeout: float | timedelta | None,
     retry: RetryPolicy | None,
     options: Mapping[str, Any],
@@ -239,6 +262,7 @@ def make_task(
         function,
         app=app,
         name=check_task_name(name),
+        aliases=_checked_aliases(name, aliases),
         options=options,
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
         retry=Backoff() if retry is None else retry,

@@ -15,7 +15,7 @@ from pgqueue.worker.run.misfits import after
 
 ROW: Any = {
     "id": 1, "args": "{}", "attempt": 1, "max_attempts": 3, "crash_count": 0,
-    "cancel_requested": False,
+    "refused": None,
 }  # fmt: skip
 WHOLE: Any = {**ROW, "args": '{"x": 1}'}
 QUARANTINED: Any = {**ROW, "crash_count": 2, "attempt": 5}
@@ -79,8 +79,8 @@ async def test_who_has_no_attempts_left_is_dead_and_who_was_cancelled_is_so() ->
     """Nobody is asked."""
     database = Database()
     assert isinstance(await database.admit({**LARGE, "attempt": 4}), Dead)
-    assert await database.admit({**LARGE, "cancel_requested": True}) is CANCELLED
-    assert isinstance(await database.admit({**ROW, "attempt": 4, "cancel_requested": True}), Dead)
+    assert await database.admit({**LARGE, "refused": "cancelled"}) is CANCELLED
+    assert isinstance(await database.admit({**ROW, "attempt": 4, "refused": "cancelled"}), Dead)
     assert database.asked == []
 
 

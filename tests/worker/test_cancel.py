@@ -110,7 +110,7 @@ async def test_a_claimed_job_that_waits_for_a_slot_never_starts(app: App, eyes: 
         worker.machines.runner.add(
             await eyes.sql(
                 "select id, position, queue, priority, task, args::text, attempt, max_attempts,"
-                " crash_count, timeout_seconds, enqueued_at, tags, metadata, cancel_requested"
+                " crash_count, timeout_seconds, enqueued_at, tags, metadata, null as refused"
                 " from pgqueue.job where id = $1", second,
             ),
             1,

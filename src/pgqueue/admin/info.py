@@ -80,7 +80,11 @@ class AttemptError(msgspec.Struct, frozen=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True):
-    """One job as it stands, in whatever state. ``run_at`` is None while it is blocked."""
+    """One job as it stands, in whatever state.
+
+    ``run_at`` is None while it is blocked. ``expires_at``: if no worker has taken it by then, it
+    is cancelled; None: never.
+    """
 
     id: int
     state: JobState
@@ -101,7 +105,18 @@ class JobInfo(msgspec.Struct, frozen=True):
     metadata: Any
     errors: tuple[AttemptError, ...]
     worker_id: int | None
+    expires_at: datetime | None
     reason: str | None
+
+    @property
+    def has_expired(self) -> bool:
+        """True if it was cancelled because no attempt had begun in time."""
+        return (
+            self.state is JobState.CANCELLED
+            and self.expires_at is not None
+            and self.claimed_at is not None
+            and self.claimed_at >= self.expires_at
+        )
 
 
 class CancelResult(msgspec.Struct, frozen=True):

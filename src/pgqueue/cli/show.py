@@ -53,7 +53,7 @@ def print_job(job: JobInfo, *, as_json: bool) -> None:
     print_pairs(
         (
             ("id", job.id),
-            ("state", job.state.value),
+            ("state", "cancelled: it expired" if job.has_expired else job.state.value),
             ("reason", job.reason),
             ("queue", job.queue),
             ("task", job.task),
@@ -67,6 +67,7 @@ def print_job(job: JobInfo, *, as_json: bool) -> None:
             ("metadata", job.metadata and json.dumps(job.metadata, ensure_ascii=False)),
             ("enqueued", job.enqueued_at),
             ("run at", job.run_at),
+            ("expires", job.expires_at),
             ("claimed", job.claimed_at),
             ("finished", job.finished_at),
             ("worker", job.worker_id),

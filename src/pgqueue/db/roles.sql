@@ -124,10 +124,12 @@ grant execute on function :"schema".readable(timestamptz) to :"operator", :"view
 -- The viewer sees jobs, queues and workers, and nothing that users put into a job but its queue,
 -- task and tags: not args, metadata, results or unique keys, nor errors, which may quote them.
 grant select (id, state, queue, task, priority, run_at, enqueued_at, claimed_at, finished_at,
-              attempt, max_attempts, crash_count, timeout_seconds, tags, worker_id)
+              attempt, max_attempts, crash_count, timeout_seconds, tags, worker_id,
+              expires_at)
     on :"schema".jobs to :"viewer";
 grant select (id, position, run_at, enqueued_at, claimed_at, worker_id, attempt, max_attempts,
-              timeout_seconds, priority, crash_count, cancel_requested, queue, task, tags)
+              timeout_seconds, priority, crash_count, cancel_requested, queue, task, tags,
+              expires_at)
     on :"schema".job to :"viewer";
 grant select (id, state, finished_at, queue, task) on :"schema".history to :"viewer";
 grant select (id, finished_at, queue, task) on :"schema".dead to :"viewer";

@@ -22,7 +22,7 @@ def tasks_of(app: App) -> dict[str, Task[..., Any]]:
     """Return the app's tasks by name; ConfigError if there are none, or an annotation is wrong."""
     if (twin := describe_twin(app)) is not None:
         log.warning("%s", twin)
-    tasks = {task.name: task for task in app.tasks}
+    tasks = dict(app.tasks.by_name())
     if not tasks:
         raise ConfigError("this app has no tasks; are the modules that define them imported?")
     for task in tasks.values():

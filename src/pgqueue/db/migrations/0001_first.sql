@@ -68,7 +68,8 @@ create table :"schema".job (
     unique_key       :"schema".unique_key,
     tags             :"schema".tags,
     metadata         :"schema".metadata,
-    errors           :"schema".errors
+    errors           :"schema".errors,
+    expires_at       timestamptz
 ) with (
     fillfactor = 45,
     autovacuum_vacuum_scale_factor = 0.05,
@@ -111,6 +112,7 @@ create table :"schema".history (
     metadata        jsonb,
     errors          jsonb,
     result          jsonb,
+    expires_at      timestamptz,
     constraint history_state check (state in ('completed', 'cancelled'))
 ) partition by range (finished_at);
 
@@ -138,7 +140,8 @@ create table :"schema".dead (
     unique_key      text,
     tags            text[],
     metadata        jsonb,
-    errors          jsonb
+    errors          jsonb,
+    expires_at      timestamptz
 );
 
 create index dead_finished_at on :"schema".dead (finished_at, id);
@@ -229,17 +232,17 @@ select id,
        queue::text, task::text, args::jsonb, priority::smallint, run_at, enqueued_at, claimed_at,
        null::timestamptz as finished_at,
        attempt, max_attempts::integer, crash_count, timeout_seconds::real, unique_key::text,
-       tags::text[], metadata::jsonb, errors::jsonb, worker_id, null::text as reason
+       tags::text[], metadata::jsonb, errors::jsonb, worker_id, expires_at, null::text as reason
 from :"schema".job
 union all
 select id, state, queue, task, args, priority, run_at, enqueued_at, claimed_at, finished_at,
        attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors,
-       worker_id, null::text
+       worker_id, expires_at, null::text
 from :"schema".history
 union all
 select id, 'dead', queue, task, args, priority, run_at, enqueued_at, claimed_at, finished_at,
        attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors,
-       worker_id, reason
+       worker_id, expires_at, reason
 from :"schema".dead;
 
 -- A moment as far as programs know moments, which is the years 1 to 9999; what lies beyond is their
@@ -295,6 +298,18 @@ begin atomic
     where waiting and name = any (queues);
 end;
 
+-- When a job expires: so many seconds after this moment, or at a time of its own.
+create function :"schema".until(expires jsonb, this_moment timestamptz) returns timestamptz
+language sql stable strict set search_path = ''
+begin atomic
+    select case pg_catalog.jsonb_typeof(expires)
+               when 'number'
+                   then this_moment
+                        + pg_catalog.make_interval(secs => (expires #>> '{}')::pg_catalog.float8)
+               else (expires #>> '{}')::pg_catalog.timestamptz
+           end;
+end;
+
 -- Enqueues jobs with unique keys one by one, in the order of the keys. A key whose job ends between the
 -- insert and the look-up is inserted again before the next key is taken. So no call waits for a key
 -- while it holds a higher one, and no two calls can deadlock. Positions are taken in the order of the
@@ -324,10 +339,11 @@ begin
             from rows from (pg_catalog.jsonb_to_recordset(jobs)
                             as (task text, args jsonb, queue text, priority smallint,
                                 run_at timestamptz, delay float8, max_attempts integer,
-                                timeout real, unique_key text, tags text[], metadata jsonb))
+                                timeout real, unique_key text, tags text[], metadata jsonb,
+                                expires jsonb))
                  with ordinality
                  as job(task, args, queue, priority, run_at, delay, max_attempts, timeout,
-                        unique_key, tags, metadata, n)
+                        unique_key, tags, metadata, expires, n)
                  cross join lateral (
                      select coalesce(job.run_at,
                                      this_moment + pg_catalog.make_interval(secs => job.delay),
@@ -343,11 +359,12 @@ begin
             end if;
             insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts,
                                             timeout_seconds, priority, queue, task, args,
-                                            unique_key, tags, metadata)
+                                            unique_key, tags, metadata, expires_at)
             values (
                 doc.position, doc.due, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
                 coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
-                coalesce(doc.args, '{}'), doc.unique_key, doc.tags, doc.metadata)
+                coalesce(doc.args, '{}'), doc.unique_key, doc.tags, doc.metadata,
+                :"schema".until(doc.expires, this_moment))
             on conflict (unique_key) where unique_key is not null do nothing
             returning j.id, j.position, j.worker_id, false as duplicate into one;
             exit when found;
@@ -397,11 +414,11 @@ begin
     begin
         insert into :"schema".job as j (id, position, run_at, enqueued_at, max_attempts,
                                         timeout_seconds, priority, queue, task, args, unique_key,
-                                        tags, metadata)
+                                        tags, metadata, expires_at)
         select new_ids[doc.n], doc.position, doc.due, this_moment,
                coalesce(doc.max_attempts, 25), doc.timeout, coalesce(doc.priority, 5),
                coalesce(doc.queue, 'default'), doc.task, coalesce(doc.args, '{}'), doc.unique_key,
-               doc.tags, doc.metadata
+               doc.tags, doc.metadata, :"schema".until(doc.expires, this_moment)
         from (
             select doc.*, due.run_at as due,
                    case when due.run_at <= this_moment
@@ -410,10 +427,11 @@ begin
             from rows from (pg_catalog.jsonb_to_recordset(jobs)
                             as (task text, args jsonb, queue text, priority smallint,
                                 run_at timestamptz, delay float8, max_attempts integer,
-                                timeout real, unique_key text, tags text[], metadata jsonb))
+                                timeout real, unique_key text, tags text[], metadata jsonb,
+                                expires jsonb))
                  with ordinality
                  as doc(task, args, queue, priority, run_at, delay, max_attempts, timeout,
-                        unique_key, tags, metadata, n)
+                        unique_key, tags, metadata, expires, n)
                  cross join lateral (
                      select coalesce(doc.run_at,
                                      this_moment + pg_catalog.make_interval(secs => doc.delay),
@@ -489,15 +507,18 @@ begin
     else
         return query
         insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts,
-                                        timeout_seconds, priority, queue, task, args, tags, metadata)
+                                        timeout_seconds, priority, queue, task, args, tags, metadata,
+                                        expires_at)
         select case when due.run_at <= this_moment
                     then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
                due.run_at, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
                coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
-               coalesce(doc.args, '{}'), doc.tags, doc.metadata
+               coalesce(doc.args, '{}'), doc.tags, doc.metadata,
+               :"schema".until(doc.expires, this_moment)
         from pg_catalog.jsonb_to_recordset(jobs)
              as doc(task text, args jsonb, queue text, priority smallint, run_at timestamptz,
-                    delay float8, max_attempts integer, timeout real, tags text[], metadata jsonb)
+                    delay float8, max_attempts integer, timeout real, tags text[], metadata jsonb,
+                    expires jsonb)
              cross join lateral (
                  select coalesce(doc.run_at,
                                  this_moment + pg_catalog.make_interval(secs => doc.delay),
@@ -600,14 +621,14 @@ $body$;
 
 -- Enqueues jobs from any language, a trigger or psql: one object or an array of objects with the
 -- keys task, args, queue, priority, delay or run_at, max_attempts, timeout, unique_key, tags,
--- metadata. Answers in order: id, whether a live job with that unique_key was there already, state.
+-- metadata, expires. Answers in order: id, whether a live job with that unique_key was there already, state.
 create function :"schema".enqueue(jobs jsonb)
 returns table (id bigint, duplicate boolean, state text)
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $body$
 declare
     known constant text[] := array['task', 'args', 'queue', 'priority', 'delay', 'run_at',
-        'max_attempts', 'timeout', 'unique_key', 'tags', 'metadata'];
+        'max_attempts', 'timeout', 'unique_key', 'tags', 'metadata', 'expires'];
     docs constant jsonb := case pg_catalog.jsonb_typeof(jobs)
         when 'object' then pg_catalog.jsonb_build_array(jobs) else jobs end;
     doc jsonb;
@@ -646,6 +667,15 @@ begin
                 then 'has max_attempts below 1'
             when coalesce((doc ->> 'timeout')::float8, 1) <= 0
                 then 'has a timeout that is not above 0 seconds'
+            when pg_catalog.jsonb_typeof(doc -> 'expires') not in ('number', 'string', 'null')
+                then 'has expires that is neither seconds nor a time'
+            when pg_catalog.jsonb_typeof(doc -> 'expires') = 'number'
+                 and (doc ->> 'expires')::float8 not between 0.001 and 3155760000
+                then 'has expires that is not between 0.001 seconds and 100 years'
+            when pg_catalog.jsonb_typeof(doc -> 'expires') = 'string'
+                 and (doc ->> 'expires')::timestamptz
+                 not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
+                then 'has expires that is not within the years 1 to 9999'
             when coalesce(doc ->> 'queue', 'q') = '' or octet_length(doc ->> 'queue') > 100
                  or doc ->> 'queue' ~ '[\x01-\x1f\x7f]'
                 then 'has a queue name that is empty, over 100 bytes, or has a control character in it'

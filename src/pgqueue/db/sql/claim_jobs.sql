@@ -8,6 +8,7 @@
 -- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too,
 -- $9 how many bytes of arguments or metadata, as stored, a row may have: where it has more, they are
 -- left out, and read when the job begins (see read_claimed).
+-- What is not to run says why in refused: cancelled or expired.
 -- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
 -- locks: each queue's row of turn, never waited for; the rows it takes, and no others
 with want as materialized (
@@ -59,9 +60,11 @@ taken as (
         attempt = least(attempt, 2147483646) + 1  -- whatever a row says: it is one of a batch
     from picked
     where job.ctid = picked.row_id
-    returning :claimed_columns, args, metadata
+    returning :claimed_columns, args, metadata,
+              case when cancel_requested then 'cancelled'
+                   when expires_at <= statement_timestamp() then 'expired' end as refused
 )
-select :claimed_columns,
+select :claimed_columns, refused,
        case when pg_column_size(args) <= $9::integer
                  and (metadata is null or pg_column_size(metadata) <= $9::integer)
             then args end as args,

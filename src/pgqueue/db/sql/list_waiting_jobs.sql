@@ -6,7 +6,8 @@
 select id, $1::text as state, queue, task, args, priority, :"schema".readable(run_at) as run_at,
        :"schema".readable(enqueued_at) as enqueued_at, :"schema".readable(claimed_at) as claimed_at,
        null::timestamptz as finished_at, attempt, max_attempts, crash_count, timeout_seconds,
-       unique_key, tags, metadata, errors, worker_id, null::text as reason
+       unique_key, tags, metadata, errors, worker_id,
+       :"schema".readable(expires_at) as expires_at, null::text as reason
 from :"schema".job
 where ($1::text = 'pending' and position is not null and worker_id is null
        or $1::text = 'scheduled' and position is null and run_at < 'infinity'

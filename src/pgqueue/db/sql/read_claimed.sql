@@ -2,6 +2,6 @@
 -- $1 job id, $2 the token of its claim.
 -- needs: the primary key of job
 -- locks: nothing
-select :claimed_columns, args, metadata
+select :claimed_columns, null as refused, args, metadata
 from :"schema".job
 where id = $1::bigint and claim_token = $2::bigint

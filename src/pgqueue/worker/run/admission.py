@@ -57,8 +57,8 @@ class Admission:
         """Return the job with its arguments, which its claim may have left out."""
         if record["attempt"] - record["crash_count"] > record["max_attempts"]:
             raise Refused(Verdict(Dead("it had no attempts left when it was claimed", None)))
-        if record["cancel_requested"]:
-            raise Refused(Verdict(CANCELLED))
+        if record["refused"]:
+            raise Refused(Verdict(CANCELLED, expired=record["refused"] == "expired"))
         if is_quarantined(record):
             marked = await self._marks.quarantine(record["id"], token)
             if marked is None or self._lease.is_over:

@@ -86,7 +86,7 @@ class Attempts:
             if (
                 body is None
                 or record["crash_count"]
-                or record["cancel_requested"]
+                or record["refused"]
                 or record["attempt"] > record["max_attempts"]
             ):
                 slot.record = record = await self._admission.admit(record, slot.token)

@@ -35,12 +35,18 @@ class JobLog:
             )  # fmt: skip
 
     def ended(self, record: Record, verdict: Verdict) -> None:
-        """It raised, and this is what comes of it."""
+        """It raised or was refused, and this is what comes of it."""
         with contextlib.suppress(Exception):
             if verdict.waited:
                 self._waited_in_vain(record, verdict)
             elif verdict.failure is not None:
                 _failed(record, verdict)
+            elif verdict.expired:
+                log.info(
+                    "job %d (%s) expired before it began, and is cancelled",
+                    record["id"], record["task"],
+                    extra=_labels(record),
+                )  # fmt: skip
 
     def raised_after_completion(self, record: Record, error: BaseException) -> None:
         """Its transaction has committed, and the handler raised after that."""

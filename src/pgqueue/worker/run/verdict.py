@@ -31,11 +31,15 @@ _LOOKED_AT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome and the failure behind it, if any. ``waited``: it waited in vain."""
+    """The outcome and the failure behind it, if any.
+
+    ``waited``: it waited in vain. ``expired``: it was not begun in time.
+    """
 
     outcome: Outcome
     failure: Failure | None = None
     waited: bool = False
+    expired: bool = False
 
 
 def judge(

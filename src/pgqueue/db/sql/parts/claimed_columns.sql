@@ -1,3 +1,3 @@
 -- What a worker is told of a job that it claimed, beside arguments and metadata, which may be left out.
 id, position, queue, priority, task, attempt, max_attempts, crash_count, timeout_seconds, enqueued_at,
-tags, cancel_requested
+tags
