@@ -15,7 +15,7 @@ from pgqueue.config import (
 )
 from pgqueue.job import NewJob, Options, check_options, with_options
 from pgqueue.retry import RetryPolicy
-from pgqueue.task import Registry, Task, make_task
+from pgqueue.task import OnCrash, Registry, Task, make_task
 
 __all__ = ["App"]
 
@@ -84,6 +84,7 @@ class App(Client):
         timeout: float | timedelta | None = None,
         expires: float | timedelta | None = None,
         retry: RetryPolicy | None = None,
+        on_crash: OnCrash = "retry",
     ) -> TaskDecorator: ...
     def task(
         self,
@@ -98,6 +99,7 @@ class App(Client):
         timeout: float | timedelta | None = None,
         expires: float | timedelta | None = None,
         retry: RetryPolicy | None = None,
+        on_crash: OnCrash = "retry",
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
@@ -105,8 +107,10 @@ class App(Client):
         ``aliases``: former names, whose jobs it runs as well. ``queue``, ``priority``,
         ``max_attempts``: defaults for its jobs. ``timeout``: seconds an attempt may take.
         ``expires``: seconds after its enqueue until which an attempt may begin.
-        ``retry``: a Backoff, or a function of attempt and error that returns
-        the seconds to wait, or None to give up.
+        ``retry``: a Backoff, or a function of attempt and error that returns the seconds to wait,
+        or None to give up. ``on_crash``: what follows if nobody knows how an attempt ended, since
+        its worker died, stopped or lost it while it ran. "retry": it runs again. "dead": it does
+        not run again by itself, and becomes a dead letter; each attempt costs one statement more.
         """
         given: dict[str, object] = {
             "queue": queue, "priority": priority, "max_attempts": max_attempts,
@@ -124,6 +128,7 @@ class App(Client):
                 aliases=aliases,
                 timeout=timeout,
                 retry=retry,
+                on_crash=on_crash,
                 options=options,
             )
             self.tasks.add(task)

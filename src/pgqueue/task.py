@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest
@@ -18,9 +18,12 @@ from pgqueue.running import RunningJob
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["BoundTask", "Enqueuer", "Registry", "Task"]
+__all__ = ["BoundTask", "Enqueuer", "OnCrash", "Registry", "Task"]
 
 P = ParamSpec("P")
+
+OnCrash = Literal["retry", "dead"]
+"""What follows if nobody knows how an attempt ended."""
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -48,6 +51,7 @@ class Task(Generic[P, R_co]):
         options: Mapping[str, Any],
         timeout: float | None,
         retry: RetryPolicy,
+        on_crash: OnCrash,
         max_args_bytes: int,
     ) -> None:
         self.function = function
@@ -56,6 +60,7 @@ class Task(Generic[P, R_co]):
         self.options = dict(options)
         self.timeout = timeout
         self.retry = retry
+        self.on_crash = on_crash
         self.is_async = _is_async(function)
         self._app = app
         self._max_args_bytes = max_args_bytes
@@ -236,6 +241,7 @@ def make_task(
     aliases: Iterable[str],
     timeout: float | timedelta | None,
     retry: RetryPolicy | None,
+    on_crash: OnCrash,
     options: Mapping[str, Any],
 ) -> Task[..., Any]:
     """Check what the decorator was given, and make the task."""
@@ -258,6 +264,8 @@ def make_task(
             "retry must be a Backoff or a function (attempt, error) -> seconds or None, "
             f"got {retry!r}"
         )
+    if on_crash not in ("retry", "dead"):
+        raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')
     return Task(
         function,
         app=app,
@@ -266,5 +274,6 @@ def make_task(
         options=options,
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
         retry=Backoff() if retry is None else retry,
+        on_crash=on_crash,
         max_args_bytes=max_args_bytes,
     )

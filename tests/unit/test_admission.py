@@ -41,6 +41,10 @@ class Database:
         self._answer("quarantine")
         return self.marked
 
+    async def begin(self, job_id: int, token: int) -> bool | None:
+        self._answer("begin")
+        return self.marked
+
     async def read(self, job_id: int, token: int) -> Any:
         self._answer("read")
         return self.whole
@@ -82,6 +86,14 @@ async def test_who_has_no_attempts_left_is_dead_and_who_was_cancelled_is_so() ->
     assert await database.admit({**LARGE, "refused": "cancelled"}) is CANCELLED
     assert isinstance(await database.admit({**ROW, "attempt": 4, "refused": "cancelled"}), Dead)
     assert database.asked == []
+
+
+async def test_who_was_interrupted_is_dead_and_who_expired_is_cancelled() -> None:
+    database = Database()
+    dead = await database.admit({**ROW, "refused": "interrupted"})
+    assert isinstance(dead, Dead)
+    assert 'on_crash is "dead"' in dead.reason
+    assert await database.admit({**ROW, "refused": "expired"}) is CANCELLED
 
 
 @pytest.mark.parametrize(("marked", "outcome"), [(None, RELEASED), (False, None)])

@@ -84,6 +84,9 @@ class Bench:
             )
         return self._runner
 
+    async def begin(self, job_id: int, token: int) -> bool:
+        return True
+
     async def quarantine(self, job_id: int, token: int) -> bool:
         return True
 

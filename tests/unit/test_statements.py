@@ -134,7 +134,9 @@ def columns_of(table: str) -> set[str]:
 def test_all_of_a_job_is_carried_into_history_and_dead() -> None:
     carried = set(statements.part("carried_columns").split(", "))
     own = {"crash_count", "errors"}  # written along, changed
-    assert columns_of("job") - carried - own == {"position", "quarantined", "cancel_requested"}
+    assert columns_of("job") - carried - own == {
+        "position", "quarantined", "cancel_requested", "began_at",
+    }  # fmt: skip
     assert columns_of("dead") == carried | own | {"finished_at", "reason"}
     assert columns_of("history") == carried | own | {"finished_at", "state", "result"}
     assert set(statements.part("undamaged_columns").split(", ")) > carried - {

@@ -72,6 +72,15 @@ def app_of(dsn: str) -> App:
             file.write(f"{job.id} ")
         time.sleep(0.001)  # noqa: ASYNC251  # it never lets go of the loop
 
+    @app.task(on_crash="dead", retry=lambda attempt, error: 0)
+    async def charge(job: RunningJob, fails: int = 0, seconds: float = 0) -> None:
+        """What must not run twice by itself."""
+        await note(job, "began")
+        if job.attempt <= fails:
+            raise ValueError
+        await asyncio.sleep(seconds)
+        await note(job, "ended")
+
     @app.task
     async def die() -> None:
         job = current_job()

@@ -154,6 +154,10 @@ class Store(FleetStore):
         rows = await self._rows("quarantine_job", job_id, token, *before)
         return any(row["id"] == job_id for row in rows)
 
+    async def begin(self, job_id: int, token: int) -> bool:
+        """Note that a job runs which may not run again unless its end is known; False: not ours."""
+        return bool(await self._rows("begin_job", job_id, token))
+
     async def misfits(self, job_id: int) -> int:
         """Return how often in a row this job's arguments did not fit the worker that had it."""
         return (await self._rows("count_misfits", job_id, MISFIT))[0][0]  # type: ignore[no-any-return]

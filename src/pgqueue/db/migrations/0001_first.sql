@@ -69,7 +69,8 @@ create table :"schema".job (
     tags             :"schema".tags,
     metadata         :"schema".metadata,
     errors           :"schema".errors,
-    expires_at       timestamptz
+    expires_at       timestamptz,
+    began_at         timestamptz
 ) with (
     fillfactor = 45,
     autovacuum_vacuum_scale_factor = 0.05,

@@ -8,7 +8,7 @@
 -- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too,
 -- $9 how many bytes of arguments or metadata, as stored, a row may have: where it has more, they are
 -- left out, and read when the job begins (see read_claimed).
--- What is not to run says why in refused: cancelled or expired.
+-- What is not to run says why in refused: cancelled, interrupted (see begin_job) or expired.
 -- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
 -- locks: each queue's row of turn, never waited for; the rows it takes, and no others
 with want as materialized (
@@ -62,6 +62,7 @@ taken as (
     where job.ctid = picked.row_id
     returning :claimed_columns, args, metadata,
               case when cancel_requested then 'cancelled'
+                   when began_at is not null then 'interrupted'
                    when expires_at <= statement_timestamp() then 'expired' end as refused
 )
 select :claimed_columns, refused,

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Admission", "Refused"]
 
+_INTERRUPTED = (
+    "nobody knows how its last attempt ended: its worker died, stopped or lost it while it ran, "
+    'and on_crash is "dead"'
+)
+
 
 class Refused(Exception):
     """A job is not run. ``verdict``: what becomes of it; None if that is not ours to say."""
@@ -57,14 +62,17 @@ class Admission:
         """Return the job with its arguments, which its claim may have left out."""
         if record["attempt"] - record["crash_count"] > record["max_attempts"]:
             raise Refused(Verdict(Dead("it had no attempts left when it was claimed", None)))
-        if record["refused"]:
-            raise Refused(Verdict(CANCELLED, expired=record["refused"] == "expired"))
+        match record["refused"]:
+            case "cancelled":
+                raise Refused(Verdict(CANCELLED))
+            case "expired":
+                raise Refused(Verdict(CANCELLED, expired=True))
+            case "interrupted":
+                raise Refused(Verdict(Dead(_INTERRUPTED, None)))
+            case _:
+                pass
         if is_quarantined(record):
-            marked = await self._marks.quarantine(record["id"], token)
-            if marked is None or self._lease.is_over:
-                raise Refused(Verdict(RELEASED))
-            if not marked:
-                raise Refused(None)
+            self._go_on(await self._marks.quarantine(record["id"], token))
         return record if record["args"] is not None else await self._read(record, token)
 
     async def _read(self, record: Record, token: int) -> Record:
@@ -76,6 +84,16 @@ class Admission:
         if self._lease.is_over:
             raise Refused(Verdict(RELEASED))
         return whole
+
+    async def begin(self, record: Record, token: int) -> None:
+        """Note that a job is about to run which may not run again unless its end is known."""
+        self._go_on(await self._marks.begin(record["id"], token))
+
+    def _go_on(self, marked: bool | None) -> None:
+        if marked is None or self._lease.is_over:
+            raise Refused(Verdict(RELEASED))
+        if not marked:
+            raise Refused(None)
 
     async def misfit(self, record: Record, error: PayloadError) -> Refused:
         """Return the refusal of a job whose arguments do not fit its task."""

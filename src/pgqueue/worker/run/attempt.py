@@ -97,6 +97,8 @@ class Attempts:
                 raise await self._admission.misfit(record, error) from error
             slot.job = job = RunningJob(record, slot.token, self._transactions, task.is_async)
             _set_current(job)
+            if task.on_crash == "dead":
+                await self._admission.begin(record, slot.token)
             timeout = record["timeout_seconds"] or task.timeout
             if timeout is not None:
                 slot.waits = Waits.of_this_context()

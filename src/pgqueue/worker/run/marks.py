@@ -35,3 +35,12 @@ class Marks:
                 "job %d waits: it crashed workers before, and cannot be marked: %s", job_id, exc
             )
             return None
+
+    async def begin(self, job_id: int, token: int) -> bool | None:
+        """Mark one that is about to run, and may not run again unless its end is known."""
+        try:
+            async with self._lock:
+                return await self._store.begin(job_id, token)
+        except PgQueueError as exc:
+            log.warning("job %d waits: that it begins cannot be noted: %s", job_id, exc)
+            return None
