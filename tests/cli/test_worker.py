@@ -92,7 +92,7 @@ def test_the_supervisor_of_an_app_behind_pgbouncer_does_without_sessions(
         return 0
 
     monkeypatch.setattr("pgqueue.cli.worker._supervise", supervise)
-    monkeypatch.setattr("pgqueue.cli.worker.configure", lambda *_: None)
+    monkeypatch.setattr("pgqueue.cli.worker.be_heard", lambda *_: None)
     monkeypatch.setattr("pgqueue.cli.worker.defer", lambda: None)
     args = ["worker", "pooled_jobs:app", "--dsn", "postgresql://nowhere/x", "--processes", "2"]
     assert CliRunner(env={"PGQUEUE_DSN": None}).invoke(cli, args).exit_code == 0

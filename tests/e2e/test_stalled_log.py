@@ -49,6 +49,16 @@ logging.config.dictConfig({
     "loggers": {"pgqueue": {"handlers": ["console"], "level": "INFO", "propagate": False}},
 })
 """
+IN_A_JOB = """
+@app.task
+async def configure() -> None:
+    import logging, logging.config
+    logging.config.dictConfig({
+        "version": 1,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "root": {"handlers": ["console"], "level": "INFO"},
+    })
+"""
 FORKING = """
 import logging
 shop = logging.getLogger("shop")
@@ -192,6 +202,31 @@ def test_a_worker_is_heard_once_whatever_the_application_configures(
     assert log.count("worker started") == int(processes)
     assert log.count("worker stopped") == int(processes)
     assert log.count(f"job {job} (boom)") == 1
+
+
+@both
+def test_a_worker_is_heard_again_after_a_job_configured_logging(
+    queue: Queue, processes: str
+) -> None:
+    prepare(queue, more=IN_A_JOB)
+    job = queue.enqueue("configure")
+    with Service(queue, "--processes", processes, "--summary-interval", "0.2") as service:
+        queue.until_state("completed", job, timeout_s=60)
+        service.until_logged("1 completed")
+        service.send(SIGTERM)
+        assert service.wait(60) == 0
+        assert service.log().count("worker stopped") == int(processes)
+
+
+@both
+def test_an_app_can_keep_all_of_logging_to_itself(queue: Queue, processes: str) -> None:
+    prepare(queue)
+    job = queue.enqueue("instant")
+    with Service(queue, "--processes", processes, "--no-logging") as service:
+        queue.until_state("completed", job, timeout_s=60)
+        service.send(SIGTERM)
+        assert service.wait(60) == 0
+        assert service.log() == ""
 
 
 def test_what_a_forked_job_logs_is_written(queue: Queue) -> None:

@@ -18,7 +18,7 @@ HUGE = ["x" * 1_000_000, "\U0001f600" * 300_000, "\u202e" * 300_000, "\n" * 100_
 
 def record(text: str, *args: object, error: BaseException | None = None, **extra: Any) -> Any:
     info = (type(error), error, error.__traceback__) if error else None
-    made = logging.LogRecord("pgqueue.test", logging.ERROR, __file__, 1, text, args, info)
+    made = logging.LogRecord("shop.test", logging.ERROR, __file__, 1, text, args, info)
     vars(made).update(extra)
     return made
 

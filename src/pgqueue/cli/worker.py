@@ -14,7 +14,7 @@ from pgqueue.cli.options import SECONDS, Names, connection_options, given_connec
 from pgqueue.config import WorkerSettings, check_int
 from pgqueue.dsn import check_dsn, redact
 from pgqueue.errors import ConfigError
-from pgqueue.observe.logs import FORMATS, LEVELS, configure, defer, stay_heard
+from pgqueue.observe.logs import FORMATS, LEVELS, be_heard, defer
 from pgqueue.worker.load import load_app
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 @click.option("--uvloop/--no-uvloop", default=None, help="uvloop [default: if it is installed].")
 @click.option("--log-level", type=Names("log level", LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=Names("log format", FORMATS), default="text", show_default=True)
+@click.option("--no-logging", is_flag=True, help="Leave all of logging to the app.")
 @connection_options
 def worker(
     target: str,
@@ -64,12 +65,14 @@ def worker(
     uvloop: bool | None,
     log_level: str,
     log_format: str,
+    no_logging: bool,
     **settings: Any,
 ) -> None:
     """Run the jobs of an app, until told to stop by TERM or INT; twice: without grace.
 
     MODULE:APP is where the app is: "shop.jobs:app". The current directory is looked in first,
     unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
+    The log goes to stderr, unless the app gives the root logger a handler.
 
     Exit codes: 0 when it stopped as told, also with jobs released; 1 when it failed, or when a
     job blocked its event loop so that the process had to be ended; 2 when something is set wrong.
@@ -82,11 +85,10 @@ def worker(
     if max_jobs_per_process is not None:
         check_int(max_jobs_per_process, "max-jobs-per-process", 1)
     loop_factory = _loop_factory(uvloop)
-    configure(log_level, log_format)
     dsn, schema = given_connection()
     _announce(dsn, schema)
     app = load_app(target)
-    stay_heard()
+    be_heard(level := None if no_logging else log_level, log_format)
     defer()
     _check_connection(app, dsn, schema)
     if app.pool.pooled:
@@ -100,7 +102,7 @@ def worker(
         options,
         processes=processes,
         max_jobs_per_process=max_jobs_per_process,
-        log_level=log_level,
+        log_level=level,
         log_format=log_format,
         uvloop=uvloop,
     )

@@ -9,11 +9,16 @@ from datetime import UTC, datetime
 from pgqueue.observe.bounds import LINE, cut, message_of, trace_of
 from pgqueue.observe.plain import plain
 
-__all__ = ["JsonFormatter", "TextFormatter"]
+__all__ = ["JsonFormatter", "TextFormatter", "is_ours"]
 
 _SHORTEST = 60
 _FIELDS = 30
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """True if pgqueue itself has logged it."""
+    return record.name.partition(".")[0] == "pgqueue"
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -34,20 +39,27 @@ def _trace(record: logging.LogRecord) -> str | None:
 
 
 class TextFormatter(logging.Formatter):
-    """One line a record, then its traceback, indented; no value can begin a line of its own."""
+    """One line a record, then its traceback, indented; no value can begin a line of its own.
+
+    The fields of ``extra`` stand behind the message. Our own messages say all that theirs hold.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         message = cut(plain(cut(message_of(record), LINE)), LINE * 3 // 4)
         parts = [_time(record), record.levelname.lower(), record.name, message]
-        parts += [f"{plain(name)}={_value(value)}" for name, value in _extra(record).items()]
+        fields = {} if is_ours(record) else _extra(record)
+        parts += [f"{plain(name)}={_value(value)}" for name, value in fields.items()]
         lines = [cut(" ".join(parts), LINE)]
         lines += [f"    {cut(plain(line), LINE)}" for line in (_trace(record) or "").splitlines()]
         return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, the fields of ``extra``, error."""
+    """One JSON object a line: time, level, logger, message, the fields of ``extra``, error.
+
+    Each name stands once: a field whose name is taken gets an underscore behind it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -57,10 +69,10 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": cut(message_of(record), LINE),
         }
-        for name, value in _extra(record).items():
-            body.setdefault(name, value)
         if (trace := _trace(record)) is not None:
-            body.setdefault("error", trace)
+            body["error"] = trace
+        for name, value in _extra(record).items():
+            body[f"{name}_" if name in body else name] = value
         return _dumped(body)
 
 

@@ -1,6 +1,7 @@
 """Logging for the process entries; the library itself only logs, to ``pgqueue.*``.
 
-A program that embeds a worker configures its own logging.
+A program that embeds a worker configures its own logging. So does an app that gives the root logger
+a handler when it is imported.
 """
 
 from __future__ import annotations
@@ -11,15 +12,36 @@ import sys
 from pgqueue.config import check_text
 from pgqueue.errors import ConfigError, nearest
 from pgqueue.observe import aside
-from pgqueue.observe.lines import JsonFormatter, TextFormatter
+from pgqueue.observe.lines import JsonFormatter, TextFormatter, is_ours
 from pgqueue.observe.stderr import StderrHandler
 
 __all__ = [
-    "FORMATS", "LEVELS", "JsonFormatter", "TextFormatter", "configure", "defer", "stay_heard",
+    "FORMATS", "LEVELS", "JsonFormatter", "TextFormatter", "be_heard", "configure", "defer",
 ]  # fmt: skip
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
+
+
+def be_heard(level: str | None = "info", format: str = "text") -> None:  # noqa: A002
+    """After the app was loaded: let what is logged be seen, once.
+
+    An app that has given the root logger a handler decides where lines go and how they look. The
+    level then holds for ``pgqueue`` alone, unless the app has given that one. Otherwise lines go to
+    stderr. ``level``: None changes no handler and no level.
+    """
+    aside.revive()
+    if level is None:
+        return
+    ours = logging.getLogger("pgqueue")
+    if _heard(logging.getLogger()):
+        if ours.level == logging.NOTSET:
+            ours.setLevel(level.upper())
+        return
+    configure(level, format)
+    if _heard(ours):
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_is_of_others)
 
 
 def configure(level: str = "info", format: str = "text") -> None:  # noqa: A002
@@ -45,22 +67,10 @@ def defer() -> None:
     aside.begin()
 
 
-def stay_heard() -> None:
-    """After the app was loaded: be heard, once, whatever it has done to logging.
-
-    Where it has a handler of its own on the root logger that writes to the terminal or the
-    service's log, ours is taken away.
-    """
-    aside.revive()
-    root = logging.getLogger()
-    ours = [handler for handler in root.handlers if isinstance(handler, StderrHandler)]
-    theirs = [handler for handler in root.handlers if handler not in ours]
-    if any(_shows(handler) for handler in theirs):
-        root.handlers[:] = theirs
+def _heard(logger: logging.Logger) -> bool:
+    """True if it has a handler of its own that shows anything."""
+    return any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers)
 
 
-def _shows(handler: logging.Handler) -> bool:
-    stream = getattr(handler, "stream", None)
-    return stream is not None and stream in (
-        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
-    )  # fmt: skip
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return not is_ours(record)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pgqueue import failpoints
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
 from pgqueue.observe.aside import leave
-from pgqueue.observe.logs import configure, defer, stay_heard
+from pgqueue.observe.logs import be_heard, defer
 from pgqueue.observe.streams import settle
 from pgqueue.supervisor.control import Control, Message
 from pgqueue.supervisor.slots import WRONG
@@ -50,7 +50,6 @@ def main() -> int:
         return 1
     running_jobs = RunningJobs.adopt(options["running_jobs"])
     settle()
-    configure(options["log_level"], options["log_format"])
     defer()
     failpoints.arm_from_environment()
     child = Child(control, options, running_jobs)
@@ -97,7 +96,7 @@ class Child:
     def run(self) -> None:
         """Import the app and run its worker."""
         app = load_app(self._options["target"])
-        stay_heard()
+        be_heard(self._options["log_level"], self._options["log_format"])
         worker = Worker(app, **self._options["settings"])
         host(
             worker.run(

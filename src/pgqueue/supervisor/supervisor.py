@@ -50,7 +50,8 @@ class Supervisor:
 
     ``settings``: those of WorkerSettings, by name. ``max_jobs_per_process``: a process that began
     so many jobs is replaced, and ends when they are done. ``dsn`` and ``schema``: for apps that
-    name none themselves. ``uvloop``: None uses it where it is installed.
+    name none themselves. ``log_level``: None leaves all of logging to the app. ``uvloop``: None
+    uses it where it is installed.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Supervisor:
         max_jobs_per_process: int | None = None,
         dsn: str | None = None,
         schema: str | None = None,
-        log_level: str = "info",
+        log_level: str | None = "info",
         log_format: str = "text",
         uvloop: bool | None = None,
     ) -> None:

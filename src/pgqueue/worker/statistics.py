@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
+from pgqueue.observe.aside import revive
+
 __all__ = ["Statistics", "summarise"]
 
 log = logging.getLogger("pgqueue.worker")
@@ -42,6 +44,7 @@ async def summarise(statistics: Callable[[], Statistics], every: float) -> None:
     last = statistics()
     while every:
         await asyncio.sleep(every)
+        revive()  # a job may have configured logging
         now = statistics()
         change = {
             f.name: getattr(now, f.name) - getattr(last, f.name)
