@@ -73,8 +73,9 @@ def app_of(dsn: str) -> App:
         time.sleep(0.001)  # noqa: ASYNC251  # it never lets go of the loop
 
     @app.task(on_crash="dead", retry=lambda attempt, error: 0)
-    async def charge(job: RunningJob, fails: int = 0, seconds: float = 0) -> None:
+    async def charge(fails: int = 0, seconds: float = 0) -> None:
         """What must not run twice by itself."""
+        job = current_job()
         await note(job, "began")
         if job.attempt <= fails:
             raise ValueError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import re
 import threading
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from tests.worker.support import Eyes, nth, working
 ROUTES = ["direct", "pgbouncer"]
 
 AT_ONCE = Backoff(base=0.0)
+TIME = re.compile(r"[0-9]+[.][0-9]{3} s")
 # Each look that finds nothing is followed by a step.
 EACH_STEP = Timings(plan=PlanTimings(long_walk=-1.0, step_every=0.0))
 
@@ -104,7 +106,7 @@ async def test_fails_until_dead_with_its_whole_history(app: App, eyes: Eyes) -> 
     assert (counts.retried, counts.dead) == (2, 1)
 
 
-async def test_one_line_for_each_attempt_and_successes_at_debug_level(
+async def test_one_line_for_each_attempt(
     app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
 ) -> None:
     @app.task(max_attempts=2, retry=AT_ONCE)
@@ -113,18 +115,70 @@ async def test_one_line_for_each_attempt_and_successes_at_debug_level(
             raise ValueError("no\nway")
 
     good, bad = [one.id for one in await app.aenqueue_many([end.job(True), end.job(False)])]
-    with caplog.at_level(logging.DEBUG, "pgqueue"):
+    with caplog.at_level(logging.INFO, "pgqueue"):
         async with working(app, queues=["default", "defualt"]):
             await eyes.settled(completed=1, dead=1)
-    said = {(r.levelname, r.getMessage()) for r in caplog.records}
+    said = {(r.levelname, TIME.sub("0.1 s", r.getMessage())) for r in caplog.records}
     assert said >= {
-        ("DEBUG", f"job {good} (end) succeeded in attempt 1 of 2"),
-        ("WARNING", f"job {bad} (end) failed in attempt 1 of 2: ValueError: no; retry in 0 s"),
-        ("ERROR", f"job {bad} (end) failed in attempt 2 of 2: ValueError: no; "
+        ("INFO", f"job {good} (end) completed in 0.1 s, attempt 1 of 2, after a wait of 0.1 s"),
+        ("WARNING", f"job {bad} (end) failed in attempt 1 of 2 after 0.1 s: ValueError: no; "
+                    "retry in 0 s"),
+        ("ERROR", f"job {bad} (end) failed in attempt 2 of 2 after 0.1 s: ValueError: no; "
                   "dead: failed 2 times, the last with ValueError"),
         ("WARNING", 'queue "defualt" is the default of no task of this app; '
                     'did you mean "default"?'),
     }  # fmt: skip
+
+
+async def test_the_line_of_a_failure_carries_the_error_with_the_ones_in_its_group(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task(max_attempts=1)
+    async def fail() -> None:
+        async with asyncio.TaskGroup() as group:
+            for word in ("one", "two"):
+                group.create_task(boom(word))
+
+    async def boom(word: str) -> None:
+        raise LookupError(word)
+
+    job_id = (await fail.aenqueue()).id
+    with caplog.at_level(logging.INFO, "pgqueue"):
+        async with working(app):
+            await eyes.settled(dead=1)
+    (record,) = [r for r in caplog.records if "failed in attempt" in r.getMessage()]
+    fields = vars(record)
+    assert "LookupError: one (and 1 more in its group)" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ExceptionGroup
+    assert "in the group: LookupError: two" in (record.exc_text or "")
+    assert "in boom" in (record.exc_text or "")
+    assert (fields["job_id"], fields["task"], fields["error_type"]) == (
+        job_id, "fail", "LookupError",
+    )  # fmt: skip
+    assert fields["outcome"] == "dead"
+    assert fields["wait"] >= 0
+    assert fields["duration"] > 0
+
+
+async def test_the_wait_of_a_job_begins_when_it_is_due(
+    app: App, eyes: Eyes, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.task
+    async def work(size: int, text: str) -> None: ...
+
+    late, large = [
+        one.id for one in await app.aenqueue_many([work.job(0, ""), work.job(1, "x" * 1_000_000)])
+    ]
+    long_ago = "update pgqueue.job set enqueued_at = enqueued_at - interval '1 h', run_at = run_at"
+    await eyes.sql(f"{long_ago} - interval '90 s' where id = $1", large)
+    await eyes.sql(f"{long_ago} where id = $1", late)
+    with caplog.at_level(logging.INFO, "pgqueue"):
+        async with working(app):
+            await eyes.settled(completed=2)
+    waits = {vars(r)["job_id"]: vars(r)["wait"] for r in caplog.records if "wait" in vars(r)}
+    assert 90 <= waits[large] < 1800
+    assert waits[late] < 1800
 
 
 async def test_an_idle_worker_has_nothing_to_sum_up(

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from pgqueue.observe.bounds import LINE, cut, message_of, trace_of
 from pgqueue.observe.plain import plain
 
-__all__ = ["JsonFormatter", "TextFormatter", "is_ours"]
+__all__ = ["OURS", "JsonFormatter", "TextFormatter", "is_ours"]
+
+OURS = "pgqueue"
+"""The logger above all that pgqueue logs to."""
 
 _SHORTEST = 60
 _FIELDS = 30
@@ -18,7 +21,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 def is_ours(record: logging.LogRecord) -> bool:
     """True if pgqueue itself has logged it."""
-    return record.name.partition(".")[0] == "pgqueue"
+    return record.name.partition(".")[0] == OURS
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -12,7 +12,7 @@ import sys
 from pgqueue.config import check_text
 from pgqueue.errors import ConfigError, nearest
 from pgqueue.observe import aside
-from pgqueue.observe.lines import JsonFormatter, TextFormatter, is_ours
+from pgqueue.observe.lines import OURS, JsonFormatter, TextFormatter, is_ours
 from pgqueue.observe.stderr import StderrHandler
 
 __all__ = [
@@ -33,7 +33,7 @@ def be_heard(level: str | None = "info", format: str = "text") -> None:  # noqa:
     aside.revive()
     if level is None:
         return
-    ours = logging.getLogger("pgqueue")
+    ours = logging.getLogger(OURS)
     if _heard(logging.getLogger()):
         if ours.level == logging.NOTSET:
             ours.setLevel(level.upper())

@@ -191,6 +191,7 @@ class Machines:
             unwritten=completer.backlog,
             claims=claimer.claims,
             flushes=completer.flushes,
+            unlogged=runner.counts.unlogged,
         )
 
     # -- what they tell each other

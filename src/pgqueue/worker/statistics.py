@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 from pgqueue.observe.aside import revive
 
-__all__ = ["Statistics", "summarise"]
+__all__ = ["Statistics", "summarise", "summary"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -37,6 +37,28 @@ class Statistics:
     unwritten: int
     claims: int
     flushes: int
+    unlogged: int
+
+
+def summary(last: Statistics, now: Statistics, every: float) -> tuple[str, dict[str, int]] | None:
+    """Return the line about the last ``every`` seconds with its fields; None if all was quiet."""
+    change = {
+        f.name: getattr(now, f.name) - getattr(last, f.name)
+        for f in fields(Statistics)
+        if f.name not in _STATES
+    }
+    # An idle worker claims as well, in vain.
+    happened = any(n for name, n in change.items() if name != "claims")
+    if not (happened or now.running or now.unwritten):
+        return None
+    said = ", ".join(
+        f"{change[what]} {what}" for what in ("completed", "retried", "dead", "cancelled")
+    )
+    stuck = f" ({now.stuck} stuck)" if now.stuck else ""
+    line = f"in {every:.0f} s: {said}; {now.running} running{stuck}, {now.unwritten} to be written"
+    if change["unlogged"]:
+        line += f"; {change['unlogged']} lines about jobs of frequent tasks left out"
+    return line, change | {name: getattr(now, name) for name in _STATES}
 
 
 async def summarise(statistics: Callable[[], Statistics], every: float) -> None:
@@ -46,19 +68,6 @@ async def summarise(statistics: Callable[[], Statistics], every: float) -> None:
         await asyncio.sleep(every)
         revive()  # a job may have configured logging
         now = statistics()
-        change = {
-            f.name: getattr(now, f.name) - getattr(last, f.name)
-            for f in fields(Statistics)
-            if f.name not in _STATES
-        }
-        # An idle worker claims as well, in vain.
-        happened = any(n for name, n in change.items() if name != "claims")
-        if happened or now.running or now.unwritten:
-            log.info(
-                "in %.0f s: %d completed, %d retried, %d dead, %d cancelled; "
-                "%d running%s, %d to be written",
-                every, change["completed"], change["retried"], change["dead"],
-                change["cancelled"], now.running, f" ({now.stuck} stuck)" if now.stuck else "",
-                now.unwritten, extra=change | {"stuck": now.stuck},
-            )  # fmt: skip
+        if (said := summary(last, now, every)) is not None:
+            log.info("%s", said[0], extra=said[1])
         last = now

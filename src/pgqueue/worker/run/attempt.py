@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Attempts"]
 
-log = logging.getLogger("pgqueue.worker")
-
 _set_current = CURRENT.set
 
 
@@ -53,6 +50,7 @@ class Attempts:
         completer: Outcomes,
         transactions: Transactions,
         admission: Admission,
+        came: Mapping[int, float],
         concurrency: int,
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
@@ -68,10 +66,10 @@ class Attempts:
         self._stubborn = Stubborn(loop, cancel_seconds)
         self._on_end = owner.left
         self._loop = loop
-        self._log = JobLog()
         self._disowned = False
         self.closing = False
         self.counts = Counts()
+        self._log = JobLog(self.counts, came)
 
     @property
     def stuck(self) -> int:
@@ -120,8 +118,7 @@ class Attempts:
                 self._completer.completed += 1
             else:
                 self._completer.done(record["id"], slot.token)
-            if log.isEnabledFor(logging.DEBUG):
-                self._log.succeeded(record)
+            self._log.succeeded(record, slot.token, slot.began)
         except BaseException as error:
             self._failed(slot, record, error)
         finally:
@@ -240,7 +237,7 @@ class Attempts:
         """Hand an outcome other than success on to be written."""
         self.counts.add(verdict.outcome)
         self._completer.add(entry_of(record, slot.token, verdict.outcome))
-        self._log.ended(record, verdict)
+        self._log.ended(record, slot.token, slot.began, verdict)
 
 
 def _lost(slot: Slot, record: Record) -> None:  # noqa: ARG001  (it stands for what is told of both)

@@ -26,6 +26,7 @@ __all__ = ["QUARANTINE_CRASHES", "Buffer", "Taker", "is_quarantined"]
 QUARANTINE_CRASHES = 2  # as in rescue_jobs.sql
 _QUARANTINE_WAIT = 1.0
 _LEASE_LOOKS = 0.05
+_CLAIMS_KNOWN = 100
 assert WorkerSettings().crash_cap > QUARANTINE_CRASHES  # a job runs alone before it is buried
 
 
@@ -66,12 +67,17 @@ class Buffer:
         self.in_quarantine: tuple[int, int] | None = None  # id and token, as it was taken
         self.low = 0
         self.passed_on = 0
+        self.came: dict[int, float] = {}  # when each of the last claims did, by its token
+        self.looked_at = 0.0  # when a job was taken last
 
     def __bool__(self) -> bool:
         return bool(self.jobs or self.quarantined)
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
+        self.came[token] = time.monotonic()
+        if len(self.came) > _CLAIMS_KNOWN:
+            del self.came[next(iter(self.came))]
         for record in records:
             if is_quarantined(record):
                 self.quarantined.append((record, token))
@@ -85,7 +91,8 @@ class Buffer:
         quarantined = self.quarantined and not self.in_quarantine
         if not self.jobs and not quarantined:
             return None
-        if time.monotonic() >= self._lease.until:
+        self.looked_at = now = time.monotonic()
+        if now >= self._lease.until:
             if self._lease_timer is None:
                 self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
             return None

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.failure import describe
-from pgqueue.outcome import Dead, RetryAt, Snoozed
+from pgqueue.worker.run.frequency import Frequency
+from pgqueue.worker.run.job_lines import Line, Times, completed, ended, labels
+from pgqueue.worker.run.slot import Counts
 from pgqueue.worker.run.verdict import Verdict
 from pgqueue.worker.seldom import Seldom
 
@@ -16,37 +21,57 @@ if TYPE_CHECKING:
 
 __all__ = ["JobLog"]
 
+# By the base class: a subclass may have an attribute of that name that raises.
+_frames: Any = BaseException.__traceback__.__get__  # type: ignore[attr-defined]
+
 log = logging.getLogger("pgqueue.worker")
 
 
 class JobLog:
-    """Writes one line for each attempt that fails; for successes only at the level of debugging."""
+    """Writes one line for each attempt that ends, but for tasks that run too often for that.
 
-    def __init__(self) -> None:
+    ``came``: when each of the last claims came, by its token. All times are monotonic.
+    """
+
+    def __init__(self, counts: Counts, came: Mapping[int, float]) -> None:
+        self._counts = counts
+        self._came = came
         self._waited = Seldom()
+        self._frequencies: defaultdict[str, Frequency] = defaultdict(Frequency)
+        self._traces: defaultdict[str, Frequency] = defaultdict(Frequency)
 
-    def succeeded(self, record: Record) -> None:
-        """The task returned."""
-        with contextlib.suppress(Exception):
-            log.debug(
-                "job %d (%s) succeeded in attempt %d of %d",
-                record["id"], record["task"], record["attempt"], record["max_attempts"],
-                extra=_labels(record),
-            )  # fmt: skip
+    def succeeded(self, record: Record, token: int, began: float) -> None:
+        """The task returned. For a task that runs often, this only counts."""
+        if not self._frequencies[record["task"]].passes(began):
+            self._counts.unlogged += 1
+        elif log.isEnabledFor(logging.INFO):
+            with contextlib.suppress(Exception):
+                _write(completed(record, self._times(record, token, began)))
 
-    def ended(self, record: Record, verdict: Verdict) -> None:
+    def ended(self, record: Record, token: int, began: float, verdict: Verdict) -> None:
         """It raised or was refused, and this is what comes of it."""
         with contextlib.suppress(Exception):
             if verdict.waited:
                 self._waited_in_vain(record, verdict)
-            elif verdict.failure is not None:
-                _failed(record, verdict)
-            elif verdict.expired:
-                log.info(
-                    "job %d (%s) expired before it began, and is cancelled",
-                    record["id"], record["task"],
-                    extra=_labels(record),
-                )  # fmt: skip
+                return
+            line = ended(record, verdict, self._times(record, token, began))
+            if line is None:
+                return
+            counted = self._traces if line.is_failure else self._frequencies
+            passes = counted[record["task"]].passes(began)
+            if line.is_failure:  # the line is written in any case, a traceback is not
+                _write(line, verdict if passes else None)
+            elif passes:
+                _write(line)
+            else:
+                self._counts.unlogged += 1
+
+    def _times(self, record: Record, token: int, began: float) -> Times:
+        """The database says how long it waited for its claim; the rest was here."""
+        waited: float | None = record.get("waited")
+        if waited is not None:
+            waited = max(waited, 0.0) + max(began - self._came.get(token, began), 0.0)
+        return Times(waited, time.monotonic() - began)
 
     def raised_after_completion(self, record: Record, error: BaseException) -> None:
         """Its transaction has committed, and the handler raised after that."""
@@ -83,36 +108,19 @@ class JobLog:
             "last such line): %s",
             record["id"], record["task"], count,
             "" if verdict.failure is None else verdict.failure.message.partition("\n")[0],
-            extra=_labels(record),
+            extra=labels(record),
         )  # fmt: skip
 
 
-def _labels(record: Record) -> dict[str, Any]:
-    return {
-        "job_id": record["id"],
-        "task": record["task"],
-        "queue": record["queue"],
-        "attempt": record["attempt"],
-    }
-
-
-def _failed(record: Record, verdict: Verdict) -> None:
-    failure = verdict.failure
-    assert failure is not None
-    match verdict.outcome:
-        case Snoozed():
-            log.debug("job %d (%s) snoozed: %s", record["id"], record["task"], failure.message)
-            return
-        case Dead(reason=reason):
-            then, level = f"dead: {reason}", logging.ERROR
-        case RetryAt(delay=delay):
-            then, level = f"retry in {delay:.3g} s", logging.WARNING
-        case _:
-            then, level = "", logging.INFO
-    log.log(
-        level,
-        "job %d (%s) failed in attempt %d of %d: %s: %s; %s",
-        record["id"], record["task"], record["attempt"], record["max_attempts"],
-        failure.type, failure.message.partition("\n")[0], then,
-        extra={**_labels(record), "error_type": failure.type},
-    )  # fmt: skip
+def _write(line: Line, verdict: Verdict | None = None) -> None:
+    """Write it, with the error of the verdict: its traceback was made already, and is bounded."""
+    if not log.isEnabledFor(line.level):
+        return
+    error = None if verdict is None else verdict.error
+    info: Any = None if error is None else (type(error), error, _frames(error))
+    record = log.makeRecord(
+        log.name, line.level, __file__, 0, line.message, line.args, info, extra=line.fields
+    )
+    if verdict is not None and verdict.failure is not None and error is not None:
+        record.exc_text = verdict.failure.traceback
+    log.handle(record)

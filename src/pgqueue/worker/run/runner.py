@@ -72,6 +72,7 @@ class Runner:
             completer=completer,
             transactions=transactions,
             admission=admission,
+            came=self._buffer.came,
             concurrency=concurrency,
             owner=self,
             loop=loop,
@@ -244,6 +245,7 @@ class Runner:
             while free and (claimed := self._buffer.next()) is not None:
                 slot = free.pop()
                 slot.record, slot.token = claimed
+                slot.began = self._buffer.looked_at
                 record = slot.record
                 self.started += 1
                 try:

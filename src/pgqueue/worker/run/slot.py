@@ -37,13 +37,14 @@ class Slot:
     """A place where jobs run, one after another, and what is known of the one that runs there."""
 
     __slots__ = (
-        "job", "owner", "place", "record", "task", "timer", "token", "waits", "why",
+        "began", "job", "owner", "place", "record", "task", "timer", "token", "waits", "why",
     )  # fmt: skip
 
     def __init__(self, place: int, owner: Owner) -> None:
         self.place = place
         self.owner = owner
         self.token = 0
+        self.began = 0.0  # when its last job did, in monotonic seconds
         self.timer: asyncio.TimerHandle | None = None
         self.clear()
 
@@ -101,12 +102,16 @@ class Slot:
 
 @dataclass(slots=True)
 class Counts:
-    """How many attempts came to what; successes are counted where they are written."""
+    """How many attempts came to what; successes are counted where they are written.
+
+    ``unlogged``: how many of all got no line of the log, since their task runs so often.
+    """
 
     retried: int = 0
     dead: int = 0
     released: int = 0
     cancelled: int = 0
+    unlogged: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""

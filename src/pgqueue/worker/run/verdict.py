@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from pgqueue.db.waits import NotBegun
@@ -33,13 +33,15 @@ _LOOKED_AT = 1_000
 class Verdict:
     """The outcome and the failure behind it, if any.
 
-    ``waited``: it waited in vain. ``expired``: it was not begun in time.
+    ``waited``: it waited in vain. ``expired``: it was not begun in time. ``error``: what was raised,
+    or what a timeout makes of it.
     """
 
     outcome: Outcome
     failure: Failure | None = None
     waited: bool = False
     expired: bool = False
+    error: BaseException | None = field(default=None, compare=False)
 
 
 def judge(
@@ -75,7 +77,8 @@ def judge(
         if ended is Ended.WAITED:
             outcome = RELEASED if decision is Decision.RELEASED else put_off.a_moment()
             return Verdict(outcome, failure, waited=True)
-        return Verdict(decide(error, failure, **counts, policy=task.retry), failure)
+        outcome = decide(error, failure, **counts, policy=task.retry)
+        return Verdict(outcome, failure, error=error)
     except BaseException as odd:
         failure = Failure("Error", f"it cannot be looked at: {type(odd).__name__}", "")
         return Verdict(decide(RuntimeError(), failure, **counts, policy=Backoff()), failure)
