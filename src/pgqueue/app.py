@@ -16,6 +16,7 @@ from pgqueue.config import (
 from pgqueue.job import NewJob, Options, check_options, with_options
 from pgqueue.retry import RetryPolicy
 from pgqueue.task import OnCrash, Registry, Task, make_task
+from pgqueue.within import Provider
 
 __all__ = ["App"]
 
@@ -44,6 +45,7 @@ class App(Client):
         pool_size: int = 5,
         max_args_bytes: int = 1_048_576,
         pgbouncer: bool | Literal["session"] = False,
+        connection: Provider | None = None,
     ) -> None:
         super().__init__(
             dsn,
@@ -51,6 +53,7 @@ class App(Client):
             pool_size=pool_size,
             max_args_bytes=max_args_bytes,
             pgbouncer=pgbouncer,
+            connection=connection,
         )
         self.tasks = Registry()
 

@@ -26,6 +26,7 @@ from pgqueue.errors import ConfigError, PayloadError
 from pgqueue.job import Enqueued, NewJob, Options, check_options
 from pgqueue.operations import Operations
 from pgqueue.payload import encode_untyped
+from pgqueue.within import Joining, Provider
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -45,7 +46,7 @@ class _Bounds(TypedDict):
     size: int
 
 
-class Client(Operations):
+class Client(Joining, Operations):
     """A way into the queue without the tasks' code.
 
     ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first
@@ -53,7 +54,8 @@ class Client(Operations):
     threads share, and as many for each event loop, opened when first needed. ``max_args_bytes``:
     how large the arguments of one job may be as JSON. ``pgbouncer``: True where the dsn leads
     through PgBouncer in transaction mode, in which nothing may outlive a transaction; "session"
-    for its session mode, in which workers listen.
+    for its session mode, in which workers listen. ``connection``: a function that returns the
+    connection which each enqueue joins, or None; ``using(connection=)`` and ``within`` go before.
     """
 
     def __init__(
@@ -64,7 +66,9 @@ class Client(Operations):
         pool_size: int = 5,
         max_args_bytes: int = 1_048_576,
         pgbouncer: bool | Literal["session"] = False,
+        connection: Provider | None = None,
     ) -> None:
+        super().__init__(connection)
         self.schema = check_schema_name(schema_from_environment() if schema is None else schema)
         self.max_args_bytes = check_int(max_args_bytes, "max_args_bytes", 2, 100_000_000)
         if not isinstance(pgbouncer, bool) and pgbouncer != "session":  # pyright: ignore[reportUnnecessaryComparison]
@@ -119,16 +123,19 @@ class Client(Operations):
         self, jobs: Iterable[NewJob], *, connection: object | None = None
     ) -> list[Enqueued]:
         """Enqueue many jobs in one call, all or none; answered in their order."""
+        connection = self.join() if connection is None else connection
         return self._enqueue(_check_jobs(jobs), connection, "enqueue_many")
 
     async def aenqueue_many(
         self, jobs: Iterable[NewJob], *, connection: object | None = None
     ) -> list[Enqueued]:
         """Enqueue many jobs in one call from async code, all or none; answered in their order."""
+        connection = self.join() if connection is None else connection
         return await self._aenqueue(_check_jobs(jobs), connection)
 
     def enqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
-        """Enqueue a job value on ``connection``, or on one of our own."""
+        """Enqueue a job value on ``connection``, or on the one that ``join`` returns."""
+        connection = self.join() if connection is None else connection
         values = plain(job)
         if values is None:
             return self._enqueue((job,), connection, "enqueue")[0]
@@ -143,7 +150,8 @@ class Client(Operations):
         return self.lookout.learn(answer, now) if look else new(answer)
 
     async def aenqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
-        """Enqueue a job value on ``connection``, or on one of our own."""
+        """Enqueue a job value on ``connection``, or on the one that ``join`` returns."""
+        connection = self.join() if connection is None else connection
         values = plain(job)
         if values is None:
             return (await self._aenqueue((job,), connection))[0]

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from pgqueue.errors import ConfigError
 
-__all__ = ["recognise"]
+__all__ = ["check_connection", "recognise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,22 @@ def recognise(connection: object, *, asynchronous: bool) -> ModuleType:
     return module
 
 
-def _driver(cls: type, shown: type, asynchronous: bool) -> ModuleType:
+def check_connection(connection: object) -> None:
+    """Raise ConfigError unless this is a connection of some driver, blocking or not."""
+    _checked(type(connection), connection.__class__)
+
+
+def _checked(cls: type, shown: type) -> _Kind:
     kind = _kind(cls) or _kind(shown)  # a proxy shows what it wraps
     if kind is None:
         raise ConfigError(f"connection must be {_ACCEPTED}; got {_path(cls)}")
     if isinstance(kind, str):
         raise ConfigError(f"cannot enqueue through {_path(cls)}: {kind}")
+    return kind
+
+
+def _driver(cls: type, shown: type, asynchronous: bool) -> ModuleType:
+    kind = _checked(cls, shown)
     if kind.asynchronous and not asynchronous:
         raise ConfigError(
             f"this {kind.name} is asynchronous: use aenqueue or aenqueue_many with it, not enqueue"
