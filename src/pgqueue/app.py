@@ -13,6 +13,7 @@ from pgqueue.config import (
     DEFAULT_QUEUE,
     check_seconds,
 )
+from pgqueue.db.source import GivenDsn
 from pgqueue.job import NewJob, Options, check_options, with_options
 from pgqueue.retry import RetryPolicy
 from pgqueue.task import OnCrash, Registry, Task, make_task
@@ -39,7 +40,7 @@ class App(Client):
 
     def __init__(
         self,
-        dsn: str | None = None,
+        dsn: GivenDsn = None,
         *,
         schema: str | None = None,
         pool_size: int = 5,

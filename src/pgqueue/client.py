@@ -20,6 +20,7 @@ from pgqueue.config import (
 )
 from pgqueue.db.connect import pooler_of
 from pgqueue.db.pool import Ended, Pool
+from pgqueue.db.source import GivenDsn
 from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError, PayloadError
@@ -50,17 +51,18 @@ class Client(Joining, Operations):
     """A way into the queue without the tasks' code.
 
     ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first
-    needed. ``schema``: by default PGQUEUE_SCHEMA or ``pgqueue``. ``pool_size``: connections that
-    threads share, and as many for each event loop, opened when first needed. ``max_args_bytes``:
-    how large the arguments of one job may be as JSON. ``pgbouncer``: True where the dsn leads
-    through PgBouncer in transaction mode, in which nothing may outlive a transaction; "session"
+    needed; or a function that returns it, asked in each process for each new connection.
+    ``schema``: by default PGQUEUE_SCHEMA or ``pgqueue``. ``pool_size``: connections that threads
+    share, and as many for each event loop, opened when first needed. ``max_args_bytes``: how large
+    the arguments of one job may be as JSON. ``pgbouncer``: True where the dsn leads through
+    PgBouncer in transaction mode, in which nothing may outlive a transaction; "session"
     for its session mode, in which workers listen. ``connection``: a function that returns the
     connection which each enqueue joins, or None; ``using(connection=)`` and ``within`` go before.
     """
 
     def __init__(
         self,
-        dsn: str | None = None,
+        dsn: GivenDsn = None,
         *,
         schema: str | None = None,
         pool_size: int = 5,

@@ -152,7 +152,7 @@ def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
 
     dsn, schema = given_connection()
     client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
-    client.pool.creates = creates
+    client.pool.source.creates = creates
     try:
         yield client
     finally:

@@ -119,11 +119,11 @@ def _announce(dsn: str | None, schema: str | None) -> None:
 
 def _check_connection(app: App, dsn: str | None, schema: str | None) -> None:
     """Refuse options that an app with a connection of its own would not follow."""
-    own = app.pool._given  # pyright: ignore[reportPrivateUsage]
+    own = app.pool.source.given
     if dsn is not None and own is not None and own != dsn:
         raise ConfigError(
-            f"the app names its own database, {redact(own)}; leave out --dsn {redact(dsn)}, or "
-            "make it App(), which follows --dsn and PGQUEUE_DSN"
+            f"the app names its own database, {app.pool.source!r}; leave out --dsn {redact(dsn)}, "
+            "or make it App(), which follows --dsn and PGQUEUE_DSN"
         )
     if schema is not None and app.schema != schema:
         raise ConfigError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pgqueue.db.faults import as_ours
 from pgqueue.db.forks import note_session
 from pgqueue.db.session import KEEPALIVE_OPTIONS
+from pgqueue.db.source import Source
 from pgqueue.db.target import resolve
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def pooler_of(*, pooled: bool, by_session: bool) -> Pooler:
 
 
 async def open_connection(
-    dsn: str,
+    source: str | Source,
     *,
     name: str,
     seconds: float,
@@ -54,11 +55,13 @@ async def open_connection(
 ) -> Connection:
     """Connect within so many seconds. ``name``: the session's. Raises errors of ours alone.
 
+    ``source``: a dsn, or who is asked for it, within as many seconds.
     ``settings``: those that the session begins with. A pooler refuses all but a few; in session
     mode they are set once it is connected, and in transaction mode nobody may keep any.
     """
     import asyncpg
 
+    dsn = source if isinstance(source, str) else await source.aask(seconds)
     try:
         target = resolve(dsn)
         limit = min(seconds, target.connect_timeout or seconds)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pgqueue.db.exchange import begin_with, fetch_within
 from pgqueue.db.faults import Contended
 from pgqueue.db.link import Link
+from pgqueue.db.source import Source
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -25,8 +26,8 @@ _BRIEF = {"statement_timeout": "250"}
 class Lender(Link):
     """A connection that another role may use as well: its statements wait for each other."""
 
-    def __init__(self, dsn: str, **how: Any) -> None:
-        super().__init__(dsn, **how)
+    def __init__(self, source: str | Source, **how: Any) -> None:
+        super().__init__(source, **how)
         self._turn = asyncio.Lock()
 
     async def _guarded(
@@ -47,8 +48,15 @@ class Borrower(Link):
     ``busy``: whether the worker has something to run.
     """
 
-    def __init__(self, dsn: str, *, lender: Lender, busy: Callable[[], object], **how: Any) -> None:
-        super().__init__(dsn, **how)
+    def __init__(
+        self,
+        source: str | Source,
+        *,
+        lender: Lender,
+        busy: Callable[[], object],
+        **how: Any,
+    ) -> None:
+        super().__init__(source, **how)
         self._lender = lender
         self._busy = busy
 

@@ -21,6 +21,7 @@ from pgqueue.db.forks import note_session
 from pgqueue.db.listener import Listener
 from pgqueue.db.role_session import RoleSession
 from pgqueue.db.session import TCP_OPTIONS
+from pgqueue.db.source import Source
 from pgqueue.db.watch import NEVER, Watch
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 
@@ -38,7 +39,7 @@ class Link:
 
     def __init__(
         self,
-        dsn: str,
+        source: str | Source,
         *,
         role: str,
         watch: Watch,
@@ -55,7 +56,7 @@ class Link:
         self.asked_at = self.heard_at = time.monotonic()
         self.connects = 0
         self._session = RoleSession.of(
-            role, dsn, deadline=deadline, pooled=pooled, pooled_by_session=pooled_by_session
+            role, source, deadline=deadline, pooled=pooled, pooled_by_session=pooled_by_session
         )
         self._watch = watch
         self._listener = None if pooled else listener

@@ -25,9 +25,10 @@ from pgqueue.db.interrupts import Deferred
 from pgqueue.db.loops import answers
 from pgqueue.db.opened import Opened
 from pgqueue.db.session import KEEPALIVES
+from pgqueue.db.source import GivenDsn, Source
 from pgqueue.db.stall import STALL, Questions, StallCheck
 from pgqueue.db.statements import statement
-from pgqueue.dsn import check_dsn, dsn_from_environment, redact
+from pgqueue.dsn import redact
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -49,7 +50,7 @@ class Pool:
 
     def __init__(
         self,
-        dsn: str | None,
+        dsn: GivenDsn,
         *,
         schema: str,
         size: int = 5,
@@ -63,9 +64,7 @@ class Pool:
         self.wait = wait
         self.timings = STALL
         self.pooler: Pooler = pooler
-        self._given = None if dsn is None else check_dsn(dsn)
-        self._dsn: str | None = None
-        self.creates = True  # of embedded:DIR, the data of the server where there are none
+        self.source = Source(dsn)
         self._checked = False
         self._silent_at = 0.0
         self.questions = Questions(schema)
@@ -78,15 +77,8 @@ class Pool:
 
     @property
     def dsn(self) -> str:
-        """The dsn to connect to: as given, or PGQUEUE_DSN; ``embedded:DIR`` is started here."""
-        if self._dsn is None or self.opened.pid != os.getpid():
-            dsn = self._given or check_dsn(dsn_from_environment())
-            if dsn.startswith("embedded:"):
-                from pgqueue.embedded import resolve
-
-                dsn = resolve(dsn, create=self.creates)
-            self._dsn = dsn
-        return self._dsn
+        """The dsn that was last connected to, or the one to begin with."""
+        return self.source.dsn
 
     # -- blocking
 
@@ -241,7 +233,7 @@ class Pool:
 
     async def _connect(self, seconds: float = _CONNECT_SECONDS, **settings: str) -> Connection:
         return await open_connection(
-            self.dsn,
+            self.source,
             name="pgqueue client",
             seconds=min(seconds, self.deadline),
             settings={**KEEPALIVES, **settings},
@@ -278,7 +270,7 @@ class Pool:
         await self.opened.aclose()
 
     def __repr__(self) -> str:
-        return f"<Pool {redact(self._given or '(PGQUEUE_DSN)')} schema={self.schema!r}>"
+        return f"<Pool {self.source!r} schema={self.schema!r}>"
 
 
 def _lose() -> None:

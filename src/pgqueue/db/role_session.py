@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pgqueue.db.connect import Pooler, open_connection, pooler_of
 from pgqueue.db.exchange import begin_with
 from pgqueue.db.session import LIVENESS, session_settings
+from pgqueue.db.source import Source
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -24,7 +25,7 @@ class RoleSession:
     them. ``begin``: begins a transaction with those; None where a single statement needs none.
     """
 
-    dsn: str
+    source: str | Source
     name: str
     deadline: float
     pooler: Pooler
@@ -34,13 +35,19 @@ class RoleSession:
 
     @classmethod
     def of(
-        cls, role: str, dsn: str, *, deadline: float, pooled: bool, pooled_by_session: bool
+        cls,
+        role: str,
+        source: str | Source,
+        *,
+        deadline: float,
+        pooled: bool,
+        pooled_by_session: bool,
     ) -> RoleSession:
         settings = session_settings(role, deadline)
         # Behind a pooler a session is ours only within a transaction: so are its settings. Its name
         # is set anew whenever somebody with another name had it.
         return cls(
-            dsn=dsn,
+            source=source,
             name="pgqueue worker" if pooled else f"pgqueue {role}",
             deadline=deadline,
             pooler=pooler_of(pooled=pooled, by_session=pooled_by_session),
@@ -49,10 +56,15 @@ class RoleSession:
             begin=begin_with(settings) if pooled else None,
         )
 
+    @property
+    def dsn(self) -> str:
+        """The dsn that was last connected to."""
+        return self.source if isinstance(self.source, str) else self.source.dsn
+
     async def open(self) -> Connection:
         """Connect. Raises errors of ours alone."""
         return await open_connection(
-            self.dsn,
+            self.source,
             name=self.name,
             seconds=self.deadline,
             settings={**self.settings, **LIVENESS},

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pgqueue.config import WorkerSettings
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.retry_delay import RetryDelay
+from pgqueue.db.source import Source
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.fleet.rescue import SECOND_LOOK_AFTER, rescue_children
@@ -38,7 +39,7 @@ assert 4 * SECOND_LOOK_AFTER < FINISH_SECONDS  # all looks for what a child held
 @dataclass(frozen=True, slots=True)
 class _Crash:
     pid: int
-    dsn: str
+    source: Source
     schema: str
     begun: Sequence[tuple[int, int]] | None
     told_to_stop: bool
@@ -58,7 +59,7 @@ class ChildRescue:
     def note(
         self,
         pid: int,
-        dsn: str,
+        source: Source,
         schema: str,
         begun: Sequence[tuple[int, int]] | None,
         *,
@@ -70,7 +71,7 @@ class ChildRescue:
         None if nobody knows. ``told_to_stop``: no crash is counted.
         """
         with self._lock:
-            self._crashes.append(_Crash(pid, dsn, schema, begun, told_to_stop))
+            self._crashes.append(_Crash(pid, source, schema, begun, told_to_stop))
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._main, name="pgqueue-child_rescue", daemon=True
@@ -110,7 +111,7 @@ class ChildRescue:
         watch = Watch()
         settings = self._settings
         link = Link(
-            crash.dsn,
+            crash.source,
             role="rescue",
             watch=watch,
             deadline=settings.deadline,

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 
 from pgqueue import failpoints
 from pgqueue.config import WorkerSettings, check_int
+from pgqueue.db.source import Source
 from pgqueue.supervisor.child_rescue import FINISH_SECONDS, ChildRescue
 from pgqueue.supervisor.control import Message
 from pgqueue.supervisor.process import Process
@@ -271,10 +272,15 @@ class Supervisor:
         for process in self._processes:
             process.stop(patience=self._patience)
 
+    def _dsn(self) -> str:
+        """Return that of the child that registered last: it may have another password by now."""
+        return "" if self._database is None else self._database[0]
+
     def _release(self, process: Process) -> None:
         if failpoints.armed is not None:
             failpoints.armed.reach("supervisor.child_ended")
         if self._database is not None:
             self._child_rescue.note(
-                process.pid, *self._database, process.begun(), told_to_stop=process.told_to_stop
-            )
+                process.pid, Source(self._dsn), self._database[1], process.begun(),
+                told_to_stop=process.told_to_stop,
+            )  # fmt: skip

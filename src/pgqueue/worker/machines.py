@@ -69,10 +69,10 @@ class Machines:
         }
         listener = Listener(statement("read_channel", app.schema), self.hear)
         self.claim_link = Link(
-            app.pool.dsn, role="claim", listener=listener, on_lost=self._on_deaf, **how
+            app.pool.source, role="claim", listener=listener, on_lost=self._on_deaf, **how
         )
         rests_after = timings.watch.outcomes_rest_after
-        self.finish_link = Link(app.pool.dsn, role="finish", rests_after=rests_after, **how)
+        self.finish_link = Link(app.pool.source, role="finish", rests_after=rests_after, **how)
         self.session = ClaimSession(Store(self.claim_link, app.schema), self)
         self.transactions = JobTransactions(
             app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
@@ -135,7 +135,7 @@ class Machines:
             completer=self.completer,
         )  # fmt: skip
         return HeartbeatThread(
-            app.pool.dsn, app.schema, who, pooled_by_session=app.pool.pooler == "session",
+            app.pool.source, app.schema, who, pooled_by_session=app.pool.pooler == "session",
             watch=watch, lease=lease, membership=membership, holdings=self.holdings,
             view=port, events=self, timings=self._timings,
         )  # fmt: skip

@@ -12,6 +12,7 @@ import logging
 from typing import Any
 
 from pgqueue.db.link import Watch
+from pgqueue.db.source import Source
 from pgqueue.db.store import Store
 from pgqueue.worker.events import Events, FleetEvent, HeartbeatFailed
 from pgqueue.worker.fleet.background import Background, on_error
@@ -44,7 +45,7 @@ class HeartbeatThread:
 
     def __init__(
         self,
-        dsn: str,
+        source: str | Source,
         schema: str,
         who: Identity,
         *,
@@ -64,7 +65,7 @@ class HeartbeatThread:
         self._side = SideLoop("pgqueue-heartbeat", self)
         self._background = Background()
         self.links = Links(
-            dsn, settings=settings, pooled_by_session=pooled_by_session, view=view,
+            source, settings=settings, pooled_by_session=pooled_by_session, view=view,
             on_lost=self._on_lost, timings=timings.watch,
         )  # fmt: skip
         self._watchdog = Watchdog(

@@ -8,6 +8,7 @@ from typing import Any
 from pgqueue.config import WorkerSettings
 from pgqueue.db.lent import Borrower, Lender
 from pgqueue.db.link import Watch
+from pgqueue.db.source import Source
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import WatchTimings
 
@@ -23,7 +24,7 @@ class Links:
 
     def __init__(
         self,
-        dsn: str,
+        source: str | Source,
         *,
         settings: WorkerSettings,
         pooled_by_session: bool,
@@ -36,9 +37,9 @@ class Links:
         how: dict[str, Any] = {"watch": self.watch, "deadline": settings.deadline}
         how |= {"pooled": not settings.listen, "pooled_by_session": pooled_by_session}
         # Other workers treat a missing session as death: so it connects again at once.
-        self.heartbeat = Lender(dsn, role="heartbeat", on_lost=on_lost, **how)
+        self.heartbeat = Lender(source, role="heartbeat", on_lost=on_lost, **how)
         self.duties = Borrower(
-            dsn, role="duties", lender=self.heartbeat, busy=lambda: view.running,
+            source, role="duties", lender=self.heartbeat, busy=lambda: view.running,
             rests_after=timings.duties_rest_after, **how,
         )  # fmt: skip
 

@@ -60,7 +60,7 @@ def of_psycopg(error: Error, dsn: str) -> Exception:
 async def _connect(pool: Pool) -> None:
     """Open a session, and end it."""
     connection = await open_connection(
-        pool.dsn, name="pgqueue task", seconds=pool.deadline, settings={}, pooler=pool.pooler
+        pool.source, name="pgqueue task", seconds=pool.deadline, settings={}, pooler=pool.pooler
     )
     try:
         await connection.close(timeout=pool.deadline)

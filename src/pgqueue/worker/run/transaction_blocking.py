@@ -114,14 +114,15 @@ class BlockingTransactions:
                 self._open_on(idle)
                 return idle
             idle.close()  # the server hung up, and the job is not to pay for it
+        dsn = self._pool.source.ask()
         fresh = psycopg.connect(
-            self._pool.dsn,
+            dsn,
             connect_timeout=int(max(2, self._deadline)),
             application_name="pgqueue task",
             prepare_threshold=None,
-            **keepalive_parameters(self._pool.dsn),
-            **self._options(),
-            **self._attributes(),
+            **keepalive_parameters(dsn),
+            **self._options(dsn),
+            **self._attributes(dsn),
         )
         note_session(fresh)
         self._open_on(fresh)
@@ -135,19 +136,20 @@ class BlockingTransactions:
                 connection.close()
                 raise
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, dsn: str) -> dict[str, Any]:
         """Return what joins the options of the dsn; a pooler would refuse them."""
         from psycopg.conninfo import conninfo_to_dict
 
         if self._pool.pooler != "none":
             return {}
-        given = conninfo_to_dict(self._pool.dsn).get("options") or os.environ.get("PGOPTIONS", "")
+        given = conninfo_to_dict(dsn).get("options") or os.environ.get("PGOPTIONS", "")
         ours = (f"-c {name}={value}" for name, value in KEEPALIVES.items())
         return {"options": " ".join((str(given), *ours)).strip()}
 
-    def _attributes(self) -> dict[str, Any]:
+    @staticmethod
+    def _attributes(dsn: str) -> dict[str, Any]:
         """Return which of several hosts will do, where the dsn does not say."""
-        attributes = session_attributes(self._pool.dsn)
+        attributes = session_attributes(dsn)
         return {} if attributes is None else {"target_session_attrs": attributes}
 
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:

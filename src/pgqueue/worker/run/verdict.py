@@ -33,8 +33,8 @@ _LOOKED_AT = 1_000
 class Verdict:
     """The outcome and the failure behind it, if any.
 
-    ``waited``: it waited in vain. ``expired``: it was not begun in time. ``error``: what was raised,
-    or what a timeout makes of it.
+    ``waited``: it waited in vain. ``expired``: it was not begun in time. ``error``: what was
+    raised, or what a timeout makes of it.
     """
 
     outcome: Outcome
