@@ -5,8 +5,24 @@ Enqueued in the same transaction as your data, run at least once, never lost.
 
 from typing import TYPE_CHECKING
 
+from pgqueue.admin.info import (
+    AttemptError,
+    CancelResult,
+    Count,
+    DeadCount,
+    JobInfo,
+    PurgeResult,
+    QueueInfo,
+    RedriveResult,
+    RetryResult,
+    SchemaStatus,
+    Status,
+    WorkerInfo,
+    WorkerState,
+)
 from pgqueue.app import App
 from pgqueue.client import Client
+from pgqueue.config import WorkerOptions, WorkerSettings
 from pgqueue.errors import (
     ConfigError,
     DatabaseError,
@@ -25,9 +41,9 @@ from pgqueue.errors import (
     UnknownTask,
     Unreachable,
 )
-from pgqueue.job import Enqueued, JobState, NewJob
-from pgqueue.retry import Backoff
-from pgqueue.running import RunningJob, current_job
+from pgqueue.job import Enqueued, JobState, NewJob, Options
+from pgqueue.retry import Backoff, RetryPolicy
+from pgqueue.running import JobTransaction, RunningJob, current_job
 from pgqueue.task import BoundTask, Task
 from pgqueue.version import __version__
 
@@ -36,32 +52,50 @@ if TYPE_CHECKING:
 
 __all__ = [
     "App",
+    "AttemptError",
     "Backoff",
     "BoundTask",
+    "CancelResult",
     "Client",
     "ConfigError",
+    "Count",
     "DatabaseError",
+    "DeadCount",
     "Discard",
     "EmbeddedError",
     "Enqueued",
+    "JobInfo",
     "JobState",
+    "JobTransaction",
     "LeaseLost",
     "NewJob",
     "NotInJob",
+    "Options",
     "OutcomeUnknown",
     "PayloadError",
     "PgQueueError",
     "PoolTimeout",
+    "PurgeResult",
+    "QueueInfo",
+    "RedriveResult",
     "Retry",
+    "RetryPolicy",
+    "RetryResult",
     "RunningJob",
     "SchemaError",
+    "SchemaStatus",
     "Snooze",
     "Statistics",
+    "Status",
     "SyncInAsync",
     "Task",
     "UnknownTask",
     "Unreachable",
     "Worker",
+    "WorkerInfo",
+    "WorkerOptions",
+    "WorkerSettings",
+    "WorkerState",
     "__version__",
     "current_job",
 ]
@@ -74,3 +108,8 @@ def __getattr__(name: str) -> object:
 
         return getattr(worker, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, and nothing else."""
+    return __all__

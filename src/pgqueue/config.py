@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 from pgqueue.errors import ConfigError, nearest, shown
 
@@ -15,6 +16,7 @@ __all__ = [
     "DEFAULT_PRIORITY",
     "DEFAULT_QUEUE",
     "LONGEST_DELAY",
+    "WorkerOptions",
     "WorkerSettings",
     "check_int",
     "check_max_attempts",
@@ -128,6 +130,24 @@ def check_moment(value: object, what: str) -> datetime:
 def schema_from_environment() -> str:
     """Return PGQUEUE_SCHEMA, or ``pgqueue``."""
     return os.environ.get("PGQUEUE_SCHEMA") or "pgqueue"
+
+
+class WorkerOptions(TypedDict, total=False):
+    """The settings of a worker as they may be given; None leaves one as it is by default."""
+
+    queues: Iterable[str] | None
+    concurrency: int | None
+    listen: bool | None
+    poll_interval: float | timedelta | None
+    lease: float | timedelta | None
+    heartbeat: float | timedelta | None
+    grace: float | timedelta | None
+    deadline: float | timedelta | None
+    max_prefetch: int | None
+    crash_cap: int | None
+    retention: float | timedelta | None
+    max_jobs: int | None
+    summary_interval: float | timedelta | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
 import pgqueue
-from pgqueue.admin.info import CancelResult, JobInfo, RedriveResult
 
 app = pgqueue.App("postgresql://h/d")
 
@@ -59,10 +58,24 @@ def from_plain_code() -> None:
     assert_type(one.id, int)
     assert_type(one.duplicate, bool)
     assert_type(one.state, pgqueue.JobState)
-    assert_type(app.cancel(1), list[CancelResult])
-    assert_type(app.redrive(queue="mail", dry_run=True), RedriveResult)
-    assert_type(app.get_job(job_id=1), JobInfo | None)
+    assert_type(app.cancel(1), list[pgqueue.CancelResult])
+    assert_type(app.redrive(queue="mail", dry_run=True), pgqueue.RedriveResult)
+    assert_type(app.get_job(job_id=1), pgqueue.JobInfo | None)
     assert_type(pgqueue.Client().migrate(), list[str])
+    assert_type(app.status(), pgqueue.Status)
+    pgqueue.Worker(app, queues=["mail"], lease=timedelta(seconds=30), max_jobs=None)
+    settings: pgqueue.WorkerOptions = {"concurrency": 5, "grace": 2.5}
+    assert_type(pgqueue.Worker(app, **settings).settings, pgqueue.WorkerSettings)
+    options: pgqueue.Options = {"queue": "mail", "delay": 5}
+    app.enqueue("anything", **options)
+
+
+def below_a_task() -> None:
+    job = pgqueue.current_job()
+    assert_type(job, pgqueue.RunningJob)
+    assert_type(job.transaction(), pgqueue.JobTransaction)
+    with job.transaction() as tx:
+        tx.execute("select 1")
 
 
 async def from_async_code() -> None:
@@ -72,7 +85,7 @@ async def from_async_code() -> None:
     await send.using(unique_key="k").aenqueue("x")
     assert_type(await app.aenqueue_many([settle.job(7)]), list[pgqueue.Enqueued])
     await app.aenqueue("anything", tags=("a", "b"))
-    assert_type(await app.acancel([1, 2]), list[CancelResult])
-    assert_type(await app.aredrive(queue="mail", dry_run=True), RedriveResult)
-    assert_type(await app.aget_job(job_id=1), JobInfo | None)
+    assert_type(await app.acancel([1, 2]), list[pgqueue.CancelResult])
+    assert_type(await app.aredrive(queue="mail", dry_run=True), pgqueue.RedriveResult)
+    assert_type(await app.aget_job(job_id=1), pgqueue.JobInfo | None)
     assert_type(await pgqueue.Client().amigrate(), list[str])

@@ -55,6 +55,12 @@ def from_plain_code(running: pgqueue.RunningJob) -> None:
     app.list_jobs("pending")  # E
     app.list_jobs(qeue="mail")  # E
     app.status(1)  # E
+    pgqueue.Worker(app, leese=3)  # E
+    pgqueue.Worker(app, lease="long")  # E
+    pgqueue.Worker(app, concurrency=2.5)  # E
+    pgqueue.Worker(5)  # E
+    running.attempt = 5  # E
+    settle.enqueue(7, job=running)  # E
 
 
 @app.task(priorty=1)  # E

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgqueue.config import (
+    WorkerOptions,
     WorkerSettings,
     schema_from_environment,
 )
@@ -44,6 +46,10 @@ from pgqueue.errors import ConfigError
 def test_a_wrong_setting_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         WorkerSettings.of(options)
+
+
+def test_a_type_checker_knows_every_setting() -> None:
+    assert list(WorkerOptions.__annotations__) == [f.name for f in fields(WorkerSettings)]
 
 
 @pytest.mark.past_bug(11)

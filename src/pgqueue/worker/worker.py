@@ -7,11 +7,11 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
-from pgqueue.config import WorkerSettings
+from pgqueue.config import WorkerOptions, WorkerSettings
 from pgqueue.errors import ConfigError
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.guard import Guard
@@ -37,8 +37,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Worker:
     """Runs the jobs of an app, inside any asyncio program.
 
-    ``queues``: those to serve; by default all that the app's tasks name. ``concurrency``: how many
-    jobs run at a time. The other settings are those of WorkerSettings, by name. Either
+    The settings are those of WorkerOptions, by name: ``queues`` to serve, by default all that the
+    app's tasks name; ``concurrency``, how many jobs run at a time; and so on. Either
     ``await worker.run()``, until ``stop`` or a signal, or ``async with Worker(app):``.
     ``timings`` is for tests of pgqueue: how long its machines wait.
 
@@ -50,20 +50,16 @@ class Worker:
         self,
         app: App,
         *,
-        queues: Iterable[str] | None = None,
-        concurrency: int = 100,
         timings: Timings = TIMINGS,
-        **settings: Any,
+        **settings: Unpack[WorkerOptions],
     ) -> None:
         from pgqueue.app import App as AppClass
 
         if not isinstance(app, AppClass):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"a worker needs an App, got {app!r}")
-        options = {"listen": not app.pool.pooled, **settings, "concurrency": concurrency}
-        if queues is not None:
-            options["queues"] = queues
         self.app = app
-        self.settings = WorkerSettings.of(options)
+        given = {name: value for name, value in settings.items() if value is not None}
+        self.settings = WorkerSettings.of({"listen": not app.pool.pooled, **given})
         self._life = Life(self.app, self.settings, timings)
         self._owner: int | None = None  # the process that it runs in, if that forked this one
         disown_in_forks(self)
