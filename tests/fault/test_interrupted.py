@@ -134,7 +134,7 @@ def test_a_wait_for_a_connection_is_interrupted(app: App, alarm: list[int]) -> N
     assert alarm
 
 
-def test_a_lane_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
+def test_a_blocking_connection_forgets_the_number_of_a_socket_that_it_lost(app: App) -> None:
     """The next file that the program opens has that number."""
     app.enqueue("t")
     (own,) = app.pool.opened.blocking.spare

@@ -76,7 +76,7 @@ def test_what_took_the_number_of_a_lost_socket_is_left_alone() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
-def test_a_lane_that_is_given_up_leaves_no_descriptor_open() -> None:
+def test_a_connection_that_is_given_up_leaves_no_descriptor_open() -> None:
     """Nor does what it leaves close the number again, which is soon another's."""
     own, theirs = connected()
     number = own.fd
@@ -92,7 +92,7 @@ def test_a_lane_that_is_given_up_leaves_no_descriptor_open() -> None:
         peer.send(b"x")
 
 
-def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
+def test_a_connection_that_is_given_up_while_it_connects_hangs_up() -> None:
     ours, theirs = socket.socketpair()
     theirs.settimeout(60)
     number = ours.fileno()
@@ -112,7 +112,7 @@ def test_a_lane_that_is_given_up_while_it_connects_hangs_up() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
-def test_of_many_lanes_that_are_given_up_the_latest_are_kept(
+def test_of_many_connections_that_are_given_up_the_latest_are_kept(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others go: their code has ended, and nobody hears of what it raised."""

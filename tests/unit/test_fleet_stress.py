@@ -120,7 +120,7 @@ async def test_side_loop(caplog: pytest.LogCaptureFixture) -> None:
     assert all(resident.lived <= 1 and not resident.errors for resident in residents)
 
 
-def lifeline_of(said: Said[FleetEvent]) -> HeartbeatThread:
+def heartbeat_thread_of(said: Said[FleetEvent]) -> HeartbeatThread:
     lease = Lease()
     settings = WorkerSettings(heartbeat=0.05)
     holdings = SimpleNamespace(
@@ -134,7 +134,9 @@ def lifeline_of(said: Said[FleetEvent]) -> HeartbeatThread:
     )  # fmt: skip
 
 
-async def test_lifeline(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_heartbeat_thread(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It registers once at most, and whoever registered signs off."""
     stores: list[FakeStore] = []
 
@@ -146,7 +148,7 @@ async def test_lifeline(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.Mo
 
     def make() -> Subject:
         said = Said[FleetEvent]()
-        thread = lifeline_of(said)
+        thread = heartbeat_thread_of(said)
 
         async def works() -> None:
             await eventually(lambda: thread.heartbeats > 2)

@@ -17,7 +17,7 @@ from pgqueue.worker.lease import Lease, heartbeat_every
 from pgqueue.worker.run.buffer import Buffer
 
 
-def test_no_lease_at_first_then_from_before_the_pulse() -> None:
+def test_no_lease_at_first_then_from_before_the_heartbeat() -> None:
     lease = Lease()
     assert lease.until == -math.inf
     lease.hold(100.0, 15.0)

@@ -235,7 +235,7 @@ def maintenance_of(
     )  # fmt: skip
 
 
-async def test_the_reconciler_gives_back_what_nobody_knows_of() -> None:
+async def test_the_reconciler_releases_what_nobody_knows_of() -> None:
     """At the second look: an answer may have been on its way at the first one."""
     row = {**job(4), "claim_token": 7}
     given, store, membership = Returned(), store_of(held=[[row]]), Membership()
@@ -313,7 +313,7 @@ async def test_duties_are_done_when_they_are_due(answers: Any, sent: list[str]) 
     assert 1.0 <= wait <= 72.0
 
 
-async def test_salvage_gives_back_what_a_lost_worker_held() -> None:
+async def test_the_rescuer_releases_what_a_lost_worker_held() -> None:
     row = {**job(4), "worker_id": 8, "fate": "pending"}
     lost = {"id": 8, "host": "h", "pid": 9, "stopping": False}
     store, said = store_of(lock_lost=[[lost]], rescue=[[row], []]), Said[FleetEvent]()
@@ -333,7 +333,9 @@ async def test_a_rescue_that_fails_is_put_off(caplog: pytest.LogCaptureFixture) 
     assert caplog.text.count("a rescue is put off: away") == 2
 
 
-def lifeline_of(said: Said[FleetEvent], dsn: str = "postgresql:///nowhere") -> HeartbeatThread:
+def heartbeat_thread_of(
+    said: Said[FleetEvent], dsn: str = "postgresql:///nowhere"
+) -> HeartbeatThread:
     settings = WorkerSettings(heartbeat=0.05)
     return HeartbeatThread(
         dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
@@ -342,11 +344,13 @@ def lifeline_of(said: Said[FleetEvent], dsn: str = "postgresql:///nowhere") -> H
     )  # fmt: skip
 
 
-async def test_a_lifeline_registers_renews_and_signs_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_heartbeat_thread_registers_renews_and_signs_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stores = {"duties": store_of(), "heartbeat": store_of(renew=[{}, {}, {"alive": False}, {}])}
     monkeypatch.setattr(module, "Store", lambda link, _: stores[link.role])
     said = Said[FleetEvent]()
-    thread = lifeline_of(said)
+    thread = heartbeat_thread_of(said)
     await thread.start()
     first = thread.worker_id
     assert first is not None
@@ -363,9 +367,9 @@ async def test_a_lifeline_registers_renews_and_signs_off(monkeypatch: pytest.Mon
     assert said.index(LeaseRevoked()) < said.index(Rejoined())
 
 
-async def test_a_lifeline_whose_server_is_not_there_does_not_start() -> None:
+async def test_a_heartbeat_thread_whose_server_is_not_there_does_not_start() -> None:
     said = Said[FleetEvent]()
-    thread = lifeline_of(said, "postgresql:///nowhere?host=/nonexistent")
+    thread = heartbeat_thread_of(said, "postgresql:///nowhere?host=/nonexistent")
     with pytest.raises(Unreachable):
         await thread.start()
     with pytest.raises(Unreachable):

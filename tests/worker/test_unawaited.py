@@ -74,7 +74,7 @@ def closed(work: Callable[[], Worker], begun: asyncio.Event, leave: Leave) -> No
         (closed, "forgotten"),
     ],
 )
-async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
+async def test_a_run_that_nobody_awaits_releases_its_jobs(
     dsn: str,
     eyes: Eyes,
     caplog: pytest.LogCaptureFixture,
@@ -110,7 +110,7 @@ async def test_a_run_that_nobody_awaits_gives_its_jobs_back(
     assert [one for one in recwarn if "was never awaited" in str(one.message)] == []
 
 
-async def test_a_program_that_ends_gives_its_jobs_back(dsn: str, eyes: Eyes) -> None:
+async def test_a_program_that_ends_releases_its_jobs(dsn: str, eyes: Eyes) -> None:
     """Its main thread comes to its end while a worker runs in another."""
     code = """
         import asyncio, os, threading

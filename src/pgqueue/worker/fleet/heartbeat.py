@@ -134,11 +134,11 @@ class Heartbeat:
         )  # fmt: skip
 
     def _heed(self, row: Row, sent: Sent, began: float) -> None:
-        lapsed = self._lease.is_over
+        expired = self._lease.is_over
         self._lease.hold(began, self._settings.lease)
         census, maintenance = self.census, self._maintenance
         census.learn(row["before"], (row["workers"], row["alike"]) if sent.counts else None)
-        heard = read(row, sent, lapsed=lapsed, alike=census.alike, at_rest=self._at_rest())
+        heard = read(row, sent, expired=expired, alike=census.alike, at_rest=self._at_rest())
         for event in heard.events:
             self._events.send(event)
         if self.renewals.on_server(row["server"]):

@@ -63,9 +63,9 @@ class Heard:
     vanished: Sequence[int]
 
 
-def read(row: Row, sent: Sent, *, lapsed: bool, alike: int, at_rest: bool) -> Heard:
-    """Return what the answer to a heartbeat says. ``lapsed``: the lease had run out before."""
-    events: list[FleetEvent] = [LeaseHeldAgain()] if lapsed else []
+def read(row: Row, sent: Sent, *, expired: bool, alike: int, at_rest: bool) -> Heard:
+    """Return what the answer to a heartbeat says. ``expired``: the lease had run out before."""
+    events: list[FleetEvent] = [LeaseHeldAgain()] if expired else []
     events.append(Seated(row["before"], alike, sent.running, sent.takes_jobs))
     if row["cancelled"]:
         events.append(CancelWanted(row["cancelled"]))

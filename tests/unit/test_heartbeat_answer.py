@@ -20,13 +20,13 @@ def row(**values: Any) -> dict[str, Any]:
 
 
 def heard(
-    answer: dict[str, Any], *, lapsed: bool = False, at_rest: bool = False, sent: Sent = SENT
+    answer: dict[str, Any], *, expired: bool = False, at_rest: bool = False, sent: Sent = SENT
 ) -> Heard:
-    return read(answer, sent, lapsed=lapsed, alike=9, at_rest=at_rest)
+    return read(answer, sent, expired=expired, alike=9, at_rest=at_rest)
 
 
 @pytest.mark.parametrize(
-    ("answer", "lapsed", "events"),
+    ("answer", "expired", "events"),
     [
         ({}, False, [SEATED]),
         ({}, True, [LeaseHeldAgain(), SEATED]),
@@ -34,8 +34,8 @@ def heard(
         ({"cancelled": [4], "next_due": 1.0}, False, [SEATED, CancelWanted([4]), NextDue(1.0)]),
     ],
 )
-def test_what_the_worker_is_told(answer: dict[str, Any], lapsed: bool, events: list[Any]) -> None:
-    assert heard(row(**answer), lapsed=lapsed) == Heard(events, False, [], [])
+def test_what_the_worker_is_told(answer: dict[str, Any], expired: bool, events: list[Any]) -> None:
+    assert heard(row(**answer), expired=expired) == Heard(events, False, [], [])
 
 
 @pytest.mark.parametrize(
