@@ -41,6 +41,7 @@ class Caller:
     run_all: Callable[[str, Sequence[str]], list[Rows]] | None = None
     autocommit: bool = False
     connection: object = None
+    runner: asyncio.Runner | None = None
 
 
 def caller(name: str) -> Callable[[Callable[..., Iterator[Caller]]], Opener]:
@@ -77,6 +78,7 @@ def asynchronous(
     """A caller with an asynchronous connection, in the loop of ``runner``."""
     return Caller(
         connection=connection,
+        runner=runner,
         execute=lambda sql: wait(runner, execute(sql)),
         transaction=lambda: entered(runner, transaction()),
         savepoint=lambda: entered(runner, savepoint()),

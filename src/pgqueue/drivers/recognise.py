@@ -8,7 +8,7 @@ from types import ModuleType
 
 from pgqueue.errors import ConfigError
 
-__all__ = ["check_connection", "recognise"]
+__all__ = ["check_connection", "is_asynchronous", "recognise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,11 @@ def recognise(connection: object, *, asynchronous: bool) -> ModuleType:
 def check_connection(connection: object) -> None:
     """Raise ConfigError unless this is a connection of some driver, blocking or not."""
     _checked(type(connection), connection.__class__)
+
+
+def is_asynchronous(connection: object) -> bool:
+    """Return whether this connection is used with ``await``; ConfigError for what is none."""
+    return _checked(type(connection), connection.__class__).asynchronous
 
 
 def _checked(cls: type, shown: type) -> _Kind:

@@ -21,7 +21,8 @@ from pgqueue.worker.events import CannotWrite, Events, FinishEvent, NotOurs, Wri
 from pgqueue.worker.finish.batches import Batch, Buried, Ended, Receipt, Returned
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.ladder import Again, Less, OneByOne, SetAside, next_step
-from pgqueue.worker.finish.rungs import DAMAGED, Rung
+from pgqueue.worker.finish.rungs import Rung
+from pgqueue.worker.finish.send import columns_of, send
 from pgqueue.worker.receipt import Entry
 from pgqueue.worker.timings import WriteTimings
 
@@ -144,35 +145,14 @@ class Writer:
 
     async def _send(self, batch: Batch, *, uncertain: bool) -> set[int] | None:
         """Send it once. If an answer was lost before, history knows what was written then."""
-        answer = await self._statement(batch)
+        answer = await send(self._store, batch, self._worker_name)
         self._back()
         good = None if answer is None else set(answer)
         if uncertain and batch.in_history and good is not None and len(good) < len(batch):
-            good |= await self._store.finished(*_columns(batch))
+            good |= await self._store.finished(*columns_of(batch))
         if isinstance(batch, Ended) and batch.state == "completed":
             self._keeper.completed += len(batch if good is None else good)
         return good
-
-    async def _statement(self, batch: Batch) -> list[int] | None:
-        store, name = self._store, self._worker_name
-        ids, tokens = _columns(batch)
-        match batch:
-            case Ended(_, state, rung) if rung == Rung.WHOLE:
-                return await store.finish(ids, tokens, state)
-            case Ended(_, state, rung):
-                said, error, whole = state, _damaged(name), rung == Rung.NO_ERRORS
-                how = "finish_damaged"
-            case Returned():
-                return await store.release(
-                    ids, tokens, batch.delays(), batch.changes(), batch.errors(name)
-                )
-            case Buried() if batch.first.rung < Rung.NO_ERRORS:
-                return await store.bury(ids, tokens, batch.reasons(), batch.errors(name))
-            case Buried():
-                (said,), (error,) = batch.reasons(), batch.errors(name)
-                error, whole = error or _damaged(name), batch.first.rung == Rung.NO_ERRORS
-                how = "bury_damaged"
-        return await store.end_damaged(how, ids[0], tokens[0], said, error, whole=whole)
 
     async def _partitions(self, why: Exception) -> None:
         try:
@@ -207,12 +187,3 @@ class Writer:
         if self.is_away:
             self.is_away = False
             log.info("outcomes are being written again (%d kept)", self._keeper.backlog)
-
-
-def _columns(batch: Batch) -> tuple[list[int], list[int]]:
-    receipts = batch.receipts
-    return [job_id for job_id, _ in receipts], [token for _, token in receipts]
-
-
-def _damaged(worker_name: str) -> str:
-    return DAMAGED.entry(attempt=0, worker=worker_name)

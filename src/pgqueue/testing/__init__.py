@@ -1,0 +1,32 @@
+"""Tests of your own code: what it has enqueued, and what its jobs do, in the test's transaction.
+
+``Kit`` has all of it for one app and one connection; the fixture ``pgq`` of the pytest plugin is
+one. The functions here do the same for a single call.
+"""
+
+from pgqueue.drained import Drained, FailedAttempt
+from pgqueue.testing.kit import Kit
+from pgqueue.testing.plain import (
+    aassert_enqueued,
+    adrain,
+    aenqueued,
+    arefute_enqueued,
+    assert_enqueued,
+    drain,
+    enqueued,
+    refute_enqueued,
+)
+
+__all__ = [
+    "Drained",
+    "FailedAttempt",
+    "Kit",
+    "aassert_enqueued",
+    "adrain",
+    "aenqueued",
+    "arefute_enqueued",
+    "assert_enqueued",
+    "drain",
+    "enqueued",
+    "refute_enqueued",
+]

@@ -1,0 +1,191 @@
+"""Runs due jobs one by one on a connection that a test lends, in the test's transaction.
+
+Claim and completion are a worker's own statements, arguments are read by its payload code, and what
+an attempt comes to is decided by its table. What is missing is what a test has no use for: leases,
+heartbeats, notifications, several slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.drained import Drained, how_it_ended
+from pgqueue.errors import ConfigError, Discard, PayloadError, Retry, Snooze
+from pgqueue.groups import leaves
+from pgqueue.outcome import DONE, Dead, RetryAt
+from pgqueue.running import RunningJob
+from pgqueue.testing.functions import Functions, OnLoop, WithoutLoop
+from pgqueue.testing.inline_store import InlineStore
+from pgqueue.testing.transactions import InlineTransactions
+from pgqueue.testing.wire import Wire
+from pgqueue.testing.write import write
+from pgqueue.worker.claim_session import ClaimSession
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.receipt import entry_of
+from pgqueue.worker.run.admission import Admission, Refused
+from pgqueue.worker.run.job_log import JobLog
+from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.misfits import Misfits
+from pgqueue.worker.run.slot import Slot
+from pgqueue.worker.run.verdict import Verdict, judge
+from pgqueue.worker.timings import TIMINGS
+
+if TYPE_CHECKING:
+    from pgqueue.task import Task
+
+__all__ = ["InlineRunner"]
+
+_WISHES = (Retry, Snooze, Discard)
+
+
+class InlineRunner:
+    """Runs what is due until nothing is. ``queues``: none for all that have such jobs."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        tasks: Mapping[str, Task[..., Any]],
+        *,
+        queues: Sequence[str],
+        limit: int,
+        raise_errors: bool,
+    ) -> None:
+        self._wire = wire
+        self._tasks = tasks
+        self._queues = queues
+        self._limit = limit
+        self._raise_errors = raise_errors
+        self._store = InlineStore(wire)
+        self._functions: Functions = OnLoop() if wire.asynchronous else WithoutLoop(wire.driver)
+        self._transactions = InlineTransactions(self._store)
+        session, lease = ClaimSession(self._store), Lease()
+        lease.until = float("inf")
+        self._admission = Admission(
+            expose=session.expose,
+            large=LargeJobs(self._store, session.lock, TIMINGS.put_off),
+            misfits=Misfits(self._store, session.lock, TIMINGS.misfits),
+            lease=lease,
+        )
+        self._log = JobLog()
+        self._done = Drained()
+
+    async def drain(self) -> Drained:
+        """Run what is due, and what that enqueues, until nothing is due."""
+        begun: Counter[str] = Counter()
+        try:
+            while (taken := await self._next(begun)) is not None:
+                record, token = taken
+                begun[record["task"]] += 1
+                await self._run(record, token)
+        finally:
+            self._functions.close()
+        return self._done
+
+    async def _next(self, begun: Counter[str]) -> tuple[dict[str, Any], int] | None:
+        if begun.total() < self._limit:
+            return await self._store.take_one(self._queues, list(self._tasks))
+        if await self._store.ready_queues(self._queues, list(self._tasks)):
+            task, times = begun.most_common(1)[0]
+            raise ConfigError(
+                f"after {self._limit} attempts jobs are still due; "
+                f'task "{task}" ran {times} times: '
+                "does it enqueue or snooze itself each time? If not, give a larger limit="
+            )
+        return None
+
+    async def _run(self, record: dict[str, Any], token: int) -> None:
+        """Run one attempt, write what it comes to, and raise what it raised if that is wanted."""
+        slot = Slot(0, _Nobody())
+        slot.record, slot.token = record, token  # type: ignore[assignment]  # pyright: ignore
+        savepoint = self._wire.savepoint()
+        await savepoint.begin()
+        error: BaseException | None = None
+        verdict: Verdict | None = Verdict(DONE)
+        try:
+            await self._attempt(slot, record)
+        except Refused as refused:
+            verdict = refused.verdict
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
+            if _we_are_cancelled(exc):
+                raise
+            error = exc
+            verdict = judge(slot.told, exc, record, self._tasks[record["task"]])
+        finally:
+            told = slot.told
+            slot.clear()
+        await savepoint.end()
+        if told == "completed":
+            verdict = Verdict(DONE)
+        elif verdict is not None:
+            await write(self._store, entry_of(record, token, verdict.outcome))  # type: ignore[arg-type]  # pyright: ignore
+        self._note(record, verdict, error)
+
+    def _note(
+        self, record: dict[str, Any], verdict: Verdict | None, error: BaseException | None
+    ) -> None:
+        if verdict is None:
+            return
+        if verdict.outcome is not DONE:
+            self._log.ended(record, verdict)  # type: ignore[arg-type]  # pyright: ignore
+        names = {"job_id": record["id"], "task": record["task"], "attempt": record["attempt"]}
+        self._done.add(verdict.outcome, verdict.failure, **names, error=error)
+        if error is None or not self._raise_errors:
+            return
+        if isinstance(verdict.outcome, RetryAt | Dead) and not _is_a_wish(error):
+            how = how_it_ended(verdict.outcome)
+            with contextlib.suppress(Exception):
+                error.add_note(
+                    f"raised by job {record['id']} ({record['task']}), attempt "
+                    f"{record['attempt']}, which is {how}; "
+                    "with raise_errors=False the drain goes on"
+                )
+            raise error
+
+    async def _attempt(self, slot: Slot, record: dict[str, Any]) -> None:
+        if (
+            record["crash_count"]
+            or record["cancel_requested"]
+            or record["attempt"] > record["max_attempts"]
+        ):
+            await self._admission.admit(record, slot.token)  # type: ignore[arg-type]  # pyright: ignore
+        task = self._tasks[record["task"]]
+        try:
+            args, kwargs = task.payload.decode(record["args"])
+        except PayloadError as error:
+            raise await self._admission.misfit(record, error) from error  # type: ignore[arg-type]  # pyright: ignore
+        slot.job = RunningJob(record, slot.token, self._transactions, is_async=task.is_async)  # type: ignore[arg-type]  # pyright: ignore
+        kwargs.update(dict.fromkeys(task.job_parameters, slot.job))
+        timeout = record["timeout_seconds"] or task.timeout
+        await self._functions.call(partial(task.function, *args, **kwargs), slot, timeout)
+
+
+class _Nobody:
+    """Whose slot it is: nobody waits for it."""
+
+    def told(self, slot: Slot, task: asyncio.Task[None]) -> None: ...
+
+    def given_up(self, slot: Slot) -> None: ...
+
+    def left(self, slot: Slot, record: Any) -> None: ...
+
+
+def _we_are_cancelled(error: BaseException) -> bool:
+    """True if the test itself is cancelled, and not the attempt."""
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
+
+
+def _is_a_wish(error: BaseException) -> bool:
+    return all(issubclass(type(one), _WISHES) for one in leaves(error))
