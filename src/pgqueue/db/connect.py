@@ -27,6 +27,7 @@ __all__ = [
     "pooler_of",
     "set_options",
     "socket_of",
+    "transport_of",
 ]
 
 Pooler = Literal["none", "transaction", "session"]
@@ -144,9 +145,13 @@ def is_readable(fd: int) -> bool:
 
 def socket_of(connection: Connection) -> socket.socket | None:
     """Return the socket of a connection, which the connection owns; None if it has none."""
-    transport: asyncio.Transport = connection._transport  # type: ignore[attr-defined]  # pyright: ignore
-    own: Any = transport.get_extra_info("socket")
+    own: Any = transport_of(connection).get_extra_info("socket")
     return own  # type: ignore[no-any-return]
+
+
+def transport_of(connection: Connection) -> Any:
+    """Return the transport of a connection."""
+    return connection._transport  # type: ignore[attr-defined]  # pyright: ignore
 
 
 def is_standby(connection: Connection) -> bool:

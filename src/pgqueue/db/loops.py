@@ -1,4 +1,8 @@
-"""What belongs to one running event loop: idle connections, and a limit."""
+"""What belongs to one running event loop: idle connections, and a limit.
+
+A loop that ends closes them, though nobody asks for it: programs have one app and many loops, one
+for each ``asyncio.run`` or test. A generator tells of that end, as each loop closes its own last.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from pgqueue.db.connect import fd_of, is_readable, socket_of
+from pgqueue.db.connect import fd_of, is_readable, socket_of, transport_of
 from pgqueue.db.exchange import say_goodbye
 from pgqueue.db.faults import is_read_only
 from pgqueue.db.waits import waiting
@@ -24,7 +28,7 @@ _ANSWER_SECONDS = 3.0
 
 
 class LoopState:
-    """Used by its loop alone, but for ``hang_up`` when that loop is closed."""
+    """Used by its loop alone, but for ``hang_up`` when that is closed and has not told of it."""
 
     def __init__(self, size: int) -> None:
         self.idle: list[Connection] = []
@@ -33,6 +37,7 @@ class LoopState:
         self._resting: set[asyncio.Task[None]] = set()
         self._size = size
         self._closed = False
+        self._end: AsyncGenerator[None] | None = None
         self._proving: dict[asyncio.Task[None], Connection] = {}
 
     @asynccontextmanager
@@ -58,7 +63,7 @@ class LoopState:
             await free.acquire()
         connection: Connection | None = None
         try:
-            connection = self.take() or await connect()
+            connection = self.take() or await self._open(connect)
             yield connection
         except BaseException as exc:
             if (
@@ -72,6 +77,20 @@ class LoopState:
             if connection is not None:
                 self.put(connection)
             free.release()
+
+    async def _open(self, connect: Callable[[], Awaitable[Connection]]) -> Connection:
+        if self._end is None:
+            self._end = self._until_the_end()
+            await anext(self._end)
+        return await connect()
+
+    async def _until_the_end(self) -> AsyncGenerator[None]:
+        """Wait for ``close``, or for the loop's ``shutdown_asyncgens``, and close all."""
+        try:
+            yield
+        finally:
+            if not self._closed:
+                await self._close()
 
     def take(self) -> Connection | None:
         """Return an idle connection that seems open."""
@@ -122,6 +141,11 @@ class LoopState:
 
     async def close(self) -> None:
         """Close the idle connections."""
+        await self._close()
+        if self._end is not None:
+            await self._end.aclose()
+
+    async def _close(self) -> None:
         self._closed = True
         for connection in self._proving.values():
             connection.terminate()  # a cancelled statement may wait for its peer
@@ -134,11 +158,16 @@ class LoopState:
 
     def hang_up(self) -> None:
         """End the sessions of a loop that was closed without ``close``; from any thread."""
-        for connection in self.idle:
-            own = socket_of(connection)
+        while self.idle:
+            connection = self.idle.pop()
+            own, transport = socket_of(connection), transport_of(connection)
             if own is not None:
                 with contextlib.suppress(OSError):
                     own.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(Exception):
+                connection.terminate()  # it wants to tell the loop, which is closed
+            with contextlib.suppress(Exception):
+                transport._call_connection_lost(None)  # what the loop would have called
 
 
 async def answers(connection: Connection) -> bool:
