@@ -176,7 +176,6 @@ def _as_the_task_sees(task: Task[..., Any], given: Any) -> Mapping[str, Any]:
     """Return the arguments as the task will get them, by name; none where they do not fit it."""
     try:
         args, kwargs = task.payload.decode(json.dumps(given))
-        kwargs.update(dict.fromkeys(task.job_parameters))
         return inspect.signature(task.function).bind(*args, **kwargs).arguments
     except Exception:
         return {}

@@ -18,20 +18,20 @@ from pgqueue.drained import Drained, how_it_ended
 from pgqueue.errors import ConfigError, Discard, PayloadError, Retry, Snooze
 from pgqueue.groups import leaves
 from pgqueue.outcome import DONE, Dead, RetryAt
-from pgqueue.running import RunningJob
+from pgqueue.running import CURRENT, RunningJob
 from pgqueue.testing.functions import Functions, OnLoop, WithoutLoop
 from pgqueue.testing.inline_store import InlineStore
 from pgqueue.testing.transactions import InlineTransactions
 from pgqueue.testing.wire import Wire
 from pgqueue.testing.write import write
-from pgqueue.worker.claim_session import ClaimSession
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import entry_of
 from pgqueue.worker.run.admission import Admission, Refused
 from pgqueue.worker.run.job_log import JobLog
 from pgqueue.worker.run.large import LargeJobs
+from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
-from pgqueue.worker.run.slot import Slot
+from pgqueue.worker.run.slot import Counts, Slot
 from pgqueue.worker.run.verdict import Verdict, judge
 from pgqueue.worker.timings import TIMINGS
 
@@ -63,15 +63,15 @@ class InlineRunner:
         self._store = InlineStore(wire)
         self._functions: Functions = OnLoop() if wire.asynchronous else WithoutLoop(wire.driver)
         self._transactions = InlineTransactions(self._store)
-        session, lease = ClaimSession(self._store), Lease()
+        lock, lease = asyncio.Lock(), Lease()
         lease.until = float("inf")
         self._admission = Admission(
-            expose=session.expose,
-            large=LargeJobs(self._store, session.lock, TIMINGS.put_off),
-            misfits=Misfits(self._store, session.lock, TIMINGS.misfits),
+            marks=Marks(self._store, lock),
+            large=LargeJobs(self._store, lock, TIMINGS.put_off),
+            misfits=Misfits(self._store, lock, TIMINGS.misfits),
             lease=lease,
         )
-        self._log = JobLog()
+        self._log = JobLog(Counts(), {})
         self._done = Drained()
 
     async def drain(self) -> Drained:
@@ -133,7 +133,7 @@ class InlineRunner:
         if verdict is None:
             return
         if verdict.outcome is not DONE:
-            self._log.ended(record, verdict)  # type: ignore[arg-type]  # pyright: ignore
+            self._log.ended(record, slot.token, slot.began, verdict)  # type: ignore[arg-type]  # pyright: ignore
         names = {"job_id": record["id"], "task": record["task"], "attempt": record["attempt"]}
         self._done.add(verdict.outcome, verdict.failure, **names, error=error)
         if error is None or not self._raise_errors:
@@ -149,19 +149,17 @@ class InlineRunner:
             raise error
 
     async def _attempt(self, slot: Slot, record: dict[str, Any]) -> None:
-        if (
-            record["crash_count"]
-            or record["cancel_requested"]
-            or record["attempt"] > record["max_attempts"]
-        ):
+        if record["crash_count"] or record["refused"] or record["attempt"] > record["max_attempts"]:
             await self._admission.admit(record, slot.token)  # type: ignore[arg-type]  # pyright: ignore
         task = self._tasks[record["task"]]
         try:
             args, kwargs = task.payload.decode(record["args"])
         except PayloadError as error:
             raise await self._admission.misfit(record, error) from error  # type: ignore[arg-type]  # pyright: ignore
-        slot.job = RunningJob(record, slot.token, self._transactions, is_async=task.is_async)  # type: ignore[arg-type]  # pyright: ignore
-        kwargs.update(dict.fromkeys(task.job_parameters, slot.job))
+        slot.job = RunningJob(record, slot.token, self._transactions, task.is_async)  # type: ignore[arg-type]  # pyright: ignore
+        CURRENT.set(slot.job)
+        if task.on_crash == "dead":
+            await self._admission.begin(record, slot.token)  # type: ignore[arg-type]  # pyright: ignore
         timeout = record["timeout_seconds"] or task.timeout
         await self._functions.call(partial(task.function, *args, **kwargs), slot, timeout)
 

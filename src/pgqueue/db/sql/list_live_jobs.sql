@@ -9,7 +9,8 @@ from (
            :"schema".readable(run_at) as run_at, :"schema".readable(enqueued_at) as enqueued_at,
            :"schema".readable(claimed_at) as claimed_at, finished_at, attempt, max_attempts,
            crash_count, timeout_seconds, unique_key, tags, metadata::text as metadata,
-           errors::text as errors, worker_id, reason
+           errors::text as errors, worker_id,
+           :"schema".readable(expires_at) as expires_at, reason
     from :"schema".jobs
     where id > $1::bigint and finished_at is null
     order by id desc

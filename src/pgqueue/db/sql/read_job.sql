@@ -5,7 +5,10 @@
 -- locks: nothing
 select row_to_json(claimed)::text
 from (
-    select :claimed_columns, args::text as args, metadata::text as metadata
+    select :claimed_columns, args::text as args, metadata::text as metadata,
+           case when cancel_requested then 'cancelled'
+                when began_at is not null then 'interrupted'
+                when expires_at <= claimed_at then 'expired' end as refused
     from :"schema".job
     where id = $1::bigint and claim_token = $2::bigint
 ) as claimed

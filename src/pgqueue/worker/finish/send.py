@@ -22,7 +22,7 @@ async def send(store: Store, batch: Batch, worker: str) -> list[int] | None:
             said, error, whole = state, _damaged(worker), rung == Rung.NO_ERRORS
             how = "finish_damaged"
         case Returned():
-            return await store.give_back(
+            return await store.release(
                 ids, tokens, batch.delays(), batch.changes(), batch.errors(worker)
             )
         case Buried() if batch.first.rung < Rung.NO_ERRORS:
