@@ -21,7 +21,13 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PGQUEUE_DSN", "PGQUEUE_SCHEMA", "PGQUEUE_TRACEBACK", "PYTHONSAFEPATH"):
+    for name in (
+        "PGQUEUE_APP",
+        "PGQUEUE_DSN",
+        "PGQUEUE_SCHEMA",
+        "PGQUEUE_TRACEBACK",
+        "PYTHONSAFEPATH",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

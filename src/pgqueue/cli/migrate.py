@@ -7,7 +7,13 @@ import click
 from pgqueue import admin
 from pgqueue.admin.info import SchemaStatus
 from pgqueue.cli.exactly import print_exactly
-from pgqueue.cli.options import connection_options, given_connection, json_option, open_client
+from pgqueue.cli.options import (
+    connection_options,
+    given_app,
+    given_connection,
+    json_option,
+    open_client,
+)
 from pgqueue.cli.output import Failed, print_json
 from pgqueue.config import schema_from_environment
 from pgqueue.db import migrate as migrations
@@ -43,7 +49,7 @@ def migrate(sql: bool, check: bool, as_json: bool) -> None:
 
 def _plan() -> str:
     dsn, schema = given_connection()
-    if dsn is None and dsn_from_environment() is None:
+    if dsn is None and dsn_from_environment() is None and given_app() is None:
         return migrations.plan(schema or check_schema_name(schema_from_environment()))
     with open_client() as client:
         return client.pool.run(

@@ -12,6 +12,7 @@ import click
 from pgqueue.errors import nearest
 
 if TYPE_CHECKING:
+    from pgqueue.cli.which_app import Choice
     from pgqueue.client import Client
 
     _Type = click.ParamType[Any]
@@ -23,6 +24,7 @@ __all__ = [
     "SECONDS",
     "Names",
     "connection_options",
+    "given_app",
     "given_connection",
     "json_option",
     "limit_option",
@@ -104,17 +106,26 @@ def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 
 def connection_options(function: F) -> F:
-    """Accept --dsn and --schema here.
+    """Accept --app, --dsn and --schema here.
 
     They read no environment: Client does, where none is given. Were each level to read it, the
     environment would win over an option that was given further left.
     """
-    for name, about in (
-        ("schema", "Schema of the queue [env: PGQUEUE_SCHEMA, default: pgqueue]."),
-        ("dsn", "postgresql://user@host/database, or embedded:DIR [env: PGQUEUE_DSN]."),
+    for names, metavar, about in (
+        (("--schema",), "SCHEMA", "Schema of the queue [env: PGQUEUE_SCHEMA, default: pgqueue]."),
+        (
+            ("--dsn",),
+            "DSN",
+            "postgresql://user@host/database, or embedded:DIR [env: PGQUEUE_DSN].",
+        ),
+        (
+            ("--app", "-A"),
+            "MODULE:APP",
+            "The app, as shop.jobs:app [env: PGQUEUE_APP; default: pyproject.toml].",
+        ),
     ):
         function = click.option(
-            f"--{name}", expose_value=False, callback=_remember, metavar=name.upper(), help=about
+            *names, expose_value=False, callback=_remember, metavar=metavar, help=about
         )(function)
     return function
 
@@ -141,17 +152,37 @@ def given_connection() -> tuple[str | None, str | None]:
     )
 
 
+def given_app(*, required: bool = False) -> Choice | None:
+    """Return the app of this command line.
+
+    A --dsn goes without the one of the project, unless the command needs an app.
+    """
+    from pgqueue.cli.app_of import chosen_app
+
+    meta = click.get_current_context().meta
+    given = meta.get(f"{_KEY}app")
+    if given is None and f"{_KEY}dsn" in meta and not required:
+        return None
+    return chosen_app(given)
+
+
 @contextmanager
 def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
-    """Lend a client for the options of this command line.
+    """Lend a client for the options of this command line: its app, if there is one.
 
-    It works through PgBouncer as well as without, so that nobody has to say which it is.
-    ``creates``: where embedded:DIR has no data of a server yet, make them.
+    Without an app it works through PgBouncer as well as without, so that nobody has to say which it
+    is. ``creates``: where embedded:DIR has no data of a server yet, make them.
     """
     from pgqueue.client import Client
 
     dsn, schema = given_connection()
-    client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
+    choice = given_app()
+    if choice is None:
+        client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
+    else:
+        from pgqueue.cli.app_of import import_app
+
+        client = import_app(choice, dsn, schema)
     client.pool.source.creates = creates
     try:
         yield client

@@ -24,10 +24,13 @@ _HELP = """\
 Background jobs in the PostgreSQL that you already run.
 
 \b
---dsn and --schema go before or after the command. What counts:
-  1. the option          --dsn, --schema (the last one given)
-  2. the environment     PGQUEUE_DSN, PGQUEUE_SCHEMA
-  3. the default         none for the dsn; "pgqueue" for the schema
+--app, --dsn and --schema go before or after the command. What counts:
+  1. the option          --app, --dsn, --schema (the last one given)
+  2. the environment     PGQUEUE_APP, PGQUEUE_DSN, PGQUEUE_SCHEMA
+  3. the default         app under [tool.pgqueue] in pyproject.toml, here or
+                         above; none for the dsn; "pgqueue" for the schema
+An app brings its own dsn and schema, so that no other option is needed;
+--dsn by itself goes without the app.
 A password is better kept in the environment, or in ~/.pgpass: options show in ps.
 
 \b

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgqueue.cli.options import SECONDS, Names, connection_options, given_connection
+from pgqueue.cli.app_of import announce, check_connection, missing_app
+from pgqueue.cli.options import SECONDS, Names, connection_options, given_app, given_connection
+from pgqueue.cli.which_app import Choice
 from pgqueue.config import WorkerSettings, check_int
-from pgqueue.dsn import check_dsn, redact
 from pgqueue.errors import ConfigError
 from pgqueue.observe.logs import FORMATS, LEVELS, be_heard, defer
 from pgqueue.worker.load import load_app
@@ -37,10 +37,11 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 
 
 @click.command()
-@click.argument("target", metavar="MODULE:APP")
+@click.argument("target", metavar="MODULE:APP", required=False)
 @click.option("--queue", "queues", multiple=True, help="Serve this queue; more than once for more.")
 @_setting("concurrency", int)
 @click.option("--processes", type=int, default=1, show_default=True, help="How many processes.")
+@click.option("--until-idle", is_flag=True, help="Work off what is ready or due, then stop.")
 @click.option("--max-jobs-per-process", type=int, help="Replace a process after this many jobs.")
 @click.option("--listen/--no-listen", default=None, help=f"{_FIELDS['listen'].metadata['about']}")
 @_setting("poll_interval", SECONDS)
@@ -58,9 +59,10 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 @click.option("--no-logging", is_flag=True, help="Leave all of logging to the app.")
 @connection_options
 def worker(
-    target: str,
+    target: str | None,
     queues: tuple[str, ...],
     processes: int,
+    until_idle: bool,
     max_jobs_per_process: int | None,
     uvloop: bool | None,
     log_level: str,
@@ -70,68 +72,66 @@ def worker(
 ) -> None:
     """Run the jobs of an app, until told to stop by TERM or INT; twice: without grace.
 
-    MODULE:APP is where the app is: "shop.jobs:app". The current directory is looked in first,
-    unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
+    MODULE:APP is where the app is: "shop.jobs:app"; without it, --app counts. The current directory
+    is looked in first, unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
+
+    --until-idle stops once no job of the queues runs, in any worker, and none is ready or due. What
+    is due later stays, also what waits for a retry.
+
     The log goes to stderr, unless the app gives the root logger a handler.
 
     Exit codes: 0 when it stopped as told, also with jobs released; 1 when it failed, or when a
     job blocked its event loop so that the process had to be ended; 2 when something is set wrong.
     """
-    options = {name: value for name, value in settings.items() if value is not None}
-    if queues:
-        options["queues"] = queues
-    WorkerSettings.of(options)
+    options = _checked(queues, settings)
     check_int(processes, "processes", 1, 1000)
     if max_jobs_per_process is not None:
         check_int(max_jobs_per_process, "max-jobs-per-process", 1)
     loop_factory = _loop_factory(uvloop)
-    dsn, schema = given_connection()
-    _announce(dsn, schema)
-    app = load_app(target)
-    be_heard(level := None if no_logging else log_level, log_format)
-    defer()
-    _check_connection(app, dsn, schema)
+    choice = _choose(target)
+    level = None if no_logging else log_level
+    app = _import(choice, level, log_format)
     if app.pool.pooled:
         # The supervisor, which has connections of its own, does not see the app.
         options.setdefault("listen", False)
     if processes == 1 and max_jobs_per_process is None:
-        _run_here(app, options, loop_factory)
+        _run_here(app, options, loop_factory, until_idle=until_idle)
         return
     code = _supervise(
-        target,
-        options,
-        processes=processes,
-        max_jobs_per_process=max_jobs_per_process,
-        log_level=level,
-        log_format=log_format,
+        choice.target, options,
+        directory=choice.directory, until_idle=until_idle, processes=processes,
+        max_jobs_per_process=max_jobs_per_process, log_level=level, log_format=log_format,
         uvloop=uvloop,
-    )
+    )  # fmt: skip
     click.get_current_context().exit(code)
 
 
-def _announce(dsn: str | None, schema: str | None) -> None:
-    """Let the app, here and in child processes, find the options where it looks for them."""
-    if dsn is not None:
-        os.environ["PGQUEUE_DSN"] = dsn
-    if schema is not None:
-        os.environ["PGQUEUE_SCHEMA"] = schema
+def _checked(queues: tuple[str, ...], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given, by name."""
+    options = {name: value for name, value in settings.items() if value is not None}
+    if queues:
+        options["queues"] = queues
+    WorkerSettings.of(options)
+    return options
 
 
-def _check_connection(app: App, dsn: str | None, schema: str | None) -> None:
-    """Refuse options that an app with a connection of its own would not follow."""
-    own = app.pool.source.given
-    if dsn is not None and own is not None and own != dsn:
-        raise ConfigError(
-            f"the app names its own database, {app.pool.source!r}; leave out --dsn {redact(dsn)}, "
-            "or make it App(), which follows --dsn and PGQUEUE_DSN"
-        )
-    if schema is not None and app.schema != schema:
-        raise ConfigError(
-            f'the app names its own schema, "{app.schema}"; leave out --schema "{schema}", or make '
-            "it App(), which follows --schema and PGQUEUE_SCHEMA"
-        )
-    if own is None:
-        check_dsn(os.environ.get("PGQUEUE_DSN"))
+def _import(choice: Choice, level: str | None, log_format: str) -> App:
+    dsn, schema = given_connection()
+    announce(dsn, schema)
+    app = load_app(choice.target, choice.directory)
+    be_heard(level, log_format)
+    defer()
+    check_connection(app, dsn, schema)
+    return app
+
+
+def _choose(target: str | None) -> Choice:
+    if target is None:
+        choice = given_app(required=True)
+        if choice is None:
+            raise missing_app("Missing argument 'MODULE:APP'")
+        return choice
+    return Choice(target, "MODULE:APP")
 
 
 def _loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -152,13 +152,15 @@ def _run_here(
     app: App,
     settings: dict[str, Any],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+    *,
+    until_idle: bool,
 ) -> None:
     from pgqueue.worker.guard import Guard
     from pgqueue.worker.host import host
     from pgqueue.worker.worker import Worker
 
     guard = Guard()
-    work = Worker(app, **settings).run(signals=True, guard=guard)
+    work = Worker(app, **settings).run(until_idle=until_idle, signals=True, guard=guard)
     host(work, guard=guard, loop_factory=loop_factory)
 
 

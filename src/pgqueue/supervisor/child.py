@@ -95,11 +95,12 @@ class Child:
 
     def run(self) -> None:
         """Import the app and run its worker."""
-        app = load_app(self._options["target"])
+        app = load_app(self._options["target"], self._options["directory"])
         be_heard(self._options["log_level"], self._options["log_format"])
         worker = Worker(app, **self._options["settings"])
         host(
             worker.run(
+                until_idle=self._options["until_idle"],
                 on_phase=lambda phase: self._tell(phase, app),
                 running_jobs=self._running_jobs,
                 guard=self.guard,

@@ -49,10 +49,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 class Supervisor:
     """Runs ``target`` ("module:app") in ``processes`` child processes.
 
-    ``settings``: those of WorkerSettings, by name. ``max_jobs_per_process``: a process that began
-    so many jobs is replaced, and ends when they are done. ``dsn`` and ``schema``: for apps that
-    name none themselves. ``log_level``: None leaves all of logging to the app. ``uvloop``: None
-    uses it where it is installed.
+    ``settings``: those of WorkerSettings, by name. ``directory``: where modules are looked for
+    first. ``until_idle``: stop once nothing is to do. ``max_jobs_per_process``: a process that
+    began so many jobs is replaced, and ends when they are done. ``dsn`` and ``schema``: for apps
+    that name none themselves. ``log_level``: None leaves all of logging to the app. ``uvloop``:
+    None uses it where it is installed.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class Supervisor:
         *,
         settings: Mapping[str, object],
         processes: int,
+        directory: str | None = None,
+        until_idle: bool = False,
         max_jobs_per_process: int | None = None,
         dsn: str | None = None,
         schema: str | None = None,
@@ -75,12 +78,12 @@ class Supervisor:
         self._slots = [
             Slot[Process](n + 1) for n in range(check_int(processes, "processes", 1, 1000))
         ]
-        self._patience = patience(checked)
-        self._forced_patience = patience(checked, forced=True)
-        self._concurrency = checked.concurrency
+        self._settings = checked
         self._id = secrets.randbits(63)
         self._options = {
             "target": target,
+            "directory": directory,
+            "until_idle": until_idle,
             "settings": {name: getattr(checked, name) for name in given},
             "log_level": log_level,
             "log_format": log_format,
@@ -177,7 +180,7 @@ class Supervisor:
         else:
             log.info("%s: stopping now", name)
             for process in self._processes:
-                process.stop(patience=self._forced_patience, force=True)
+                process.stop(patience=patience(self._settings, forced=True), force=True)
 
     def _on_message(self, process: Process, message: Message) -> None:
         slot = self._slots[process.number - 1]
@@ -189,12 +192,16 @@ class Supervisor:
                 log.info("%r started", process)
                 # The successor has started: let the one before it leave.
                 if (leaving := slot.started(process)) is not None:
-                    leaving.stop(patience=self._patience)
+                    leaving.stop(patience=patience(self._settings))
                 self._roll_on()
             case "retiring":
                 if process is slot.current and not self._stopping:
                     log.info("%r has taken its last job and is replaced", process)
                     self._fill(slot)
+            case "idle":  # one speaks for all: it has looked at what every worker runs
+                if not self._stopping:
+                    log.info("nothing is left to do; stopping")
+                    self._stop()
             case "failed":
                 process.why = message["why"]
             case _:
@@ -238,7 +245,9 @@ class Supervisor:
 
     def _spawn(self, slot: Slot[Process]) -> Process | None:
         try:
-            process = Process(slot.number, self._options, self._env, concurrency=self._concurrency)
+            process = Process(
+                slot.number, self._options, self._env, concurrency=self._settings.concurrency
+            )
         except OSError as exc:
             log.error("process %d cannot be started: %s", slot.number, exc)
             return None
@@ -270,7 +279,7 @@ class Supervisor:
         for slot in self._slots:
             slot.stop()
         for process in self._processes:
-            process.stop(patience=self._patience)
+            process.stop(patience=patience(self._settings))
 
     def _dsn(self) -> str:
         """Return that of the child that registered last: it may have another password by now."""

@@ -125,10 +125,14 @@ class InlineRunner:
             verdict = Verdict(DONE)
         elif verdict is not None:
             await write(self._store, entry_of(record, token, verdict.outcome))  # type: ignore[arg-type]  # pyright: ignore
-        self._note(record, verdict, error)
+        self._note(slot, record, verdict, error)
 
     def _note(
-        self, record: dict[str, Any], verdict: Verdict | None, error: BaseException | None
+        self,
+        slot: Slot,
+        record: dict[str, Any],
+        verdict: Verdict | None,
+        error: BaseException | None,
     ) -> None:
         if verdict is None:
             return

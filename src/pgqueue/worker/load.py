@@ -7,11 +7,11 @@ import importlib
 import os
 import pkgutil
 import sys
-import traceback
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pgqueue.errors import ConfigError, nearest
+from pgqueue.worker.import_failure import describe_failure
 from pgqueue.worker.twins import file_of
 
 if TYPE_CHECKING:
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["load_app"]
 
 
-def load_app(target: str) -> App:
+def load_app(target: str, directory: str | None = None) -> App:
     """Import the module, once, and return its App.
 
-    The current directory is looked in first, unless Python was told not to (-P, PYTHONSAFEPATH).
+    ``directory`` is looked in first, by default the current one, unless Python was told not to (-P,
+    PYTHONSAFEPATH).
     """
     name, colon, attribute = target.partition(":")
     if name.endswith(".py") or "/" in name:
@@ -33,8 +34,9 @@ def load_app(target: str) -> App:
         raise ConfigError(
             f'"{target}" names no app; write module:attribute, as "{name or "jobs"}:app"'
         )
-    if not sys.flags.safe_path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    first = directory or os.getcwd()
+    if not sys.flags.safe_path and first not in sys.path:
+        sys.path.insert(0, first)
     module = _import(name)
     _refuse_twins(module)
     return _find(module, attribute)
@@ -45,11 +47,11 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
-            raise ConfigError(_failure(name, exc)) from exc
+            raise ConfigError(describe_failure(name, exc)) from exc
         known = _siblings(exc.name)
         raise ConfigError(f'no module "{exc.name}"{nearest(exc.name, known)}') from exc
     except (Exception, SystemExit) as exc:
-        raise ConfigError(_failure(name, exc)) from exc
+        raise ConfigError(describe_failure(name, exc)) from exc
 
 
 def _siblings(missing: str) -> list[str]:
@@ -62,23 +64,6 @@ def _siblings(missing: str) -> list[str]:
     with contextlib.suppress(Exception):
         found = [info.name for info in pkgutil.iter_modules(path)]
     return [f"{parent}{dot}{name}" for name in found]
-
-
-def _failure(name: str, error: BaseException) -> str:
-    where = ""
-    if isinstance(error, SyntaxError):
-        where = f" ({error.filename}, line {error.lineno})"
-        return f'module "{name}" cannot be imported: {type(error).__name__}: {error.msg}{where}'
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<frozen ")
-        and frame.filename != __file__
-        and frame.filename != importlib.__file__
-    ]
-    if frames:
-        where = f" ({frames[-1].filename}, line {frames[-1].lineno})"
-    return f'module "{name}" cannot be imported: {type(error).__name__}: {error}{where}'
 
 
 def _refuse_twins(module: ModuleType) -> None:
