@@ -43,6 +43,7 @@ Exit codes:
 
 _COMMANDS = {
     "worker": ("pgqueue.cli.worker:worker", "Run the jobs of an app."),
+    "enqueue": ("pgqueue.cli.enqueue:enqueue", "Enqueue a job."),
     "migrate": ("pgqueue.cli.migrate:migrate", "Install or upgrade the schema."),
     "adopt": ("pgqueue.cli.adopt:adopt", "Let workers run on a copy of a database."),
     "roles": ("pgqueue.cli.roles:roles", "Print SQL that gives each part its own role."),
