@@ -35,7 +35,19 @@ class Session:
         """Register a worker; return its id."""
         worker = random.getrandbits(60)
         await self.run(
-            "register_worker", worker, 15.0, 1, "host", "0", list(queues), 10, None, None, None, 0
+            "register_worker",
+            worker,
+            15.0,
+            1,
+            "host",
+            "0",
+            list(queues),
+            10,
+            None,
+            None,
+            None,
+            0,
+            [],
         )
         return worker
 

@@ -162,7 +162,7 @@ def test_purge_is_a_dry_run_without_yes(on: Run, client: Client, db: psycopg.Con
 
 
 def test_pause_and_resume(on: Run, client: Client) -> None:
-    assert on("queues", "pause", "mail").stdout == 'queue "mail" is paused\n'
+    assert on("queues", "pause", "mail", "--new").stdout == 'queue "mail" is paused\n'
     assert client.queues()[0].paused_at is not None
     assert on("queues", "pause", "mail").stdout == 'queue "mail" was paused already\n'
     assert on("queues", "resume", "mail").stdout == 'queue "mail" is resumed\n'
@@ -231,7 +231,7 @@ def test_options_win_over_the_environment_and_it_over_the_default(
 def test_through_pgbouncer(run: Run, bouncer_dsn: str, client: Client) -> None:
     job = client.enqueue("t").id
     lines = ["migrate --check", "status", "jobs list", f"jobs cancel {job}", f"jobs retry {job}"]
-    lines += ["dead list", "queues list", "queues pause q", "queues resume q", "workers"]
+    lines += ["dead list", "queues list", "queues pause q --new", "queues resume q", "workers"]
     for line in (*lines, "migrate --sql", "migrate"):
         result = run(*line.split(), PGQUEUE_DSN=bouncer_dsn)
         assert result.exit_code == 0, (line, result.stderr)

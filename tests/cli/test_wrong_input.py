@@ -20,7 +20,7 @@ NOWHERE = "postgresql://me:s3cret@127.0.0.1:1/x"
     ("line", "said"),
     [
         ("statuss", 'no command "statuss"; did you mean "status"?'),
-        ("xyzzy", 'no command "xyzzy"; there are worker, migrate'),
+        ("xyzzy", 'no command "xyzzy"; there are worker, enqueue'),
         ("jobs lst", 'no command "lst"; did you mean "list"?'),
         ("jobs list --quue mail", 'no option "--quue"; did you mean "--queue"?'),
         ("--dns x status", 'no option "--dns"; did you mean "--dsn"?'),

@@ -89,7 +89,19 @@ class Hands:
     async def register(self, *queues: str, lease: float = 15.0, worker: int | None = None) -> int:
         worker = self.id if worker is None else worker
         await self.run(
-            "register_worker", worker, lease, 1, "host", "0", list(queues), 10, None, None, None, 0
+            "register_worker",
+            worker,
+            lease,
+            1,
+            "host",
+            "0",
+            list(queues),
+            10,
+            None,
+            None,
+            None,
+            0,
+            [],
         )
         return worker
 

@@ -37,6 +37,7 @@ PROBES = {
     "ready_jobs": ["id = "],
     "find_finished": [],
     "find_unknown_tasks": ["queue.* = "],
+    "find_served": ["queue.* = "],
     "is_idle": ["queue.* = ", "run_at <= "],
     "redrive_jobs": [],
     "revive_jobs": [],

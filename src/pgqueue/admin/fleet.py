@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, WorkerInfo, WorkerState
@@ -22,6 +23,11 @@ async def queues(connection: Connection, schema: str) -> list[QueueInfo]:
 
 async def read_queues(connection: Connection, schema: str) -> list[QueueInfo]:
     """Return the queues as the snapshot at hand shows them."""
+    counted = await connection.fetch(statement("count_queues", schema), COUNT_BOUND)
+    names = [row["queue"] for row in counted]
+    served = {
+        row["queue"]: row for row in await connection.fetch(statement("find_served", schema), names)
+    }
     return [
         QueueInfo(
             name=row["queue"],
@@ -31,9 +37,16 @@ async def read_queues(connection: Connection, schema: str) -> list[QueueInfo]:
             running=Count.bounded(row["running"]),
             scheduled=Count.bounded(row["scheduled"], cut=row["cut_scheduled"]),
             oldest_ready_seconds=row["oldest_seconds"],
+            workers=served[row["queue"]]["workers"],
+            unknown=_unknown(served[row["queue"]]["unknown"]),
         )
-        for row in await connection.fetch(statement("count_queues", schema), COUNT_BOUND)
+        for row in counted
     ]
+
+
+def _unknown(tasks: str | None) -> dict[str, Count]:
+    found: dict[str, int] = json.loads(tasks or "{}")
+    return {task: Count.bounded(jobs) for task, jobs in found.items()}
 
 
 async def pause(connection: Connection, schema: str, queue: str) -> bool:

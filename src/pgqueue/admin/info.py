@@ -69,7 +69,7 @@ class Count(int):
 
 
 class AttemptError(msgspec.Struct, frozen=True):
-    """One failed attempt, as it was recorded."""
+    """One failed attempt, as it was recorded; ``at``: its end."""
 
     attempt: int | None
     at: datetime | None
@@ -77,6 +77,7 @@ class AttemptError(msgspec.Struct, frozen=True):
     message: str
     traceback: str
     worker: str
+    claimed_at: datetime | None = None
 
 
 class JobInfo(msgspec.Struct, frozen=True):
@@ -185,7 +186,9 @@ class QueueInfo(msgspec.Struct, frozen=True):
     """One queue. ``waiting``: a worker waits to be notified.
 
     ``running`` is counted among the first 10,000 of each priority, where claims take.
-    ``oldest_ready_seconds``: for how long the oldest ready job has been due.
+    ``oldest_ready_seconds``: for how long the oldest ready job has been due. ``workers``: the live
+    ones that serve it. ``unknown``: by task, ready jobs among the first 1,000 whose task none of
+    these workers knows.
     """
 
     name: str
@@ -195,6 +198,8 @@ class QueueInfo(msgspec.Struct, frozen=True):
     running: Count
     scheduled: Count
     oldest_ready_seconds: float | None
+    workers: int = 0
+    unknown: Mapping[str, Count] = msgspec.field(default_factory=dict[str, Count])
 
 
 class WorkerState(enum.StrEnum):

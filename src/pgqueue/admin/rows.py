@@ -40,15 +40,19 @@ def _load(text: str | None) -> Any:
 def _attempt_error(entry: object) -> AttemptError:
     of = cast("dict[str, object]", entry) if isinstance(entry, dict) else {"message": entry}
     attempt = of.get("attempt")
-    try:
-        at = datetime.fromisoformat(str(of.get("at")))
-    except ValueError:
-        at = None
     return AttemptError(
         attempt=attempt if isinstance(attempt, int) else None,
-        at=at,
+        at=_moment(of.get("at")),
         type=str(of.get("type", "")),
         message=str(of.get("message", "")),
         traceback=str(of.get("traceback", "")),
         worker=str(of.get("worker", "")),
+        claimed_at=_moment(of.get("claimed_at")),
     )
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None

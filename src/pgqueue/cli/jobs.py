@@ -70,9 +70,10 @@ def show(job_id: int, as_json: bool) -> None:
     """Show one job in full, with the errors of its attempts."""
     with open_client() as client:
         job = client.get_job(job_id)
+        hosts = {w.id: f"{w.host}:{w.pid}" for w in client.workers()} if job else {}
     if job is None:
         raise Failed(f"job {job_id} not found")
-    print_job(job, as_json=as_json)
+    print_job(job, as_json=as_json, hosts=hosts)
 
 
 @jobs.command()

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 
 import click
 
+from pgqueue.admin.health import say_unserved
 from pgqueue.admin.info import QueueInfo
+from pgqueue.app import App
 from pgqueue.cli.group import Group
 from pgqueue.cli.options import connection_options, json_option, open_client
-from pgqueue.cli.output import ago, print_json, print_table
+from pgqueue.cli.output import Failed, ago, print_json, print_table
+from pgqueue.client import Client
+from pgqueue.config import check_queue
+from pgqueue.errors import nearest
 from pgqueue.observe.plain import plain
 
-__all__ = ["fullest", "print_queues", "queues"]
+__all__ = ["fullest", "print_queues", "print_unserved", "queues"]
 
 _MOST = 50
 
@@ -35,21 +40,36 @@ def list_(as_json: bool) -> None:
         print_json(found)
     else:
         print_queues(found)
+        print_unserved(found)
 
 
 def print_queues(found: Sequence[QueueInfo]) -> None:
     """Print a table of queues; of very many, those that hold the most."""
     shown = fullest(found, _MOST)
     print_table(
-        ("queue", "ready", "running", "scheduled", "oldest ready", "paused since"),
+        ("queue", "ready", "running", "scheduled", "oldest ready", "workers", "paused since"),
         [
-            (q.name, q.ready, q.running, q.scheduled, ago(q.oldest_ready_seconds), q.paused_at)
+            (
+                q.name,
+                q.ready,
+                q.running,
+                q.scheduled,
+                ago(q.oldest_ready_seconds),
+                q.workers,
+                q.paused_at,
+            )
             for q in shown
         ],
         empty="no queues",
     )
     if len(shown) < len(found):
         click.echo(f"and {len(found) - len(shown):,} more queues, none fuller; --json has all")
+
+
+def print_unserved(found: Sequence[QueueInfo]) -> None:
+    """Say where jobs wait in vain: no live worker serves their queue, or knows their task."""
+    for said in say_unserved(found)[:_MOST]:
+        click.echo(plain(said))
 
 
 def fullest(found: Sequence[QueueInfo], most: int) -> Sequence[QueueInfo]:
@@ -63,10 +83,13 @@ def fullest(found: Sequence[QueueInfo], most: int) -> Sequence[QueueInfo]:
 
 @queues.command()
 @click.argument("queue")
+@click.option("--new", is_flag=True, help="Also where no queue has this name yet.")
 @connection_options
-def pause(queue: str) -> None:
+def pause(queue: str, new: bool) -> None:
     """Stop claims from a queue. What was claimed before is finished."""
     with open_client() as client:
+        if not new:
+            _refuse_unknown(client, queue, "; --new pauses it before its first job")
         changed = client.pause(queue)
     click.echo(f'queue "{plain(queue)}" {"is paused" if changed else "was paused already"}')
 
@@ -77,5 +100,15 @@ def pause(queue: str) -> None:
 def resume(queue: str) -> None:
     """Let workers claim from a queue again."""
     with open_client() as client:
+        _refuse_unknown(client, queue, "")
         changed = client.resume(queue)
     click.echo(f'queue "{plain(queue)}" {"is resumed" if changed else "was not paused"}')
+
+
+def _refuse_unknown(client: Client, queue: str, advice: str) -> None:
+    """Refuse a name that no job, no worker and no task of the app has: it may be a slip."""
+    known = [known.name for known in client.queues()]
+    if isinstance(client, App):
+        known += [task.queue for task in client.tasks]
+    if check_queue(queue) not in known:
+        raise Failed(f'no queue is named "{queue}"{nearest(queue, known)}{advice}')

@@ -48,6 +48,7 @@ _COMMANDS = {
     "adopt": ("pgqueue.cli.adopt:adopt", "Let workers run on a copy of a database."),
     "roles": ("pgqueue.cli.roles:roles", "Print SQL that gives each part its own role."),
     "status": ("pgqueue.cli.status:status", "Show jobs, queues and workers at this moment."),
+    "health": ("pgqueue.cli.health:health", "Say whether all is well, by the exit code."),
     "jobs": ("pgqueue.cli.jobs:jobs", "List, show, retry, cancel jobs."),
     "dead": ("pgqueue.cli.dead:dead", "List, show, redrive, purge dead letters."),
     "queues": ("pgqueue.cli.queues:queues", "List, pause, resume queues."),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import click
 
-from pgqueue.admin.info import JobInfo, RetryResult
-from pgqueue.cli.output import Failed, print_json, print_pairs, print_table
+from pgqueue.admin.info import AttemptError, JobInfo, RetryResult
+from pgqueue.cli.attempts import ran_seconds, tracebacks_once, waited_seconds
+from pgqueue.cli.output import Failed, ago, moment, print_json, print_pairs, print_table
+from pgqueue.job import JobState
 from pgqueue.observe.plain import plain
 
 __all__ = ["print_job", "print_jobs", "print_retried"]
@@ -45,11 +48,18 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def print_job(job: JobInfo, *, as_json: bool) -> None:
-    """Print one job in full, with the errors of its attempts."""
+def print_job(job: JobInfo, *, as_json: bool, hosts: Mapping[int, str] | None = None) -> None:
+    """Print one job in full, with the errors of its attempts.
+
+    ``hosts``: where registered workers are, by id.
+    """
     if as_json:
         print_json(job)
         return
+    now = datetime.now(UTC)
+    ran = ran_seconds(job.claimed_at, job.finished_at, now)
+    still = " so far" if job.state is JobState.RUNNING else ""
+    worker = job.worker_id
     print_pairs(
         (
             ("id", job.id),
@@ -70,16 +80,32 @@ def print_job(job: JobInfo, *, as_json: bool) -> None:
             ("expires", job.expires_at),
             ("claimed", job.claimed_at),
             ("finished", job.finished_at),
-            ("worker", job.worker_id),
+            ("waited", ago(waited_seconds(job))),
+            ("ran", None if ran is None else f"{ago(ran)}{still}"),
+            ("worker", None if worker is None else (hosts or {}).get(worker, worker)),
         )
     )
-    for error in job.errors:
-        when = error.at.isoformat(timespec="seconds") if error.at else ""
+    for error, same in tracebacks_once(job.errors):
         click.echo()
-        click.echo(plain(f"attempt {error.attempt} {when} {error.worker}".rstrip()))
+        click.echo(plain(_headline(error, now)))
         click.echo(plain(f"  {error.type}: {error.message}"))
+        if same is not None:
+            click.echo(f"    the traceback is that of attempt {same}")
+            continue
         for line in error.traceback.rstrip().split("\n") if error.traceback else ():
             click.echo(f"    {plain(line)}")
+
+
+def _headline(error: AttemptError, now: datetime) -> str:
+    """Say when an attempt ended, how long it took, and where it ran."""
+    parts = [f"attempt {error.attempt}"]
+    if error.at is not None:
+        parts.append(moment(error.at))
+        if (ran := ran_seconds(error.claimed_at, error.at, now)) is not None:
+            parts.append(f"after {ago(ran)}")
+    if error.worker:
+        parts.append(f"on {error.worker}")
+    return " ".join(parts)
 
 
 def print_retried(results: Sequence[RetryResult], *, as_json: bool) -> None:

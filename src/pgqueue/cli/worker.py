@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from pgqueue.cli.which_app import Choice
 from pgqueue.config import WorkerSettings, check_int
 from pgqueue.errors import ConfigError
 from pgqueue.observe.logs import FORMATS, LEVELS, be_heard, defer
+from pgqueue.supervisor.reload import Reload
 from pgqueue.worker.load import load_app
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 @_setting("concurrency", int)
 @click.option("--processes", type=int, default=1, show_default=True, help="How many processes.")
 @click.option("--until-idle", is_flag=True, help="Work off what is ready or due, then stop.")
+@click.option("--reload", is_flag=True, help="Replace the processes when a .py file changes.")
 @click.option("--max-jobs-per-process", type=int, help="Replace a process after this many jobs.")
 @click.option("--listen/--no-listen", default=None, help=f"{_FIELDS['listen'].metadata['about']}")
 @_setting("poll_interval", SECONDS)
@@ -63,6 +67,7 @@ def worker(
     queues: tuple[str, ...],
     processes: int,
     until_idle: bool,
+    reload: bool,
     max_jobs_per_process: int | None,
     uvloop: bool | None,
     log_level: str,
@@ -74,6 +79,9 @@ def worker(
 
     MODULE:APP is where the app is: "shop.jobs:app"; without it, --app counts. The current directory
     is looked in first, unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
+
+    --reload is for development: the processes are replaced as HUP does it when a Python file below
+    the project's directory changes, and wait for the next change where one cannot be imported.
 
     --until-idle stops once no job of the queues runs, in any worker, and none is ready or due. What
     is due later stays, also what waits for a retry.
@@ -90,16 +98,17 @@ def worker(
     loop_factory = _loop_factory(uvloop)
     choice = _choose(target)
     level = None if no_logging else log_level
-    app = _import(choice, level, log_format)
-    if app.pool.pooled:
+    watched = Reload(choice.directory or os.getcwd()) if reload else None
+    app = _import(choice, level, log_format, keep_on=reload)
+    if app is not None and app.pool.pooled:
         # The supervisor, which has connections of its own, does not see the app.
         options.setdefault("listen", False)
-    if processes == 1 and max_jobs_per_process is None:
+    if app is not None and processes == 1 and max_jobs_per_process is None and not reload:
         _run_here(app, options, loop_factory, until_idle=until_idle)
         return
     code = _supervise(
         choice.target, options,
-        directory=choice.directory, until_idle=until_idle, processes=processes,
+        directory=choice.directory, until_idle=until_idle, reload=watched, processes=processes,
         max_jobs_per_process=max_jobs_per_process, log_level=level, log_format=log_format,
         uvloop=uvloop,
     )  # fmt: skip
@@ -115,10 +124,19 @@ def _checked(queues: tuple[str, ...], settings: Mapping[str, Any]) -> dict[str, 
     return options
 
 
-def _import(choice: Choice, level: str | None, log_format: str) -> App:
+def _import(choice: Choice, level: str | None, log_format: str, *, keep_on: bool) -> App | None:
+    """Import the app; with ``keep_on``, say what is wrong with it and return None."""
     dsn, schema = given_connection()
     announce(dsn, schema)
-    app = load_app(choice.target, choice.directory)
+    try:
+        app = load_app(choice.target, choice.directory)
+    except ConfigError as exc:
+        if not keep_on:
+            raise
+        be_heard(level, log_format)
+        logging.getLogger("pgqueue.supervisor").error("%s", exc)
+        defer()
+        return None
     be_heard(level, log_format)
     defer()
     check_connection(app, dsn, schema)

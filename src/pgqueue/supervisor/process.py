@@ -14,7 +14,7 @@ from pgqueue.supervisor.control import Control, Message
 from pgqueue.supervisor.slots import Ending
 from pgqueue.worker.running_jobs import RunningJobs
 
-__all__ = ["Process"]
+__all__ = ["Process", "environment_of"]
 
 
 class Process:
@@ -110,6 +110,12 @@ class Process:
         if code == 0 and not self.stopped:
             return "left without stopping its worker (exit code 0)"
         return f"ended with exit code {code}" + (f": {self.why}" if self.why else "")
+
+
+def environment_of(supervisor: int, dsn: str | None, schema: str | None) -> dict[str, str]:
+    """Return the variables of a child, beside our own."""
+    given = {"PGQUEUE_SUPERVISOR": str(supervisor), "PGQUEUE_DSN": dsn, "PGQUEUE_SCHEMA": schema}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _path_flags() -> list[str]:

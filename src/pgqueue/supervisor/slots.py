@@ -33,6 +33,7 @@ __all__ = [
     "State",
     "is_lasting",
     "next_to_replace",
+    "roll_of_all",
     "tried_enough",
 ]
 
@@ -213,6 +214,16 @@ class Slot(Generic[P]):
             self._plan_next(ending, now)
         return event
 
+    def rest(self) -> None:
+        """Leave it empty until it is woken."""
+        if self.state is State.EMPTY:
+            self.spawn_at = None
+
+    def wake(self, now: float) -> None:
+        """Fill it now if it is empty, whatever it waits for."""
+        if self.state is State.EMPTY:
+            self.spawn_at = now
+
     def stop(self) -> None:
         """Fill it no more."""
         self._move(Event.STOP)
@@ -251,6 +262,14 @@ def next_to_replace(slots: Iterable[Slot[P]], roll: deque[Slot[P]]) -> Slot[P] |
         if slot.state is State.SERVING:
             return slot
     return None
+
+
+def roll_of_all(slots: Iterable[Slot[P]], now: float) -> deque[Slot[P]]:
+    """Return all slots, to be replaced in turn; those that wait, empty, are filled now."""
+    roll = deque(slots)
+    for slot in roll:
+        slot.wake(now)
+    return roll
 
 
 def is_lasting(ending: Ending, *, reached: bool) -> bool:

@@ -3,10 +3,10 @@
 Each slot holds one process (slots.py); a new one is started before an old one is told to leave. The
 jobs of one that crashed are released at once, and its slot is filled after a delay.
 
-TERM and INT stop all in order; a second one forces. HUP replaces the processes one by one, and
-keeps the old where a new one does not start; with a terminal, whose closing it tells, it stops. A
-process that cannot start because something is set wrong ends all: the next would fare no better.
-While the server is away, the processes wait for it themselves.
+TERM and INT stop all in order; a second one forces. HUP, or a changed file, replaces the processes
+one by one, and keeps the old where a new one does not start; with a terminal, whose closing it
+tells, HUP stops. A process that cannot start because something is set wrong ends all. While the
+server is away, the processes wait for it themselves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from pgqueue.config import WorkerSettings, check_int
 from pgqueue.db.source import Source
 from pgqueue.supervisor.child_rescue import FINISH_SECONDS, ChildRescue
 from pgqueue.supervisor.control import Message
-from pgqueue.supervisor.process import Process
+from pgqueue.supervisor.process import Process, environment_of
+from pgqueue.supervisor.reload import Reload
 from pgqueue.supervisor.slots import (
     TRIES,
     Ending,
@@ -34,6 +35,7 @@ from pgqueue.supervisor.slots import (
     Slot,
     is_lasting,
     next_to_replace,
+    roll_of_all,
     tried_enough,
 )
 from pgqueue.supervisor.wake import has_terminal, waking
@@ -50,10 +52,10 @@ class Supervisor:
     """Runs ``target`` ("module:app") in ``processes`` child processes.
 
     ``settings``: those of WorkerSettings, by name. ``directory``: where modules are looked for
-    first. ``until_idle``: stop once nothing is to do. ``max_jobs_per_process``: a process that
-    began so many jobs is replaced, and ends when they are done. ``dsn`` and ``schema``: for apps
-    that name none themselves. ``log_level``: None leaves all of logging to the app. ``uvloop``:
-    None uses it where it is installed.
+    first. ``until_idle``: stop once nothing is to do. ``reload``: tells of changed files.
+    ``max_jobs_per_process``: a process that began so many jobs is replaced, and ends when they are
+    done. ``dsn`` and ``schema``: for apps that name none. ``log_level``: None leaves all of
+    logging to the app. ``uvloop``: None: where it is installed.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Supervisor:
         processes: int,
         directory: str | None = None,
         until_idle: bool = False,
+        reload: Reload | None = None,
         max_jobs_per_process: int | None = None,
         dsn: str | None = None,
         schema: str | None = None,
@@ -75,25 +78,17 @@ class Supervisor:
         if max_jobs_per_process is not None:
             given["max_jobs"] = max_jobs_per_process
         checked = WorkerSettings.of(given)
-        self._slots = [
-            Slot[Process](n + 1) for n in range(check_int(processes, "processes", 1, 1000))
-        ]
+        count = check_int(processes, "processes", 1, 1000)
+        self._slots = [Slot[Process](n + 1) for n in range(count)]
         self._settings = checked
+        self._reload = reload
         self._id = secrets.randbits(63)
         self._options = {
-            "target": target,
-            "directory": directory,
-            "until_idle": until_idle,
+            "target": target, "directory": directory, "until_idle": until_idle,
             "settings": {name: getattr(checked, name) for name in given},
-            "log_level": log_level,
-            "log_format": log_format,
-            "uvloop": uvloop,
-        }
-        self._env = {"PGQUEUE_SUPERVISOR": str(self._id)}
-        if dsn is not None:
-            self._env["PGQUEUE_DSN"] = dsn
-        if schema is not None:
-            self._env["PGQUEUE_SCHEMA"] = schema
+            "log_level": log_level, "log_format": log_format, "uvloop": uvloop,
+        }  # fmt: skip
+        self._env = environment_of(self._id, dsn, schema)
         self._child_rescue = ChildRescue(self._id, checked)
         self._database: tuple[str, str] | None = None
         self._processes: set[Process] = set()
@@ -114,6 +109,7 @@ class Supervisor:
                     self._do_due()
                     self._wait(woken)
                     self._reap()
+                    self._heed_files()
             finally:
                 self._clear_away()
         return self._code
@@ -123,6 +119,8 @@ class Supervisor:
         due = [at for slot in self._slots if (at := slot.spawn_at) is not None]
         due += [at for process in self._processes if (at := process.kill_at) is not None]
         timeout = max(0.0, min(due) - time.monotonic()) if due else None
+        if self._reload is not None:
+            timeout = self._reload.bound(timeout)
         for key, _ in self._selector.select(timeout):
             if key.fileobj is woken:
                 with contextlib.suppress(BlockingIOError):
@@ -172,8 +170,7 @@ class Supervisor:
         if number == signal.SIGHUP and not has_terminal():
             if not self._stopping:
                 log.info("%s: replacing the processes one by one", name)
-                self._roll = deque(self._slots)
-                self._roll_on()
+                self._replace_all()
         elif not self._stopping:
             log.info("%s: stopping when running jobs are done", name)
             self._stop()
@@ -220,11 +217,17 @@ class Supervisor:
                 self._code = self._code or 1
         elif happened is Event.SUCCESSOR_ENDED:
             log.error("a new process does not start; keeping the old ones")
-            self._roll.clear()
+            if slot not in self._roll:  # else it was asked for again meanwhile
+                self._roll.clear()
+            self._roll_on()
         elif happened is Event.ENDED:
             if ending.in_order:
                 log.info("%r stopped by itself", process)
-            self._give_up_if_vain(ending)
+            if self._reload is None:
+                self._give_up_if_vain(ending)
+            elif ending.never_started and slot not in self._roll:
+                slot.rest()  # until a file changes: the next would fare no better
+                log.info("waiting for a change in %s", self._reload.directory)
             with contextlib.suppress(ValueError):
                 self._roll.remove(slot)  # the next one begins with the new code
             self._roll_on()
@@ -238,6 +241,15 @@ class Supervisor:
             self._stop(1)
 
     # -- what is done about it
+
+    def _replace_all(self) -> None:
+        self._roll = roll_of_all(self._slots, time.monotonic())
+        self._roll_on()
+
+    def _heed_files(self) -> None:
+        if self._reload is not None and not self._stopping and (what := self._reload.changed()):
+            log.info("%s changed: replacing the processes one by one", what)
+            self._replace_all()
 
     def _fill(self, slot: Slot[Process]) -> None:
         """Put a process in a slot: the successor that is starting already, or a new one."""

@@ -166,7 +166,8 @@ create table :"schema".worker (
     version         text not null,
     queues          text[] not null,
     kind            bigint not null default 0,
-    takes_jobs      boolean not null default true
+    takes_jobs      boolean not null default true,
+    tasks           text[] not null default '{}'
 ) with (fillfactor = 50);
 
 -- One row for each queue that was served or paused. waiting is up while a worker waits for a

@@ -19,6 +19,7 @@ select :carried_columns, crash_count, statement_timestamp(), reason,
        case when error is null then errors
             else case when jsonb_array_length(errors) >= $5::integer then errors - 0
                       else coalesce(errors, '[]') end
-                 || (error || jsonb_build_object('at', statement_timestamp())) end
+                 || (error || jsonb_build_object('at', statement_timestamp(),
+                                             'claimed_at', claimed_at)) end
 from gone
 returning id

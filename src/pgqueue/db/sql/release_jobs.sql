@@ -17,7 +17,8 @@ set :released,
     errors = case when receipt.error is null then job.errors
                   else case when jsonb_array_length(job.errors) >= $6::integer then job.errors - 0
                             else coalesce(job.errors, '[]') end
-                       || (receipt.error || jsonb_build_object('at', statement_timestamp())) end
+                       || (receipt.error || jsonb_build_object('at', statement_timestamp(),
+                                             'claimed_at', job.claimed_at)) end
 from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::integer[], $5::jsonb[])
      as receipt (id, token, delay, change, error)
 where job.id = any (array[receipt.id])

@@ -1,0 +1,98 @@
+"""Whether the queue is well, as a monitor asks: a verdict on one status. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from pgqueue.admin.info import QueueInfo, Status
+
+__all__ = ["Health", "judge", "say_unserved"]
+
+_NAMED = 10
+
+
+class Health(msgspec.Struct, frozen=True):
+    """``problems``: a sentence each; none if all is well. ``queues``: those that were judged.
+
+    ``workers``: live ones, of all queues. ``oldest_ready_seconds``: of the queues judged.
+    """
+
+    ok: bool
+    problems: tuple[str, ...]
+    schema: str
+    schema_version: int
+    workers: int
+    oldest_ready_seconds: float | None
+    queues: tuple[QueueInfo, ...]
+
+
+def judge(
+    status: Status, *, max_age: float, wanted: Iterable[str] = (), only: bool = False
+) -> Health:
+    """Return the verdict.
+
+    Unwell is: no live worker at all; a queue that holds jobs, or is wanted, and that no live worker
+    serves; ready jobs whose task no live worker knows; a ready job that has been due for more than
+    ``max_age`` seconds; a copy of another database; damage. A paused queue waits for a person, and
+    is not judged. ``wanted``: queues that need a worker also while they are empty; with ``only``,
+    no others are judged.
+    """
+    names = list(dict.fromkeys(wanted))
+    judged = [q for q in status.queues if q.paused_at is None and (q.name in names or not only)]
+    live = sum(not w.stopping and w.heartbeat_age <= w.lease_seconds for w in status.workers)
+    problems = [] if live else ["no live worker"]
+    if status.copy_of is not None:
+        problems.append(f"{status.copy_of}: no worker starts here")
+    problems += [f"damage: {what}" for what in status.damage]
+    if live:
+        served = {q.name for q in status.queues if q.workers or q.paused_at is not None}
+        problems += _say_unserved(
+            [*_without_worker(judged), *(n for n in names if n not in served)]
+        )
+        problems += _say_unknown(judged)
+    problems += [_late(q, max_age) for q in judged if (q.oldest_ready_seconds or 0) > max_age]
+    ages = [q.oldest_ready_seconds for q in judged if q.oldest_ready_seconds is not None]
+    return Health(
+        ok=not problems,
+        problems=tuple(problems),
+        schema=status.schema,
+        schema_version=status.schema_version,
+        workers=live,
+        oldest_ready_seconds=max(ages, default=None),
+        queues=tuple(judged),
+    )
+
+
+def say_unserved(queues: Sequence[QueueInfo]) -> list[str]:
+    """Return where jobs wait in vain: nobody serves their queue, or knows their task."""
+    return [*_say_unserved(_without_worker(queues)), *_say_unknown(queues)]
+
+
+def _without_worker(queues: Iterable[QueueInfo]) -> list[str]:
+    return [q.name for q in queues if not q.workers and (q.ready or q.running or q.scheduled)]
+
+
+def _say_unserved(names: Iterable[str]) -> list[str]:
+    once = list(dict.fromkeys(names))
+    if not once:
+        return []
+    named = ", ".join(f'"{name}"' for name in once[:_NAMED])
+    more = f" and {len(once) - _NAMED} more" if len(once) > _NAMED else ""
+    return [f"no live worker serves {'queue' if len(once) == 1 else 'queues'} {named}{more}"]
+
+
+def _say_unknown(queues: Iterable[QueueInfo]) -> list[str]:
+    return [
+        f'queue "{queue.name}": no live worker knows task "{task}" ({jobs} ready)'
+        for queue in queues
+        for task, jobs in queue.unknown.items()
+    ]
+
+
+def _late(queue: QueueInfo, max_age: float) -> str:
+    return (
+        f'queue "{queue.name}": its oldest ready job has waited for '
+        f"{queue.oldest_ready_seconds:.0f} s, more than {max_age:g} s"
+    )

@@ -1,0 +1,84 @@
+"""The verdict of ``pgqueue health``, row by row."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from pgqueue.admin.health import judge, say_unserved
+from pgqueue.admin.info import Count, QueueInfo, Status, WorkerInfo, WorkerState
+
+NOW = datetime.now(UTC)
+
+
+def queue(name: str = "default", ready: int = 0, **changes: Any) -> QueueInfo:
+    age = 1.0 if ready else None
+    made = QueueInfo(name, None, False, Count(ready), Count(0), Count(0), age, workers=1)
+    return msgspec.structs.replace(made, **changes)
+
+
+def worker(age: float = 1.0, *, stopping: bool = False) -> WorkerInfo:
+    return WorkerInfo(
+        1, WorkerState.ALIVE, "host", 1, NOW, age, 15.0, 0, 10, ("default",), stopping, "0"
+    )
+
+
+def status(
+    *queues: QueueInfo, workers: tuple[WorkerInfo, ...] | None = None, **more: Any
+) -> Status:
+    live = (worker(),) if workers is None else workers
+    return Status("pgqueue", 1, {}, queues, live, None, None, {}, **more)
+
+
+WELL: list[tuple[Status, dict[str, Any]]] = [
+    (status(), {}),
+    (status(queue(ready=5)), {}),
+    (status(queue(workers=0)), {}),  # empty, and nobody asks for it
+    (status(queue(ready=5, workers=0, paused_at=NOW, oldest_ready_seconds=9999.0)), {}),
+    (status(queue("a", ready=5), queue("b", ready=5, workers=0)), {"wanted": ["a"], "only": True}),
+    (status(queue(ready=1, oldest_ready_seconds=60.0)), {"max_age": 60}),
+]
+UNWELL: list[tuple[Status, dict[str, Any], str]] = [
+    (status(workers=()), {}, "no live worker"),
+    (status(queue(ready=1, workers=0), workers=(worker(16.0),)), {}, "no live worker"),
+    (status(workers=(worker(stopping=True),)), {}, "no live worker"),
+    (status(queue(ready=5, workers=0)), {}, 'no live worker serves queue "default"'),
+    (status(queue(scheduled=Count(1), workers=0)), {}, 'no live worker serves queue "default"'),
+    (status(), {"wanted": ["mail", "mail"]}, 'no live worker serves queue "mail"'),
+    (status(queue("mail", workers=0)), {"wanted": ["mail"]}, 'no live worker serves queue "mail"'),
+    (
+        status(queue(ready=5, unknown={"old": Count(3)})),
+        {},
+        'queue "default": no live worker knows task "old" (3 ready)',
+    ),
+    (
+        status(queue(ready=1, oldest_ready_seconds=61.0)),
+        {"max_age": 60},
+        'queue "default": its oldest ready job has waited for 61 s, more than 60 s',
+    ),
+    (status(copy_of="this is a copy"), {}, "this is a copy: no worker starts here"),
+    (status(damage=("no duties",)), {}, "damage: no duties"),
+]
+
+
+@pytest.mark.parametrize(("found", "options"), WELL)
+def test_well(found: Status, options: dict[str, Any]) -> None:
+    verdict = judge(found, **{"max_age": 900, **options})
+    assert verdict.ok
+    assert verdict.problems == ()
+
+
+@pytest.mark.parametrize(("found", "options", "said"), UNWELL)
+def test_unwell(found: Status, options: dict[str, Any], said: str) -> None:
+    verdict = judge(found, **{"max_age": 900, **options})
+    assert not verdict.ok
+    assert verdict.problems == (said,)
+
+
+def test_of_many_queues_without_a_worker_a_few_are_named() -> None:
+    (said,) = say_unserved([queue(f"q{n}", ready=1, workers=0) for n in range(12)])
+    assert said.startswith('no live worker serves queues "q0", "q1", ')
+    assert said.endswith('"q9" and 2 more')
