@@ -160,6 +160,10 @@ class WorkerSettings:
     concurrency: int = field(
         default=100, metadata={"about": "jobs that run at the same time in one process"}
     )
+    threads: int = field(
+        default=16,
+        metadata={"about": "of these, jobs of tasks without async, each in a thread of its own"},
+    )
     listen: bool = field(
         default=True,
         metadata={"about": "use LISTEN and sessions; False through PgBouncer in transaction mode"},
@@ -225,6 +229,7 @@ class WorkerSettings:
         put = object.__setattr__
         put(self, "queues", _check_queues(self.queues))
         check_int(self.concurrency, "concurrency", 1, 10_000)
+        check_int(self.threads, "threads", 1, 10_000)
         if not isinstance(self.listen, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"listen must be True or False, got {shown(self.listen)}")
         for name, least, most in (

@@ -174,6 +174,7 @@ class Room:
     """A runner that has room for all that comes, and is done with it at once."""
 
     free, running, buffered, waits, finished, passed_on = 5, 0, 0, False, 0, 0
+    threads = None
 
     def __init__(self) -> None:
         self.jobs: list[int] = []

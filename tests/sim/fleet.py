@@ -182,6 +182,7 @@ class Runner:
     """Slots, and jobs that take the time that they are given."""
 
     passed_on = 0
+    threads = None
 
     def __init__(self, concurrency: int, loop: asyncio.AbstractEventLoop) -> None:
         self.concurrency, self.loop = concurrency, loop

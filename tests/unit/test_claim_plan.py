@@ -14,6 +14,7 @@ from pgqueue.worker.claim.queue_state import Heat
 from pgqueue.worker.seat import Seat
 
 ALONE = Seat(0, 1, 15)
+ASKED = Request(["a"], [0] * 10, 10)
 
 
 def plan(*queues: str, heat: Heat = Heat.COLD) -> Plan:
@@ -85,7 +86,7 @@ def test_a_claim_goes_on_at_the_cursor_and_a_look_begins_where_it_stood() -> Non
     states = list(one.states.values())
     one.looked(9.9, 0.0)
     first = one.claim(states, 10, 10.0)
-    assert one.advance(first.queues, rows(("a", 7), ("a", 8))) == {"a": 2}
+    assert one.advance(first, rows(("a", 7), ("a", 8))) == {"a": 2}
     assert one.claim(states, 10, 10.1).cursors[5] == 8
     assert one.look(states, 10, 10.2).cursors[5] == 0
     assert one.claim(states, 10, 10.3).cursors[5] == 8
@@ -96,10 +97,10 @@ def test_a_queue_that_is_never_short_is_looked_back_on_twice_a_second() -> None:
     (state,) = one.states.values()
     one.looked(10.0, 0.0)
     one.claim([state], 10, 10.1)
-    one.advance(["a"], rows(("a", 8)))
+    one.advance(ASKED, rows(("a", 8)))
     state.found(10, full=True, seat=ALONE, began=10.1, now=10.1)
     assert one.claim([state], 10, 10.2).cursors[5] == 8
-    one.advance(["a"], rows(("a", 12)))
+    one.advance(ASKED, rows(("a", 12)))
     assert one.claim([state], 10, 10.6).cursors[5] == 8, "as it was"
     assert one.claim([state], 10, 10.65).cursors[5] == 12
 
@@ -163,7 +164,7 @@ def test_a_rewind_while_a_claim_is_on_its_way_outlasts_it() -> None:
     (state,) = one.states.values()
     request = one.claim([state], 10, 1.0)
     one.cursors.rewind("a", 3)
-    one.advance(request.queues, rows(("a", 9)))
+    one.advance(request, rows(("a", 9)))
     assert one.cursors.now(["a"])[5] == 2
 
 

@@ -19,6 +19,7 @@ class Runner:
 
     def __init__(self) -> None:
         self.free, self.running, self.buffered = 10, 0, 0
+        self.threads: Any = None
         self.finished = self.passed_on = 0
         self.waits = False
         self.busy = 0.0

@@ -12,8 +12,9 @@ from pgqueue.db.literal import Value, written_out
 from pgqueue.db.statements import statement
 
 USED = (
-    "bury_damaged", "bury_jobs", "claim_jobs", "count_misfits", "quarantine_job", "find_ready_queues",
-    "finish_damaged", "finish_jobs", "list_live_jobs", "promote_jobs", "read_job", "release_jobs",
+    "bury_damaged", "bury_jobs", "claim_jobs", "count_misfits", "find_ready_queues",
+    "quarantine_job", "finish_damaged", "finish_jobs", "list_live_jobs", "promote_jobs",
+    "read_job", "release_jobs",
 )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ async def test_it_steps_past_what_it_has_seen(answer: Answer, room: int, head: i
         cast("Any", SimpleNamespace(newest_positions=newest)),
         asyncio.Lock(),
         plan=plan,
-        intake=cast("Any", SimpleNamespace(room=lambda now: room)),
+        intake=cast("Any", SimpleNamespace(room=lambda now: room, thread_room=lambda: None)),
         flags=cast("Any", None),
         seating=cast("Any", None),
         sender=cast("Any", SimpleNamespace(send=send)),

@@ -43,6 +43,7 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 @click.argument("target", metavar="MODULE:APP", required=False)
 @click.option("--queue", "queues", multiple=True, help="Serve this queue; more than once for more.")
 @_setting("concurrency", int)
+@_setting("threads", int)
 @click.option("--processes", type=int, default=1, show_default=True, help="How many processes.")
 @click.option("--until-idle", is_flag=True, help="Work off what is ready or due, then stop.")
 @click.option("--reload", is_flag=True, help="Replace the processes when a .py file changes.")

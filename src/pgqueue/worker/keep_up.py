@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-__all__ = ["keep_up"]
+__all__ = ["first_of", "keep_up"]
 
 _UNSAID = 1.0
 
@@ -38,3 +38,13 @@ async def keep_up(
             with contextlib.suppress(Exception):  # it logs, as the user has set it up
                 seconds = on_error(exc)
             await asyncio.sleep(seconds)
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of these is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

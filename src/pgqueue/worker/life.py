@@ -14,7 +14,7 @@ from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.worker.arrival import check_schema, when_there
 from pgqueue.worker.events import CannotWrite, EndEvent, HeartbeatFailed, LimitReached
 from pgqueue.worker.machines import Machines
-from pgqueue.worker.served import queues_of, tasks_of, warn_of_queues
+from pgqueue.worker.served import fitted, queues_of, tasks_of, warn_of_queues
 from pgqueue.worker.states import Event, Step, WorkerState
 from pgqueue.worker.statistics import summarise
 from pgqueue.worker.stopping import wind_down
@@ -155,7 +155,7 @@ class Life:
         try:
             await check_schema(app, listen=self._settings.listen)
             machines = self.machines = Machines(
-                app, self._settings,
+                app, fitted(self._settings, tasks),
                 tasks=tasks, queues=queues, running_jobs=self.watchers.running_jobs, life=self,
                 timings=self._timings,
             )  # fmt: skip

@@ -86,8 +86,9 @@ class Machines:
         )  # fmt: skip
         self.claimer = Claimer(
             self.session.store, lock=self.session.lock, listener=listener,
-            queues=queues, tasks=list(tasks), settings=settings,
-            lease=lease, runner=self.runner, completer=self.completer,
+            queues=queues, tasks=list(tasks),
+            async_tasks=[name for name, task in tasks.items() if task.is_async],
+            settings=settings, lease=lease, runner=self.runner, completer=self.completer,
             holdings=self.holdings, membership=membership, events=self, timings=timings,
         )  # fmt: skip
         self.heartbeat_thread = self._make_heartbeat_thread(
@@ -110,7 +111,8 @@ class Machines:
     ) -> Runner:
         session, slots, timings = self.session, self._settings.concurrency, self._timings
         return Runner(
-            tasks, concurrency=slots, running_jobs=running_jobs or RunningJobs.private(slots),
+            tasks, concurrency=slots, threads=self._settings.threads,
+            running_jobs=running_jobs or RunningJobs.private(slots),
             completer=self.completer, transactions=self.transactions,
             marks=Marks(session.store, session.lock),
             large=LargeJobs(session.store, session.lock, timings.put_off),

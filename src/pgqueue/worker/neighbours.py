@@ -12,11 +12,43 @@ from pgqueue.worker.receipt import Claimed, Entry
 if TYPE_CHECKING:
     from asyncpg import Record
 
-__all__ = ["Claims", "Outcomes", "Registered", "Room"]
+__all__ = ["Claims", "Outcomes", "Registered", "Room", "Speed", "ThreadRoom"]
 
 
-class Room(Protocol):
+class Speed(Protocol):
+    """How fast jobs go through."""
+
+    @property
+    def finished(self) -> int:
+        """Jobs that ran, whatever became of them."""
+        ...
+
+    def busy_seconds(self, now: float) -> float:
+        """For how long there has been something to run, since the start."""
+        ...
+
+
+class ThreadRoom(Speed, Protocol):
+    """The threads of a worker that has fewer of them than slots. ``finished`` is of their jobs."""
+
+    @property
+    def free(self) -> int:
+        """Threads without a job, not counting those that waiting jobs will take; never below 0."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that were claimed and wait for a thread."""
+        ...
+
+
+class Room(Speed, Protocol):
     """Where claimed jobs go: the runner, as the claimer sees it."""
+
+    @property
+    def threads(self) -> ThreadRoom | None:
+        """The threads; None where slots are all that jobs wait for."""
+        ...
 
     @property
     def free(self) -> int:
@@ -39,17 +71,8 @@ class Room(Protocol):
         ...
 
     @property
-    def finished(self) -> int:
-        """Jobs that ran, whatever became of them."""
-        ...
-
-    @property
     def passed_on(self) -> int:
         """Jobs that were given up before they began, for others to have."""
-        ...
-
-    def busy_seconds(self, now: float) -> float:
-        """For how long there has been something to run, since the start."""
         ...
 
     @property

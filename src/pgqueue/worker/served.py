@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pgqueue.config import WorkerSettings
 from pgqueue.errors import ConfigError, nearest
 from pgqueue.worker.twins import describe_twin
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.task import Task
 
-__all__ = ["queues_of", "tasks_of", "warn_of_queues"]
+__all__ = ["fitted", "queues_of", "tasks_of", "warn_of_queues"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -28,6 +30,14 @@ def tasks_of(app: App) -> dict[str, Task[..., Any]]:
     for task in tasks.values():
         task.payload.prepare()  # a wrong annotation is an error now, not with the first job
     return tasks
+
+
+def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> WorkerSettings:
+    """Return the settings with no more slots than threads, where each job needs a thread."""
+    if any(task.is_async for task in tasks.values()):
+        return settings
+    slots = min(settings.concurrency, settings.threads)
+    return dataclasses.replace(settings, concurrency=slots)
 
 
 def queues_of(tasks: Mapping[str, Task[..., Any]], given: Sequence[str]) -> Sequence[str]:

@@ -38,7 +38,8 @@ class Worker:
     """Runs the jobs of an app, inside any asyncio program.
 
     The settings are those of WorkerOptions, by name: ``queues`` to serve, by default all that the
-    app's tasks name; ``concurrency``, how many jobs run at a time; and so on. Either
+    app's tasks name; ``concurrency``, how many jobs run at a time; ``threads``, how many of these
+    may be of tasks without async, each of which has a thread; and so on. Either
     ``await worker.run()``, until ``stop`` or a signal, or ``async with Worker(app):``.
     ``timings`` is for tests of pgqueue: how long its machines wait.
 

@@ -38,7 +38,7 @@ from pgqueue.worker.events import (
     LimitReached,
     ListensAnew,
 )
-from pgqueue.worker.keep_up import keep_up
+from pgqueue.worker.keep_up import first_of, keep_up
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Claims, Outcomes, Registered, Room
 from pgqueue.worker.seat import kind_of
@@ -60,6 +60,7 @@ class Claimer:
         listener: Listener,
         queues: Sequence[str],
         tasks: Sequence[str],
+        async_tasks: Sequence[str] = (),
         settings: WorkerSettings,
         lease: Lease,
         runner: Room,
@@ -84,9 +85,9 @@ class Claimer:
             runner, lease, settings=settings, states=plan.states.values(), seating=seating
         )
         sender = Sender(
-            store, lock, tasks=tasks, settings=settings, plan=plan, intake=intake, seating=seating,
-            completer=completer, holdings=holdings, membership=membership, events=events,
-            put_off=timings.put_off,
+            store, lock, tasks=tasks, async_tasks=async_tasks, settings=settings, plan=plan,
+            intake=intake, seating=seating, completer=completer, holdings=holdings,
+            membership=membership, events=events, put_off=timings.put_off,
         )  # fmt: skip
         self.looks = Looks(
             store, lock, plan=plan, intake=intake, flags=self.flags, seating=seating,
@@ -145,7 +146,7 @@ class Claimer:
         )
 
     def on_room(self) -> None:
-        """The runner can take more."""
+        """There may be room again."""
         self._room.set()
 
     def on_ready(self, queues: Iterable[str]) -> None:
@@ -155,22 +156,19 @@ class Claimer:
 
     def on_notification(self, queue: str) -> None:
         """Somebody enqueued to this queue."""
-        state = self.plan.states.get(queue)
-        if state is not None:
+        if (state := self.plan.states.get(queue)) is not None:
             state.on_notification(self.seating.seat, time.monotonic())
             self._bell.set()
 
     def on_call(self, queue: str, reach: int) -> None:
         """This queue has more than others can take; so many workers are called."""
-        state = self.plan.states.get(queue)
-        if state is not None:
+        if (state := self.plan.states.get(queue)) is not None:
             state.on_call(reach, self.seating.seat, time.monotonic(), random.random())
             self._bell.set()
 
     def on_lowered(self, queue: str) -> None:
         """A worker took the flag of this queue down."""
-        state = self.plan.states.get(queue)
-        if state is not None:
+        if (state := self.plan.states.get(queue)) is not None:
             state.on_lowered(time.monotonic())
             self._bell.set()
 
@@ -178,7 +176,7 @@ class Claimer:
         """A job is ready again at an old position."""
         if self._intake.returned(queue, position):
             self._room.set()
-        self.plan.cursors.rewind(queue, position)
+        self.plan.scope.rewind(queue, position)
         self.on_ready((queue,))
 
     def look_everywhere(self) -> None:
@@ -274,13 +272,30 @@ class Claimer:
         """Return the queues to look at, or to look back on, once there is a reason to."""
         while not self._intake.closed:
             now = time.monotonic()
+            if self.plan.scope.left:
+                self._mind_threads()
             states, next_look = self.plan.due(now)
             if states or next_look <= now:
                 return states
             self._bell.clear()
             if self._intake.has_free_slot:
                 self.seating.on_idle()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(next_look - now):
-                    await self._bell.wait()
+            await self._wait_bell(next_look - now)
         return []
+
+    async def _wait_bell(self, seconds: float) -> None:
+        """Wait for the bell; or for room as well, while jobs were left for want of a thread."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if not self.plan.scope.left:
+                    await self._bell.wait()
+                else:
+                    self._room.clear()
+                    await first_of(self._bell, self._room)
+
+    def _mind_threads(self) -> None:
+        """Look for jobs that need a thread if one is free; else let others hear of them."""
+        if self._intake.thread_room():
+            self.plan.threads_came_free()
+        elif not self._intake.has_free_thread:
+            self.seating.on_threads_full()

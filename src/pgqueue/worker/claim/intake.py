@@ -42,6 +42,9 @@ class Intake:
         self._states = states
         self._seating = seating
         self._prefetch = Prefetch(runner, settings.max_prefetch)
+        self._thread_prefetch: Prefetch | None = None
+        if runner.threads is not None:
+            self._thread_prefetch = Prefetch(runner.threads, settings.max_prefetch)
         self._returning: set[tuple[str, int]] = set()  # released, and not written yet
         self._singly_until = 0.0
         self.claimed = 0
@@ -57,30 +60,50 @@ class Intake:
         """
         if self.closed or self._lease.is_over or self._returning:
             return 0
-        room = self._runner.free + self._ahead()
+        room = self._runner.free + self._ahead(self._prefetch)
         if self._settings.max_jobs is not None:
             room = min(room, self._settings.max_jobs - self._kept)
         return room if now >= self._singly_until else min(room, 1)
 
     def is_worth_it(self, now: float) -> bool:
         """True if there is room for a batch worth claiming; else it rings once there may be."""
-        low = self._ahead() // 2
+        low = self._ahead(self._prefetch) // 2
         if self._runner.buffered <= low and self.room(now) > 0:
             return True
         self._runner.tell_when(low)
         return False
 
+    def thread_room(self) -> int | None:
+        """How many jobs of tasks without async may be among them; None: as many as there is room.
+
+        None while those that wait for a thread are more than half of what is claimed ahead.
+        """
+        threads = self._runner.threads
+        if threads is None or self._thread_prefetch is None:
+            return None
+        ahead = self._ahead(self._thread_prefetch)
+        waiting = threads.waiting
+        return 0 if waiting > ahead // 2 else threads.free + max(0, ahead - waiting)
+
+    @property
+    def has_free_thread(self) -> bool:
+        """True if a job of any task could begin in a free slot."""
+        threads = self._runner.threads
+        return threads is None or threads.free > 0
+
     @property
     def has_free_slot(self) -> bool:
-        """True if a slot has no job, and none that was claimed for it."""
-        return self._runner.free > 0
+        """True if a slot has no job, and none that was claimed for it; nor has a thread."""
+        return self._runner.free > 0 and self.has_free_thread
 
     @property
     def takes_jobs(self) -> bool:
         """True if a job that is enqueued now can begin here."""
         most = self._settings.max_jobs
-        return self._runner.running < self._settings.concurrency and (
-            most is None or self._kept < most
+        return (
+            self._runner.running < self._settings.concurrency
+            and (most is None or self._kept < most)
+            and self.has_free_thread
         )
 
     @property
@@ -98,18 +121,18 @@ class Intake:
         """Jobs that were claimed and not passed on to others."""
         return self.claimed - self._runner.passed_on
 
-    def _ahead(self) -> int:
+    def _ahead(self, prefetch: Prefetch) -> int:
         """How many jobs to claim ahead of free slots: none while others may have free ones."""
         turn = max(state.contention.turn for state in self._states)
         if self._seating.seat.workers == 1:
-            return self._prefetch.ahead(turn)
+            return prefetch.ahead(turn)
         if all(state.full_since is None for state in self._states):
-            self._prefetch.forget()  # what comes next may take longer
+            prefetch.forget()  # what comes next may take longer
             return 0
         # Nor at the rate of the jobs that ran before.
         if self._prefetch.ended < self._settings.concurrency:
             return 0
-        return self._prefetch.ahead_at_first(turn)
+        return prefetch.ahead_at_first(turn)
 
     # -- what comes, and what goes back
 

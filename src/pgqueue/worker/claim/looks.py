@@ -68,13 +68,14 @@ class Looks:
         self._plan.polled(now, after)
         if self._plan.polls % _FLAGS_EVERY == 0:
             self._flags.ask_anew()
-        await self._look_once(list(self._plan.states.values()), room)
+        await self._look_once(list(self._plan.states.values()), room, poll=True)
         await self._unknown.report_if_due(now)
 
     async def _claim(self, states: list[QueueState], room: int) -> None:
         """Claim from the cursors; look back where that came up short."""
         now = time.monotonic()
-        answer = await self._sender.send(self._plan.claim(states, room, now))
+        threads = self._intake.thread_room()
+        answer = await self._sender.send(self._plan.claim(states, room, now, threads))
         short = await self._sort_out(states, answer, now)
         await self._flags.down([state for state in states if state.full_since is not None], now)
         if not short:
@@ -87,14 +88,16 @@ class Looks:
         elif not self._plan.owe(short, now):
             await self._look_once(short, room)
 
-    async def _look_once(self, states: list[QueueState], room: int) -> None:
+    async def _look_once(self, states: list[QueueState], room: int, *, poll: bool = False) -> None:
         """Claim from where the cursors stood a moment ago: this is the look back as well."""
         began = time.monotonic()
-        answer = await self._sender.send(self._plan.look(states, room, began))
+        request = self._plan.look(states, room, began, self._intake.thread_room(), poll=poll)
+        answer = await self._sender.send(request)
         took = time.monotonic() - began
         self._plan.looked(began, took)
         short = await self._sort_out(states, answer, began)
-        await self.step_over([state for state in short if not answer.counts[state.name]], took)
+        nothing = [state for state in short if not answer.counts[state.name]]
+        await self.step_over(nothing, took, sync=request.sync)
         await self._flags.up([state for state in short if not state.streaming])
 
     async def _sort_out(
@@ -143,7 +146,7 @@ class Looks:
             async with self.lock:
                 await self.store.call(f"m:{reach}:{state.name}")
 
-    async def step_over(self, states: list[QueueState], took: float) -> None:
+    async def step_over(self, states: list[QueueState], took: float, *, sync: bool = True) -> None:
         """Take the cursors past what a claim walks over in vain, so that the next one need not.
 
         These are jobs of tasks that this worker does not know, or rows that lie dead. What was
@@ -154,11 +157,14 @@ class Looks:
         async with self.lock:
             newest = await self.store.newest_positions([state.name for state in states])
         # A paused queue is not among them: all of it is to be found again.
-        before = self._plan.behind(newest)
+        before = self._plan.behind(newest, sync=sync)
         room = self._intake.room(time.monotonic())
+        threads = self._intake.thread_room()
+        if sync and threads is not None:
+            room = min(room, threads)
         if not before or room <= 0:
             return
-        answer = await self._sender.send(self._plan.again(list(before), room))
+        answer = await self._sender.send(self._plan.again(list(before), room, sync=sync))
         if not answer.sent or answer.counts.total() >= room:
             return  # not all of them were looked at to their ends
         self._plan.step(before, newest, answer)

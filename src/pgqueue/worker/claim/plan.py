@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from pgqueue.worker.claim.cursor import Cursors
 from pgqueue.worker.claim.queue_state import Heat, QueueState
+from pgqueue.worker.claim.scope import Scope
 from pgqueue.worker.seat import Seat
 from pgqueue.worker.timings import TIMINGS, PlanTimings
 
@@ -34,11 +34,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A claim of ``room`` jobs at most, from ten cursors for each queue."""
+    """A claim of ``room`` jobs at most, from ten cursors for each queue.
+
+    ``sync``: also jobs of tasks without async.
+    """
 
     queues: list[str]
     cursors: list[int]
     room: int
+    sync: bool = True
 
     @property
     def quota(self) -> int:
@@ -54,6 +58,7 @@ class Answer:
     quota: int
     busy: Collection[str]
     sent: bool = True  # False without a worker's id
+    sync: bool = True
 
     def is_full(self, queue: str) -> bool:
         """True if it took of this queue all that it might."""
@@ -66,7 +71,8 @@ class Plan:
     def __init__(self, queues: Sequence[str], timings: PlanTimings = TIMINGS.plan) -> None:
         self._timings = timings
         self.states = {name: QueueState(name) for name in queues}
-        self.cursors = Cursors(queues, timings)
+        self.scope = Scope(queues, timings)
+        self.cursors = self.scope.cursors
         self.poll_at = 0.0
         self.polls = 0
         self.claims = 0
@@ -115,29 +121,37 @@ class Plan:
 
     # -- what to ask
 
-    def claim(self, states: Sequence[QueueState], room: int, now: float) -> Request:
-        """Return a claim from the cursors."""
-        timings = self._timings
-        self.cursors.remember(now)
+    def claim(
+        self, states: Sequence[QueueState], room: int, now: float, threads: int | None = None
+    ) -> Request:
+        """Return a claim from the cursors; ``threads``: see ``Intake.thread_room``."""
+        timings, scope = self._timings, self.scope
+        sync, room = scope.next(room, threads)
+        scope.of(sync=sync).remember(now)
         names = self._turned(states)
-        cursors = self.cursors.heads(names)
+        cursors = scope.heads(names, sync=sync)
         full = any(state.full_since is not None for state in states)
         if full and now >= self._lag_at + timings.lag_every:
             # A queue that is never short would never be looked back on.
-            cursors = self.cursors.lagging(names, now, timings.near)
+            cursors = scope.lagging(names, now, timings.near, sync=sync)
             self._lag_at = now + timings.lag_spacing
         for state in states:
             state.hot = Heat.COLD  # before the claim: a notification meanwhile counts
-        return Request(names, cursors, room)
+        return Request(names, cursors, room, sync)
 
-    def look(self, states: Sequence[QueueState], room: int, now: float) -> Request:
+    def look(
+        self, states: Sequence[QueueState], room: int, now: float, threads: int | None = None,
+        *, poll: bool = False,
+    ) -> Request:  # fmt: skip
         """Return a claim from where the cursors stood a moment ago."""
-        self.cursors.remember(now)
+        scope = self.scope
+        sync, room = scope.next(room, threads)
+        scope.of(sync=sync).remember(now)
         names = self._turned(states)
-        lagging = self.cursors.lagging(names, now, self._timings.far)
+        lagging = scope.lagging(names, now, self._timings.far, sync=sync, poll=poll)
         for state in states:
             state.hot, state.owed = Heat.COLD, False
-        return Request(names, lagging, room)
+        return Request(names, lagging, room, sync)
 
     def owe(self, states: Iterable[QueueState], now: float) -> bool:
         """Return True if a look back at these queues is put off until it is time to."""
@@ -167,12 +181,13 @@ class Plan:
         for name in queues:
             self.states[name].met(busy=name in busy, seat=seat, now=now)
 
-    def advance(self, queues: Sequence[str], records: Sequence[Record]) -> Counter[str]:
+    def advance(self, request: Request, records: Sequence[Record]) -> Counter[str]:
         """Take the cursors past what was claimed; return how many of each queue."""
         counts: Counter[str] = Counter()
-        advance = self.cursors.advance
-        if len(queues) == 1:
-            name = queues[0]
+        cursors = self.scope.of(sync=request.sync)
+        advance = cursors.advance
+        if len(request.queues) == 1:
+            name = request.queues[0]
             counts[name] = len(records)
             for record in records:
                 advance(name, record["priority"], record["position"])
@@ -181,7 +196,7 @@ class Plan:
                 name = record["queue"]
                 counts[name] += 1
                 advance(name, record["priority"], record["position"])
-        self.cursors.settle()
+        cursors.settle()
         return counts
 
     def found(
@@ -195,6 +210,9 @@ class Plan:
         """
         short: list[QueueState] = []
         grown: list[QueueState] = []
+        if self.scope.cut or not answer.sync:
+            names = [state.name for state in states]
+            self.scope.answered(names, set(filter(answer.is_full, names)), sync=answer.sync)
         for state in states:
             if state.name in answer.busy:
                 continue  # who is there may leave something: see QueueState.met
@@ -207,6 +225,11 @@ class Plan:
             elif streamed:
                 grown.append(state)
         return short, grown
+
+    def threads_came_free(self) -> None:
+        """Look at the queues that may have jobs for threads."""
+        self.heat(self.scope.left)
+        self.scope.left.clear()
 
     def looked(self, began: float, took: float) -> None:
         """Note a look back that took so many seconds: looks take a share of the time only."""
@@ -228,24 +251,26 @@ class Plan:
         self._step_at = now + timings.step_every
         return True
 
-    def behind(self, newest: Mapping[str, int]) -> dict[str, list[int]]:
+    def behind(self, newest: Mapping[str, int], *, sync: bool = True) -> dict[str, list[int]]:
         """Return the cursors of each queue where one is behind the newest position."""
+        cursors = self.scope.of(sync=sync)
         return {
             name: heads
             for name, position in newest.items()
-            if min(heads := self.cursors.now([name])) < position
+            if min(heads := cursors.now([name])) < position
         }
 
-    def again(self, queues: list[str], room: int) -> Request:
+    def again(self, queues: list[str], room: int, *, sync: bool = True) -> Request:
         """Return a claim from the cursors of these queues, that finds what is behind them."""
-        return Request(queues, self.cursors.heads(queues), room)
+        return Request(queues, self.scope.heads(queues, sync=sync), room, sync)
 
     def step(
         self, before: Mapping[str, list[int]], newest: Mapping[str, int], answer: Answer
     ) -> None:
         """Go past the newest positions where a claim from ``before`` them found nothing."""
+        cursors = self.scope.of(sync=answer.sync)
         for name, heads in before.items():
             if answer.counts[name]:
                 self.states[name].hot = Heat.HOT
-            elif name not in answer.busy and self.cursors.now([name]) == heads:
-                self.cursors.step(name, newest[name])
+            elif name not in answer.busy and cursors.now([name]) == heads:
+                cursors.step(name, newest[name])

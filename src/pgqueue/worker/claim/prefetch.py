@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pgqueue.worker.neighbours import Room
+from pgqueue.worker.neighbours import Speed
 
 __all__ = ["Prefetch"]
 
@@ -23,7 +23,7 @@ class Prefetch:
     was told to forget.
     """
 
-    def __init__(self, runner: Room, max_prefetch: int) -> None:
+    def __init__(self, runner: Speed, max_prefetch: int) -> None:
         self._runner = runner
         self._max_prefetch = max_prefetch
         self._rate = 0.0  # jobs a second

@@ -72,6 +72,11 @@ class Seating:
         if self.seat.rank is not None and self.seat.workers > WATCH:
             self._heartbeat_soon()
 
+    def on_threads_full(self) -> None:
+        """Have the others told that this watcher can take some jobs no more."""
+        if self._takes_jobs:
+            self.on_full()
+
     def on_load(self, running: int) -> None:
         """Let others go before this watcher, which has more to do than its last heartbeat said."""
         if self.seat.rank is not None and load_of(running) > max(_LIGHT, self._load):

@@ -44,6 +44,7 @@ class Sender:
         lock: asyncio.Lock,
         *,
         tasks: Sequence[str],
+        async_tasks: Sequence[str] = (),
         settings: WorkerSettings,
         plan: Plan,
         intake: Intake,
@@ -57,6 +58,7 @@ class Sender:
         self._store = store
         self._lock = lock
         self._tasks = list(tasks)
+        self._async_tasks = list(async_tasks)
         self._settings = settings
         self._plan = plan
         self._intake = intake
@@ -72,7 +74,7 @@ class Sender:
         worker = self._membership.worker_id
         if worker is None:
             await asyncio.sleep(0.05)  # between a lost lease and the new registration
-            return Answer(Counter(), 1, (), sent=False)
+            return Answer(Counter(), 1, (), sent=False, sync=request.sync)
         bypass = await self._is_stuck(request.queues)
         counts: Counter[str] = Counter()
         token = secrets.randbits(63)
@@ -84,7 +86,7 @@ class Sender:
                     request.queues,
                     [request.quota] * len(request.queues),
                     request.cursors,
-                    self._tasks,
+                    self._tasks if request.sync else self._async_tasks,
                     request.room,
                     worker,
                     token,
@@ -97,7 +99,7 @@ class Sender:
             if records:
                 if not self._intake.claimed:
                     self._plan.first_found(time.monotonic())
-                counts = self._plan.advance(request.queues, records)
+                counts = self._plan.advance(request, records)
                 self._hand_on(records, worker, token)
         except BaseException as exc:
             self._lose(worker, token, request.room, exc)
@@ -105,7 +107,7 @@ class Sender:
         finally:
             self._holdings.end(token, took=bool(counts))
         # Those that were busy were claimed from all the same if the lock was passed by.
-        return Answer(counts, request.quota, () if bypass else busy)
+        return Answer(counts, request.quota, () if bypass else busy, sync=request.sync)
 
     def release(self) -> None:
         """Release the jobs that would not begin soon."""

@@ -51,7 +51,7 @@ class Attempts:
         transactions: Transactions,
         admission: Admission,
         came: Mapping[int, float],
-        concurrency: int,
+        threads: int,
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
         cancel_seconds: float,
@@ -62,7 +62,7 @@ class Attempts:
         self._completer = completer
         self._transactions = transactions
         self._admission = admission
-        self._threads = Threads(concurrency, loop)
+        self._threads = Threads(threads, loop)
         self._stubborn = Stubborn(loop, cancel_seconds)
         self._on_end = owner.left
         self._loop = loop

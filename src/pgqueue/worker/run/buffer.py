@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.receipt import Claimed
+from pgqueue.worker.receipt import Claimed, Entry
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -50,6 +50,10 @@ class Taker(Protocol):
 
     def put_off(self, quarantined: list[Claimed]) -> None:
         """Let others have these, which have waited for too long."""
+        ...
+
+    def pass_on(self, entries: Iterable[Entry]) -> None:
+        """Write what becomes of jobs that have not begun."""
         ...
 
 

@@ -1,4 +1,5 @@
-"""Runs claimed jobs: at most ``concurrency`` at a time, each in a task and a context of its own.
+"""Runs claimed jobs: at most ``concurrency`` at a time, each in a task and a context of its own;
+of these at most ``threads`` of tasks without async, which run in threads.
 
 A slot is a place with a number, under which its job is noted for the supervisor. While slots are
 free, jobs that wait are begun in the order in which they came. From Python 3.12 on a task makes its
@@ -8,21 +9,23 @@ first step as it is made: a job that never waits is over at once, and costs the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.outcome import CANCELLED
 from pgqueue.running import Transactions
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Outcomes
-from pgqueue.worker.receipt import Claimed, entry_of
+from pgqueue.worker.receipt import Claimed, Entry, entry_of
 from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
 from pgqueue.worker.run.buffer import Buffer
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
+from pgqueue.worker.run.few_threads import FewThreads, sync_tasks
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
@@ -47,37 +50,29 @@ class Runner:
         self,
         tasks: Mapping[str, Task[..., Any]],
         *,
-        concurrency: int,
-        running_jobs: RunningJobs,
-        completer: Outcomes,
-        transactions: Transactions,
-        marks: Marks,
-        large: LargeJobs,
-        misfits: Misfits,
-        lease: Lease,
-        loop: asyncio.AbstractEventLoop,
-        timings: Timings = TIMINGS,
-    ) -> None:
-        self._concurrency = concurrency
+        concurrency: int, threads: int | None = None, running_jobs: RunningJobs,
+        completer: Outcomes, transactions: Transactions, marks: Marks, large: LargeJobs,
+        misfits: Misfits, lease: Lease, loop: asyncio.AbstractEventLoop, timings: Timings = TIMINGS,
+    ) -> None:  # fmt: skip
         self._completer = completer
         self.has_room = asyncio.Event()
         self._loop = loop
+        self._busy = BusyClock()
+        threads = threads or concurrency
         self._buffer = Buffer(self, lease=lease, loop=loop)
+        self.threads: FewThreads | None = None  # None where there is one for each slot
+        if threads < concurrency and (needy := sync_tasks(tasks)):
+            self._buffer = self.threads = FewThreads(
+                self, needy, threads, lease=lease, loop=loop, busy=self._busy
+            )
         admission = Admission(
             marks=marks, large=large, misfits=misfits, lease=lease, put_off=timings.put_off
         )
         self._attempts = Attempts(
-            tasks,
-            running_jobs=running_jobs,
-            completer=completer,
-            transactions=transactions,
-            admission=admission,
-            came=self._buffer.came,
-            concurrency=concurrency,
-            owner=self,
-            loop=loop,
+            tasks, running_jobs=running_jobs, completer=completer, transactions=transactions,
+            admission=admission, came=self._buffer.came, threads=threads, owner=self, loop=loop,
             cancel_seconds=timings.stop.cancel,
-        )
+        )  # fmt: skip
         self.slots = [Slot(place, self) for place in range(concurrency)]
         self._free = self.slots.copy()
         self._over: set[Slot] = set()  # those given up, and maybe some that were
@@ -86,7 +81,6 @@ class Runner:
         self._quiet.set()
         # What a job leaves in context variables ends with it: each runs in a copy of this.
         self._context = contextvars.copy_context()
-        self._busy = BusyClock()
         self.started = 0
 
     # -- for the claimer
@@ -94,7 +88,7 @@ class Runner:
     @property
     def running(self) -> int:
         """Jobs that have a slot."""
-        return self._concurrency - len(self._free)
+        return len(self.slots) - len(self._free)
 
     @property
     def finished(self) -> int:
@@ -149,10 +143,15 @@ class Runner:
 
     def put_off(self, quarantined: list[Claimed]) -> None:
         """Let others have these jobs, later: as they were, they would come back at once."""
-        for record, token in quarantined:
-            self._completer.add(entry_of(record, token, TIMINGS.put_off.a_moment()))
-        self._settle_quiet()
+        moment = TIMINGS.put_off.a_moment
+        self.pass_on(entry_of(record, token, moment()) for record, token in quarantined)
         self.has_room.set()
+
+    def pass_on(self, entries: Iterable[Entry]) -> None:
+        """Write what becomes of jobs that have not begun."""
+        for entry in entries:
+            self._completer.add(entry)
+        self._settle_quiet()
 
     def take_surplus(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
@@ -173,10 +172,9 @@ class Runner:
         for slot in self.slots:
             if slot.record is not None and slot.record["id"] in wanted:
                 slot.cancel(why)
-        for record, token in self._buffer.remove(wanted):
-            self.counts.add(CANCELLED)
-            self._completer.add(entry_of(record, token, CANCELLED))
-        self._settle_quiet()
+        waiting = self._buffer.remove(wanted)
+        self.counts.cancelled += len(waiting)
+        self.pass_on(entry_of(record, token, CANCELLED) for record, token in waiting)
 
     def cancel_all(self, why: Why) -> None:
         """Cancel every running job."""
@@ -207,12 +205,11 @@ class Runner:
 
     async def wait_quiet(self, seconds: float | None) -> bool:
         """Return True once no outcome is to come, False after so many seconds, if any."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
-        except TimeoutError:
-            return False
-        return True
+                return True
+        return False
 
     async def stop(self) -> None:
         """End what still runs, and the threads that have nothing to do."""
@@ -269,6 +266,8 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
+        if self.threads is not None:
+            self.threads.left(record)
         if self._buffer.in_quarantine and self._buffer.in_quarantine == (record["id"], slot.token):
             self._buffer.in_quarantine = None
         if self._buffer.jobs:

@@ -1,0 +1,149 @@
+"""The buffer of a worker with tasks of both kinds, and fewer threads than slots.
+
+A job of a task without async waits here for a thread and not in a slot: jobs of async tasks that
+came after it take the slots meanwhile. Those that wait for a thread begin in the order in which
+they came. What still waits after a second is released, but for as many as ended in that second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Container, Iterable, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from pgqueue.outcome import RELEASED
+from pgqueue.worker.lease import Lease
+from pgqueue.worker.receipt import Claimed, entry_of
+from pgqueue.worker.run.buffer import Buffer, Taker, is_quarantined
+from pgqueue.worker.run.busy import BusyClock
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from pgqueue.task import Task
+
+__all__ = ["FewThreads", "sync_tasks"]
+
+_WAITS_AT_MOST = 1.0
+
+
+def sync_tasks(tasks: Mapping[str, Task[..., Any]]) -> frozenset[str]:
+    """Return the names of the tasks whose jobs run in threads."""
+    return frozenset(name for name, task in tasks.items() if not task.is_async)
+
+
+class FewThreads(Buffer):
+    """Claimed jobs that wait for a slot, or for one of so many threads.
+
+    ``needy``: the names of the tasks whose jobs need a thread. ``busy``: for how long the runner
+    has had something to run. The claimer sees in it how many threads are free.
+    """
+
+    def __init__(
+        self,
+        taker: Taker,
+        needy: frozenset[str],
+        threads: int,
+        *,
+        lease: Lease,
+        loop: asyncio.AbstractEventLoop,
+        busy: BusyClock,
+    ) -> None:
+        super().__init__(taker, lease=lease, loop=loop)
+        self._needy = needy
+        self._size = threads
+        self._busy = busy
+        self._parked: deque[Claimed] = deque()
+        self._in_threads = 0
+        self.finished = 0
+        self._finished_before = 0
+        self._look_timer: asyncio.TimerHandle | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._parked) or super().__bool__()
+
+    # -- for the claimer
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that were claimed and wait for a thread."""
+        return len(self._parked) + sum(1 for record, _ in self.jobs if self._needs_one(record))
+
+    @property
+    def free(self) -> int:
+        """Threads without a job, not counting those that waiting jobs will take."""
+        return max(0, self._size - self._in_threads - self.waiting)
+
+    def busy_seconds(self, now: float) -> float:
+        """For how long there has been something to run, since the start."""
+        return self._busy.seconds(now)
+
+    # -- for the runner
+
+    def next(self) -> Claimed | None:
+        """Take the job to run next; one that needs a thread only if there is one."""
+        if self._parked and self._in_threads < self._size:
+            self.jobs.appendleft(self._parked.popleft())  # it came before all of these
+        while (claimed := super().next()) is not None:
+            record, _ = claimed
+            if not self._needs_one(record):
+                return claimed
+            if self._in_threads < self._size or is_quarantined(record):
+                self._in_threads += 1
+                return claimed
+            self._parked.append(claimed)
+            if self._look_timer is None:
+                self._look_later()
+        return None
+
+    def left(self, record: Record) -> None:
+        """Note that the job has left its slot, and its thread if it had one."""
+        if self._needs_one(record):
+            self._in_threads -= 1
+            self.finished += 1
+
+    def _needs_one(self, record: Record) -> bool:
+        return record["task"] in self._needy
+
+    def receipts(self) -> Iterable[tuple[int, int]]:
+        """Return ids and tokens of all."""
+        parked = ((record["id"], token) for record, token in self._parked)
+        return chain(super().receipts(), parked)
+
+    def remove(self, job_ids: Container[int]) -> list[Claimed]:
+        """Take out those of these jobs that wait."""
+        found = [claimed for claimed in self._parked if claimed[0]["id"] in job_ids]
+        for claimed in found:
+            self._parked.remove(claimed)
+        return super().remove(job_ids) + found
+
+    def clear(self) -> list[Claimed]:
+        """Take out all, for good."""
+        parked = list(self._parked)
+        self._parked.clear()
+        self.passed_on += len(parked)
+        return parked + super().clear()
+
+    def close(self) -> None:
+        """Call nobody any more."""
+        super().close()
+        if self._look_timer is not None:
+            self._look_timer.cancel()
+
+    def _look_later(self) -> None:
+        self._finished_before = self.finished
+        self._look_timer = self._loop.call_later(_WAITS_AT_MOST, self._release)
+
+    def _release(self) -> None:
+        """Release what no thread will come free for within a second: the jobs are long."""
+        self._look_timer = None
+        keep, taken = self.finished - self._finished_before, list[Claimed]()
+        while len(self._parked) > keep:
+            taken.append(self._parked.pop())
+        if self._parked:
+            self._look_later()
+        if taken:
+            self.passed_on += len(taken)
+            self._taker.pass_on(entry_of(record, token, RELEASED) for record, token in taken)
