@@ -53,6 +53,7 @@ class FakeStore:
         self.link = SimpleNamespace(
             connects=1, connected=True, transact=self._transact, listen=self._listen, cut=None
         )
+        self.turn = asyncio.Lock()
         self.answers = answers
         self.sent: list[str] = []
         self.args: dict[str, tuple[Any, ...]] = {}
@@ -220,7 +221,7 @@ def claimer_of(store: Any, room: Any, returned: Any, **settings: Any) -> Claimer
     lease.hold(0.0, float("inf"))
     nothing: Callable[..., None] = lambda *_, **__: None  # noqa: E731
     return Claimer(
-        store, lock=asyncio.Lock(), listener=Listener("", nothing), queues=["a", "b"],
+        store, listener=Listener("", nothing), queues=["a", "b"],
         tasks=["t"], settings=WorkerSettings.of(settings), lease=lease, runner=room,
         completer=returned,
         holdings=cast("Any", SimpleNamespace(begin=nothing, end=nothing, lose=nothing)),

@@ -95,6 +95,7 @@ class Store:
 
     def __init__(self, server: Server, worker: Worker) -> None:
         self.server, self.worker = server, worker
+        self.turn = asyncio.Lock()
         self.link = SimpleNamespace(listen=self._listen, abort=lambda: None, cut=lambda: None)
 
     async def _listen(self) -> None:
@@ -259,7 +260,6 @@ class Worker:
         self.notified = False  # enqueuers notify us, or the watch, of what will be due
         self.claimer = Claimer(
             cast("Any", Store(self.server, self)),
-            lock=asyncio.Lock(),
             listener=self.listener,
             queues=[QUEUE],
             tasks=self.fleet.tasks,

@@ -144,7 +144,7 @@ def test_a_killed_watcher_delays_nothing_by_a_second(
                 server.enqueue()
                 await asyncio.sleep(gap)
             first = fleet.watch[0]
-            while first.runner.running or first.claimer.looks.lock.locked():  # noqa: ASYNC110
+            while first.runner.running or first.claimer.looks.store.turn.locked():  # noqa: ASYNC110
                 await asyncio.sleep(0.0001)
             first.kill()
         await asyncio.sleep(6.0)

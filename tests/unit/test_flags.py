@@ -17,6 +17,7 @@ class Rows:
     """The rows of the queues; ``locked`` are passed over."""
 
     def __init__(self) -> None:
+        self.turn = asyncio.Lock()
         self.locked = {"b"}
         self.waiting = {"c"}
 
@@ -33,7 +34,7 @@ async def test_a_flag_whose_row_is_locked_is_tried_again(listen: bool) -> None:
     for state in states.values():
         state.hot = Heat.COLD
     flags = Flags(
-        cast("Any", rows), asyncio.Lock(), states, listen=listen,
+        cast("Any", rows), states, listen=listen,
         events=told,
     )  # fmt: skip
     flags.on_watch = listen

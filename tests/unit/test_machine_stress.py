@@ -41,6 +41,7 @@ class Due:
 
     def __init__(self) -> None:
         self.rng = random.Random(2)
+        self.turn = asyncio.Lock()
         self.woken = 0
 
     async def next_due(self, since: datetime) -> tuple[float, datetime]:
@@ -64,7 +65,6 @@ async def test_promoter(caplog: pytest.LogCaptureFixture) -> None:
     store, said = Due(), Said[QueuesReady]()
     promoter = Promoter(
         cast("Any", store),
-        lock=asyncio.Lock(),
         events=said,
         settings=WorkerSettings(),
         timings=TIMINGS.due,
@@ -137,6 +137,7 @@ class Table:
     def __init__(self) -> None:
         self.rng = random.Random(4)
         self.link = SimpleNamespace(listen=self._done, abort=lambda: None, cut=None)
+        self.turn = asyncio.Lock()
         self.claims = 0
 
     async def _done(self, *_: object, **__: object) -> None:

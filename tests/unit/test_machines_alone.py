@@ -120,9 +120,7 @@ async def test_a_claimer_on_watch_listens_and_raises_flags() -> None:
 async def test_a_promoter_promotes_what_is_due_and_wakes_its_queues() -> None:
     row = {"queue": "a", "run_at": datetime.now(UTC) - timedelta(seconds=1)}
     store, said = store_of(promote=[AWAY, [row], []]), Said[QueuesReady]()
-    promoter = Promoter(
-        store, lock=asyncio.Lock(), events=said, settings=SETTINGS, timings=TIMINGS.due
-    )
+    promoter = Promoter(store, events=said, settings=SETTINGS, timings=TIMINGS.due)
     promoter.start()
     await eventually(lambda: said)
     await promoter.stop()
@@ -134,9 +132,7 @@ async def test_a_promoter_learns_when_the_next_job_is_due() -> None:
     row = {"queue": "a", "run_at": NOW}
     store = store_of(promote=[[], [row], []], next_due=[(0.01, NOW), (None, NOW)])
     said = Said[QueuesReady]()
-    promoter = Promoter(
-        store, lock=asyncio.Lock(), events=said, settings=SETTINGS, timings=TIMINGS.due
-    )
+    promoter = Promoter(store, events=said, settings=SETTINGS, timings=TIMINGS.due)
     promoter.start()
     await eventually(lambda: said)
     await promoter.stop()
@@ -182,7 +178,7 @@ async def begin_and_step(one: Any) -> float:
 
 def passed_jobs(store: Any, said: Said[FleetEvent], cursors: list[int]) -> Stragglers:
     return Stragglers(
-        store, asyncio.Lock(), WHO,
+        store, WHO,
         census=Census(2.0, 15.0), view=view(cursors=lambda: cursors),
         links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))), events=said,
     )  # fmt: skip
@@ -272,7 +268,6 @@ async def test_maintenance_does_at_once_what_is_called_for() -> None:
 def duties_of(store: Any) -> Duties:
     return Duties(
         store,
-        asyncio.Lock(),
         hold=15.0,
         retention=60.0,
         rescuer=rescuer_of(store, Said()),
@@ -281,7 +276,7 @@ def duties_of(store: Any) -> Duties:
 
 
 def rescuer_of(store: Any, said: Said[FleetEvent]) -> Rescuer:
-    return Rescuer(store, asyncio.Lock(), crash_cap=3, events=said, confirm_after=0.75)
+    return Rescuer(store, crash_cap=3, events=said, confirm_after=0.75)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ class Store:
     def __init__(self) -> None:
         self.heard: list[frozenset[str]] = []
         self.fails = False
+        self.turn = asyncio.Lock()
         self.link = SimpleNamespace(listen=self._listen)
         self.listener = Listener("", lambda _channel, _payload: None)
 
@@ -33,10 +34,9 @@ class Store:
     async def call(self, _payload: str) -> None: ...
 
 
-def seating(store: Store, lock: asyncio.Lock, said: Said[Any]) -> Seating:
+def seating(store: Store, said: Said[Any]) -> Seating:
     return Seating(
         cast("Any", store),
-        lock,
         store.listener,
         settings=WorkerSettings.of({}),
         flags=cast("Any", SimpleNamespace(leave_watch=lambda: ["default"])),
@@ -54,11 +54,11 @@ async def settled(one: Seating) -> None:
 
 
 async def test_what_a_heartbeat_says_while_it_moves_is_not_forgotten() -> None:
-    store, lock, said = Store(), asyncio.Lock(), Said[Any]()
-    one = seating(store, lock, said)
+    store, said = Store(), Said[Any]()
+    one = seating(store, said)
     on_heartbeat(one, 0, 5)
     await settled(one)
-    async with lock:  # a claim is on its way
+    async with store.turn:  # a claim is on its way
         on_heartbeat(one, 0, 5, takes_jobs=False)
         await asyncio.sleep(0)
         on_heartbeat(one, 0, 5)
@@ -70,7 +70,7 @@ async def test_what_a_heartbeat_says_while_it_moves_is_not_forgotten() -> None:
 async def test_it_stops_listening_though_a_flag_could_not_be_raised() -> None:
     """The session lives on: nobody else would tune it."""
     store = Store()
-    one = seating(store, asyncio.Lock(), Said())
+    one = seating(store, Said())
     on_heartbeat(one, 0, 50)
     await settled(one)
     store.fails = True

@@ -27,6 +27,7 @@ class Claims:
     def __init__(self, answer: tuple[list[Any], list[str]] | Exception) -> None:
         self.answer = answer
         self.link = SimpleNamespace(cut=None)
+        self.turn = asyncio.Lock()
         self.asked: list[dict[str, Any]] = []
         self.account: list[str] = []
 
@@ -67,7 +68,6 @@ def sender(claims: Claims, worker: int | None = 1) -> tuple[Sender, Plan, Intake
     plan, intake, said = Plan(["a"]), Intake(), Said[AnswerLost]()
     one = Sender(
         cast("Any", claims),
-        asyncio.Lock(),
         tasks=["t"],
         settings=WorkerSettings(),
         plan=plan,

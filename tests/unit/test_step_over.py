@@ -36,8 +36,7 @@ async def test_it_steps_past_what_it_has_seen(answer: Answer, room: int, head: i
 
     plan = Plan(["a", "b"])
     looks = Looks(
-        cast("Any", SimpleNamespace(newest_positions=newest)),
-        asyncio.Lock(),
+        cast("Any", SimpleNamespace(newest_positions=newest, turn=asyncio.Lock())),
         plan=plan,
         intake=cast("Any", SimpleNamespace(room=lambda now: room, thread_room=lambda: None)),
         flags=cast("Any", None),

@@ -73,7 +73,7 @@ async def at_rest(worker: Worker) -> None:
         seated = not worker.settings.listen or claimer.seating.seat is not AWAY
         return (
             seated
-            and not claimer.looks.lock.locked()
+            and not claimer.looks.store.turn.locked()
             and not any(state.hot or state.looks or state.owed for state in states)
         )
 

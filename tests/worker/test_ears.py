@@ -31,7 +31,7 @@ async def made_anew(worker: Worker, eyes: Eyes, dsn: str) -> None:
 
 
 async def unlistened(worker: Worker, eyes: Eyes, dsn: str) -> None:
-    async with worker.machines.session.lock:
+    async with worker.machines.session.store.turn:
         await worker.machines.claim_link.fetch("unlisten *")
 
 

@@ -201,7 +201,7 @@ async def test_what_the_watch_leaves_undone_a_worker_at_rest_does(
         thread = worker.machines.heartbeat_thread
         await eyes.sql(BEFORE, thread.heartbeat.registration.kind)
         await eventually(lambda: thread.heartbeat.every() == 1.2, what="three come before it")
-        await eventually(lambda: not worker.machines.session.lock.locked())
+        await eventually(lambda: not worker.machines.session.store.turn.locked())
         async with eyes.connection.transaction():
             await eyes.sql("set local pgqueue.notify = off")
             await eyes.sql(

@@ -47,7 +47,7 @@ async def test_jobs_released_are_not_overtaken(
         )
         for _ in range(10):
             await asyncio.sleep(0)  # the claimer hears that there is room
-        await eventually(lambda: not worker.machines.claimer.looks.lock.locked())
+        await eventually(lambda: not worker.machines.claimer.looks.store.turn.locked())
         written.set()
         await eyes.reaches(jobs[-1].id, "completed")
     assert begun == sorted(begun)

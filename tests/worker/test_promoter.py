@@ -42,7 +42,7 @@ async def told(worker: Worker) -> None:
             times.notified
             and times.look_again_at == math.inf
             and times.look_at == math.inf
-            and not worker.machines.session.lock.locked()
+            and not worker.machines.session.store.turn.locked()
         )  # nor one under way
     )
 
@@ -140,7 +140,7 @@ async def test_the_look_a_second_after_a_flag_is_kept_whatever_is_due_before(
         await eyes.settled(completed=1)
         await eventually(
             lambda: (
-                not worker.machines.session.lock.locked()
+                not worker.machines.session.store.turn.locked()
                 and promoter.times.look_at > time.monotonic() + 0.1
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,14 @@ READ_ALL_SECONDS = 60.0
 
 
 class FleetStore:
-    """Those of one schema on one link."""
+    """Those of one schema on one link.
+
+    ``turn``: where several send on the link, whoever does holds it.
+    """
 
     def __init__(self, link: Link, schema: str) -> None:
         self.link = link
+        self.turn = asyncio.Lock()
         self.schema = schema
         self._sql: dict[str, str] = {}
 

@@ -63,12 +63,12 @@ class InlineRunner:
         self._store = InlineStore(wire)
         self._functions: Functions = OnLoop() if wire.asynchronous else WithoutLoop(wire.driver)
         self._transactions = InlineTransactions(self._store)
-        lock, lease = asyncio.Lock(), Lease()
+        lease = Lease()
         lease.until = float("inf")
         self._admission = Admission(
-            marks=Marks(self._store, lock),
-            large=LargeJobs(self._store, lock, TIMINGS.put_off),
-            misfits=Misfits(self._store, lock, TIMINGS.misfits),
+            marks=Marks(self._store),
+            large=LargeJobs(self._store, TIMINGS.put_off),
+            misfits=Misfits(self._store, TIMINGS.misfits),
             lease=lease,
         )
         self._log = JobLog(Counts(), {})

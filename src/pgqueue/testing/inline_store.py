@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class InlineStore(Store):
     def __init__(self, wire: Wire) -> None:  # no link: each statement goes through _rows
         self.wire = wire
         self.schema = wire.schema
+        self.turn = asyncio.Lock()
         self._worker = _number()
 
     async def _rows(self, name: str, *args: Any) -> list[Any]:

@@ -17,11 +17,10 @@ log = logging.getLogger("pgqueue.worker")
 
 
 class ClaimSession:
-    """``lock``: whoever sends a statement on ``store`` holds it."""
+    """``store``: whoever sends a statement on it holds its ``turn``."""
 
     def __init__(self, store: Store, events: Events[ReadyAgain]) -> None:
         self.store = store
-        self.lock = asyncio.Lock()
         self.announcements: set[asyncio.Task[None]] = set()
         self._events = events
 
@@ -33,7 +32,7 @@ class ClaimSession:
 
     async def _announce(self, places: Sequence[tuple[str, int]]) -> None:
         try:
-            async with self.lock:
+            async with self.store.turn:
                 self._events.send(ReadyAgain(await announce(self.store, places)))
         except PgQueueError as exc:
             log.debug("nobody could be told of released jobs: %s", exc)

@@ -9,33 +9,11 @@ from typing import Protocol, TypeVar
 from pgqueue.worker.receipt import Entry
 
 __all__ = [
-    "AnswerLost",
-    "CameToWatch",
-    "CancelWanted",
-    "CannotWrite",
-    "ClaimEvent",
-    "EndEvent",
-    "Event",
-    "Events",
-    "FinishEvent",
-    "FlagsTold",
-    "FleetEvent",
-    "HeartbeatFailed",
-    "HeartbeatWanted",
-    "LeaseHeldAgain",
-    "LeaseRevoked",
-    "LimitReached",
-    "ListensAnew",
-    "MinutePassed",
-    "NextDue",
-    "NotOurs",
-    "QueuesReady",
-    "ReadyAgain",
-    "Rejoined",
-    "Seated",
-    "ServerSilent",
-    "Written",
-]
+    "AnswerLost", "CameToWatch", "CancelWanted", "CannotWrite", "ClaimEvent", "EndEvent", "Event",
+    "Events", "FinishEvent", "FlagsTold", "FleetEvent", "HeartbeatFailed", "HeartbeatWanted",
+    "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "MinutePassed", "NextDue",
+    "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined", "Seated", "ServerSilent", "Written",
+]  # fmt: skip
 
 E = TypeVar("E", contravariant=True)
 
@@ -187,17 +165,9 @@ class HeartbeatFailed:
 ClaimEvent = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesReady
 FinishEvent = Written | NotOurs | CannotWrite
 FleetEvent = (
-    CancelWanted
-    | LeaseRevoked
-    | LeaseHeldAgain
-    | Rejoined
-    | ReadyAgain
-    | NextDue
-    | Seated
-    | ServerSilent
-    | MinutePassed
-    | HeartbeatFailed
-)
+    CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | Seated
+    | ServerSilent | MinutePassed | HeartbeatFailed
+)  # fmt: skip
 Event = ClaimEvent | FinishEvent | FleetEvent
 """What the parts say to each other."""
 

@@ -61,12 +61,8 @@ class Machines:
     ) -> None:
         self._settings, self._timings = settings, timings
         watch, lease, membership = Watch(), Lease(), Membership()
-        how: dict[str, Any] = {
-            "watch": watch,
-            "deadline": settings.deadline,
-            "pooled": not settings.listen,
-            "pooled_by_session": app.pool.pooler == "session",
-        }
+        how: dict[str, Any] = {"watch": watch, "deadline": settings.deadline}
+        how |= {"pooled": not settings.listen, "pooled_by_session": app.pool.pooler == "session"}
         listener = Listener(statement("read_channel", app.schema), self.hear)
         self.claim_link = Link(
             app.pool.source, role="claim", listener=listener, on_lost=self._on_deaf, **how
@@ -77,16 +73,16 @@ class Machines:
         self.transactions = JobTransactions(
             app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
         )
-        self.completer = self._make_completer(Store(self.finish_link, app.schema), lease)
+        self.completer = Completer(
+            Store(self.finish_link, app.schema), worker_name=f"{os.uname().nodename}:{os.getpid()}",
+            events=self, fruitless=Fruitless(settings.lease, lease), timings=timings.writes,
+        )  # fmt: skip
         self.runner = self._make_runner(tasks, lease, running_jobs)
         self.holdings = Holdings(runner=self.runner, completer=self.completer)
-        self.promoter = Promoter(
-            self.session.store, lock=self.session.lock, events=self,
-            settings=settings, timings=timings.due,
-        )  # fmt: skip
+        store = self.session.store
+        self.promoter = Promoter(store, events=self, settings=settings, timings=timings.due)
         self.claimer = Claimer(
-            self.session.store, lock=self.session.lock, listener=listener,
-            queues=queues, tasks=list(tasks),
+            store, listener=listener, queues=queues, tasks=list(tasks),
             async_tasks=[name for name, task in tasks.items() if task.is_async],
             settings=settings, lease=lease, runner=self.runner, completer=self.completer,
             holdings=self.holdings, membership=membership, events=self, timings=timings,
@@ -100,36 +96,22 @@ class Machines:
             pool=app.pool, life=life,
         )  # fmt: skip
 
-    def _make_completer(self, store: Store, lease: Lease) -> Completer:
-        return Completer(
-            store, worker_name=f"{os.uname().nodename}:{os.getpid()}", events=self,
-            fruitless=Fruitless(self._settings.lease, lease), timings=self._timings.writes,
-        )  # fmt: skip
-
     def _make_runner(
         self, tasks: Mapping[str, Task[..., Any]], lease: Lease, running_jobs: RunningJobs | None
     ) -> Runner:
-        session, slots, timings = self.session, self._settings.concurrency, self._timings
+        store, slots, timings = self.session.store, self._settings.concurrency, self._timings
         return Runner(
             tasks, concurrency=slots, threads=self._settings.threads,
             running_jobs=running_jobs or RunningJobs.private(slots),
-            completer=self.completer, transactions=self.transactions,
-            marks=Marks(session.store, session.lock),
-            large=LargeJobs(session.store, session.lock, timings.put_off),
-            misfits=Misfits(session.store, session.lock, timings.misfits),
+            completer=self.completer, transactions=self.transactions, marks=Marks(store),
+            large=LargeJobs(store, timings.put_off), misfits=Misfits(store, timings.misfits),
             lease=lease, loop=asyncio.get_running_loop(), timings=timings,
         )  # fmt: skip
 
     def _make_heartbeat_thread(
-        self,
-        app: App,
-        queues: Sequence[str],
-        tasks: list[str],
-        *,
-        watch: Watch,
-        lease: Lease,
+        self, app: App, queues: Sequence[str], tasks: list[str], *, watch: Watch, lease: Lease,
         membership: Membership,
-    ) -> HeartbeatThread:
+    ) -> HeartbeatThread:  # fmt: skip
         supervisor = os.environ.get(_SUPERVISOR)
         who = Identity(self._settings, list(queues), tasks, int(supervisor) if supervisor else None)
         port = HeartbeatPort(
@@ -168,7 +150,7 @@ class Machines:
         """Wait until nothing is to do in these queues that has these tasks."""
 
         async def is_idle() -> bool:
-            async with self.session.lock:
+            async with self.session.store.turn:
                 return await self.session.store.is_idle(queues, tasks)
 
         await wait_idle(

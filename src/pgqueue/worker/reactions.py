@@ -8,32 +8,11 @@ from dataclasses import dataclass
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.pool import Pool
+from pgqueue.worker import events
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim_session import ClaimSession
-from pgqueue.worker.events import (
-    AnswerLost,
-    CancelWanted,
-    CannotWrite,
-    EndEvent,
-    Event,
-    Events,
-    FlagsTold,
-    HeartbeatFailed,
-    HeartbeatWanted,
-    LeaseHeldAgain,
-    LeaseRevoked,
-    LimitReached,
-    MinutePassed,
-    NextDue,
-    NotOurs,
-    QueuesReady,
-    ReadyAgain,
-    Rejoined,
-    Seated,
-    ServerSilent,
-    Written,
-)
+from pgqueue.worker.events import EndEvent, Event, Events
 from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.ready_again import places_of, soonest_of
@@ -46,6 +25,8 @@ __all__ = ["Reactions", "promotes"]
 log = logging.getLogger("pgqueue.worker")
 
 _OVERDUE = 0.5
+_Resumed = events.Rejoined | events.LeaseHeldAgain
+_ForClaimer = events.QueuesReady | events.ReadyAgain | events.Seated | _Resumed
 
 
 def promotes(seconds: float, seat: Seat, *, listen: bool) -> bool:
@@ -73,58 +54,58 @@ class Reactions:
     def on(self, event: Event) -> None:
         """Do what follows from an event."""
         match event:
-            case LimitReached() | CannotWrite() | HeartbeatFailed():
+            case events.LimitReached() | events.CannotWrite() | events.HeartbeatFailed():
                 self.life.send(event)
-            case HeartbeatWanted():
+            case events.HeartbeatWanted():
                 self.heartbeat_thread.hurry()
-            case AnswerLost():
+            case events.AnswerLost():
                 self.heartbeat_thread.reconcile()
-            case CancelWanted(job_ids):
+            case events.CancelWanted(job_ids):
                 self.runner.cancel(job_ids, "cancelled")
-            case LeaseRevoked():
+            case events.LeaseRevoked():
                 self.runner.cancel_all("lost")
                 self.runner.empty_buffer()
                 self.lease.forget()
-            case FlagsTold() | NextDue():
+            case events.FlagsTold() | events.NextDue():
                 self._promote(event)
-            case ServerSilent():
+            case events.ServerSilent():
                 self.pool.distrust()
-            case MinutePassed():
+            case events.MinutePassed():
                 self.pool.rest()
-            case NotOurs(job_id):
+            case events.NotOurs(job_id):
                 log.warning(
                     "job %d was not this worker's any more when its outcome was to be written "
                     "(lease lost, cancelled or deleted); the outcome is dropped", job_id,
                     extra={"job_id": job_id},
                 )  # fmt: skip
-            case Written(entries):
+            case events.Written(entries):
                 self._written(entries)
-            case QueuesReady() | ReadyAgain() | Rejoined() | LeaseHeldAgain() | Seated():
+            case _:
                 self._claim(event)
 
-    def _claim(self, event: QueuesReady | ReadyAgain | Rejoined | LeaseHeldAgain | Seated) -> None:
+    def _claim(self, event: _ForClaimer) -> None:
         """There may be something to claim, or room for it."""
         claimer = self.claimer
         match event:
-            case QueuesReady(queues):
+            case events.QueuesReady(queues):
                 claimer.on_ready(queues)
-            case ReadyAgain(lowest):
+            case events.ReadyAgain(lowest):
                 for queue, position in lowest.items():
                     claimer.on_rewind(queue, position)
-            case Rejoined():
+            case events.Rejoined():
                 claimer.look_everywhere()
                 claimer.on_room()
-            case LeaseHeldAgain():
+            case events.LeaseHeldAgain():
                 claimer.on_room()
-            case Seated(before, alike, running, takes_jobs):
+            case events.Seated(before, alike, running, takes_jobs):
                 claimer.seating.on_heartbeat(before, alike, running=running, takes_jobs=takes_jobs)
 
-    def _promote(self, event: FlagsTold | NextDue) -> None:
+    def _promote(self, event: events.FlagsTold | events.NextDue) -> None:
         """There is something to know about what will be due."""
         match event:
-            case FlagsTold(up, raised):
+            case events.FlagsTold(up, raised):
                 self.promoter.on_flags(up=up, raised=raised)
-            case NextDue(seconds):
+            case events.NextDue(seconds):
                 seat = self.claimer.seating.seat
                 if promotes(seconds, seat, listen=self.settings.listen):
                     self.promoter.due_in(seconds + seat.delay)

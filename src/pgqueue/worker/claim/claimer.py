@@ -56,7 +56,6 @@ class Claimer:
         self,
         store: Store,
         *,
-        lock: asyncio.Lock,
         listener: Listener,
         queues: Sequence[str],
         tasks: Sequence[str],
@@ -75,24 +74,24 @@ class Claimer:
         self._events = events
         self.plan = plan = Plan(queues, timings.plan)
         self.flags = Flags(
-            store, lock, plan.states, listen=settings.listen, ears=timings.ears,
+            store, plan.states, listen=settings.listen, ears=timings.ears,
             kind=kind_of(queues, tasks, listen=settings.listen), events=self,
         )  # fmt: skip
         self.seating = seating = Seating(
-            store, lock, listener, settings=settings, flags=self.flags, events=self
+            store, listener, settings=settings, flags=self.flags, events=self
         )
         self._intake = intake = Intake(
             runner, lease, settings=settings, states=plan.states.values(), seating=seating
         )
         sender = Sender(
-            store, lock, tasks=tasks, async_tasks=async_tasks, settings=settings, plan=plan,
+            store, tasks=tasks, async_tasks=async_tasks, settings=settings, plan=plan,
             intake=intake, seating=seating, completer=completer, holdings=holdings,
             membership=membership, events=events, put_off=timings.put_off,
         )  # fmt: skip
         self.looks = Looks(
-            store, lock, plan=plan, intake=intake, flags=self.flags, seating=seating,
-            sender=sender, settings=settings,
-            unknown=UnknownTasks(store, lock, queues, tasks, every=timings.unknown_every),
+            store, plan=plan, intake=intake, flags=self.flags, seating=seating, sender=sender,
+            settings=settings,
+            unknown=UnknownTasks(store, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
         self._bell, self._room = asyncio.Event(), runner.has_room
         self.task: asyncio.Task[None] | None = None

@@ -6,7 +6,6 @@ listens anew if not.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -35,7 +34,6 @@ class Flags:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         states: Mapping[str, QueueState],
         *,
         listen: bool,
@@ -44,7 +42,6 @@ class Flags:
         ears: EarTimings = TIMINGS.ears,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._states = states
         self._listen = listen
         self._kind = kind
@@ -87,7 +84,7 @@ class Flags:
             return
         up = dict.fromkeys((state.name for state in down), True)  # whether it was just raised
         if self._listen:
-            async with self._lock:
+            async with self._store.turn:
                 up = await self._store.raise_flags(sorted(up))
         now = time.monotonic()
         for state in down:
@@ -111,14 +108,14 @@ class Flags:
 
     async def leave_up(self, queues: list[str]) -> None:
         """Raise flags that were taken down here, for others to hear."""
-        async with self._lock:
+        async with self._store.turn:
             await self._store.raise_flags(queues)
 
     async def _hears(self) -> bool:
         """Ask whether this worker hears, and which flags are up; False if it has to listen anew."""
         ears, was_deaf = self.ears, self.ears.deaf
         word = ears.wants_word(time.monotonic())
-        async with self._lock:
+        async with self._store.turn:
             listens, spoken, down = await self._store.check_ears(list(self._states), word=word)
             self._sure = True
             now = time.monotonic()
@@ -157,7 +154,7 @@ class Flags:
         for state in states:
             state.before_own_lowering(heard=self._listen and self.on_watch)
         if self._listen:
-            async with self._lock:
+            async with self._store.turn:
                 lowered = await self._store.lower_flags(sorted(lowered), kind)
         now = time.monotonic()
         for state in states:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from pgqueue.config import WorkerSettings
@@ -29,7 +28,6 @@ class Looks:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         *,
         plan: Plan,
         intake: Intake,
@@ -40,7 +38,6 @@ class Looks:
         settings: WorkerSettings,
     ) -> None:
         self.store = store
-        self.lock = lock
         self._plan = plan
         self._intake = intake
         self._flags = flags
@@ -143,7 +140,7 @@ class Looks:
 
     async def _call(self, reach: int, state: QueueState) -> None:
         if reach:
-            async with self.lock:
+            async with self.store.turn:
                 await self.store.call(f"m:{reach}:{state.name}")
 
     async def step_over(self, states: list[QueueState], took: float, *, sync: bool = True) -> None:
@@ -154,7 +151,7 @@ class Looks:
         """
         if not self._plan.steps(states, took, time.monotonic()):
             return
-        async with self.lock:
+        async with self.store.turn:
             newest = await self.store.newest_positions([state.name for state in states])
         # A paused queue is not among them: all of it is to be found again.
         before = self._plan.behind(newest, sync=sync)

@@ -32,13 +32,11 @@ class Promoter:
         self,
         store: Store,
         *,
-        lock: asyncio.Lock,
         events: Events[QueuesReady],
         settings: WorkerSettings,
         timings: DueTimings,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._events = events
         self._wake = asyncio.Event()
         self._retry = RetryDelay()
@@ -108,7 +106,7 @@ class Promoter:
 
     async def _look(self) -> None:
         """Learn when the next job is due."""
-        async with self._lock:
+        async with self._store.turn:
             since = self.times.look_from(time.monotonic())
             seconds, clear_until = await self._store.next_due(since)
         self.times.looked(seconds, clear_until, time.monotonic())
@@ -118,7 +116,7 @@ class Promoter:
         floor = self.times.floor
         queues: set[str] = set()
         while True:
-            async with self._lock:
+            async with self._store.turn:
                 since = floor.look_from(time.monotonic())
                 rows: list[Any] = await self._store.promote(_BATCH, since)
             if rows:
@@ -126,7 +124,7 @@ class Promoter:
                 fresh = {row["queue"] for row in rows}
                 queues |= fresh
                 floor.clear_until(max(row["run_at"] for row in rows))
-                async with self._lock:
+                async with self._store.turn:
                     await self._store.wake(sorted(fresh))
             if len(rows) < _BATCH:
                 return queues

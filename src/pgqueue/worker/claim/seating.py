@@ -32,7 +32,6 @@ class Seating:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         listener: Listener,
         *,
         settings: WorkerSettings,
@@ -40,7 +39,6 @@ class Seating:
         events: Events[HeartbeatWanted | CameToWatch],
     ) -> None:
         self._store = store
-        self._lock = lock
         self._listener = listener
         self._settings = settings
         self._flags = flags
@@ -113,7 +111,7 @@ class Seating:
             lowered = self._flags.leave_watch() if left else []
             self._listener.wanted = seat.channels
             try:
-                async with self._lock:
+                async with self._store.turn:
                     await self._store.link.listen()
                     if lowered:
                         await self._store.raise_flags(lowered)

@@ -41,7 +41,6 @@ class Sender:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         *,
         tasks: Sequence[str],
         async_tasks: Sequence[str] = (),
@@ -56,7 +55,6 @@ class Sender:
         put_off: PutOff = PUT_OFF,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._tasks = list(tasks)
         self._async_tasks = list(async_tasks)
         self._settings = settings
@@ -81,7 +79,7 @@ class Sender:
         self._holdings.begin(token)
         try:
             began = time.monotonic()
-            async with self._lock:
+            async with self._store.turn:
                 records, waiting = await self._store.claim(
                     request.queues,
                     [request.quota] * len(request.queues),
@@ -153,7 +151,7 @@ class Sender:
         states = [self._plan.states[name] for name in queues]
         for state in states:
             if state.contention.asks_who(now):
-                async with self._lock:
+                async with self._store.turn:
                     state.contention.held_by(await self._store.claim_holder(state.name), now)
                 if state.contention.stuck:
                     log.warning(

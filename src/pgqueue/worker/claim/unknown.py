@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -20,14 +19,12 @@ class UnknownTasks:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         queues: Sequence[str],
         tasks: Sequence[str],
         *,
         every: float,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._queues = list(queues)
         self._tasks = list(tasks)
         self._every = every
@@ -39,7 +36,7 @@ class UnknownTasks:
         if now < self._report_at:
             return
         self._report_at = time.monotonic() + self._every
-        async with self._lock:
+        async with self._store.turn:
             waiting = await self._store.unknown_tasks(self._queues, self._tasks)
         for queue, task, jobs in waiting:
             if (queue, task) not in self._reported:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
@@ -26,7 +25,6 @@ class Duties:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         *,
         hold: float,
         retention: float,
@@ -34,7 +32,6 @@ class Duties:
         timings: DutyTimings,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._hold = hold
         self._retention = retention
         self._check_every = timings.check_every
@@ -53,7 +50,7 @@ class Duties:
         del called  # nobody does
         wait = self._check_every
         try:
-            async with self._lock:
+            async with self._store.turn:
                 due_in = await self._store.due_duties()
             for name, (every, work) in self.table.items():
                 left = due_in.get(name, wait)
@@ -67,7 +64,7 @@ class Duties:
 
     async def _do_one(self, name: str, every: float, work: Callable[[], Awaitable[bool]]) -> bool:
         """Do it, if nobody else does; False if somebody should look again soon."""
-        async with self._lock:
+        async with self._store.turn:
             taken = await self._store.take_duty(name, self._hold)
         if not taken:
             return False
@@ -78,12 +75,12 @@ class Duties:
             # What the server refused may stand in others' way: not again until its next time.
             done = not isinstance(exc, (OutcomeUnknown, Unreachable))
         if done:
-            async with self._lock:
+            async with self._store.turn:
                 await self._store.end_duty(name, every)
         return done
 
     async def _make_history(self) -> bool:
-        async with self._lock:
+        async with self._store.turn:
             await self._store.ensure_history()
         return True
 
@@ -91,7 +88,7 @@ class Duties:
         # One a statement: together they may take longer than a statement may, again and again.
         dropped = 0
         while True:
-            async with self._lock:
+            async with self._store.turn:
                 if not await self._store.drop_history(self._retention):
                     break
             dropped += 1

@@ -45,24 +45,20 @@ class Maintenance:
         background: Background,
         timings: Timings,
     ) -> None:
-        lock, settings = asyncio.Lock(), who.settings
+        settings = who.settings
         self._background = background
         self.rescuer = Rescuer(
-            store, lock,
-            crash_cap=settings.crash_cap, events=events, confirm_after=timings.rescue.confirm_after,
+            store, crash_cap=settings.crash_cap, events=events,
+            confirm_after=timings.rescue.confirm_after,
         )  # fmt: skip
-        self.passed = Stragglers(
-            store, lock, who, census=census, view=view, links=links, events=events
-        )
+        self.passed = Stragglers(store, who, census=census, view=view, links=links, events=events)
         self.reconciler = Reconciler(
-            store, lock, who,
-            holdings=holdings, view=view, floor=self.passed.floor, membership=membership, side=side,
-            timings=timings.reconcile,
+            store, who, holdings=holdings, view=view, floor=self.passed.floor,
+            membership=membership, side=side, timings=timings.reconcile,
         )  # fmt: skip
         self.duties = Duties(
-            store, lock,
-            hold=settings.lease, retention=settings.retention,
-            rescuer=self.rescuer, timings=timings.duties,
+            store, hold=settings.lease, retention=settings.retention, rescuer=self.rescuer,
+            timings=timings.duties,
         )  # fmt: skip
         works = {"passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties}
         self._periodic = PeriodicWork(works, background)

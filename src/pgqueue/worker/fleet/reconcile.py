@@ -7,7 +7,6 @@ on to the thirtieth ready job: what lies behind that one would not have had its 
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import random
@@ -35,7 +34,6 @@ class Reconciler:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         who: Identity,
         *,
         holdings: Holdings,
@@ -46,7 +44,6 @@ class Reconciler:
         timings: ReconcileTimings,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._holdings = holdings
         self._who = who
         self._every = who.settings.heartbeat
@@ -82,7 +79,7 @@ class Reconciler:
     async def _look(self, workers: list[int]) -> float:
         holdings, soon = self._holdings, self._soon
         try:
-            async with self._lock:
+            async with self._store.turn:
                 began = time.monotonic()
                 rows = await self._store.held(
                     workers,

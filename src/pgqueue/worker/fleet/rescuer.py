@@ -25,14 +25,12 @@ class Rescuer:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         *,
         crash_cap: int,
         events: Events[ReadyAgain],
         confirm_after: float,
     ) -> None:
         self._store = store
-        self._lock = lock
         self._crash_cap = crash_cap
         self._events = events
         self._confirm_after = confirm_after
@@ -64,7 +62,7 @@ class Rescuer:
 
     async def rescue_orphans(self) -> bool:
         """Release what workers hold that are not on the list; False if some of it is put off."""
-        async with self._lock:
+        async with self._store.turn:
             found = await self._store.orphans()
         lost = [worker for worker in found if worker not in self.rescuing]
         return await self._rescue_once(lost, vanished=False, orphaned=True) is not None
@@ -76,7 +74,7 @@ class Rescuer:
         if not workers:
             return ()
         try:
-            async with self._lock:
+            async with self._store.turn:
                 rescued = await rescue_workers(
                     self._store,
                     workers,

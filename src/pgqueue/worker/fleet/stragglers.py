@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -30,7 +29,6 @@ class Stragglers:
     def __init__(
         self,
         store: Store,
-        lock: asyncio.Lock,
         who: Identity,
         *,
         census: Census,
@@ -39,22 +37,19 @@ class Stragglers:
         events: Events[ReadyAgain],
     ) -> None:
         self._store = store
-        self._lock = lock
         self._who = who
         self._census = census
         self._view = view
         self._links = links
         self._events = events
-        self._wait = self._interval()
-        self._retry = RetryDelay(0.2, self._wait)
-        self._looked_on: tuple[int, ...] | None = None
         self.floor = Floor()
+        self.begin()
 
     def begin(self) -> float:
         """Forget what was found; return the seconds until the first search."""
         self._wait = self._interval()
         self._retry = RetryDelay(0.2, self._wait)
-        self._looked_on = None
+        self._looked_on: tuple[int, ...] | None = None
         return self._spread()
 
     async def step(self, *, called: bool) -> float:
@@ -77,7 +72,7 @@ class Stragglers:
 
     async def _search(self) -> float:
         try:
-            async with self._lock:
+            async with self._store.turn:
                 began = time.monotonic()
                 found = await self._look()
         except PgQueueError as exc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -38,15 +37,14 @@ def not_read(error: Exception, put_off: PutOff = PUT_OFF) -> Dead | Snoozed:
 class LargeJobs:
     """Reads the jobs whose arguments their claims left out, one at a time."""
 
-    def __init__(self, store: Store, lock: asyncio.Lock, put_off: PutOff) -> None:
+    def __init__(self, store: Store, put_off: PutOff) -> None:
         self._store = store
-        self._lock = lock
         self._put_off = put_off
 
     async def read(self, job_id: int, token: int) -> Record | Dead | Snoozed | None:
         """Return a claimed job as a whole, or what becomes of it; None if it is not ours now."""
         try:
-            async with self._lock:
+            async with self._store.turn:
                 return await self._store.whole(job_id, token)
         except Exception as exc:
             outcome = not_read(exc, self._put_off)

@@ -7,7 +7,6 @@ workers count the same tries. After the last the job is a dead letter.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Sequence
@@ -49,9 +48,8 @@ def after(earlier: int, error: PayloadError, delays: Sequence[float] = TIMINGS.m
 class Misfits:
     """Finds out how often a job's arguments did not fit before, and says once for each task why."""
 
-    def __init__(self, store: Store, lock: asyncio.Lock, delays: Sequence[float]) -> None:
+    def __init__(self, store: Store, delays: Sequence[float]) -> None:
         self._store = store
-        self._lock = lock
         self._delays = delays
         self._told: set[str] = set()
 
@@ -66,7 +64,7 @@ class Misfits:
                 record["id"], task, error, extra={"job_id": record["id"], "task": task},
             )  # fmt: skip
         try:
-            async with self._lock:
+            async with self._store.turn:
                 earlier = await self._store.misfits(record["id"])
         except PgQueueError as exc:
             log.debug("nobody knows how often job %d did not fit: %s", record["id"], exc)
