@@ -141,7 +141,7 @@ def heartbeat_on_loop() -> None:
 
     def make(heartbeat: Callable[..., Any]) -> Callable[..., Any]:
         async def behind_handlers(self: Any) -> None:
-            await self._maintenance.ask(lambda: None)
+            await self._events._side.ask(lambda: None)
             await heartbeat(self)
 
         return behind_handlers
