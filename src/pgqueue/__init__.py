@@ -42,10 +42,13 @@ from pgqueue.errors import (
     Unreachable,
 )
 from pgqueue.job import Enqueued, JobState, NewJob, Options
+from pgqueue.namesake import refuse_namesake as _refuse_namesake
 from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import JobTransaction, RunningJob, current_job
 from pgqueue.task import BoundTask, Task
 from pgqueue.version import __version__
+
+_refuse_namesake(__path__[0])
 
 if TYPE_CHECKING:
     from pgqueue.worker import Statistics, Worker

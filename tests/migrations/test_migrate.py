@@ -276,7 +276,7 @@ async def test_a_newer_schema_is_refused_only_if_it_breaks(dsn: str, breaking: b
     if breaking:
         said = (
             f'schema "pgqueue" is at version {newest + 1}, which this pgqueue (up to {newest}) '
-            "cannot work with; upgrade with: pip install --upgrade pgqueue"
+            "cannot work with; upgrade with: pip install --upgrade pgqueue-py"
         )
         for refused in (use(dsn), migrate.migrate(dsn)):
             with pytest.raises(SchemaError) as caught:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 
 import pgqueue
 
@@ -47,3 +49,13 @@ def _home_of(cls: type, word: str) -> str:
         if inspect.isclass(value):
             return value.__module__
     return ""
+
+
+def test_importing_the_package_loads_no_driver_and_no_worker() -> None:
+    code = "import sys, pgqueue; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {"asyncpg", "click", "django", "flask", "psycopg", "pydantic", "rich", "sqlalchemy"}
+    assert "pgqueue" in said
+    assert heavy & set(said) == set()

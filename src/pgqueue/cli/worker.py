@@ -161,7 +161,7 @@ def _loop_factory(wanted: bool | None) -> Callable[[], asyncio.AbstractEventLoop
     except ImportError:
         if wanted:
             raise ConfigError(
-                'uvloop is not installed; pip install "pgqueue[uvloop]", or leave out --uvloop'
+                'uvloop is not installed; pip install "pgqueue-py[uvloop]", or leave out --uvloop'
             ) from None
         return None
     return uvloop.new_event_loop

@@ -162,7 +162,7 @@ def check(done: dict[int, tuple[str, bool]], schema: str) -> None:
     if breaking:
         raise SchemaError(
             f'schema "{schema}" is at version {max(breaking)}, which this pgqueue (up to {newest}) '
-            "cannot work with; upgrade with: pip install --upgrade pgqueue"
+            "cannot work with; upgrade with: pip install --upgrade pgqueue-py"
         )
 
 

