@@ -14,6 +14,7 @@ from pgqueue.config import (
     check_seconds,
 )
 from pgqueue.db.source import GivenDsn
+from pgqueue.hints import hinting
 from pgqueue.job import NewJob, Options, check_options, with_options
 from pgqueue.retry import RetryPolicy
 from pgqueue.task import OnCrash, Registry, Task, make_task
@@ -90,6 +91,7 @@ class App(Client):
         retry: RetryPolicy | None = None,
         on_crash: OnCrash = "retry",
     ) -> TaskDecorator: ...
+    @hinting("@app.task()")
     def task(
         self,
         function: Callable[..., Any] | None = None,

@@ -19,6 +19,7 @@ from pgqueue.config import (
     check_text,
 )
 from pgqueue.errors import ConfigError, PayloadError, nearest, shown
+from pgqueue.hints import word_for
 
 __all__ = [
     "CHECKS",
@@ -141,7 +142,7 @@ def check_options(options: Mapping[str, object]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in options.items():
         if name not in CHECKS:
-            raise ConfigError(f'unknown option "{name}"{nearest(name, CHECKS)}')
+            raise ConfigError(f'unknown option "{name}"{word_for(name) or nearest(name, CHECKS)}')
         out[name] = CHECKS[name](value)
     if "delay" in out and "run_at" in out:
         raise ConfigError("give delay or run_at, not both")

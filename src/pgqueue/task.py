@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest
+from pgqueue.hints import hinting, no_attribute
 from pgqueue.job import Enqueued, NewJob, with_options
 from pgqueue.payload import Payload, annotated_with
 from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import RunningJob
+from pgqueue.shape import fault_of, where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,6 +74,9 @@ class Task(Generic[P, R_co]):
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
+    if not TYPE_CHECKING:
+        __getattr__ = no_attribute
+
     @functools.cached_property
     def payload(self) -> Payload:
         """How the arguments become JSON and come back."""
@@ -100,6 +105,7 @@ class Task(Generic[P, R_co]):
         """Enqueue a job from async code, and return its id, once it is committed."""
         return await self._app.aenqueue_job(self.job(*args, **kwargs), None)
 
+    @hinting("using()")
     def using(
         self,
         *,
@@ -157,6 +163,9 @@ class BoundTask(Generic[P]):
         self._options = options
         self._connection = connection
 
+    if not TYPE_CHECKING:
+        __getattr__ = no_attribute
+
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job as a value, for ``app.enqueue_many``."""
         return NewJob(self._task.name, self._task.payload.encode(args, kwargs), self._options)
@@ -183,10 +192,10 @@ class Registry:
         names = (task.name, *task.aliases)
         for name in names:
             other = self._tasks.get(name)
-            if other is not None and _origin(other.function) != _origin(task.function):
+            if other is not None and where(other.function) != where(task.function):
                 raise ConfigError(
-                    f'two tasks are named "{name}": {_origin(other.function)} and '
-                    f"{_origin(task.function)}; give one @app.task(name=...)"
+                    f'two tasks are named "{name}": {where(other.function)} and '
+                    f"{where(task.function)}; give one @app.task(name=...)"
                 )
         for name in names:
             self._tasks[name] = task
@@ -210,11 +219,6 @@ class Registry:
     def by_name(self) -> Mapping[str, Task[..., Any]]:
         """Return all names that a row may have, aliases too, with their tasks."""
         return self._tasks
-
-
-def _origin(function: Callable[..., Any]) -> str:
-    module = getattr(function, "__module__", "?")
-    return f"{module}.{getattr(function, '__qualname__', repr(function))}"
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -245,13 +249,14 @@ def make_task(
     options: Mapping[str, Any],
 ) -> Task[..., Any]:
     """Check what the decorator was given, and make the task."""
-    if not callable(function):
-        raise ConfigError(f"a task must be a function, got {function!r}")
-    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
-        raise ConfigError(f"{_origin(function)} is a generator; a task must return, not yield")
+    given: object = function
+    if isinstance(given, Task):
+        raise ConfigError(f"{where(function)} is a task already")
+    if fault := fault_of(function):
+        raise ConfigError(fault)
     for parameter in annotated_with(function, RunningJob):
         raise ConfigError(
-            f"{_origin(function)} has a parameter {parameter!r} for its job; a task asks for it: "
+            f"{where(function)} has a parameter {parameter!r} for its job; a task asks for it: "
             f"remove the parameter, and begin the function with\n"
             f"    {parameter} = pgqueue.current_job()"
         )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import pgqueue
+from pgqueue import hints
 from pgqueue.errors import ConfigError, PayloadError
 from pgqueue.job import CHECKS, NewJob, Options, check_options, envelope
 from pgqueue.task import Task
@@ -85,6 +86,7 @@ def test_an_option_is_known_wherever_one_is_given() -> None:
     (known,) = re.findall(r"known constant text\[\] := array\[(.*?)\]", sql, re.DOTALL)
     assert list(CHECKS) == options
     assert by_hand == set(options)
+    assert {*hints._OPTIONS} == {*options, "connection"}
     assert re.findall(r"'(\w+)'", known) == ["task", "args", *options]
 
 

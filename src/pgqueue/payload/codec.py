@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pgqueue.errors import ConfigError, PayloadError, nearest
+from pgqueue.hints import among_arguments
 from pgqueue.payload.models import dump, is_model
 from pgqueue.payload.plain import check_any, has_nul
 from pgqueue.payload.plan import Plan
@@ -153,7 +154,7 @@ class Payload:
             elif self._signature.extra is not None:
                 extra[name] = value
             else:
-                hint = nearest(name, self._by_keyword)
+                hint = among_arguments(name) or nearest(name, self._by_keyword)
                 if name in self._names:
                     hint = "; it is positional-only"
                 raise Refused(f"is not a parameter{hint}", key_step(name))

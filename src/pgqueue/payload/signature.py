@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Union
 
 from pgqueue.errors import ConfigError
+from pgqueue.shape import where
 
 __all__ = ["Signature", "annotated_with", "resolve"]
 
@@ -80,7 +81,7 @@ def _parameters(function: Callable[..., object]) -> list[inspect.Parameter]:
         else:
             signature = inspect.signature(function)
     except (TypeError, ValueError) as exc:
-        raise ConfigError(f"{_where(function)} has no signature to check arguments by") from exc
+        raise ConfigError(f"{where(function)} has no signature to check arguments by") from exc
     return list(signature.parameters.values())
 
 
@@ -91,10 +92,6 @@ def _globals(function: Any) -> dict[str, Any]:
     if not hasattr(function, "__globals__"):  # an object that can be called
         function = function.__call__
     return getattr(function, "__globals__", {})
-
-
-def _where(function: Callable[..., object]) -> str:
-    return f"{function.__module__}.{getattr(function, '__qualname__', repr(function))}"
 
 
 def _means(annotation: object, kind: type, function: Callable[..., object]) -> bool:

@@ -1,0 +1,146 @@
+"""What other queues call a thing, and what to write here: for errors at the call that is wrong."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from pgqueue.errors import ConfigError, nearest
+
+__all__ = ["JOB", "among_arguments", "hinting", "no_attribute", "word_for"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NOW = ".enqueue(...), or `await task.aenqueue(...)` from async code"
+_LATER = ".using(delay=seconds).enqueue(...), or .using(run_at=moment)"
+_ATTRIBUTES = {
+    **dict.fromkeys(("delay", "send", "defer", "defer_async", "kiq", "submit", "push"), _NOW),
+    **dict.fromkeys(("delay_async", "asend", "adelay", "enqueue_async"), ".aenqueue(...)"),
+    **dict.fromkeys(
+        ("apply_async", "send_with_options", "configure", "options_for", "kicker", "with_options"),
+        ".using(queue=..., delay=..., priority=...).enqueue(...)",
+    ),
+    **dict.fromkeys(("schedule", "enqueue_in", "enqueue_at", "apply_at", "eta"), _LATER),
+    **dict.fromkeys(("s", "si", "signature", "subtask", "message"), ".job(...), a job as a value"),
+    **dict.fromkeys(
+        ("map", "starmap", "chunks", "batch_defer"),
+        ".job(...) for each, and app.enqueue_many(jobs) for all",
+    ),
+    "apply": "the call itself, task(...): it runs the function here",
+    "request": "`job = pgqueue.current_job()` in the function",
+    "call_local": "the call itself, task(...)",
+}
+
+JOB = "the function asks for its job: job = pgqueue.current_job()"
+_RETRY = "retry=pgqueue.Backoff(base=1, factor=2, cap=3600)"
+_DECORATOR = {
+    **dict.fromkeys(("bind", "pass_context", "context", "pass_job"), JOB),
+    **dict.fromkeys(
+        ("autoretry_for", "retry_for", "retry_on", "retry_when", "throws", "dont_autoretry_for"),
+        "every error is tried again; say which not with retry=pgqueue.Backoff(give_up_on=(...,)), "
+        "or which alone with only_on=(...,)",
+    ),
+    **dict.fromkeys(
+        ("retry_backoff", "retry_backoff_max", "retry_jitter", "retry_kwargs", "retry_strategy"),
+        _RETRY,
+    ),
+    **dict.fromkeys(("default_retry_delay", "retry_delay", "min_backoff", "max_backoff"), _RETRY),
+    **dict.fromkeys(
+        ("max_retries", "retries", "max_tries", "tries"),
+        "max_attempts=N, which counts the first attempt as well",
+    ),
+    **dict.fromkeys(
+        ("time_limit", "soft_time_limit", "job_timeout", "max_runtime"), "timeout=seconds"
+    ),
+    **dict.fromkeys(
+        ("cron", "crontab", "periodic", "schedule", "every", "interval"),
+        "there are no periodic tasks; let cron or a systemd timer enqueue the job",
+    ),
+    **dict.fromkeys(("queue_name", "routing_key", "exchange", "actor_queue"), 'queue="name"'),
+    **dict.fromkeys(("task_name", "actor_name"), 'name="name"'),
+    **dict.fromkeys(
+        ("acks_late", "reject_on_worker_lost", "acks_on_failure_or_timeout"),
+        "leave it out: a job is over when its outcome is written, and runs again after a crash",
+    ),
+    **dict.fromkeys(
+        ("ignore_result", "result_ttl", "store_results", "keep_result", "save_result"),
+        "leave it out: what a task returns is not kept",
+    ),
+    **dict.fromkeys(
+        ("lock", "queueing_lock", "unique", "singleton", "lock_task"),
+        'a unique key belongs to a job: task.using(unique_key="...").enqueue(...)',
+    ),
+    **dict.fromkeys(
+        ("delay", "run_at", "unique_key", "tags", "metadata"),
+        "it belongs to a job, not to its task: task.using({}=...).enqueue(...)",
+    ),
+}
+_OPTIONS = (
+    "connection", "delay", "max_attempts", "metadata", "priority", "queue", "run_at", "tags",
+    "timeout", "unique_key",
+)  # fmt: skip
+_USING = {
+    "countdown": "delay=seconds",
+    "delay_s": "delay=seconds",
+    "defer_by": "delay=seconds",
+    "schedule_in": "delay=seconds",
+    "eta": "run_at=moment",
+    "at": "run_at=moment",
+    "schedule_at": "run_at=moment",
+    "defer_until": "run_at=moment",
+    "queue_name": 'queue="name"',
+    "task_id": 'unique_key="..."; pgqueue gives the ids',
+    "job_id": 'unique_key="..."; pgqueue gives the ids',
+    "queueing_lock": 'unique_key="..."',
+    "lock": 'unique_key="..."',
+    "max_retries": "max_attempts=N, which counts the first attempt as well",
+    "retries": "max_attempts=N, which counts the first attempt as well",
+    "time_limit": "timeout=seconds",
+    "session": "connection=session",
+    "conn": "connection=conn",
+    "using": "connection=django.db.connections[alias]",
+    "retry": "@app.task(retry=...): the policy belongs to the task",
+    "args": "the arguments in .enqueue(...)",
+    "kwargs": "the arguments in .enqueue(...)",
+}
+
+
+def no_attribute(task: object, name: str) -> Any:
+    """Raise AttributeError, with what to write in place of another queue's word."""
+    hint = f"; write {_ATTRIBUTES[name]}" if name in _ATTRIBUTES else ""
+    raise AttributeError(f"a task has no {name!r}{hint}", name=name, obj=task)
+
+
+def word_for(name: str) -> str:
+    """What to write in place of another queue's option of a job; empty if none is known."""
+    return f"; {_USING[name]}" if name in _USING else ""
+
+
+def among_arguments(name: str) -> str:
+    """What to write where an option of the job stands among the arguments of its task."""
+    if name in _OPTIONS:
+        return f"; an option of the job is given before: .using({name}=...).enqueue(...)"
+    return f"; for an option of the job, .using(...): {_USING[name]}" if name in _USING else ""
+
+
+def hinting(place: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function refuse an unknown keyword with what to write; ``place``: what it is called."""
+    words = _USING if place == "using()" else _DECORATOR
+
+    def wrap(function: Callable[P, R]) -> Callable[P, R]:
+        known = inspect.signature(function).parameters.keys()
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if not kwargs.keys() <= known:
+                name = next(name for name in kwargs if name not in known)
+                hint = f"; {words[name].format(name)}" if name in words else nearest(name, known)
+                raise ConfigError(f'{place} takes no "{name}"{hint}')
+            return function(*args, **kwargs)
+
+        return call
+
+    return wrap
