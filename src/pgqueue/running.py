@@ -70,6 +70,11 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
         return self._record["queue"]  # type: ignore[no-any-return]
 
     @property
+    def is_async(self) -> bool:
+        """False for a task that runs in a thread."""
+        return self._is_async
+
+    @property
     def priority(self) -> int:
         """0 (first) to 9 (last)."""
         return self._record["priority"]  # type: ignore[no-any-return]

@@ -39,6 +39,7 @@ from pgqueue.supervisor.slots import (
     tried_enough,
 )
 from pgqueue.supervisor.wake import has_terminal, waking
+from pgqueue.worker.life_lines import STOPPING, STOPPING_NOW
 from pgqueue.worker.stop_times import patience
 
 __all__ = ["Supervisor"]
@@ -172,10 +173,10 @@ class Supervisor:
                 log.info("%s: replacing the processes one by one", name)
                 self._replace_all()
         elif not self._stopping:
-            log.info("%s: stopping when running jobs are done", name)
+            log.info("%s: %s", name, STOPPING)
             self._stop()
         else:
-            log.info("%s: stopping now", name)
+            log.info("%s: %s", name, STOPPING_NOW)
             for process in self._processes:
                 process.stop(patience=patience(self._settings, forced=True), force=True)
 

@@ -15,6 +15,8 @@ from pgqueue.db.statements import read_all
 from pgqueue.errors import PgQueueError
 
 if TYPE_CHECKING:
+    from asyncpg import Connection
+
     from pgqueue.app import App
 
 __all__ = ["check_schema", "when_there"]
@@ -47,9 +49,10 @@ async def when_there(connect: Callable[[], Awaitable[T]]) -> T:
             return connected
 
 
-async def check_schema(app: App, *, listen: bool) -> None:
+async def check_schema(app: App, *, listen: bool) -> str:
     """Raise what keeps a worker from serving this schema; log what ``migrate`` would repair.
 
+    Returns the version of the server.
     ``listen``: False leaves the app's pool as one behind a pooler in transaction mode.
     """
     read_all()
@@ -59,4 +62,11 @@ async def check_schema(app: App, *, listen: bool) -> None:
     await app.pool.acheck()
     for what in await app.pool.arun(lambda c: check_home(c, app.schema)):
         log.warning('schema "%s": %s; run: pgqueue migrate', app.schema, what)
+    version = await app.pool.arun(_version)
     await app.pool.aclose()  # few jobs need one
+    return version
+
+
+async def _version(connection: Connection) -> str:
+    server = connection.get_server_version()
+    return f"{server.major}.{server.minor}"

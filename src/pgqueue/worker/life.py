@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.config import WorkerSettings
 from pgqueue.errors import ConfigError, PgQueueError
+from pgqueue.observe.job_fields import upkeep
+from pgqueue.worker import life_lines
 from pgqueue.worker.arrival import check_schema, when_there
 from pgqueue.worker.events import CannotWrite, EndEvent, HeartbeatFailed, LimitReached
+from pgqueue.worker.life_lines import Here
 from pgqueue.worker.machines import Machines
 from pgqueue.worker.served import fitted, queues_of, tasks_of, warn_of_queues
 from pgqueue.worker.states import Event, Step, WorkerState
@@ -47,7 +52,7 @@ class Life:
         self.failure: BaseException | None = None  # what ended it, or keeps it from starting
         self.loop: asyncio.AbstractEventLoop | None = None  # that it starts, runs or ends on
         self.asked_early = False  # for a stop, before there was a loop; by any thread
-        self._starting: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[str] | None = None
         self._summary: asyncio.Task[None] | None = None
         self._retirement: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -61,6 +66,7 @@ class Life:
         queues = queues_of(tasks, self._settings.queues)
         self.loop = asyncio.get_running_loop()
         self.failure = None
+        upkeep()
         self.on(Event.START)
         build = self._starting = asyncio.create_task(self._build(tasks, queues))
         build.add_done_callback(self._on_built)
@@ -73,12 +79,14 @@ class Life:
             raise
         if build.cancelled():
             raise StoppedEarly("the worker was stopped while it started")
-        build.result()
+        server = build.result()
         warn_of_queues(queues, tasks)
-        log.info(
-            'worker started: queues %s, concurrency %d, schema "%s"',
-            ", ".join(queues), self._settings.concurrency, self._app.schema,
+        text, fields = life_lines.started(
+            Here(os.uname().nodename, os.getpid(), sys.version.split()[0], server),
+            schema=self._app.schema, queues=queues, tasks=list(tasks),
+            concurrency=self._settings.concurrency,
         )  # fmt: skip
+        log.info("%s", text, extra=fields)
 
     def end_when_idle(self) -> None:
         """Have it end by itself once nothing is to do in its queues."""
@@ -139,8 +147,9 @@ class Life:
 
     # -- the start
 
-    async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> None:
-        machines = await when_there(functools.partial(self._connect, tasks, queues))
+    async def _build(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> str:
+        """Connect, and start the machines; return the version of the server."""
+        machines, server = await when_there(functools.partial(self._connect, tasks, queues))
         machines.completer.start()
         self.watchers.enter("registered")
         machines.start()
@@ -149,11 +158,14 @@ class Life:
             name="pgqueue summary",
         )
         self.on(Event.STARTED)
+        return server
 
-    async def _connect(self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]) -> Machines:
+    async def _connect(
+        self, tasks: dict[str, Task[..., Any]], queues: Sequence[str]
+    ) -> tuple[Machines, str]:
         app = self._app
         try:
-            await check_schema(app, listen=self._settings.listen)
+            server = await check_schema(app, listen=self._settings.listen)
             machines = self.machines = Machines(
                 app, fitted(self._settings, tasks),
                 tasks=tasks, queues=queues, running_jobs=self.watchers.running_jobs, life=self,
@@ -163,9 +175,9 @@ class Life:
         except BaseException:
             await app.pool.aclose()
             raise
-        return machines
+        return machines, server
 
-    def _on_built(self, build: asyncio.Task[None]) -> None:
+    def _on_built(self, build: asyncio.Task[str]) -> None:
         """A start is over. Whoever waits for it runs later, and may find the next one begun."""
         self._starting = None
         self.on(Event.NOT_STARTED)  # unless it has

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from pgqueue.observe.aside import revive
+from pgqueue.observe.job_fields import upkeep
 
 __all__ = ["Statistics", "summarise", "summary"]
 
@@ -66,7 +66,7 @@ async def summarise(statistics: Callable[[], Statistics], every: float) -> None:
     last = statistics()
     while every:
         await asyncio.sleep(every)
-        revive()  # a job may have configured logging
+        upkeep()  # a job may have configured logging
         now = statistics()
         if (said := summary(last, now, every)) is not None:
             log.info("%s", said[0], extra=said[1])

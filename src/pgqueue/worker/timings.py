@@ -93,6 +93,7 @@ class StopTimings:
     cancel: float = CANCEL_SECONDS  # cancelled jobs end by then, or count as stuck
     write: float = WRITE_SECONDS  # outcomes are written by then, at the least
     roll_back: float = 4.0  # of a job's transaction; then its connection is ended
+    countdown: float = 5.0  # the log says so often which jobs a stop waits for
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pgqueue.errors import ConfigError
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.guard import Guard
 from pgqueue.worker.life import Life, StoppedEarly
+from pgqueue.worker.life_lines import STOPPING, STOPPING_NOW
 from pgqueue.worker.machines import Machines
 from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.signals import heeding
@@ -202,7 +203,7 @@ class Worker:
 
     def _heed(self, number: int) -> None:
         asked = self._life.state.stop_wanted.is_set()
-        how = "stopping now" if asked else "stopping when running jobs are done"
+        how = STOPPING_NOW if asked else STOPPING
         log.info("%s: %s", signal.Signals(number).name, how)
         self._note_stop()
 
