@@ -71,7 +71,7 @@ class InlineRunner:
             misfits=Misfits(self._store, TIMINGS.misfits),
             lease=lease,
         )
-        self._log = JobLog(Counts(), {})
+        self._log = JobLog(Counts())
         self._done = Drained()
 
     async def drain(self) -> Drained:
@@ -137,7 +137,7 @@ class InlineRunner:
         if verdict is None:
             return
         if verdict.outcome is not DONE:
-            self._log.ended(record, slot.token, slot.began, verdict)  # type: ignore[arg-type]  # pyright: ignore
+            self._log.ended(record, slot.began, verdict)  # type: ignore[arg-type]  # pyright: ignore
         names = {"job_id": record["id"], "task": record["task"], "attempt": record["attempt"]}
         self._done.add(verdict.outcome, verdict.failure, **names, error=error)
         if error is None or not self._raise_errors:

@@ -175,7 +175,7 @@ class Machines:
             unwritten=completer.backlog,
             claims=claimer.claims,
             flushes=completer.flushes,
-            unlogged=runner.counts.unlogged,
+            unlogged=max(0, completer.completed - runner.counts.logged),
         )
 
     # -- what they tell each other

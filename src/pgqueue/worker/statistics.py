@@ -21,7 +21,8 @@ class Statistics:
     """Counts since this worker started.
 
     ``running``, ``stuck`` and ``unwritten`` are as of now. ``stuck``: of the running, those that
-    were told to end seconds ago, have not ended, and keep their slot.
+    were told to end seconds ago, have not ended, and keep their slot. ``unlogged``: of those
+    completed, how many got no line of the log, since their task runs hundreds of times a second.
     """
 
     claimed: int
@@ -56,7 +57,7 @@ def summary(last: Statistics, now: Statistics, every: float) -> tuple[str, dict[
     )
     stuck = f" ({now.stuck} stuck)" if now.stuck else ""
     line = f"in {every:.0f} s: {said}; {now.running} running{stuck}, {now.unwritten} to be written"
-    if change["unlogged"]:
+    if change["unlogged"] > 0:
         line += f"; {change['unlogged']} lines about jobs of frequent tasks left out"
     return line, change | {name: getattr(now, name) for name in _STATES}
 

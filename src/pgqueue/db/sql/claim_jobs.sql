@@ -7,7 +7,7 @@
 -- $1 queues, $2 their quotas, $3 their cursors (ten positions a queue, priority 0 first), $4 tasks,
 -- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too,
 -- $9 how many bytes of arguments or metadata, as stored, a row may have: where it has more, they are
--- left out, and read when the job begins (see read_claimed). waited: for how many seconds it was due.
+-- left out, and read when the job begins (see read_claimed). due_at: null where it was due as it was enqueued.
 -- What is not to run says why in refused: cancelled, interrupted (see begin_job) or expired.
 -- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
 -- locks: each queue's row of turn, never waited for; the rows it takes, and no others
@@ -64,15 +64,14 @@ taken as (
               case when cancel_requested then 'cancelled'
                    when began_at is not null then 'interrupted'
                    when expires_at <= statement_timestamp() then 'expired' end as refused,
-              case when isfinite(run_at)
-                   then date_part('epoch', statement_timestamp() - run_at)::real end as waited
+              nullif(run_at, enqueued_at) as due_at
 )
 select :claimed_columns, refused,
        case when pg_column_size(args) <= $9::integer
                  and (metadata is null or pg_column_size(metadata) <= $9::integer)
             then args end as args,
        case when pg_column_size(metadata) <= $9::integer then metadata end as metadata,
-       waited
+       due_at
 from taken
 union all
 select null, null, queue, null, null, null, null, null, null, null, null, null, null, null, null

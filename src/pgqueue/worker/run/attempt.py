@@ -50,7 +50,6 @@ class Attempts:
         completer: Outcomes,
         transactions: Transactions,
         admission: Admission,
-        came: Mapping[int, float],
         threads: int,
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
@@ -69,7 +68,7 @@ class Attempts:
         self._disowned = False
         self.closing = False
         self.counts = Counts()
-        self._log = JobLog(self.counts, came)
+        self._log = JobLog(self.counts)
 
     @property
     def stuck(self) -> int:
@@ -118,7 +117,8 @@ class Attempts:
                 self._completer.completed += 1
             else:
                 self._completer.done(record["id"], slot.token)
-            self._log.succeeded(record, slot.token, slot.began)
+            if slot.began >= self._log.silent_until[record["task"]]:
+                self._log.succeeded(record, slot.began)
         except BaseException as error:
             self._failed(slot, record, error)
         finally:
@@ -237,7 +237,7 @@ class Attempts:
         """Hand an outcome other than success on to be written."""
         self.counts.add(verdict.outcome)
         self._completer.add(entry_of(record, slot.token, verdict.outcome))
-        self._log.ended(record, slot.token, slot.began, verdict)
+        self._log.ended(record, slot.began, verdict)
 
 
 def _lost(slot: Slot, record: Record) -> None:  # noqa: ARG001  (it stands for what is told of both)

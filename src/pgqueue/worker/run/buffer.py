@@ -26,7 +26,6 @@ __all__ = ["QUARANTINE_CRASHES", "Buffer", "Taker", "is_quarantined"]
 QUARANTINE_CRASHES = 2  # as in rescue_jobs.sql
 _QUARANTINE_WAIT = 1.0
 _LEASE_LOOKS = 0.05
-_CLAIMS_KNOWN = 100
 assert WorkerSettings().crash_cap > QUARANTINE_CRASHES  # a job runs alone before it is buried
 
 
@@ -71,7 +70,6 @@ class Buffer:
         self.in_quarantine: tuple[int, int] | None = None  # id and token, as it was taken
         self.low = 0
         self.passed_on = 0
-        self.came: dict[int, float] = {}  # when each of the last claims did, by its token
         self.looked_at = 0.0  # when a job was taken last
 
     def __bool__(self) -> bool:
@@ -79,9 +77,6 @@ class Buffer:
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
-        self.came[token] = time.monotonic()
-        if len(self.came) > _CLAIMS_KNOWN:
-            del self.came[next(iter(self.came))]
         for record in records:
             if is_quarantined(record):
                 self.quarantined.append((record, token))

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.failure import describe
@@ -30,48 +29,43 @@ log = logging.getLogger("pgqueue.worker")
 class JobLog:
     """Writes one line for each attempt that ends, but for tasks that run too often for that.
 
-    ``came``: when each of the last claims came, by its token. All times are monotonic.
+    ``silent_until``: for each task, up to when its jobs get no line; to be asked first.
     """
 
-    def __init__(self, counts: Counts, came: Mapping[int, float]) -> None:
+    def __init__(self, counts: Counts) -> None:
         self._counts = counts
-        self._came = came
         self._waited = Seldom()
         self._frequencies: defaultdict[str, Frequency] = defaultdict(Frequency)
         self._traces: defaultdict[str, Frequency] = defaultdict(Frequency)
+        self.silent_until: defaultdict[str, float] = defaultdict(float)
 
-    def succeeded(self, record: Record, token: int, began: float) -> None:
-        """The task returned. For a task that runs often, this only counts."""
-        if not self._frequencies[record["task"]].passes(began):
-            self._counts.unlogged += 1
-        elif log.isEnabledFor(logging.INFO):
-            with contextlib.suppress(Exception):
-                _write(completed(record, self._times(record, token, began)))
+    def succeeded(self, record: Record, began: float) -> None:
+        """The task returned."""
+        with contextlib.suppress(Exception):
+            if self._passes(record["task"], began):
+                self._counts.logged += 1
+                _write(completed(record, _times(record, began)))
 
-    def ended(self, record: Record, token: int, began: float, verdict: Verdict) -> None:
+    def ended(self, record: Record, began: float, verdict: Verdict) -> None:
         """It raised or was refused, and this is what comes of it."""
         with contextlib.suppress(Exception):
             if verdict.waited:
                 self._waited_in_vain(record, verdict)
                 return
-            line = ended(record, verdict, self._times(record, token, began))
+            line = ended(record, verdict, _times(record, began))
             if line is None:
                 return
-            counted = self._traces if line.is_failure else self._frequencies
-            passes = counted[record["task"]].passes(began)
             if line.is_failure:  # the line is written in any case, a traceback is not
-                _write(line, verdict if passes else None)
-            elif passes:
+                traced = self._traces[record["task"]].passes(began)
+                _write(line, verdict if traced else None)
+            elif self._passes(record["task"], began):
                 _write(line)
-            else:
-                self._counts.unlogged += 1
 
-    def _times(self, record: Record, token: int, began: float) -> Times:
-        """The database says how long it waited for its claim; the rest was here."""
-        waited: float | None = record.get("waited")
-        if waited is not None:
-            waited = max(waited, 0.0) + max(began - self._came.get(token, began), 0.0)
-        return Times(waited, time.monotonic() - began)
+    def _passes(self, task: str, began: float) -> bool:
+        frequency = self._frequencies[task]
+        passes = frequency.passes(began)
+        self.silent_until[task] = frequency.silent_until
+        return passes
 
     def raised_after_completion(self, record: Record, error: BaseException) -> None:
         """Its transaction has committed, and the handler raised after that."""
@@ -110,6 +104,15 @@ class JobLog:
             "" if verdict.failure is None else verdict.failure.message.partition("\n")[0],
             extra=labels(record),
         )  # fmt: skip
+
+
+def _times(record: Record, began: float) -> Times:
+    """By the clocks of this host and of the database, for what was before."""
+    duration = time.monotonic() - began
+    due = record.get("due_at") or record.get("enqueued_at")
+    if due is None:
+        return Times(None, duration)
+    return Times(max(time.time() - duration - due.timestamp(), 0.0), duration)
 
 
 def _write(line: Line, verdict: Verdict | None = None) -> None:

@@ -70,7 +70,7 @@ class Runner:
         )
         self._attempts = Attempts(
             tasks, running_jobs=running_jobs, completer=completer, transactions=transactions,
-            admission=admission, came=self._buffer.came, threads=threads, owner=self, loop=loop,
+            admission=admission, threads=threads, owner=self, loop=loop,
             cancel_seconds=timings.stop.cancel,
         )  # fmt: skip
         self.slots = [Slot(place, self) for place in range(concurrency)]

@@ -104,14 +104,14 @@ class Slot:
 class Counts:
     """How many attempts came to what; successes are counted where they are written.
 
-    ``unlogged``: how many of all got no line of the log, since their task runs so often.
+    ``logged``: how many successes got a line of the log.
     """
 
     retried: int = 0
     dead: int = 0
     released: int = 0
     cancelled: int = 0
-    unlogged: int = 0
+    logged: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
