@@ -23,6 +23,7 @@ from pgqueue.supervisor.slots import (
     State,
     is_lasting,
     next_to_replace,
+    roll_of_all,
     tried_enough,
 )
 
@@ -248,3 +249,21 @@ def test_all_slots_are_tried_often_enough() -> None:
 )
 def test_what_an_end_means(ending: Ending, held: bool, spoils: bool) -> None:
     assert (ending.held_jobs, ending.spoils_a_stop) == (held, spoils)
+
+
+def test_a_slot_that_rests_is_filled_once_all_are_to_be_replaced() -> None:
+    slot = starting()
+    slot.ended("old", STILLBORN, 5.0)
+    slot.rest()
+    assert not slot.is_due(1e9)
+    assert list(roll_of_all([slot], 7.0)) == [slot]
+    assert slot.is_due(7.0)
+
+
+def test_only_an_empty_slot_rests_or_is_woken() -> None:
+    for slot in (starting(), serving(), with_successor()):
+        slot.wake(1.0)
+        assert not slot.is_due(1e9)
+    slot = vacant()
+    slot.rest()
+    assert next_to_replace([slot], roll_of_all([slot], 1.0)) is None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgqueue.cli.app_of import announce, check_connection, missing_app
+from pgqueue.cli.hang_up import heeding_hang_up
 from pgqueue.cli.options import SECONDS, Names, connection_options, given_app, given_connection
 from pgqueue.cli.which_app import Choice
 from pgqueue.config import WorkerSettings, check_int
@@ -78,11 +79,12 @@ def worker(
 ) -> None:
     """Run the jobs of an app, until told to stop by TERM or INT; twice: without grace.
 
+    HUP goes on with new code; where there is a terminal, it tells that this was closed, and stops.
+
     MODULE:APP is where the app is: "shop.jobs:app"; without it, --app counts. The current directory
     is looked in first, unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
 
-    --reload is for development: the processes are replaced as HUP does it when a Python file below
-    the project's directory changes, and wait for the next change where one cannot be imported.
+    --reload, for development, replaces the processes when a Python file of the project changes.
 
     --until-idle stops once no job of the queues runs, in any worker, and none is ready or due. What
     is due later stays, also what waits for a retry.
@@ -179,8 +181,10 @@ def _run_here(
     from pgqueue.worker.worker import Worker
 
     guard = Guard()
-    work = Worker(app, **settings).run(until_idle=until_idle, signals=True, guard=guard)
-    host(work, guard=guard, loop_factory=loop_factory)
+    worker = Worker(app, **settings)
+    with heeding_hang_up(worker):
+        work = worker.run(until_idle=until_idle, signals=True, guard=guard)
+        host(work, guard=guard, loop_factory=loop_factory)
 
 
 def _supervise(target: str, settings: dict[str, Any], **options: Any) -> int:

@@ -33,7 +33,8 @@ class Reload:
             import watchfiles
         except ImportError:
             raise ConfigError(
-                'watchfiles is not installed; pip install "pgqueue[reload]", or leave out --reload'
+                'watchfiles is not installed; pip install "pgqueue-py[reload]", '
+                "or leave out --reload"
             ) from None
         self.directory = directory
         self._next_look = 0.0

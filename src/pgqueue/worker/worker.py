@@ -63,6 +63,7 @@ class Worker:
         given = {name: value for name, value in settings.items() if value is not None}
         self.settings = WorkerSettings.of({"listen": not app.pool.pooled, **given})
         self._life = Life(self.app, self.settings, timings)
+        self.told_by_signal = False  # to stop, by TERM or INT
         self._owner: int | None = None  # the process that it runs in, if that forked this one
         disown_in_forks(self)
 
@@ -197,6 +198,7 @@ class Worker:
         await self.stop()
 
     def _on_signal(self, number: int) -> None:
+        self.told_by_signal = True
         self._say_stopping()
         self._life.watchers.ask()
         self._call(self._heed, number)
