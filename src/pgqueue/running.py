@@ -7,10 +7,11 @@ from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import msgspec
 
+from pgqueue.completing import Callers, CallersTransaction, Completion
 from pgqueue.errors import ConfigError, NotInJob
 
 if TYPE_CHECKING:
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CURRENT", "JobTransaction", "RunningJob", "Transactions", "current_job"]
 
+C = TypeVar("C")
+
 
 class Transactions(Protocol):
     """Begins and ends the transactions that complete jobs."""
+
+    @property
+    def callers(self) -> Callers: ...
 
     async def abegin(self, job: RunningJob) -> tuple[Any, Connection]: ...
 
@@ -43,7 +49,7 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
     _transactions: Transactions
     _is_async: bool
     _cancelled: bool = False
-    _completed: bool = False
+    _completion: Completion | None = None
     _is_open: bool = False
 
     def __repr__(self) -> str:
@@ -121,9 +127,18 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
     @property
     def is_completed(self) -> bool:
         """True once ``transaction()`` has committed."""
-        return self._completed
+        return self._completion is Completion.COMMITTED
 
-    def transaction(self) -> JobTransaction:
+    @property
+    def completion(self) -> Completion | None:
+        """How far a completion by the handler has come; None if there is none."""
+        return self._completion
+
+    @overload
+    def transaction(self, connection: None = None) -> JobTransaction: ...
+    @overload
+    def transaction(self, connection: C) -> CallersTransaction[C]: ...
+    def transaction(self, connection: Any = None) -> JobTransaction | CallersTransaction[Any]:
         """Begin a transaction whose commit also completes this job: both, or neither.
 
         In an async task: ``async with job.transaction() as tx``, an asyncpg connection. In a task
@@ -132,8 +147,33 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
         no longer owns the job. An exception inside the block rolls back and passes through.
         Where all ``pool_size`` connections are in use, it waits for as long as the job may last;
         what ends that wait (its timeout, a cancel, a stop) costs no attempt.
+
+        With a ``connection`` or session of yours (asyncpg, psycopg, SQLAlchemy, Django) on which no
+        transaction is open, one is begun there, and ended with the block.
         """
+        if connection is not None:
+            return CallersTransaction(self, self._transactions.callers, connection)
         return JobTransaction(self, self._transactions, is_async=self._is_async)
+
+    def complete(self, connection: object) -> None:
+        """Complete this job in the transaction of ``connection``, which you commit yourself.
+
+        Call it last before the commit: it locks the job's row. Raises LeaseLost if this attempt no
+        longer owns the job; let it pass, and roll back. An attempt whose handler returns before the
+        commit has failed.
+        """
+        self.check_open()
+        self._transactions.callers.complete(self, connection)
+
+    async def acomplete(self, connection: object) -> None:
+        """Do what ``complete`` does, on an asynchronous connection or session."""
+        self.check_open()
+        await self._transactions.callers.acomplete(self, connection)
+
+    def check_open(self) -> None:
+        """Raise ConfigError if this job is completed already."""
+        if self.is_completed:
+            raise ConfigError(f"job {self.id} is completed already; one transaction() does it")
 
     def mark_cancelled(self) -> None:
         """Note that this attempt should end."""
@@ -157,7 +197,15 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
 
     def mark_completed(self) -> None:
         """Note that its transaction has committed."""
-        self._completed = True
+        self._completion = Completion.COMMITTED
+
+    def mark_in_doubt(self) -> None:
+        """Note that its completion is in a transaction that the caller ends."""
+        self._completion = Completion.IN_DOUBT
+
+    def mark_undone(self) -> None:
+        """Note that nothing was committed, as far as anybody can tell."""
+        self._completion = Completion.UNDONE
 
 
 CURRENT: ContextVar[RunningJob] = ContextVar("pgqueue_job")
@@ -195,8 +243,7 @@ class JobTransaction:
         if asynchronous is not self._is_async:
             right = "async with" if self._is_async else "with"
             raise ConfigError(f"in this task, write: {right} job.transaction() as tx")
-        if self._job.is_completed:
-            raise ConfigError(f"job {self._job.id} is completed already; one transaction() does it")
+        self._job.check_open()
         if self._handle is not None:
             raise ConfigError("this transaction was entered already; call job.transaction() anew")
 

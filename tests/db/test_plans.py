@@ -21,6 +21,7 @@ from pgqueue.db.statements import statement
 PROBES = {
     "claim_jobs": ["queue.* = .* AND .*priority.* = .* AND .*position.* > ", "ctid"],
     "finish_jobs": ["id = ANY"],
+    "complete_job": ["id = "],
     "release_jobs": ["id = ANY"],
     "bury_jobs": ["id = ANY"],
     "bury_damaged": ["id = "],

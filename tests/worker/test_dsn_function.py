@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pgqueue import App, Client, ConfigError, RunningJob, Unreachable
+from pgqueue import App, Client, ConfigError, Unreachable, current_job
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
@@ -108,12 +108,14 @@ async def test_a_worker_goes_on_with_a_rotated_login(secrets: Secrets, eyes: Eye
             done.append("plain")
 
         @app.task
-        async def together(*, job: RunningJob) -> None:
+        async def together() -> None:
+            job = current_job()
             async with job.transaction() as tx:
                 done.append(await tx.fetchval("select session_user"))
 
         @app.task
-        def in_thread(*, job: RunningJob) -> None:
+        def in_thread() -> None:
+            job = current_job()
             with job.transaction() as tx:
                 row = tx.execute("select session_user").fetchone()
                 done.append(row[0])

@@ -16,7 +16,18 @@ from typing import Any, Protocol, cast
 from pgqueue.drivers.faults import schema_fault
 from pgqueue.drivers.recognise import recognise
 
-__all__ = ["Call", "Row", "arun", "arun_all", "run", "run_all"]
+__all__ = [
+    "AsyncDriver",
+    "Call",
+    "Row",
+    "SyncDriver",
+    "arun",
+    "arun_all",
+    "async_driver",
+    "run",
+    "run_all",
+    "sync_driver",
+]
 
 Row = tuple[Any, ...]
 Call = tuple[str, tuple[str | int, ...]]
@@ -27,10 +38,12 @@ class SyncDriver(Protocol):
     """What a driver's file has for blocking connections.
 
     ``transaction`` is a transaction of our own if the connection is in autocommit with none open,
-    else does nothing.
+    else does nothing. ``unit`` begins one in any case, and raises ConfigError if one is open.
     """
 
     def run(self, connection: Any, sql: str, *values: str | int) -> list[Row]: ...
+    def autocommits(self, connection: Any) -> bool: ...
+    def unit(self, connection: Any) -> AbstractContextManager[object]: ...
     def transaction(self, connection: Any) -> AbstractContextManager[object]: ...
 
 
@@ -38,7 +51,19 @@ class AsyncDriver(Protocol):
     """The same for asynchronous connections."""
 
     async def arun(self, connection: Any, sql: str, *values: str | int) -> list[Row]: ...
+    async def aautocommits(self, connection: Any) -> bool: ...
+    def aunit(self, connection: Any) -> AbstractAsyncContextManager[object]: ...
     def atransaction(self, connection: Any) -> AbstractAsyncContextManager[object]: ...
+
+
+def sync_driver(connection: object, instead: str | None = None) -> SyncDriver:
+    """Return the driver of a blocking connection; ``instead``: see ``recognise``."""
+    return cast("SyncDriver", recognise(connection, asynchronous=False, instead=instead))
+
+
+def async_driver(connection: object, instead: str | None = None) -> AsyncDriver:
+    """Return the driver of an asynchronous connection; ``instead``: see ``recognise``."""
+    return cast("AsyncDriver", recognise(connection, asynchronous=True, instead=instead))
 
 
 def run(connection: object, sql: str, *values: str | int) -> list[Row]:
@@ -47,7 +72,7 @@ def run(connection: object, sql: str, *values: str | int) -> list[Row]:
     Raises ConfigError for a connection that cannot be used, SchemaError if the schema is missing
     or too old, and otherwise whatever the driver raises.
     """
-    driver = cast("SyncDriver", recognise(connection, asynchronous=False))
+    driver = sync_driver(connection)
     try:
         return driver.run(connection, sql, *values)
     except Exception as exc:
@@ -58,7 +83,7 @@ def run(connection: object, sql: str, *values: str | int) -> list[Row]:
 
 async def arun(connection: object, sql: str, *values: str | int) -> list[Row]:
     """Do what ``run`` does, on an asynchronous connection."""
-    driver = cast("AsyncDriver", recognise(connection, asynchronous=True))
+    driver = async_driver(connection)
     try:
         return await driver.arun(connection, sql, *values)
     except Exception as exc:
@@ -75,7 +100,7 @@ def run_all(connection: object, calls: Sequence[Call]) -> list[list[Row]]:
     """
     if len(calls) < 2:
         return [run(connection, sql, *values) for sql, values in calls]
-    driver = cast("SyncDriver", recognise(connection, asynchronous=False))
+    driver = sync_driver(connection)
     with driver.transaction(connection):
         return [run(connection, sql, *values) for sql, values in calls]
 
@@ -84,6 +109,6 @@ async def arun_all(connection: object, calls: Sequence[Call]) -> list[list[Row]]
     """Do what ``run_all`` does, on an asynchronous connection."""
     if len(calls) < 2:
         return [await arun(connection, sql, *values) for sql, values in calls]
-    driver = cast("AsyncDriver", recognise(connection, asynchronous=True))
+    driver = async_driver(connection)
     async with driver.atransaction(connection):
         return [await arun(connection, sql, *values) for sql, values in calls]

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from asyncpg import Record  # pyright: ignore[reportMissingTypeStubs]
 
+from pgqueue.drivers.begin import already_open
 from pgqueue.drivers.encoding import check_encoding, of_asyncpg
 
-__all__ = ["arun", "atransaction"]
+__all__ = ["aautocommits", "arun", "atransaction", "aunit"]
 
 
 class Connection(Protocol):
@@ -37,3 +38,15 @@ async def arun(connection: Connection, sql: str, *values: str | int) -> list[tup
 def atransaction(connection: Connection) -> AbstractAsyncContextManager[object]:
     """Return a transaction, or nothing inside one of the caller's."""
     return nullcontext() if connection.is_in_transaction() else connection.transaction()
+
+
+async def aautocommits(connection: Connection) -> bool:
+    """Return whether the next statement would be a transaction of its own."""
+    return not connection.is_in_transaction()
+
+
+def aunit(connection: Connection) -> AbstractAsyncContextManager[object]:
+    """Return a transaction that ends with its block; ConfigError if one is open."""
+    if connection.is_in_transaction():
+        raise already_open()
+    return connection.transaction()

@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Protocol
 
-__all__ = ["Libpq", "abegun", "autocommits", "begun"]
+from pgqueue.errors import ConfigError
+
+__all__ = ["Libpq", "abegun", "already_open", "autocommits", "begun", "check_idle"]
 
 _IDLE = 0  # libpq's PQTRANS_IDLE
 
@@ -28,6 +30,20 @@ class Libpq(Protocol):
 def autocommits(connection: Libpq) -> bool:
     """Return whether the next statement would be a transaction of its own."""
     return bool(connection.autocommit) and int(connection.info.transaction_status) == _IDLE
+
+
+def already_open() -> ConfigError:
+    """Return the error of who begins a transaction inside another one."""
+    return ConfigError(
+        "this connection has a transaction open already, and job.transaction() begins one of its "
+        "own; inside yours, call job.complete(connection) before its commit"
+    )
+
+
+def check_idle(connection: Libpq) -> None:
+    """Raise ConfigError if a transaction is open."""
+    if int(connection.info.transaction_status) != _IDLE:
+        raise already_open()
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from pgqueue.drivers import begin, encoding
-from pgqueue.drivers.begin import autocommits, begun
+from pgqueue.drivers.begin import already_open, begun
 from pgqueue.drivers.encoding import check_encoding, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 from pgqueue.errors import ConfigError
@@ -14,7 +15,7 @@ from pgqueue.errors import ConfigError
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["run", "transaction"]
+__all__ = ["autocommits", "run", "transaction", "unit"]
 
 
 def run(connection: BaseDatabaseWrapper, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
@@ -34,10 +35,37 @@ def transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]
         with connection.cursor() as cursor:
             cursor.execute(sql)
 
-    connection.ensure_connection()
     # not atomic(): it goes by the alias, which may name another connection than this one
-    inside = not autocommits(cast("begin.Libpq", connection.connection))
-    return nullcontext() if inside else begun(execute)
+    return begun(execute) if autocommits(connection) else nullcontext()
+
+
+def autocommits(connection: BaseDatabaseWrapper) -> bool:
+    """Return whether the next statement would be a transaction of its own."""
+    connection.ensure_connection()
+    return begin.autocommits(cast("begin.Libpq", connection.connection))
+
+
+@contextmanager
+def unit(connection: BaseDatabaseWrapper) -> Generator[None, None, None]:
+    """Open ``atomic()`` for the block; ConfigError inside another one, but for that of a TestCase.
+
+    So that what Django does on commit is done.
+    """
+    from django.db import connections
+    from django.db.transaction import Atomic
+
+    _check(connection)
+    connection.ensure_connection()
+    if connections[connection.alias].connection is not connection.connection:
+        raise ConfigError(
+            f"this Django connection is not connections[{connection.alias!r}], by which atomic() "
+            "goes; use that, or job.complete(connection) in a transaction of your own"
+        )
+    inside = any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+    if inside or not (connection.in_atomic_block or connection.get_autocommit()):
+        raise already_open()
+    with Atomic(connection.alias, savepoint=True, durable=True):
+        yield
 
 
 def _check(connection: BaseDatabaseWrapper) -> None:

@@ -8,10 +8,16 @@ is for the connection's ``prepare_threshold`` to say, as for the caller's own.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.drivers.begin import autocommits
+from pgqueue.drivers.begin import autocommits, check_idle
 from pgqueue.drivers.encoding import check_encoding, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 
@@ -19,7 +25,16 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
     from psycopg._connection_base import BaseConnection
 
-__all__ = ["arun", "atransaction", "run", "transaction"]
+__all__ = [
+    "aautocommits",
+    "arun",
+    "atransaction",
+    "aunit",
+    "autocommits",
+    "run",
+    "transaction",
+    "unit",
+]
 
 Row = tuple[Any, ...]
 
@@ -62,6 +77,23 @@ async def atransaction(connection: AsyncConnection[Any]) -> AsyncGenerator[None,
             pass
     async with connection.transaction() if autocommits(connection) else nullcontext():
         yield
+
+
+async def aautocommits(connection: AsyncConnection[Any]) -> bool:
+    """Return whether the next statement would be a transaction of its own."""
+    return autocommits(connection)
+
+
+def unit(connection: Connection[Any]) -> AbstractContextManager[object]:
+    """Return a transaction that ends with its block; ConfigError if one is open."""
+    check_idle(connection)
+    return connection.transaction()
+
+
+def aunit(connection: AsyncConnection[Any]) -> AbstractAsyncContextManager[object]:
+    """Do what ``unit`` does, on an asynchronous connection."""
+    check_idle(connection)
+    return connection.transaction()
 
 
 def _query(sql: str, connection: BaseConnection[Any], count: int) -> bytes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from pgqueue.drivers.begin import autocommits, begun
+from pgqueue.drivers.begin import autocommits, begun, check_idle
 from pgqueue.drivers.encoding import check_encoding, of_libpq
 from pgqueue.drivers.placeholder import percent_style
 
-__all__ = ["run", "transaction"]
+__all__ = ["autocommits", "run", "transaction", "unit"]
 
 
 def run(connection: Any, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
@@ -28,6 +28,12 @@ def transaction(connection: Any) -> AbstractContextManager[None]:
             cursor.execute(sql)
 
     return begun(execute) if autocommits(connection) else nullcontext()
+
+
+def unit(connection: Any) -> AbstractContextManager[object]:
+    """Return a transaction that ends with its block; ConfigError if one is open."""
+    check_idle(connection)
+    return connection
 
 
 def _cursor(connection: Any) -> Any:

@@ -77,13 +77,16 @@ _ACCEPTED = (
 )
 
 
-def recognise(connection: object, *, asynchronous: bool) -> ModuleType:
-    """Return the driver's module for this connection, or raise ConfigError."""
+def recognise(connection: object, *, asynchronous: bool, instead: str | None = None) -> ModuleType:
+    """Return the driver's module for this connection, or raise ConfigError.
+
+    ``instead``: what the caller should write for a connection of the other flavour.
+    """
     cls = connection.__class__  # a proxy shows what it wraps
     known = _known.get(cls)
     if known is not None and known[1] is asynchronous:
         return known[0]
-    module = _driver(type(connection), cls, asynchronous)
+    module = _driver(type(connection), cls, asynchronous, instead)
     if cls is type(connection) and len(_known) < _KNOWN_AT_MOST:
         _known[cls] = module, asynchronous
     return module
@@ -104,20 +107,18 @@ def _checked(cls: type, shown: type) -> _Kind:
     if kind is None:
         raise ConfigError(f"connection must be {_ACCEPTED}; got {_path(cls)}")
     if isinstance(kind, str):
-        raise ConfigError(f"cannot enqueue through {_path(cls)}: {kind}")
+        raise ConfigError(f"cannot use {_path(cls)}: {kind}")
     return kind
 
 
-def _driver(cls: type, shown: type, asynchronous: bool) -> ModuleType:
+def _driver(cls: type, shown: type, asynchronous: bool, instead: str | None) -> ModuleType:
     kind = _checked(cls, shown)
     if kind.asynchronous and not asynchronous:
-        raise ConfigError(
-            f"this {kind.name} is asynchronous: use aenqueue or aenqueue_many with it, not enqueue"
-        )
+        instead = instead or "use aenqueue or aenqueue_many with it, not enqueue"
+        raise ConfigError(f"this {kind.name} is asynchronous: {instead}")
     if asynchronous and not kind.asynchronous:
-        raise ConfigError(
-            f"this {kind.name} is blocking: use enqueue or enqueue_many with it, not aenqueue"
-        )
+        instead = instead or "use enqueue or enqueue_many with it, not aenqueue"
+        raise ConfigError(f"this {kind.name} is blocking: {instead}")
     return importlib.import_module(f"pgqueue.drivers.{kind.driver}")
 
 

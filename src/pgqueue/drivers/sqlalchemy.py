@@ -7,11 +7,17 @@ change, is not asked.
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Generator, Iterator
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING, Any, cast
 
-from pgqueue.drivers.begin import abegun, autocommits, begun
+from pgqueue.drivers import begin
+from pgqueue.drivers.begin import abegun, already_open, begun
 from pgqueue.drivers.encoding import Encoding, check_encoding, of_asyncpg, of_libpq
 from pgqueue.drivers.placeholder import colon_style
 from pgqueue.errors import ConfigError
@@ -24,7 +30,16 @@ if TYPE_CHECKING:
     Sync = Connection | Session | scoped_session[Session]
     Async = AsyncConnection | AsyncSession | async_scoped_session[AsyncSession]
 
-__all__ = ["arun", "atransaction", "run", "transaction"]
+__all__ = [
+    "aautocommits",
+    "arun",
+    "atransaction",
+    "aunit",
+    "autocommits",
+    "run",
+    "transaction",
+    "unit",
+]
 
 # a server-side cursor would be asked for by a connection with stream_results or yield_per
 _OPTIONS: dict[str, Any] = {"stream_results": False, "yield_per": None}
@@ -70,6 +85,49 @@ async def atransaction(connection: Async) -> AsyncGenerator[None, None]:
         yield
 
 
+def autocommits(connection: Sync) -> bool:
+    """Return whether the next statement would be a transaction of its own."""
+    return _autocommits(_connection(connection))
+
+
+async def aautocommits(connection: Async) -> bool:
+    """Do what ``autocommits`` does, on an asynchronous connection or session."""
+    return _autocommits(_sync(await _aconnection(connection)))
+
+
+@contextmanager
+def unit(connection: Sync) -> Generator[None, None, None]:
+    """Begin for the block, and commit at its end; ConfigError if a transaction is open.
+
+    A scoped session has a registry, which returns the session of this scope.
+    """
+    own = cast("Session", getattr(connection, "registry", lambda: connection)())
+    if own.in_transaction():
+        raise already_open()
+    with own.begin():
+        _refuse_autocommit(_connection(connection))
+        yield
+
+
+@asynccontextmanager
+async def aunit(connection: Async) -> AsyncGenerator[None, None]:
+    """Do what ``unit`` does, on an asynchronous connection or session."""
+    own = cast("AsyncSession", getattr(connection, "registry", lambda: connection)())
+    if own.in_transaction():
+        raise already_open()
+    async with own.begin():
+        _refuse_autocommit(_sync(await _aconnection(connection)))
+        yield
+
+
+def _refuse_autocommit(connection: Connection) -> None:
+    if getattr(connection.connection.dbapi_connection, "autocommit", False):
+        raise ConfigError(
+            "this SQLAlchemy connection is in AUTOCOMMIT, where begin() begins nothing; use one "
+            "with another isolation level"
+        )
+
+
 def _connection(connection: Sync) -> Connection:
     from sqlalchemy import Connection
 
@@ -110,7 +168,7 @@ def _autocommits(connection: Connection) -> bool:
     if driver == "asyncpg":
         return not raw.is_in_transaction()
     if driver.startswith("psycopg"):
-        return autocommits(raw)
+        return begin.autocommits(raw)
     raise ConfigError(
         f"with {driver} in AUTOCOMMIT it cannot be seen whether a transaction is open; "
         "enqueue many jobs inside one, without AUTOCOMMIT"

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pgqueue import failpoints
+from pgqueue.completing import Completion
 from pgqueue.db.waits import Waits
 from pgqueue.errors import PayloadError
 from pgqueue.running import CURRENT, RunningJob, Transactions
@@ -20,6 +21,7 @@ from pgqueue.worker.forked import came_back
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import entry_of
 from pgqueue.worker.run.admission import Admission, Refused
+from pgqueue.worker.run.callers import not_committed
 from pgqueue.worker.run.eager import EAGER
 from pgqueue.worker.run.job_log import JobLog
 from pgqueue.worker.run.settle import NOTHING, Ended, settle
@@ -113,16 +115,31 @@ class Attempts:
                 failpoints.armed.reach("job.ended")
             if slot.why is not None and settle(slot.why, Ended.RETURNED) is NOTHING:
                 return
-            if job.is_completed:
-                self._completer.completed += 1
-            else:
+            if job.completion is None:
                 self._completer.done(record["id"], slot.token)
+            else:
+                await self._completed_by_handler(job)
             if slot.began >= self._log.silent_until[record["task"]]:
                 self._log.succeeded(record, slot.began)
         except BaseException as error:
-            self._failed(slot, record, error)
+            await self._raised(slot, record, error)
         finally:
             self._on_end(slot, record)
+
+    async def _raised(self, slot: Slot, record: Record, error: BaseException) -> None:
+        """Say what a handler that raised comes to, which may have been in its own commit."""
+        job = slot.job
+        if job is not None and job.completion is Completion.IN_DOUBT and not self._disowned:
+            await self._transactions.callers.settle(job)
+        self._failed(slot, record, error)
+
+    async def _completed_by_handler(self, job: RunningJob) -> None:
+        """Count a job that its handler completed, or raise that it was not committed."""
+        if job.completion is Completion.IN_DOUBT:
+            await self._transactions.callers.settle(job)
+        if not job.is_completed:
+            raise not_committed(job)
+        self._completer.completed += 1
 
     async def _in_thread(self, slot: Slot, record: Record, call: Callable[[], Any]) -> None:
         """Wait for a thread. It cannot be cancelled: the place stays taken until it ends."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from pgqueue.db.faults import Contended
 from pgqueue.db.pool import Pool
 from pgqueue.db.statements import statement
 from pgqueue.errors import ConfigError, DatabaseError, LeaseLost, OutcomeUnknown
@@ -15,8 +16,9 @@ from pgqueue.running import RunningJob
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["ask", "ask_blocking", "ended_inside", "not_ours", "session_ended"]
+__all__ = ["ask", "ask_blocking", "ended_inside", "not_ours", "session_ended", "was_committed"]
 
+_OPEN_SECONDS = 2.0
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
@@ -44,12 +46,32 @@ def ask_blocking(pool: Pool, job: RunningJob, failed: BaseException) -> None:
     raise _nobody_to_ask(job) from failed
 
 
-def _look(pool: Pool, job: RunningJob) -> Callable[[Connection], Awaitable[bool]]:
+async def was_committed(pool: Pool, job: RunningJob) -> bool | None:
+    """Return whether the caller committed what ``complete()`` did; None if nobody can tell.
+
+    A transaction that stays open is waited for, but not for long: it does not count.
+    """
+    for pause in (0.0, *_PAUSES):
+        await asyncio.sleep(pause)
+        try:
+            return await pool.arun(_look(pool, job, _OPEN_SECONDS), checked=False)
+        except Contended:
+            return False
+        except DatabaseError:
+            continue
+    return None
+
+
+def _look(
+    pool: Pool, job: RunningJob, seconds: float | None = None
+) -> Callable[[Connection], Awaitable[bool]]:
     hold, find = statement("hold_job", pool.schema), statement("find_finished", pool.schema)
 
     async def look(connection: Connection) -> bool:
         # The first waits for that commit to end either way, the second sees what it left.
         async with connection.transaction():
+            if seconds is not None:
+                await connection.execute(f"set local lock_timeout = {int(seconds * 1000)}")
             held = await connection.fetch(hold, job.id, job.token)
         async with connection.transaction():
             done = await connection.fetch(find, [job.id], [job.token])

@@ -21,6 +21,7 @@ from pgqueue.db.waits import waiting
 from pgqueue.errors import Unreachable
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
+from pgqueue.worker.run.callers import CallersTransactions
 from pgqueue.worker.run.lost_commit import ask, ended_inside, not_ours, session_ended
 from pgqueue.worker.run.not_begun import not_begun
 from pgqueue.worker.run.transaction_blocking import BlockingTransactions
@@ -58,6 +59,7 @@ class JobTransactions:
         blocking = BlockingTransactions(pool, deadline=deadline)
         self.begin, self.end, self.close = blocking.begin, blocking.end, blocking.close
         self._warn = blocking.warn
+        self.callers = CallersTransactions(pool)
 
     async def abegin(self, job: RunningJob) -> tuple[Any, Connection]:
         """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
