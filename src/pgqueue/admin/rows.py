@@ -27,10 +27,10 @@ def job_info(row: Mapping[str, Any]) -> JobInfo:
     return JobInfo(**values)
 
 
-def _load(text: str | None) -> Any:
+def _load(text: Any) -> Any:
     """JSON to values; what Python cannot take in (too deep, too long a number) stays text."""
-    if text is None:
-        return None
+    if not isinstance(text, str):
+        return text  # None; or what a codec of the caller's has made of it
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

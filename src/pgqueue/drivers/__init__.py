@@ -9,7 +9,7 @@ a transaction of the caller's, and importing it loads no driver.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, cast
 
@@ -19,6 +19,7 @@ from pgqueue.drivers.recognise import recognise
 __all__ = [
     "AsyncDriver",
     "Call",
+    "Query",
     "Row",
     "SyncDriver",
     "arun",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 Row = tuple[Any, ...]
+Query = Callable[[str, tuple[Any, ...]], Awaitable[list[Mapping[str, Any]]]]
+"""Runs a statement with ``$1``, ``$2``..., and returns its rows; several without parameters."""
 Call = tuple[str, tuple[str | int, ...]]
 """A statement and its parameters."""
 
@@ -44,6 +47,7 @@ class SyncDriver(Protocol):
     def run(self, connection: Any, sql: str, *values: str | int) -> list[Row]: ...
     def autocommits(self, connection: Any) -> bool: ...
     def unit(self, connection: Any) -> AbstractContextManager[object]: ...
+    def query(self, connection: Any) -> Query: ...
     def transaction(self, connection: Any) -> AbstractContextManager[object]: ...
 
 
@@ -53,6 +57,7 @@ class AsyncDriver(Protocol):
     async def arun(self, connection: Any, sql: str, *values: str | int) -> list[Row]: ...
     async def aautocommits(self, connection: Any) -> bool: ...
     def aunit(self, connection: Any) -> AbstractAsyncContextManager[object]: ...
+    async def aquery(self, connection: Any) -> Query: ...
     def atransaction(self, connection: Any) -> AbstractAsyncContextManager[object]: ...
 
 

@@ -6,7 +6,7 @@ not asked. A codec that the caller set for one of those types is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -15,13 +15,14 @@ from asyncpg import Record  # pyright: ignore[reportMissingTypeStubs]
 from pgqueue.drivers.begin import already_open
 from pgqueue.drivers.encoding import check_encoding, of_asyncpg
 
-__all__ = ["aautocommits", "arun", "atransaction", "aunit"]
+__all__ = ["aautocommits", "aquery", "arun", "atransaction", "aunit"]
 
 
 class Connection(Protocol):
     """What is used of asyncpg's Connection."""
 
-    async def fetch(self, query: str, *args: object, record_class: Any) -> list[Iterable[Any]]: ...
+    async def fetch(self, query: str, *args: object, record_class: Any) -> list[Any]: ...
+    async def execute(self, query: str) -> str: ...
     def is_in_transaction(self) -> bool: ...
     def transaction(self) -> AbstractAsyncContextManager[object]: ...
 
@@ -50,3 +51,15 @@ def aunit(connection: Connection) -> AbstractAsyncContextManager[object]:
     if connection.is_in_transaction():
         raise already_open()
     return connection.transaction()
+
+
+async def aquery(connection: Connection) -> Any:
+    """Return what runs the statements of operations."""
+
+    async def query(sql: str, args: tuple[Any, ...]) -> list[Mapping[str, Any]]:
+        if args or sql.startswith(("select", "/*")):
+            return await connection.fetch(sql, *args, record_class=Record)
+        await connection.execute(sql)
+        return []
+
+    return query

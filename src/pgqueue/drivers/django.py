@@ -15,7 +15,7 @@ from pgqueue.errors import ConfigError
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["autocommits", "run", "transaction", "unit"]
+__all__ = ["autocommits", "query", "run", "transaction", "unit"]
 
 
 def run(connection: BaseDatabaseWrapper, sql: str, *values: str | int) -> list[tuple[Any, ...]]:
@@ -75,3 +75,13 @@ def _check(connection: BaseDatabaseWrapper) -> None:
         raise ConfigError(
             f"Django connection {alias!r} is to {vendor or 'no database'}, not to postgresql"
         )
+
+
+def query(connection: BaseDatabaseWrapper) -> Any:
+    """Return what runs the statements of operations, on the connection below Django's."""
+    from pgqueue.drivers import sync_driver
+
+    _check(connection)
+    connection.ensure_connection()
+    below = connection.connection
+    return sync_driver(below).query(below)

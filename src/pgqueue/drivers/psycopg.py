@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "aautocommits",
+    "aquery",
     "arun",
     "atransaction",
     "aunit",
     "autocommits",
+    "query",
     "run",
     "transaction",
     "unit",
@@ -94,6 +96,30 @@ def aunit(connection: AsyncConnection[Any]) -> AbstractAsyncContextManager[objec
     """Do what ``unit`` does, on an asynchronous connection."""
     check_idle(connection)
     return connection.transaction()
+
+
+def query(connection: Connection[Any]) -> Any:
+    """Return what runs the statements of operations."""
+    from pgqueue.drivers.psycopg_cursor import NamedCursor
+
+    async def run(sql: str, args: tuple[Any, ...]) -> list[dict[str, Any]]:
+        with NamedCursor(connection) as cursor:
+            cursor.execute(sql.encode(), args or None, prepare=False)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+async def aquery(connection: AsyncConnection[Any]) -> Any:
+    """Do what ``query`` does, on an asynchronous connection."""
+    from pgqueue.drivers.psycopg_cursor import NamedAsyncCursor
+
+    async def run(sql: str, args: tuple[Any, ...]) -> list[dict[str, Any]]:
+        async with NamedAsyncCursor(connection) as cursor:
+            await cursor.execute(sql.encode(), args or None, prepare=False)
+            return await cursor.fetchall() if cursor.description else []
+
+    return run
 
 
 def _query(sql: str, connection: BaseConnection[Any], count: int) -> bytes:

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "aautocommits",
+    "aquery",
     "arun",
     "atransaction",
     "aunit",
     "autocommits",
+    "query",
     "run",
     "transaction",
     "unit",
@@ -192,3 +194,21 @@ def _statement(sql: str, count: int) -> TextClause:
 
 def _named(values: tuple[str | int, ...]) -> dict[str, str | int]:
     return {f"p{n}": value for n, value in enumerate(values, 1)}
+
+
+def query(connection: Sync) -> Any:
+    """Return what runs the statements of operations, on the connection of the driver."""
+    from pgqueue.drivers import sync_driver
+
+    below = _connection(connection).connection.driver_connection
+    return sync_driver(below).query(below)
+
+
+async def aquery(connection: Async) -> Any:
+    """Do what ``query`` does, on an asynchronous connection or session."""
+    from pgqueue.drivers import async_driver
+
+    plain = await _aconnection(connection)
+    await plain.exec_driver_sql("select 1")  # over asyncpg, it begins the transaction only now
+    below = _sync(plain).connection.driver_connection
+    return await async_driver(below).aquery(below)

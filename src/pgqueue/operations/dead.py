@@ -27,19 +27,21 @@ class DeadOperations(Base):
         reason: str | None = None,
         limit: int = 50,
         before_id: int | None = None,
+        connection: object | None = None,
     ) -> Work[list[JobInfo]]:
         """Return a page of dead letters, newest first; ``reason``: a part of it, in any case."""
         which = JobFilter(None, queue, task)
         part = check_reason(reason)
         size, below = check_page(limit, before_id)
         return Work(
-            lambda c: admin.list_dead(c, self.schema, which, part, limit=size, before_id=below)
+            lambda c: admin.list_dead(c, self.schema, which, part, limit=size, before_id=below),
+            connection=connection,
         )
 
     @blocking
-    def count_dead(self) -> Work[list[DeadCount]]:
+    def count_dead(self, *, connection: object | None = None) -> Work[list[DeadCount]]:
         """Count the dead letters by queue and task, of the 10,000 that died last."""
-        return Work(lambda c: admin.count_dead(c, self.schema))
+        return Work(lambda c: admin.count_dead(c, self.schema), connection=connection)
 
     @blocking
     def redrive(
@@ -53,6 +55,7 @@ class DeadOperations(Base):
         limit: int = 1000,
         after_id: int | None = None,
         dry_run: bool = False,
+        connection: object | None = None,
     ) -> Work[RedriveResult]:
         """Make dead jobs ready again: the same ids, all attempts anew, their errors kept.
 
@@ -64,7 +67,8 @@ class DeadOperations(Base):
         return Work(
             lambda c: admin.redrive_dead(
                 c, self.schema, which, limit=size, after_id=after, dry_run=dry_run
-            )
+            ),
+            connection=connection,
         )
 
     @blocking
@@ -78,6 +82,7 @@ class DeadOperations(Base):
         older_than: float | timedelta | None = None,
         limit: int = 10_000,
         dry_run: bool = False,
+        connection: object | None = None,
     ) -> Work[PurgeResult]:
         """Delete dead letters for good, up to ``limit`` at once; ask again while ``more``.
 
@@ -85,7 +90,10 @@ class DeadOperations(Base):
         """
         which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
         size, _ = _batch(limit, None)
-        return Work(lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run))
+        return Work(
+            lambda c: admin.purge_dead(c, self.schema, which, limit=size, dry_run=dry_run),
+            connection=connection,
+        )
 
     alist_dead = awaitable(
         list_dead, "Return a page of dead letters, newest first; see ``list_dead``."

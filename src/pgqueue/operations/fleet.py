@@ -21,7 +21,7 @@ class FleetOperations(Base):
     """Install the schema; look at queues and workers; pause and resume."""
 
     @blocking
-    def migrate(self) -> Work[list[str]]:
+    def migrate(self, *, connection: object | None = None) -> Work[list[str]]:
         """Install or upgrade the schema, and repair what a restore has left out of it.
 
         Returns the names of the migrations applied now.
@@ -32,50 +32,52 @@ class FleetOperations(Base):
             self.pool.recheck()
             return applied
 
-        return Work(apply, checked=False, seconds=_MIGRATION_SECONDS)
+        return Work(apply, checked=False, seconds=_MIGRATION_SECONDS, connection=connection)
 
     @blocking
-    def adopt(self) -> Work[bool]:
+    def adopt(self, *, connection: object | None = None) -> Work[bool]:
         """Make this database the one that the schema was made for; True if it was another.
 
         On a copy of a database no worker starts before that: it would run the original's jobs.
         """
-        return Work(lambda c: admin.adopt(c, self.schema))
+        return Work(lambda c: admin.adopt(c, self.schema), connection=connection)
 
     @blocking
-    def schema_status(self) -> Work[SchemaStatus]:
+    def schema_status(self, *, connection: object | None = None) -> Work[SchemaStatus]:
         """Say what is installed, and whether this version can work with it."""
-        return Work(lambda c: admin.schema_status(c, self.schema), checked=False)
+        return Work(
+            lambda c: admin.schema_status(c, self.schema), checked=False, connection=connection
+        )
 
     @blocking
-    def queues(self) -> Work[list[QueueInfo]]:
+    def queues(self, *, connection: object | None = None) -> Work[list[QueueInfo]]:
         """Return every queue that holds live jobs, was served, or was paused."""
-        return Work(lambda c: admin.queues(c, self.schema))
+        return Work(lambda c: admin.queues(c, self.schema), connection=connection)
 
     @blocking
-    def pause(self, queue: str) -> Work[bool]:
+    def pause(self, queue: str, *, connection: object | None = None) -> Work[bool]:
         """Stop claims from a queue, for all workers; True if it was not paused.
 
         Jobs that were claimed before are finished.
         """
         name = check_queue(queue)
-        return Work(lambda c: admin.pause(c, self.schema, name))
+        return Work(lambda c: admin.pause(c, self.schema, name), connection=connection)
 
     @blocking
-    def resume(self, queue: str) -> Work[bool]:
+    def resume(self, queue: str, *, connection: object | None = None) -> Work[bool]:
         """Let workers claim from a queue again; True if it was paused."""
         name = check_queue(queue)
-        return Work(lambda c: admin.resume(c, self.schema, name))
+        return Work(lambda c: admin.resume(c, self.schema, name), connection=connection)
 
     @blocking
-    def workers(self) -> Work[list[WorkerInfo]]:
+    def workers(self, *, connection: object | None = None) -> Work[list[WorkerInfo]]:
         """Return every registered worker, longest running first."""
-        return Work(lambda c: admin.workers(c, self.schema))
+        return Work(lambda c: admin.workers(c, self.schema), connection=connection)
 
     @blocking
-    def status(self) -> Work[Status]:
+    def status(self, *, connection: object | None = None) -> Work[Status]:
         """Return one snapshot of jobs, queues and workers."""
-        return Work(lambda c: admin.status(c, self.schema))
+        return Work(lambda c: admin.status(c, self.schema), connection=connection)
 
     amigrate = awaitable(migrate, "Install or upgrade the schema; see ``migrate``.")
     aadopt = awaitable(

@@ -17,10 +17,10 @@ class JobOperations(Base):
     """Look at jobs, cancel them, retry them."""
 
     @blocking
-    def get_job(self, job_id: int) -> Work[JobInfo | None]:
+    def get_job(self, job_id: int, *, connection: object | None = None) -> Work[JobInfo | None]:
         """Return a job, wherever it is; None if there is none of that id."""
         (one,) = check_ids(job_id)
-        return Work(lambda c: admin.get_job(c, self.schema, one))
+        return Work(lambda c: admin.get_job(c, self.schema, one), connection=connection)
 
     @blocking
     def list_jobs(
@@ -32,6 +32,7 @@ class JobOperations(Base):
         tag: str | None = None,
         limit: int = 50,
         before_id: int | None = None,
+        connection: object | None = None,
     ) -> Work[list[JobInfo]]:
         """Return a page of jobs, newest first; the next page ends below the last one's id.
 
@@ -40,7 +41,10 @@ class JobOperations(Base):
         """
         which = JobFilter(state, queue, task, tag)
         size, below = check_page(limit, before_id)
-        return Work(lambda c: admin.list_jobs(c, self.schema, which, limit=size, before_id=below))
+        return Work(
+            lambda c: admin.list_jobs(c, self.schema, which, limit=size, before_id=below),
+            connection=connection,
+        )
 
     @blocking
     def match_jobs(
@@ -51,30 +55,37 @@ class JobOperations(Base):
         task: str | None = None,
         tag: str | None = None,
         limit: int = 1000,
+        connection: object | None = None,
     ) -> Work[list[int]]:
         """Return ids of live jobs that fit and were not asked to stop: what a bulk cancel takes."""
         which = JobFilter(state, queue, task, tag)
         size = check_int(limit, "limit", 1, 100_000)
-        return Work(lambda c: admin.match_jobs(c, self.schema, which, limit=size))
+        return Work(
+            lambda c: admin.match_jobs(c, self.schema, which, limit=size), connection=connection
+        )
 
     @blocking
-    def cancel(self, ids: int | Iterable[int]) -> Work[list[CancelResult]]:
+    def cancel(
+        self, ids: int | Iterable[int], *, connection: object | None = None
+    ) -> Work[list[CancelResult]]:
         """Cancel jobs: at once where they wait, by asking the worker where they run.
 
         Answers one result an id, in ascending order; a job that is over is left as it is.
         """
         checked = check_ids(ids)
-        return Work(lambda c: admin.cancel(c, self.schema, checked))
+        return Work(lambda c: admin.cancel(c, self.schema, checked), connection=connection)
 
     @blocking
-    def retry(self, ids: int | Iterable[int]) -> Work[list[RetryResult]]:
+    def retry(
+        self, ids: int | Iterable[int], *, connection: object | None = None
+    ) -> Work[list[RetryResult]]:
         """Make jobs ready now: scheduled ones, and cancelled and dead ones with all attempts anew.
 
         Answers one result an id, in ascending order. One that is ready, running or completed is
         left as it is; so is one whose unique key a live job has.
         """
         checked = check_ids(ids)
-        return Work(lambda c: admin.retry(c, self.schema, checked))
+        return Work(lambda c: admin.retry(c, self.schema, checked), connection=connection)
 
     aget_job = awaitable(get_job)
     alist_jobs = awaitable(list_jobs, "Return a page of jobs, newest first; see ``list_jobs``.")

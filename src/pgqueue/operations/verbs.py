@@ -12,6 +12,7 @@ from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from pgqueue.db.pool import Pool
+from pgqueue.drivers.lent import lend, lend_blocking
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -32,9 +33,13 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[T]):
-    """What a call does on a connection; ``checked`` and ``seconds``: see ``Pool.run``."""
+    """What a call does on a connection; ``checked`` and ``seconds``: see ``Pool.run``.
+
+    ``connection``: the caller's, in place of one of the pool's.
+    """
 
     run: Callable[[Connection], Awaitable[T]]
+    connection: object | None = None
     checked: bool = True
     seconds: float | None = None
 
@@ -45,6 +50,8 @@ def blocking(method: Callable[Concatenate[B, P], Work[T]]) -> Callable[Concatena
 
     def call(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
         work = method(self, *args, **kwargs)
+        if work.connection is not None:
+            return lend_blocking(work.connection, work.run)
         return self.pool.run(work.run, what=name, checked=work.checked, seconds=work.seconds)
 
     # help() says what the caller gets.
@@ -61,6 +68,8 @@ def awaitable(
 
     async def call(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
         work = method(self, *args, **kwargs)
+        if work.connection is not None:
+            return await lend(work.connection, work.run)
         return await self.pool.arun(work.run, checked=work.checked, seconds=work.seconds)
 
     update_wrapper(call, method)
