@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
+from pgqueue.around import Around, Hook
 from pgqueue.client import Client
 from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
@@ -36,7 +37,8 @@ class App(Client):
     """Tasks by name, and a way into the database.
 
     Takes the arguments of Client. Making one connects to nothing; the first call that needs the
-    database does.
+    database does. ``around``: hooks that run around each job, outermost first; ``hook(job,
+    call_next)`` without async for tasks without async, in the job's thread; async for async tasks.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class App(Client):
         max_args_bytes: int = 1_048_576,
         pgbouncer: bool | Literal["session"] = False,
         connection: Provider | None = None,
+        around: Iterable[Hook] = (),
     ) -> None:
         super().__init__(
             dsn,
@@ -58,6 +61,7 @@ class App(Client):
             connection=connection,
         )
         self.tasks = Registry()
+        self.around = Around(around)
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -137,6 +141,7 @@ class App(Client):
                 on_crash=on_crash,
                 options=options,
             )
+            task.call = self.around.put(target, asynchronous=task.is_async)
             self.tasks.add(task)
             return task
 

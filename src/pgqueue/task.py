@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
+from pgqueue.around import is_async
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest
 from pgqueue.hints import hinting, no_attribute
@@ -57,13 +57,14 @@ class Task(Generic[P, R_co]):
         max_args_bytes: int,
     ) -> None:
         self.function = function
+        self.call: Callable[..., Any] = function  # by a worker: with the app's hooks around it
         self.name = name
         self.aliases = aliases
         self.options = dict(options)
         self.timeout = timeout
         self.retry = retry
         self.on_crash = on_crash
-        self.is_async = _is_async(function)
+        self.is_async = is_async(function)
         self._app = app
         self._max_args_bytes = max_args_bytes
         functools.update_wrapper(self, function)
@@ -219,12 +220,6 @@ class Registry:
     def by_name(self) -> Mapping[str, Task[..., Any]]:
         """Return all names that a row may have, aliases too, with their tasks."""
         return self._tasks
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004  (the method, not whether it is there)
-    )
 
 
 def _checked_aliases(name: str, aliases: Iterable[str]) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ async def test_a_worker_that_died_in_the_outage_is_found_afterwards(own: Server)
     async def nap(seconds: float) -> None:
         done.append(1)
 
-    app.tasks.get("nap").function = nap
+    app.tasks.get("nap").call = nap
     await app.aclose()
     async with eyes_on(dsn) as eyes, working(app, lease=3.0, heartbeat=0.5):
         await eyes.reaches(job_id, "completed")

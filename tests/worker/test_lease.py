@@ -58,7 +58,7 @@ async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Ey
         await victim.ready(eyes)
         ids = [e.id for e in await app.aenqueue_many([app.tasks.get("nap").job(30)] * 5)]
         await began(eyes, 5, victim.pid)
-        app.tasks.get("nap").function = lambda seconds: None  # it only has to run
+        app.tasks.get("nap").call = lambda seconds: None  # it only has to run
         app.tasks.get("nap").is_async = False
         async with working(app, **usual) as worker:
             await watching(eyes, worker, 3.5)
@@ -86,7 +86,7 @@ async def test_killed_without_sessions_to_look_at(dsn: str, eyes: Eyes) -> None:
             await began(eyes, 1, victim.pid)
             victim.kill()
             other = app_of(dsn)
-            other.tasks.get("nap").function = at_once
+            other.tasks.get("nap").call = at_once
             async with working(other, listen=False):
                 await eyes.settled(completed=1)
     row = await eyes.job(job_id)
@@ -145,7 +145,7 @@ async def test_a_zombie_changes_nothing(dsn: str, eyes: Eyes, ends: bool) -> Non
             runs.append(job.attempt)
             await gate.wait()
 
-        app.tasks.get("nap").function = elsewhere
+        app.tasks.get("nap").call = elsewhere
         async with working(app) as worker:
             await eventually(nth(runs, 1))
             mine = await eyes.live(job_id)
@@ -218,7 +218,7 @@ async def test_a_zombie_does_not_begin_what_it_had_claimed(
 
         await eventually(stopped_with_some)
         begun = path.read_text().split()
-        app.tasks.get("write").function = lambda path: None
+        app.tasks.get("write").call = lambda path: None
         app.tasks.get("write").is_async = False
         async with working(app):
             await eyes.settled(completed=3000)

@@ -155,7 +155,7 @@ async def test_a_stale_receipt_rolls_everything_back(
                 errors.append(exc)
                 raise
 
-    task.function = spy
+    task.call = spy
     job_id = (await task.aenqueue()).id
     async with working(app):
         await eventually(nth(errors, 1))

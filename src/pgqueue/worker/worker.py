@@ -15,6 +15,7 @@ from pgqueue.config import WorkerOptions, WorkerSettings
 from pgqueue.errors import ConfigError
 from pgqueue.worker.forked import disown_in_forks, end_when_it_comes_back
 from pgqueue.worker.guard import Guard
+from pgqueue.worker.in_thread import WorkerThread
 from pgqueue.worker.life import Life, StoppedEarly
 from pgqueue.worker.life_lines import STOPPING, STOPPING_NOW
 from pgqueue.worker.machines import Machines
@@ -65,6 +66,7 @@ class Worker:
         self._life = Life(self.app, self.settings, timings)
         self.told_by_signal = False  # to stop, by TERM or INT
         self._owner: int | None = None  # the process that it runs in, if that forked this one
+        self.thread: WorkerThread | None = None  # in which it was started last
         disown_in_forks(self)
 
     def __repr__(self) -> str:
@@ -176,6 +178,19 @@ class Worker:
         if loop is not None:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call, *args)
+
+    def start_in_thread(self, timeout: float | None = 30.0) -> WorkerThread:
+        """Run in a thread with an event loop of its own; return what stops it again.
+
+        For programs without an event loop, or with one that jobs must not block. No signal handler
+        is installed. Returns once the worker has started, or after ``timeout`` seconds: then it
+        goes on waiting for the server. Raises what ``start`` raises, and ConfigError if this worker
+        runs already, or runs in a process that forked this one.
+        """
+        self._refuse_in_forks()
+        thread = WorkerThread(self)
+        thread.start(timeout)
+        return thread
 
     async def stop(self) -> None:
         """Stop in order, within ``grace`` and a few seconds; safe to call at any time.

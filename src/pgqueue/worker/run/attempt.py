@@ -107,9 +107,9 @@ class Attempts:
             if failpoints.armed is not None:
                 failpoints.armed.reach("job.starting")
             await (
-                task.function(*args, **kwargs)
+                task.call(*args, **kwargs)
                 if task.is_async
-                else self._in_thread(slot, record, partial(task.function, *args, **kwargs))
+                else self._in_thread(slot, record, partial(task.call, *args, **kwargs))
             )
             if failpoints.armed is not None:
                 failpoints.armed.reach("job.ended")
