@@ -7,6 +7,7 @@ without async, and runs in the job's thread; an async hook is for those of async
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -43,13 +44,13 @@ class Around:
             return _around_async(function, self._async) if self._async else function
         return _around_sync(function, self._sync) if self._sync else function
 
-    def close(self) -> None:
-        """Call ``close()`` of each hook that has one: a worker has stopped."""
+    async def close(self) -> None:
+        """Call ``close()`` of each hook that has one, in a thread: a worker has stopped."""
         for hook in self.hooks:
             close = getattr(hook, "close", None)
             if callable(close):
                 try:
-                    close()
+                    await asyncio.to_thread(close)
                 except Exception:
                     log.exception("close() of the hook %r failed", hook)
 

@@ -216,7 +216,7 @@ class Life:
         finally:
             await machines.close(sign_off=not unwritten)
             await self._app.pool.aclose()
-            self._app.around.close()
+            await self._app.around.close()
         log.info("worker stopped after %.1f s%s", time.monotonic() - began,
                  f", {unwritten} outcomes unwritten" if unwritten else "")  # fmt: skip
 

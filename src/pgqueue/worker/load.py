@@ -37,9 +37,30 @@ def load_app(target: str, directory: str | None = None) -> App:
     first = directory or os.getcwd()
     if not sys.flags.safe_path and first not in sys.path:
         sys.path.insert(0, first)
+    _set_up_django()
     module = _import(name)
     _refuse_twins(module)
     return _find(module, attribute)
+
+
+def _set_up_django() -> None:
+    """Let tasks import models, where DJANGO_SETTINGS_MODULE names the settings of a project."""
+    settings = os.environ.get("DJANGO_SETTINGS_MODULE")
+    if not settings:
+        return
+    try:
+        import django
+        from django.apps import apps
+    except ImportError:
+        return
+    try:
+        if not apps.ready:
+            django.setup()
+    except Exception as exc:
+        raise ConfigError(
+            f"Django cannot be set up with DJANGO_SETTINGS_MODULE={settings}: "
+            f"{type(exc).__name__}: {exc}"
+        ) from exc
 
 
 def _import(name: str) -> ModuleType:

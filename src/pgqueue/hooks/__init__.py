@@ -1,0 +1,1 @@
+"""Hooks for frameworks, ready for ``App(around=[...])``: ``django`` and ``flask`` import theirs."""
