@@ -23,7 +23,7 @@ _ELSEWHERE = {"guarantees.md", "security.md"}
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 PAGES = sorted(page for page in _GUIDE.glob("*.md") if page.name not in _ELSEWHERE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_FILE = re.compile(r"# (\w+\.py)\n")
+_FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
 _SECONDS = 120
 
 
@@ -66,7 +66,9 @@ def run_page(page: Path, home: Path, environment: Mapping[str, str]) -> None:
     for block in blocks_of(page.read_text()):
         where = f"{page.name}:{block.line}"
         if (name := _FILE.match(block.text)) and block.language == "python":
-            (home / name[1]).write_text(block.text)
+            file = home / name[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text)
             continue
         command = {
             "python": [sys.executable, "-c", block.text],

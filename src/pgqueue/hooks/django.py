@@ -59,7 +59,8 @@ def _keep(wrapper: BaseDatabaseWrapper) -> None:
     A job would connect anew each time, and sessions of the server end later than they are closed.
     """
     settings: dict[str, Any] = wrapper.settings_dict
-    pooled: object = (settings.get("OPTIONS") or {}).get("pool")  # Django refuses to keep those
+    options: dict[str, Any] = settings.get("OPTIONS") or {}
+    pooled = options.get("pool")  # Django refuses to keep those
     if settings.get("CONN_MAX_AGE") == 0 and not pooled:
         kept = {"CONN_MAX_AGE": _KEPT_SECONDS, "CONN_HEALTH_CHECKS": True}
         wrapper.settings_dict = {**settings, **kept}
