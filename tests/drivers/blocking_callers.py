@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import django
@@ -208,6 +208,8 @@ def django_database(dsn: str, alias: str, **changed: Any) -> Iterator[Any]:
     theirs = connections.settings.get(alias)
     new = {"default": {}, alias: {**django_settings(dsn), **changed}}
     connections.settings[alias] = connections.configure_settings(new)[alias]  # type: ignore[no-untyped-call]
+    with suppress(AttributeError):
+        del connections[alias]  # whoever looked at it meanwhile made it from other settings
     try:
         yield connections[alias]
     finally:

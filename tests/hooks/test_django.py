@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, connections, transaction
+from psycopg.conninfo import conninfo_to_dict
 
-from pgqueue import App, Client, ConfigError, RunningJob
+from pgqueue import App, Client, ConfigError, RunningJob, Unreachable, Worker
+from pgqueue.db.migrate import migrate
 from pgqueue.hooks.django import SyncConnections, around
-from tests.harness.waiting import eventually
+from tests.drivers.blocking_callers import django_database
+from tests.harness.servers import with_database
+from tests.harness.waiting import eventually, wait_until
 from tests.hooks.conftest import Sessions
 from tests.hooks.shop import Order
-from tests.worker.support import Eyes, working
+from tests.worker.support import Eyes, quick, working
 
 pytestmark = pytest.mark.one_pg
 
@@ -113,6 +117,36 @@ async def test_sessions_are_bounded_and_none_is_left(
 
         await eventually(gone, what="no session is left")
     assert await unpaid() == 0
+
+
+def test_the_database_of_djangos_tests_is_dropped_without_force(dsn: str) -> None:
+    """Django creates it and drops it; a session of ours that is left would be an error."""
+    name = conninfo_to_dict(dsn)["dbname"]
+    with django_database(dsn, "default"):
+        test_dsn = with_database(
+            dsn, connection.creation.create_test_db(verbosity=0, serialize=False)
+        )
+        try:
+            make_table()
+            asyncio.run(migrate(test_dsn, "pgqueue"))
+            app = App(test_dsn, around=around())
+
+            @app.task
+            def pay(order: int) -> None:
+                Order.objects.filter(pk=order).update(paid=True)
+
+            @app.task
+            async def apay(order: int) -> None:
+                await Order.objects.filter(pk=order).aupdate(paid=True)
+
+            with Worker(app, **quick()).start_in_thread():
+                app.enqueue_many([task.job(n) for n in orders(40) for task in (pay, apay)])
+                wait_until(lambda: not Order.objects.filter(paid=False).exists())
+            app.close()
+        finally:
+            connection.creation.destroy_test_db(name, verbosity=0)
+    with pytest.raises(Unreachable):
+        asyncio.run(migrate(test_dsn, "pgqueue"))
 
 
 @pytest.mark.parametrize("task", ["pay", "apay"])
