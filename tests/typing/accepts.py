@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
+from flask import Flask
+
 import pgqueue
+from pgqueue.hooks.flask import around
 
 app = pgqueue.App("postgresql://h/d")
 
@@ -34,6 +38,29 @@ async def settle_too(order_id: int, *, note: str = "") -> str:
 
 @app.task(retry=lambda attempt, error: attempt * 2.0 if isinstance(error, OSError) else None)
 def sometimes(*numbers: int, **more: str) -> None: ...
+
+
+def sync_hook(job: pgqueue.RunningJob, call_next: Callable[[], object]) -> object:
+    return call_next()
+
+
+async def async_hook(job: pgqueue.RunningJob, call_next: Callable[[], Awaitable[object]]) -> object:
+    return await call_next()
+
+
+class Hook:
+    def __call__(self, job: pgqueue.RunningJob, call_next: Callable[[], str]) -> str:
+        return call_next()
+
+
+hooked = pgqueue.App(around=[sync_hook, async_hook, Hook()])
+flask_app = pgqueue.App(around=[*around(Flask("shop")), sync_hook])
+
+
+def in_a_thread() -> None:
+    with pgqueue.Worker(hooked, concurrency=200, threads=4).start_in_thread(timeout=5) as thread:
+        assert_type(thread.is_alive, bool)
+    assert_type(thread.stop(timeout=1.5), None)
 
 
 def from_plain_code() -> None:

@@ -20,6 +20,15 @@ async def send(to: str, *, urgent: bool = False) -> None: ...
 async def settle(order_id: int) -> None: ...
 
 
+def no_hook(job: pgqueue.RunningJob) -> None: ...
+
+
+pgqueue.App(around=[no_hook])  # E
+pgqueue.App(around=no_hook)  # E
+pgqueue.App(around=["hook"])  # E
+pgqueue.Worker(app, threads="4")  # E
+
+
 def from_plain_code(running: pgqueue.RunningJob) -> None:
     add.enqueue()  # E
     add.enqueue("1")  # E
