@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ import sqlalchemy
 from psycopg.types.numeric import FloatLoader
 from psycopg.types.string import StrDumper
 
-from pgqueue import App, drivers
+from pgqueue import App, ConfigError, drivers
 from tests.drivers.blocking_callers import django_database, engine_on
 from tests.drivers.observer import BAD, ONE, SQL, Observer
 from tests.harness.waiting import eventually
@@ -99,6 +100,15 @@ def test_django_wrapper_that_is_a_copy(dsn: str, observer: Observer) -> None:
 
 
 @pytest.mark.past_bug(128)
+def test_a_django_wrapper_of_another_thread_is_refused(dsn: str) -> None:
+    task = App(dsn).task(name="t")(lambda: None)
+    with django_database(dsn, "default") as connection, ThreadPoolExecutor(1) as thread:
+        enqueue = task.using(connection=connection).enqueue
+        with pytest.raises(ConfigError, match="'default' belongs to another thread; pass django"):
+            thread.submit(enqueue).result()
+        assert enqueue().id
+
+
 def test_django_calls_share_one_session(dsn: str, observer: Observer) -> None:
     with django_database(dsn, "default") as connection:
         connection.ensure_connection()

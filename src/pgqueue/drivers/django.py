@@ -75,6 +75,16 @@ def _check(connection: BaseDatabaseWrapper) -> None:
         raise ConfigError(
             f"Django connection {alias!r} is to {vendor or 'no database'}, not to postgresql"
         )
+    from django.db.utils import DatabaseError
+
+    try:
+        connection.validate_thread_sharing()
+    except DatabaseError:
+        raise ConfigError(
+            f"Django connection {connection.alias!r} belongs to another thread; pass "
+            "django.db.connection, which is that of the thread that enqueues (in async code: "
+            "enqueue inside sync_to_async)"
+        ) from None
 
 
 def query(connection: BaseDatabaseWrapper) -> Any:
