@@ -164,7 +164,8 @@ async def test_a_worker_of_sync_tasks_alone_has_no_more_slots_than_threads(
     assert crowd.most == 3
 
 
-async def test_threads_are_checked(app: App) -> None:
+def test_threads_are_checked() -> None:
+    app = App("postgresql://nowhere.invalid/none")
     assert Worker(app).settings.threads == 16
     with pytest.raises(ConfigError, match="threads must be from 1 to 10000, got 0"):
         Worker(app, threads=0)
