@@ -206,9 +206,11 @@ def query(connection: Sync) -> Any:
 
 async def aquery(connection: Async) -> Any:
     """Do what ``query`` does, on an asynchronous connection or session."""
+    from sqlalchemy import literal, select
+
     from pgqueue.drivers import async_driver
 
     plain = await _aconnection(connection)
-    await plain.exec_driver_sql("select 1")  # over asyncpg, it begins the transaction only now
+    await plain.execute(select(literal(1)))  # over asyncpg, it begins the transaction only now
     below = _sync(plain).connection.driver_connection
     return await async_driver(below).aquery(below)
