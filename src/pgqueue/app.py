@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -14,7 +16,9 @@ from pgqueue.config import (
     DEFAULT_QUEUE,
     check_seconds,
 )
+from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
+from pgqueue.drained import Drained
 from pgqueue.hints import hinting
 from pgqueue.job import NewJob, Options, check_options, with_options
 from pgqueue.retry import RetryPolicy
@@ -77,6 +81,23 @@ class App(Client):
         known = self.tasks.get(task)
         known.payload.decode(job.args)
         return NewJob(job.task, job.args, with_options(known.options, options))
+
+    async def run_until_idle(self, **settings: Any) -> Drained:
+        """Run what is due with a worker of its own, until nothing is: for tests and scripts.
+
+        Returns how many attempts ended how, and the failures with their errors; nothing that a task
+        raises is raised here. Jobs that are due later stay, also those that wait for a retry.
+        ``settings``: those of Worker. It waits for jobs that other workers run in these queues.
+        """
+        # A layer above: it is loaded when somebody asks for it.
+        work_off: Any = importlib.import_module("pgqueue.worker.work_off")
+        done: Drained = await work_off.work_off(self, **settings)
+        return done
+
+    def run_until_idle_sync(self, **settings: Any) -> Drained:
+        """Do what ``run_until_idle`` does, for code that does not run in an event loop."""
+        no_loop("run_until_idle_sync() (there, await run_until_idle() instead)")
+        return asyncio.run(self.run_until_idle(**settings))
 
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...

@@ -236,7 +236,7 @@ class Attempts:
         """Say what an attempt that raised comes to."""
         if type(error) is Refused:
             if error.verdict is not None:
-                self._end(slot, record, error.verdict)
+                self._end(slot, record, error.verdict, None)
             return
         if self._disowned or self._loop.is_closed():
             return
@@ -248,13 +248,17 @@ class Attempts:
         task = self._tasks[record["task"]]
         verdict = judge(told, error, record, task, self._admission.put_off)
         if verdict is not None:
-            self._end(slot, record, verdict)
+            self._end(slot, record, verdict, error)
 
-    def _end(self, slot: Slot, record: Record, verdict: Verdict) -> None:
+    def _end(
+        self, slot: Slot, record: Record, verdict: Verdict, error: BaseException | None
+    ) -> None:
         """Hand an outcome other than success on to be written."""
         self.counts.add(verdict.outcome)
         self._completer.add(entry_of(record, slot.token, verdict.outcome))
         self._log.ended(record, slot.began, verdict)
+        if self.counts.tell is not None:
+            self.counts.tell(record, verdict, error)
 
 
 def _lost(slot: Slot, record: Record) -> None:  # noqa: ARG001  (it stands for what is told of both)

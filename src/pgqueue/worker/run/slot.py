@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,8 @@ from pgqueue.worker.run.settle import Told, Why
 
 if TYPE_CHECKING:
     from asyncpg import Record
+
+    from pgqueue.worker.run.verdict import Verdict
 
 __all__ = ["Counts", "Owner", "Slot"]
 
@@ -104,7 +107,8 @@ class Slot:
 class Counts:
     """How many attempts came to what; successes are counted where they are written.
 
-    ``logged``: how many successes got a line of the log.
+    ``logged``: how many successes got a line of the log. ``tell``: is told of each of the others,
+    with what it raised.
     """
 
     retried: int = 0
@@ -112,6 +116,7 @@ class Counts:
     released: int = 0
     cancelled: int = 0
     logged: int = 0
+    tell: Callable[[Record, Verdict, BaseException | None], None] | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
