@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,16 @@ def environment(pg: Server) -> Iterator[dict[str, str]]:
         "STAGING": pg.dsn_for(names[1]),
         "PGQUEUE_DSN": pg.dsn_for(names[0]),
         "COLUMNS": "300",
+        **plugin(),
     }
     for name in names:
         pg.drop(name)
+
+
+def plugin() -> dict[str, str]:
+    """The plugin by name, where the environment was installed before it had an entry point."""
+    known = {point.name for point in entry_points(group="pytest11")}
+    return {} if "pgqueue" in known else {"PYTEST_PLUGINS": "pgqueue.pytest_plugin"}
 
 
 @pytest.mark.alone

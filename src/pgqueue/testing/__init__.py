@@ -5,6 +5,7 @@ one. The functions here do the same for a single call.
 """
 
 from pgqueue.drained import Drained, FailedAttempt
+from pgqueue.testing.connect import atransaction, transaction
 from pgqueue.testing.kit import Kit
 from pgqueue.testing.plain import (
     aassert_enqueued,
@@ -16,6 +17,7 @@ from pgqueue.testing.plain import (
     enqueued,
     refute_enqueued,
 )
+from pgqueue.testing.unit import running_job
 
 __all__ = [
     "Drained",
@@ -26,7 +28,10 @@ __all__ = [
     "aenqueued",
     "arefute_enqueued",
     "assert_enqueued",
+    "atransaction",
     "drain",
     "enqueued",
     "refute_enqueued",
+    "running_job",
+    "transaction",
 ]

@@ -8,12 +8,12 @@ of its own for that, on which the ORM's async methods use the connection of the 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import importlib
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any, Protocol
 
 from pgqueue.errors import ConfigError
@@ -23,9 +23,14 @@ __all__ = ["Functions", "OnLoop", "WithoutLoop"]
 
 
 class Functions(Protocol):
-    """Calls what a task is made of. ``timeout``: in seconds; None: as long as it takes."""
+    """Calls what a task is made of. ``timeout``: in seconds; None: as long as it takes.
 
-    async def call(self, function: Callable[[], Any], slot: Slot, timeout: float | None) -> Any:
+    ``context``: what the function sees in context variables; what it leaves there ends with it.
+    """
+
+    async def call(
+        self, function: Callable[[], Any], slot: Slot, timeout: float | None, context: Context
+    ) -> Any:
         """Call it, and await what it returns if that is to be awaited."""
         ...
 
@@ -37,8 +42,9 @@ class Functions(Protocol):
 class OnLoop:
     """In a drain that is awaited."""
 
-    async def call(self, function: Callable[[], Any], slot: Slot, timeout: float | None) -> Any:
-        context = contextvars.copy_context()
+    async def call(
+        self, function: Callable[[], Any], slot: Slot, timeout: float | None, context: Context
+    ) -> Any:
         result = _in_this_thread(function, context, slot, timeout)
         if not inspect.isawaitable(result):
             return result
@@ -58,8 +64,9 @@ class WithoutLoop:
         self._driver = driver
         self._runner: asyncio.Runner | None = None
 
-    async def call(self, function: Callable[[], Any], slot: Slot, timeout: float | None) -> Any:
-        context = contextvars.copy_context()
+    async def call(
+        self, function: Callable[[], Any], slot: Slot, timeout: float | None, context: Context
+    ) -> Any:
         result = _in_this_thread(function, context, slot, timeout)
         if not inspect.isawaitable(result):
             return result
@@ -94,11 +101,14 @@ async def _awaited(awaitable: Awaitable[Any], slot: Slot, timeout: float | None)
 
 
 def _in_this_thread(
-    function: Callable[[], Any], context: contextvars.Context, slot: Slot, timeout: float | None
+    function: Callable[[], Any], context: Context, slot: Slot, timeout: float | None
 ) -> Any:
     """Call it. One that has outlasted its time is over, whatever it returns, as in a worker."""
     with _timed(slot, timeout):
-        result = context.run(function)
+        try:
+            result = context.run(function)
+        except StopIteration as exc:  # in a coroutine it would mean another thing
+            raise RuntimeError("the task raised StopIteration") from exc
     if slot.why == "timeout" and not inspect.isawaitable(result):
         raise asyncio.CancelledError
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from pgqueue.outcome import DONE, Dead, RetryAt
 from pgqueue.running import CURRENT, RunningJob
 from pgqueue.testing.functions import Functions, OnLoop, WithoutLoop
 from pgqueue.testing.inline_store import InlineStore
+from pgqueue.testing.on_commit import on_commit_called
 from pgqueue.testing.transactions import InlineTransactions
 from pgqueue.testing.wire import Wire
 from pgqueue.testing.write import write
@@ -36,6 +38,7 @@ from pgqueue.worker.run.verdict import Verdict, judge
 from pgqueue.worker.timings import TIMINGS
 
 if TYPE_CHECKING:
+    from pgqueue.app import App
     from pgqueue.task import Task
 
 __all__ = ["InlineRunner"]
@@ -48,6 +51,7 @@ class InlineRunner:
 
     def __init__(
         self,
+        app: App,
         wire: Wire,
         tasks: Mapping[str, Task[..., Any]],
         *,
@@ -55,6 +59,7 @@ class InlineRunner:
         limit: int,
         raise_errors: bool,
     ) -> None:
+        self._app = app
         self._wire = wire
         self._tasks = tasks
         self._queues = queues
@@ -161,11 +166,19 @@ class InlineRunner:
         except PayloadError as error:
             raise await self._admission.misfit(record, error) from error  # type: ignore[arg-type]  # pyright: ignore
         slot.job = RunningJob(record, slot.token, self._transactions, task.is_async)  # type: ignore[arg-type]  # pyright: ignore
-        CURRENT.set(slot.job)
         if task.on_crash == "dead":
             await self._admission.begin(record, slot.token)  # type: ignore[arg-type]  # pyright: ignore
         timeout = record["timeout_seconds"] or task.timeout
-        await self._functions.call(partial(task.function, *args, **kwargs), slot, timeout)
+        context = contextvars.copy_context()
+        context.run(CURRENT.set, slot.job)
+        block = self._app.within(self._wire.connection)
+        context.run(block.__enter__)
+        try:
+            call = partial(task.function, *args, **kwargs)
+            with on_commit_called(self._wire.connection, self._wire.driver):
+                await self._functions.call(call, slot, timeout, context)
+        finally:
+            context.run(block.__exit__)
 
 
 class _Nobody:

@@ -49,9 +49,8 @@ class InlineStore(Store):
     ) -> tuple[dict[str, Any], int] | None:
         """Claim the job that is next, and return it with the token of the claim; None: none is due.
 
-        Due jobs are made ready first. ``queues``: none for all in which such a job waits.
+        ``queues``: none for all in which such a job waits.
         """
-        await self.wire.rows("promote_jobs", _PROMOTED_AT_ONCE, _ANY)
         for queue in await self.ready_queues(queues, tasks):
             token = _number()
             values: tuple[Value, ...] = (
@@ -69,7 +68,11 @@ class InlineStore(Store):
         return record
 
     async def ready_queues(self, queues: Sequence[str], tasks: Sequence[str]) -> list[str]:
-        """Return those of the queues in which a job of these tasks waits; of all, if none given."""
+        """Return those of the queues in which a job of these tasks waits; of all, if none given.
+
+        Due jobs are made ready first.
+        """
+        await self.wire.rows("promote_jobs", _PROMOTED_AT_ONCE, _ANY)
         ready = [row[0] for row in await self.wire.rows("find_ready_queues", tasks)]
         return [queue for queue in ready if not queues or queue in queues]
 

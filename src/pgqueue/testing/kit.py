@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -40,6 +41,16 @@ class Kit:
             raise ConfigError(f"tests of jobs need an App, got {app!r}")
         self.app = app
         self.connection = connection
+
+    @contextmanager
+    def joined(self) -> Generator[Self]:
+        """Let each enqueue of the app that names no connection join this one, in any thread."""
+        before = self.app._provider  # pyright: ignore[reportPrivateUsage]
+        self.app._provider = lambda: self.connection  # pyright: ignore[reportPrivateUsage]
+        try:
+            yield self
+        finally:
+            self.app._provider = before  # pyright: ignore[reportPrivateUsage]
 
     # -- look
 
@@ -151,6 +162,7 @@ class Kit:
             raise ConfigError("this app has no tasks; are the modules that define them imported?")
         names = [queues] if isinstance(queues, str) else list(queues or ())
         return InlineRunner(
+            self.app,
             wire,
             wanted or {task.name: task for task in self.app.tasks},
             queues=[check_queue(name) for name in names],

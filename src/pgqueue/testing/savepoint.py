@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from pgqueue.drivers.faults import sqlstate
+from pgqueue.errors import ConfigError
 
 __all__ = ["Savepoint", "savepoint_on"]
 
@@ -83,10 +84,14 @@ class _InSql:
 
     async def go_back(self) -> None:
         if self._set:
-            # Where the task has ended the transaction itself, there is nothing to go back to.
-            with suppress(Exception):
+            try:
                 await _waited(self._execute(f"rollback to savepoint {_NAME}"))
                 await _waited(self._execute(f"release savepoint {_NAME}"))
+            except Exception as exc:
+                raise ConfigError(
+                    "the task has ended the transaction of the test, by a commit or a rollback on "
+                    "the connection that the test lends; let the task use a savepoint there"
+                ) from exc
 
 
 class _OfDjango(_InSql):
