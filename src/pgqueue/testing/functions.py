@@ -11,8 +11,7 @@ import asyncio
 import importlib
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, Protocol
 
@@ -48,10 +47,8 @@ class OnLoop:
         result = _in_this_thread(function, context, slot, timeout)
         if not inspect.isawaitable(result):
             return result
-        task = asyncio.get_running_loop().create_task(
-            _awaited(result, slot, timeout), context=context
-        )
-        return await task
+        awaited = _awaited(result, slot, timeout)
+        return _given(await asyncio.get_running_loop().create_task(awaited, context=context))
 
     def close(self) -> None:
         pass
@@ -79,10 +76,10 @@ class WithoutLoop:
             )
         if self._driver == "django":
             sync: Any = importlib.import_module("asgiref.sync")
-            return context.run(sync.async_to_sync(_wrapped), awaited)
+            return _given(context.run(sync.async_to_sync(_wrapped), awaited))
         if self._runner is None:
             self._runner = asyncio.Runner()
-        return self._runner.run(awaited, context=context)
+        return _given(self._runner.run(awaited, context=context))
 
     def close(self) -> None:
         if self._runner is not None:
@@ -93,39 +90,46 @@ async def _wrapped(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-async def _awaited(awaitable: Awaitable[Any], slot: Slot, timeout: float | None) -> Any:
+_Ended = tuple[Any, BaseException | None]
+
+
+async def _awaited(awaitable: Awaitable[Any], slot: Slot, timeout: float | None) -> _Ended:
+    """Return what it came to: an exit that a task of asyncio raises would end the loop."""
     slot.task = asyncio.current_task()
     if timeout is not None:
         slot.timer = asyncio.get_running_loop().call_later(timeout, slot.time_out)
-    return await awaitable
+    try:
+        return await awaitable, None
+    except BaseException as exc:
+        return None, exc
+
+
+def _given(ended: _Ended) -> Any:
+    result, error = ended
+    if error is not None:
+        raise error
+    return result
 
 
 def _in_this_thread(
     function: Callable[[], Any], context: Context, slot: Slot, timeout: float | None
 ) -> Any:
     """Call it. One that has outlasted its time is over, whatever it returns, as in a worker."""
-    with _timed(slot, timeout):
-        try:
-            result = context.run(function)
-        except StopIteration as exc:  # in a coroutine it would mean another thing
-            raise RuntimeError("the task raised StopIteration") from exc
+    timer = None if timeout is None else threading.Timer(timeout, slot.cancel, ("timeout",))
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    # No context manager: contextlib looks into the error, which is the user's and may raise.
+    try:
+        result = context.run(function)
+    except StopIteration as exc:  # in a coroutine it would mean another thing
+        raise RuntimeError("the task raised StopIteration") from exc
+    finally:
+        if timer is not None:
+            timer.cancel()
     if slot.why == "timeout" and not inspect.isawaitable(result):
         raise asyncio.CancelledError
     return result
-
-
-@contextmanager
-def _timed(slot: Slot, timeout: float | None) -> Generator[None]:
-    if timeout is None:
-        yield
-        return
-    timer = threading.Timer(timeout, slot.cancel, ("timeout",))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _loop_runs() -> bool:

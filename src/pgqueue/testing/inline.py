@@ -22,7 +22,7 @@ from pgqueue.outcome import DONE, Dead, RetryAt
 from pgqueue.running import CURRENT, RunningJob
 from pgqueue.testing.functions import Functions, OnLoop, WithoutLoop
 from pgqueue.testing.inline_store import InlineStore
-from pgqueue.testing.on_commit import on_commit_called
+from pgqueue.testing.on_commit import call_registered, count_registered
 from pgqueue.testing.transactions import InlineTransactions
 from pgqueue.testing.wire import Wire
 from pgqueue.testing.write import write
@@ -175,8 +175,10 @@ class InlineRunner:
         context.run(block.__enter__)
         try:
             call = partial(task.function, *args, **kwargs)
-            with on_commit_called(self._wire.connection, self._wire.driver):
-                await self._functions.call(call, slot, timeout, context)
+            connection, driver = self._wire.connection, self._wire.driver
+            before = count_registered(connection, driver)
+            await self._functions.call(call, slot, timeout, context)
+            call_registered(connection, driver, before)
         finally:
             context.run(block.__exit__)
 
@@ -193,7 +195,7 @@ class _Nobody:
 
 def _we_are_cancelled(error: BaseException) -> bool:
     """True if the test itself is cancelled, and not the attempt."""
-    if not isinstance(error, asyncio.CancelledError):
+    if not issubclass(type(error), asyncio.CancelledError):  # isinstance asks the user's class
         return False
     try:
         task = asyncio.current_task()

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["on_commit_called"]
+__all__ = ["call_registered", "count_registered"]
 
 log = logging.getLogger("pgqueue.testing")
 
 
-@contextmanager
-def on_commit_called(connection: Any, driver: str) -> Generator[None]:
-    """Call at the end of the block what it has registered, as the commit of the attempt would.
+def count_registered(connection: Any, driver: str) -> int:
+    """Return how many are registered; 0 where the connection is not Django's."""
+    return len(connection.run_on_commit) if driver == "django" else 0
 
-    Nothing where the connection is not Django's, or the block raises.
-    """
-    before = len(connection.run_on_commit) if driver == "django" else 0
-    yield
-    if driver == "django":
-        while len(connection.run_on_commit) > before:  # one may register another
-            _, function, robust = connection.run_on_commit.pop(before)
-            try:
-                function()
-            except Exception:
-                if not robust:
-                    raise
-                log.exception("a robust on_commit() callback failed")
+
+def call_registered(connection: Any, driver: str, before: int) -> None:
+    """Call what was registered since there were ``before``, as the task's commit would have."""
+    while driver == "django" and len(connection.run_on_commit) > before:  # one may register another
+        _, function, robust = connection.run_on_commit.pop(before)
+        try:
+            function()
+        except Exception:
+            if not robust:
+                raise
+            log.exception("a robust on_commit() callback failed")
