@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import asyncpg
@@ -18,6 +19,7 @@ from tests.worker.support import Eyes, eyes_on, working
 pytestmark = [pytest.mark.one_pg, pytest.mark.filterwarnings("ignore")]
 
 BATCH = 60
+ADDRESS = re.compile(r"\d{12,}")
 ROWS = """
 select id, state, attempt, crash_count, reason, worker_id is null as free, errors::text as errors
 from pgqueue.jobs where id = any ($1) order by id
@@ -27,7 +29,8 @@ from pgqueue.jobs where id = any ($1) order by id
 def seen(row: Any) -> dict[str, Any]:
     """The row without what differs from run to run: times, and the code around the task."""
     errors = [
-        (one["type"], one["message"], one["attempt"]) for one in json.loads(row["errors"] or "[]")
+        (one["type"], ADDRESS.sub("N", one["message"]), one["attempt"])
+        for one in json.loads(row["errors"] or "[]")
     ]
     values = {**dict(row), "errors": errors}
     return {name: values[name] for name in values.keys() - {"id"}}
@@ -54,6 +57,7 @@ async def by_a_drain(app: App, connection: Any, jobs: list[Any]) -> list[Any]:
     return await connection.fetch(ROWS, ids)
 
 
+@pytest.mark.parametrize("encoded_dsn", ["UTF8"], indirect=True)
 async def test_all_poisons_come_to_the_same(encoded_dsn: str) -> None:
     app = App(encoded_dsn)
 
