@@ -121,9 +121,9 @@ def client_clock() -> None:
     """A delay is counted on the producer's clock, which is three seconds slow."""
     from pgqueue import task
 
-    def make(check: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-        def by_our_clock(options: Any) -> dict[str, Any]:
-            out = check(options)
+    def make(join: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        def by_our_clock(former: Any, options: Any) -> dict[str, Any]:
+            out = join(former, options)
             delay = out.pop("delay", None)
             if delay is not None:
                 now = time.time() - 3.0
@@ -132,7 +132,7 @@ def client_clock() -> None:
 
         return by_our_clock
 
-    replace_method(task, "check_options", make)
+    replace_method(task, "with_options", make)
 
 
 def heartbeat_on_loop() -> None:

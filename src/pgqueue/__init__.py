@@ -22,7 +22,9 @@ from pgqueue.admin.info import (
 )
 from pgqueue.app import App
 from pgqueue.client import Client
+from pgqueue.completing import CallersTransaction
 from pgqueue.config import WorkerOptions, WorkerSettings
+from pgqueue.drained import Drained
 from pgqueue.errors import (
     ConfigError,
     DatabaseError,
@@ -51,13 +53,14 @@ from pgqueue.version import __version__
 _refuse_namesake(__path__[0])
 
 if TYPE_CHECKING:
-    from pgqueue.worker import Statistics, Worker
+    from pgqueue.worker import Statistics, Worker, WorkerThread
 
 __all__ = [
     "App",
     "AttemptError",
     "Backoff",
     "BoundTask",
+    "CallersTransaction",
     "CancelResult",
     "Client",
     "ConfigError",
@@ -65,6 +68,7 @@ __all__ = [
     "DatabaseError",
     "DeadCount",
     "Discard",
+    "Drained",
     "EmbeddedError",
     "Enqueued",
     "JobInfo",
@@ -99,6 +103,7 @@ __all__ = [
     "WorkerOptions",
     "WorkerSettings",
     "WorkerState",
+    "WorkerThread",
     "__version__",
     "current_job",
 ]
@@ -106,7 +111,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load the worker when it is asked for: a program that only enqueues does without."""
-    if name in ("Statistics", "Worker"):
+    if name in ("Statistics", "Worker", "WorkerThread"):
         from pgqueue import worker
 
         return getattr(worker, name)

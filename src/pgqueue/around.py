@@ -19,7 +19,7 @@ from pgqueue.running import CURRENT, RunningJob
 
 __all__ = ["Around", "AsyncHook", "Hook", "SyncHook", "is_async"]
 
-log = logging.getLogger("pgqueue")
+log = logging.getLogger("pgqueue.worker")
 
 SyncHook = Callable[[RunningJob, Callable[[], Any]], Any]
 AsyncHook = Callable[[RunningJob, Callable[[], Awaitable[Any]]], Awaitable[Any]]

@@ -137,6 +137,7 @@ class WorkerOptions(TypedDict, total=False):
 
     queues: Iterable[str] | None
     concurrency: int | None
+    threads: int | None
     listen: bool | None
     poll_interval: float | timedelta | None
     lease: float | timedelta | None

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from pgqueue.errors import ConfigError, nearest
 
-__all__ = ["JOB", "among_arguments", "hinting", "no_attribute", "word_for"]
+__all__ = ["JOB", "OPTIONS", "among_arguments", "hinting", "no_attribute", "word_for"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,11 +78,12 @@ _DECORATOR = {
         "it belongs to a job, not to its task: task.using({}=...).enqueue(...)",
     ),
 }
-_OPTIONS = (
-    "connection", "delay", "max_attempts", "metadata", "priority", "queue", "run_at", "tags",
-    "timeout", "unique_key",
+OPTIONS = (
+    "connection", "delay", "expires", "max_attempts", "metadata", "priority", "queue", "run_at",
+    "tags", "timeout", "unique_key",
 )  # fmt: skip
 _USING = {
+    **dict.fromkeys(("expire", "max_age", "ttl", "start_before"), "expires=seconds"),
     "countdown": "delay=seconds",
     "delay_s": "delay=seconds",
     "defer_by": "delay=seconds",
@@ -121,7 +122,7 @@ def word_for(name: str) -> str:
 
 def among_arguments(name: str) -> str:
     """What to write where an option of the job stands among the arguments of its task."""
-    if name in _OPTIONS:
+    if name in OPTIONS:
         return f"; an option of the job is given before: .using({name}=...).enqueue(...)"
     return f"; for an option of the job, .using(...): {_USING[name]}" if name in _USING else ""
 

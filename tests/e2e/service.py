@@ -31,15 +31,15 @@ class Queue:
         shutil.copy(SAMPLE, home / "jobs.py")
 
     def __enter__(self) -> Self:
-        self._connection = psycopg.connect(self.dsn, autocommit=True)
+        self.connection = psycopg.connect(self.dsn, autocommit=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self.connection.close()
         self.client.close()
 
     def rows(self, query: str, *args: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query.encode(), args).fetchall()
+        return self.connection.execute(query.encode(), args).fetchall()
 
     def enqueue(self, task: str, **args: Any) -> int:
         return self.client.enqueue(task, args).id

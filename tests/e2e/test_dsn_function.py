@@ -33,7 +33,7 @@ async def gated(n: int) -> None:
 
 def test_a_login_that_is_changed_under_a_supervisor(queue: Queue, tmp_path: Path) -> None:
     (tmp_path / "rotating.py").write_text(APP)
-    secret, execute = tmp_path / "secret", queue._connection.execute
+    secret, execute = tmp_path / "secret", queue.connection.execute
     roles = [f"rotating_{os.getpid()}_{n}" for n in range(2)]
     logins = [make_conninfo(**{**conninfo_to_dict(queue.dsn), "user": role}) for role in roles]
     for role in roles:

@@ -1,4 +1,4 @@
-"""The type checkers that users have, strict: file name -> line -> what they have against it."""
+"""The type checkers that users have, strict or not: file, line, and what they have against it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Found = dict[str, dict[int, str]]
 _SAID = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+): error: (?P<said>.*)$")
 
 
-def _pyright(project: Path) -> Found:
-    roots = [str(d.relative_to(project)) for d in sorted(project.rglob("*")) if d.is_dir()]
+def _pyright(project: Path, *, strict: bool = True) -> Found:
+    roots = [str(d.relative_to(project)) for d in sorted(project.glob("*")) if d.is_dir()]
     settings = {
-        "typeCheckingMode": "strict",
+        "typeCheckingMode": "strict" if strict else "standard",
         "pythonVersion": "3.11",
         "executionEnvironments": [{"root": root} for root in (*roots, ".")],
     }
@@ -36,13 +36,18 @@ def _pyright(project: Path) -> Found:
     return found
 
 
-def _mypy(project: Path) -> Found:
+def _mypy(project: Path, *, strict: bool = True) -> Found:
     found: Found = {}
-    for home in sorted({path.parent for path in project.rglob("*.py")}):
+    homes = sorted({path.relative_to(project).parts[0] for path in project.rglob("*.py")})
+    for home in {project / name if (project / name).is_dir() else project for name in homes}:
+        files = home.glob("*.py") if home == project else home.rglob("*.py")
         done = _run(
-            "mypy", "--strict", "--python-version", "3.11", "--no-error-summary", "--no-pretty",
+            "mypy", *(["--strict"] if strict else []), "--python-version", "3.11",
+            "--no-error-summary", "--no-pretty", "--explicit-package-bases",
+            *([] if strict else ["--disable-error-code", "var-annotated"]),
             "--config-file", os.devnull, "--cache-dir", str(project / ".mypy_cache"),
-            "--python-executable", sys.executable, *sorted(p.name for p in home.glob("*.py")),
+            "--python-executable", sys.executable,
+            *sorted(str(path.relative_to(home)) for path in files),
             cwd=home,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stdout + done.stderr

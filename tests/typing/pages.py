@@ -10,11 +10,13 @@ import re
 import textwrap
 from pathlib import Path
 
-__all__ = ["ROOT", "write_pages"]
+__all__ = ["LOOSE", "ROOT", "write_pages"]
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_FILE = re.compile(r"# (\w+\.py)\n")
+_FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
+# Models of Django and hooks are mostly written without annotations.
+LOOSE = {"django", "flask", "hooks", "testing"}
 _README = '''"""The blocks of the README, in their order."""
 
 from sqlalchemy.orm import Session
@@ -24,17 +26,27 @@ async def readme(dsn: str, session: Session, ids: list[int]) -> None:
 '''
 
 
-def write_pages(project: Path) -> None:
-    """Write the README, and a directory for each page of the guide that has Python in it."""
-    home = project / "readme"
-    home.mkdir()
-    blocks = _BLOCK.findall((ROOT / "README.md").read_text())
-    (home / "readme.py").write_text(_README + textwrap.indent("\n".join(blocks), "    "))
+def write_pages(project: Path, *, strict: bool) -> None:
+    """Write the README, and a directory for each page of the guide that has Python in it.
+
+    ``strict``: the pages whose code is annotated throughout, or the others.
+    """
+    if strict:
+        _write_readme(project)
     for page in sorted((ROOT / "docs" / "guide").glob("*.md")):
+        if (page.stem in LOOSE) is strict:
+            continue
         text = page.read_text()
         for match in _BLOCK.finditer(text):
             line = text.count("\n", 0, match.start()) + 1
             name = named[1] if (named := _FILE.match(match[1])) else f"line_{line}.py"
-            home = project / page.stem.replace("-", "_")
-            home.mkdir(exist_ok=True)
-            (home / name).write_text(match[1])
+            file = project / page.stem.replace("-", "_") / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(match[1])
+
+
+def _write_readme(project: Path) -> None:
+    home = project / "readme"
+    home.mkdir()
+    blocks = _BLOCK.findall((ROOT / "README.md").read_text())
+    (home / "readme.py").write_text(_README + textwrap.indent("\n".join(blocks), "    "))

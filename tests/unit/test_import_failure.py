@@ -7,7 +7,7 @@ from traceback import FrameSummary
 from pgqueue.worker import import_failure
 from pgqueue.worker.import_failure import describe_failure, user_frame
 
-OURS = f"{import_failure._OURS}/config.py"
+OURS = f"{import_failure.OURS}/config.py"
 
 
 def frames(*files: str) -> list[FrameSummary]:

@@ -34,7 +34,7 @@ USED = (
     ],
 )
 def test_a_value_is_a_literal(value: Value, written: str) -> None:
-    assert literal._literal(value) == written
+    assert literal.as_literal(value) == written
 
 
 @pytest.mark.parametrize("name", USED)

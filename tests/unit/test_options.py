@@ -86,7 +86,7 @@ def test_an_option_is_known_wherever_one_is_given() -> None:
     (known,) = re.findall(r"known constant text\[\] := array\[(.*?)\]", sql, re.DOTALL)
     assert list(CHECKS) == options
     assert by_hand == set(options)
-    assert {*hints._OPTIONS} == {*options, "connection"}
+    assert {*hints.OPTIONS} == {*options, "connection"}
     assert re.findall(r"'(\w+)'", known) == ["task", "args", *options]
 
 

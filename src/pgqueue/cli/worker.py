@@ -80,14 +80,12 @@ def worker(
     """Run the jobs of an app, until told to stop by TERM or INT; twice: without grace.
 
     HUP goes on with new code; where there is a terminal, it tells that this was closed, and stops.
-
     MODULE:APP is where the app is: "shop.jobs:app"; without it, --app counts. The current directory
     is looked in first, unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
 
-    --reload, for development, replaces the processes when a Python file of the project changes.
-
     --until-idle stops once no job of the queues runs, in any worker, and none is ready or due. What
-    is due later stays, also what waits for a retry.
+    is due later stays, also what waits for a retry. --reload, for development, replaces the
+    processes when a Python file changes.
 
     The log goes to stderr, unless the app gives the root logger a handler.
 

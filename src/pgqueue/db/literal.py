@@ -13,7 +13,7 @@ from datetime import datetime
 
 from pgqueue.db.statements import quote_literal, statement
 
-__all__ = ["Value", "written_out"]
+__all__ = ["Value", "as_literal", "written_out"]
 
 Scalar = str | int | float | bool | datetime | None
 Value = Scalar | Sequence[Scalar]
@@ -24,7 +24,7 @@ _TOKEN = re.compile(r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<number>\d+)""", 
 
 def written_out(name: str, schema: str, *values: Value) -> str:
     """Return the statement of that name with ``values`` in place of ``$1``, ``$2`` and so on."""
-    literals = [_literal(value) for value in values]
+    literals = [as_literal(value) for value in values]
 
     def token(match: re.Match[str]) -> str:
         number = match["number"]
@@ -33,7 +33,7 @@ def written_out(name: str, schema: str, *values: Value) -> str:
     return _TOKEN.sub(token, statement(name, schema))
 
 
-def _literal(value: Value) -> str:
+def as_literal(value: Value) -> str:
     if value is None:
         return "null"
     if isinstance(value, str) or not isinstance(value, Sequence):

@@ -63,25 +63,17 @@ class Supervisor:
         self,
         target: str,
         *,
-        settings: Mapping[str, object],
-        processes: int,
-        directory: str | None = None,
-        until_idle: bool = False,
-        reload: Reload | None = None,
-        max_jobs_per_process: int | None = None,
-        dsn: str | None = None,
-        schema: str | None = None,
-        log_level: str | None = "info",
-        log_format: str = "text",
-        uvloop: bool | None = None,
-    ) -> None:
+        settings: Mapping[str, object], processes: int, directory: str | None = None,
+        until_idle: bool = False, reload: Reload | None = None,
+        max_jobs_per_process: int | None = None, dsn: str | None = None, schema: str | None = None,
+        log_level: str | None = "info", log_format: str = "text", uvloop: bool | None = None,
+    ) -> None:  # fmt: skip
         given = {name: value for name, value in settings.items() if value is not None}
         if max_jobs_per_process is not None:
             given["max_jobs"] = max_jobs_per_process
-        checked = WorkerSettings.of(given)
+        self._settings = checked = WorkerSettings.of(given)
         count = check_int(processes, "processes", 1, 1000)
         self._slots = [Slot[Process](n + 1) for n in range(count)]
-        self._settings = checked
         self._reload = reload
         self._id = secrets.randbits(63)
         self._options = {

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pgqueue.completing import Completion
 from pgqueue.drained import Drained, how_it_ended
 from pgqueue.errors import ConfigError, Discard, PayloadError, Retry, Snooze
 from pgqueue.groups import leaves
@@ -29,6 +30,7 @@ from pgqueue.testing.write import write
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import entry_of
 from pgqueue.worker.run.admission import Admission, Refused
+from pgqueue.worker.run.callers import not_committed
 from pgqueue.worker.run.job_log import JobLog
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
@@ -67,7 +69,7 @@ class InlineRunner:
         self._raise_errors = raise_errors
         self._store = InlineStore(wire)
         self._functions: Functions = OnLoop() if wire.asynchronous else WithoutLoop(wire.driver)
-        self._transactions = InlineTransactions(self._store)
+        self._transactions = InlineTransactions(app.pool, self._store)
         lease = Lease()
         lease.until = float("inf")
         self._admission = Admission(
@@ -121,6 +123,7 @@ class InlineRunner:
             if _we_are_cancelled(exc):
                 raise
             error = exc
+            await self._settle_in_doubt(slot)
             verdict = judge(slot.told, exc, record, self._tasks[record["task"]])
         finally:
             told = slot.told
@@ -174,13 +177,23 @@ class InlineRunner:
         block = self._app.within(self._wire.connection)
         context.run(block.__enter__)
         try:
-            call = partial(task.function, *args, **kwargs)
+            call = partial(task.call, *args, **kwargs)
             connection, driver = self._wire.connection, self._wire.driver
             before = count_registered(connection, driver)
             await self._functions.call(call, slot, timeout, context)
             call_registered(connection, driver, before)
         finally:
             context.run(block.__exit__)
+        await self._settle_in_doubt(slot)
+        if slot.job.completion is not None and not slot.job.is_completed:
+            raise not_committed(slot.job)
+
+    async def _settle_in_doubt(self, slot: Slot) -> None:
+        if slot.job is not None and slot.job.completion is Completion.IN_DOUBT:
+            try:
+                await self._transactions.callers.settle(slot.job)
+            except Exception:  # the transaction is broken, and goes back to the savepoint
+                slot.job.mark_undone()
 
 
 class _Nobody:

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["call_registered", "count_registered"]
 
-log = logging.getLogger("pgqueue.testing")
+log = logging.getLogger("pgqueue.worker")
 
 
 def count_registered(connection: Any, driver: str) -> int:

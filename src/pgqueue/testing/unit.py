@@ -19,11 +19,12 @@ __all__ = ["running_job"]
 class _NoTransactions:
     """There is no database to begin one in."""
 
-    def begin(self, job: RunningJob) -> NoReturn:
-        raise ConfigError(
-            f"job.transaction() of {job.task} needs a database, and running_job() has none: "
-            "enqueue the job in the test, and drain()"
-        )
+    @property
+    def callers(self) -> NoReturn:
+        raise _no_database()
+
+    def begin(self, job: RunningJob) -> NoReturn:  # noqa: ARG002
+        raise _no_database()
 
     async def abegin(self, job: RunningJob) -> NoReturn:
         self.begin(job)
@@ -31,6 +32,13 @@ class _NoTransactions:
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+
+
+def _no_database() -> ConfigError:
+    return ConfigError(
+        "a transaction that completes the job needs a database, and running_job() has none: "
+        "enqueue the job in the test, and drain()"
+    )
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import sysconfig
 import traceback
 from collections.abc import Sequence
 
-__all__ = ["describe_failure", "user_frame"]
+__all__ = ["OURS", "describe_failure", "user_frame"]
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def describe_failure(name: str, error: BaseException) -> str:
@@ -35,7 +35,7 @@ def user_frame(
 
     Where there is none, the innermost frame that is not of the import itself.
     """
-    shown = [frame for frame in frames if not frame.filename.startswith(("<frozen ", _OURS))]
+    shown = [frame for frame in frames if not frame.filename.startswith(("<frozen ", OURS))]
     own = [frame for frame in shown if not frame.filename.startswith(tuple(libraries))]
     rest = [
         frame for frame in shown if os.path.basename(os.path.dirname(frame.filename)) != "importlib"
