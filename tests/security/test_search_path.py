@@ -152,7 +152,7 @@ def test_the_command_line(dsn: str, caught: Caught) -> None:
     run("jobs", "cancel", "--queue", "default")
     run("jobs", "cancel", "--queue", "default", "--yes")
     run("jobs", "retry", str(ids[1]))
-    for line in ("status", "queues list", "queues pause q", "queues resume q", "workers",
+    for line in ("status", "queues list", "queues pause q --new", "queues resume q", "workers",
                  "dead list", "dead list --count", "dead purge --all", "dead redrive --all",
                  "migrate", "migrate --check", "migrate --sql"):  # fmt: skip
         run(*line.split())

@@ -98,9 +98,9 @@ async def test_a_forged_notification_costs_a_worker_a_look_or_two(
     def asked() -> int:
         return sum(sent[role] for role in roles)
 
-    async def stepped(self: Looks, *args: Any) -> None:
+    async def stepped(self: Looks, *args: Any, **options: Any) -> None:
         before = asked()
-        await step(self, *args)
+        await step(self, *args, **options)
         if asked() > before:
             steps.append(asked() - before)
 
