@@ -36,6 +36,23 @@ async def write_all(hands: Hands, job: int, token: int) -> list[Any]:
     ]
 
 
+async def test_a_note_that_a_job_began_goes_with_the_claim_that_made_it(hands: Hands) -> None:
+    """Whoever puts off a job that an earlier claim began does not know how that ended."""
+    job = await one(hands)
+    assert await hands.run("begin_job", job, hands.token)
+    await hands.release(job)
+    (again,) = await hands.claim()
+    assert again["refused"] == "interrupted"
+    await hands.release(job, delay=-1.0)
+    began = "select began_at is not null from @.job where id = $1"
+    assert await hands.value(began, job), "it was put off before its refusal was written"
+    await hands.sql("update @.job set position = nextval('@.position_seq'), began_at = null")
+    await hands.claim()
+    assert await hands.run("begin_job", job, hands.token)
+    await hands.release(job, delay=-1.0)
+    assert not await hands.value(began, job)
+
+
 @pytest.mark.past_bug(16)
 async def test_a_wrong_token_changes_nothing(hands: Hands) -> None:
     job = await one(hands)
