@@ -117,6 +117,20 @@ async def test_none_runs_whose_lease_ended_meanwhile(row: Any) -> None:
     assert await database.admit(row) is RELEASED
 
 
+@pytest.mark.parametrize(("marked", "loses"), [(None, False), (True, True)])
+async def test_a_note_of_a_job_that_was_not_run_is_taken_away(
+    marked: bool | None, loses: bool
+) -> None:
+    """A release would leave it, and the next claim would say that the job was interrupted."""
+    database = Database(marked=marked)
+    database.loses_lease = loses
+    parts: dict[str, Any] = dict.fromkeys(("marks", "large", "misfits"), database)
+    with pytest.raises(Refused) as refused:
+        await Admission(lease=database.lease, **parts).begin(ROW, 7)
+    assert refused.value.verdict is not None
+    assert isinstance(refused.value.verdict.outcome, Snoozed)
+
+
 async def test_arguments_that_do_not_fit_wait_for_another_worker() -> None:
     database = Database()
     parts: dict[str, Any] = dict.fromkeys(("marks", "large", "misfits"), database)

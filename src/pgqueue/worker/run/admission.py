@@ -87,7 +87,11 @@ class Admission:
 
     async def begin(self, record: Record, token: int) -> None:
         """Note that a job is about to run which may not run again unless its end is known."""
-        self._go_on(await self._marks.begin(record["id"], token))
+        marked = await self._marks.begin(record["id"], token)
+        if marked is None or self._lease.is_over:
+            # The note may be there. Unlike a release, this takes it away: nothing was run.
+            raise Refused(Verdict(self.put_off.a_moment()))
+        self._go_on(marked)
 
     def _go_on(self, marked: bool | None) -> None:
         if marked is None or self._lease.is_over:
