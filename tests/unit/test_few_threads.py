@@ -93,6 +93,42 @@ async def test_a_quarantined_job_takes_a_place_of_its_own() -> None:
     one.close()
 
 
+async def test_they_keep_their_order_while_there_is_no_lease_and_behind_a_quarantined_job() -> None:
+    lease = Lease()
+    lease.hold(0.0, float("inf"))
+    one = FewThreads(
+        Runner(), frozenset({"sync"}), 1, lease=lease, loop=asyncio.get_running_loop(),
+        busy=BusyClock(),
+    )  # fmt: skip
+    one.add([row(n, "sync") for n in range(1, 5)], 7)
+    assert begun(one) == [1]
+    lease.hold(0.0, 0.0)
+    one.left(row(1, "sync"))
+    assert begun(one) == begun(one) == []
+    lease.hold(0.0, float("inf"))
+    one.add([row(9, "async", crashes=2)], 8)
+    assert begun(one) == [9, 2]
+    for n in (2, 3, 4):
+        one.left(row(n, "sync"))
+        assert begun(one) == ([n + 1] if n < 4 else [])
+    one.close()
+
+
+async def test_another_thread_may_ask_how_many_are_free_while_jobs_come_and_go() -> None:
+    one, _ = buffer(threads=3)
+
+    class Coming(dict[str, Any]):
+        """One beside which another one comes while it is looked at."""
+
+        def __getitem__(self, key: str) -> Any:
+            one.jobs.append((row(9, "async"), 8))
+            return super().__getitem__(key)
+
+    one.jobs += [(cast("Any", Coming(row(1, "async"))), 7), (row(2, "sync"), 7)]
+    assert one.free == 2
+    one.close()
+
+
 async def test_what_waits_for_a_thread_can_be_found_cancelled_and_given_back() -> None:
     one, _ = buffer(threads=1)
     one.add([row(n, "sync") for n in range(1, 5)], 7)

@@ -76,7 +76,7 @@ class Intake:
     def thread_room(self) -> int | None:
         """How many jobs of tasks without async may be among them; None: as many as there is room.
 
-        None while those that wait for a thread are more than half of what is claimed ahead.
+        0 while those that wait for a thread are more than half of what is claimed ahead.
         """
         threads = self._runner.threads
         if threads is None or self._thread_prefetch is None:

@@ -68,8 +68,9 @@ class FewThreads(Buffer):
 
     @property
     def waiting(self) -> int:
-        """Jobs that were claimed and wait for a thread."""
-        return len(self._parked) + sum(1 for record, _ in self.jobs if self._needs_one(record))
+        """Jobs that were claimed and wait for a thread. From any thread: the heartbeat asks."""
+        jobs = tuple(self.jobs)  # in one step: the loop adds and takes meanwhile
+        return len(self._parked) + sum(1 for record, _ in jobs if self._needs_one(record))
 
     @property
     def free(self) -> int:
@@ -84,9 +85,7 @@ class FewThreads(Buffer):
 
     def next(self) -> Claimed | None:
         """Take the job to run next; one that needs a thread only if there is one."""
-        if self._parked and self._in_threads < self._size:
-            self.jobs.appendleft(self._parked.popleft())  # it came before all of these
-        while (claimed := super().next()) is not None:
+        while (claimed := self._foremost()) is not None:
             record, _ = claimed
             if not self._needs_one(record):
                 return claimed
@@ -97,6 +96,17 @@ class FewThreads(Buffer):
             if self._look_timer is None:
                 self._look_later()
         return None
+
+    def _foremost(self) -> Claimed | None:
+        """Take the job that came first, of those that wait for a thread if one is free."""
+        if not self._parked or self._in_threads >= self._size:
+            return super().next()
+        first = self._parked.popleft()
+        self.jobs.appendleft(first)  # it came before all of these
+        claimed = super().next()
+        if claimed is not first:  # a quarantined one, or none without a lease
+            self._parked.appendleft(self.jobs.popleft())
+        return claimed
 
     def left(self, record: Record) -> None:
         """Note that the job has left its slot, and its thread if it had one."""
