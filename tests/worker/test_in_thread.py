@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 
 import pytest
@@ -92,6 +95,44 @@ def test_after_its_timeout_a_stop_gives_back_what_runs(dsn: str) -> None:
     given_back = app.get_job(job.id)
     assert given_back is not None
     assert given_back.state == "pending"
+    app.close()
+
+
+def test_what_runs_when_the_program_ends_gets_its_grace_and_runs_once(dsn: str) -> None:
+    """Executors take calls until then, and what runs is nobody else's meanwhile."""
+    code = """
+        import asyncio, threading, time
+        import pgqueue
+
+        app = pgqueue.App()
+        begun = threading.Barrier(3)
+
+        @app.task(max_attempts=1)
+        async def asynchronous():
+            await asyncio.to_thread(begun.wait, 60)
+            await asyncio.sleep(1)
+            await asyncio.to_thread(time.sleep, 0.01)
+
+        @app.task(max_attempts=1)
+        def synchronous():
+            begun.wait(60)
+            time.sleep(1)
+
+        pgqueue.Worker(app, heartbeat=0.3, grace=60).start_in_thread()
+        print(asynchronous.enqueue().id, synchronous.enqueue().id)
+        begun.wait(60)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PGQUEUE_DSN": dsn}, capture_output=True, text=True, timeout=120,
+        check=True,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    app = App(dsn)
+    for job_id in map(int, done.stdout.split()):
+        job = app.get_job(job_id)
+        assert job is not None
+        assert (job.state, job.attempt) == ("completed", 1)
     app.close()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
+import functools
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -15,7 +16,11 @@ from pgqueue.worker.watchers import Phase
 
 __all__ = ["WorkerThread"]
 
+log = logging.getLogger("pgqueue.worker")
+
 _FORCED_SECONDS = 30.0  # what a stop without grace takes at most; see worker/stop_times.py
+
+_alive: set[WorkerThread] = set()
 
 
 class _Worker(Protocol):
@@ -32,7 +37,8 @@ class _Worker(Protocol):
 class WorkerThread:
     """What ``Worker.start_in_thread`` returns. As a context manager it stops at the end.
 
-    At the end of the program it stops as well: jobs that run get their grace.
+    At the end of the program, once its main thread has ended, it stops as well: jobs that run get
+    their grace.
     """
 
     def __init__(self, worker: _Worker) -> None:
@@ -53,7 +59,8 @@ class WorkerThread:
         if worker.is_running or (worker.thread is not None and worker.thread.is_alive):
             raise ConfigError("this worker runs already")
         worker.thread = self
-        atexit.register(self._at_exit)
+        _stop_at_exit()
+        _alive.add(self)
         self._thread.start()
         self._begun.wait(timeout)
         if self._error is not None:
@@ -79,7 +86,6 @@ class WorkerThread:
             if self._thread.is_alive():
                 self._worker.request_stop()
                 self._thread.join(_FORCED_SECONDS)
-        atexit.unregister(self._at_exit)
         self._raise()
 
     def __enter__(self) -> Self:
@@ -104,12 +110,30 @@ class WorkerThread:
         except BaseException as exc:
             self._error = exc
         finally:
+            _alive.discard(self)
             self._begun.set()
 
     def _on_phase(self, phase: Phase) -> None:
         if phase == "started":
             self._begun.set()
 
-    def _at_exit(self) -> None:
-        if self.is_alive:
-            self.stop()
+
+@functools.cache
+def _stop_at_exit() -> None:
+    """Have all stopped at the end, before executors take no more and heartbeats release all.
+
+    What was registered last is called first: so those of executors have to be there.
+    """
+    import concurrent.futures.thread  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    register: Any = vars(threading)["_register_atexit"]
+    register(_stop_all)
+
+
+def _stop_all() -> None:
+    for thread in tuple(_alive):
+        if thread.is_alive:
+            try:
+                thread.stop()
+            except Exception:
+                log.exception("a worker in a thread failed")
