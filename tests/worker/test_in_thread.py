@@ -98,6 +98,40 @@ def test_after_its_timeout_a_stop_gives_back_what_runs(dsn: str) -> None:
     app.close()
 
 
+def test_a_stop_that_a_job_asked_for_keeps_its_grace(dsn: str) -> None:
+    app = App(dsn)
+    begun, asked, goes_on = threading.Event(), threading.Event(), threading.Event()
+
+    @app.task(queue="a")
+    async def wait() -> None:
+        begun.set()
+        assert await asyncio.to_thread(goes_on.wait, 60)
+
+    @app.task(queue="b")
+    async def ask() -> None:
+        worker.request_stop()
+        asked.set()
+
+    worker = Worker(app, **quick(grace=600.0))
+    thread = worker.start_in_thread()
+    job = wait.enqueue()
+    assert begun.wait(60)
+    ask.enqueue()
+    assert asked.wait(60)
+    others = [threading.Thread(target=thread.stop) for _ in range(2)]
+    for other in others:
+        other.start()
+    others[0].join(0.5)
+    goes_on.set()
+    for other in others:
+        other.join(60)
+    assert not thread.is_alive
+    done = app.get_job(job.id)
+    assert done is not None
+    assert (done.state, worker.statistics().released) == ("completed", 0)
+    app.close()
+
+
 def test_what_runs_when_the_program_ends_gets_its_grace_and_runs_once(dsn: str) -> None:
     """Executors take calls until then, and what runs is nobody else's meanwhile."""
     code = """

@@ -31,7 +31,7 @@ class _Worker(Protocol):
     @property
     def is_running(self) -> bool: ...
     def run(self, *, on_phase: Callable[[Phase], None]) -> Coroutine[Any, Any, None]: ...
-    def request_stop(self) -> None: ...
+    def request_stop(self, *, once: bool = False) -> None: ...
 
 
 class WorkerThread:
@@ -81,7 +81,7 @@ class WorkerThread:
         if threading.current_thread() is self._thread:
             raise ConfigError("a job cannot stop() its worker and wait: use worker.request_stop()")
         if self._thread.is_alive():
-            self._worker.request_stop()
+            self._worker.request_stop(once=True)
             self._thread.join(timeout)
             if self._thread.is_alive():
                 self._worker.request_stop()

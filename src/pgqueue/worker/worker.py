@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -149,14 +150,18 @@ class Worker:
         self._refuse_in_forks()
         await self._life.start()
 
-    def request_stop(self) -> None:
-        """Ask for a stop; a second time, for one without grace. From any thread."""
+    def request_stop(self, *, once: bool = False) -> None:
+        """Ask for a stop; a second time, for one without grace. From any thread.
+
+        ``once``: change nothing where a stop was asked for, as ``stop`` does.
+        """
         self._refuse_in_forks()
         self._say_stopping()
         self._life.watchers.ask()
         if self._life.loop is None:
             self._life.asked_early = True
-        self._call(self._note_stop)  # the loop may have come meanwhile
+        note = functools.partial(self._life.on, Event.STOP) if once else self._note_stop
+        self._call(note)  # the loop may have come meanwhile
 
     def _say_stopping(self) -> None:
         """Tell other workers, whatever the event loop is doing."""
