@@ -11,6 +11,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,8 @@ class Around:
             _check(hook)
         self._sync = [hook for hook in self.hooks if not is_async(hook)]
         self._async = [hook for hook in self.hooks if is_async(hook)]
+        self._lock = threading.Lock()
+        self._workers = 0  # of this app, in any thread, that run its jobs
 
     def put(self, function: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
         """Return the function with the hooks around it; as it is where none is for its kind."""
@@ -44,8 +47,20 @@ class Around:
             return _around_async(function, self._async) if self._async else function
         return _around_sync(function, self._sync) if self._sync else function
 
-    async def close(self) -> None:
-        """Call ``close()`` of each hook that has one, in a thread: a worker has stopped."""
+    def enter(self) -> None:
+        """Note that a worker of the app begins to run jobs."""
+        with self._lock:
+            self._workers += 1
+
+    async def leave(self) -> None:
+        """Note that a worker has stopped; after the last, call ``close()`` of hooks that have it.
+
+        Each is called in a thread.
+        """
+        with self._lock:
+            self._workers -= 1
+            if self._workers:
+                return  # the jobs of another one use what would be closed
         for hook in self.hooks:
             close = getattr(hook, "close", None)
             if callable(close):

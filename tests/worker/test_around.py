@@ -218,6 +218,35 @@ async def test_a_hook_with_close_is_closed_when_the_worker_has_stopped(
     await eventually(lambda: hook.closed == 1)
 
 
+async def test_a_hook_stays_open_while_another_worker_of_the_app_runs(
+    app_dsn: str, eyes: Eyes
+) -> None:
+    class Closing:
+        closed = 0
+
+        def __call__(self, job: RunningJob, call_next: Callable[[], Any]) -> Any:
+            return call_next()
+
+        def close(self) -> None:
+            self.closed += 1
+
+    hook = Closing()
+    app = App(app_dsn, around=[hook])
+
+    @app.task
+    def task() -> None: ...
+
+    async with working(app):
+        async with working(app):
+            pass
+        assert not hook.closed
+        await eyes.reaches((await task.aenqueue()).id, "completed")
+    assert hook.closed == 1
+    async with working(app):
+        pass
+    assert hook.closed == 2
+
+
 def test_without_hooks_a_worker_calls_the_function_itself() -> None:
     app = App("postgresql://nowhere.invalid/none")
     only_sync = App("postgresql://nowhere.invalid/none", around=[Hooks().sync("one")])

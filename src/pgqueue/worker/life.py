@@ -152,6 +152,7 @@ class Life:
         machines, server = await when_there(functools.partial(self._connect, tasks, queues))
         machines.completer.start()
         self.watchers.enter("registered")
+        self._app.around.enter()
         machines.start()
         self._summary = asyncio.create_task(
             summarise(machines.statistics, self._settings.summary_interval),
@@ -216,7 +217,7 @@ class Life:
         finally:
             await machines.close(sign_off=not unwritten)
             await self._app.pool.aclose()
-            await self._app.around.close()
+            await self._app.around.leave()
         log.info("worker stopped after %.1f s%s", time.monotonic() - began,
                  f", {unwritten} outcomes unwritten" if unwritten else "")  # fmt: skip
 
