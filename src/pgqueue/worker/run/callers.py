@@ -123,7 +123,8 @@ class CallersTransactions:
         """Ask, where ``complete()`` was called, whether it was committed; take in the answer."""
         asking = asyncio.ensure_future(was_committed(self._pool, job))
         await _outlast(asking)
-        if asking.cancelled() or not asking.result():
+        # An error, as of a function that gives the dsn, tells no more than no answer.
+        if asking.cancelled() or asking.exception() is not None or not asking.result():
             job.mark_undone()
         else:
             job.mark_completed()
