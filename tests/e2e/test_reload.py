@@ -44,7 +44,7 @@ def test_an_edit_replaces_the_process_and_a_wrong_one_keeps_the_old(
         wait_until(lambda: len(queue.workers()) == 1 and second not in queue.workers())
         service.send(stop)
         assert service.wait() == 0
-        assert service.orphans() == []
+        assert service.left() == []
     assert queue.workers() == []
 
 
