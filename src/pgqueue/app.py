@@ -20,7 +20,7 @@ from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
 from pgqueue.hints import hinting
-from pgqueue.job import NewJob, Options, check_options, with_options
+from pgqueue.job import NewJob, Options, check_options
 from pgqueue.retry import RetryPolicy
 from pgqueue.task import OnCrash, Registry, Task, make_task
 from pgqueue.within import Provider
@@ -75,12 +75,12 @@ class App(Client):
         A task of this app gives its own options where none are given, and its signature has to
         take the arguments. Raises ConfigError for a wrong option, PayloadError for the arguments.
         """
-        job = super().job(task, args, **options)
         if task not in self.tasks:
-            return job
+            return super().job(task, args, **options)
         known = self.tasks.get(task)
+        job = self._job(task, args, known.options, options)
         known.payload.decode(job.args)
-        return NewJob(job.task, job.args, with_options(known.options, options))
+        return job
 
     async def run_until_idle(self, **settings: Any) -> Drained:
         """Run what is due with a worker of its own, until nothing is: for tests and scripts.

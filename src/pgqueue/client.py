@@ -24,7 +24,7 @@ from pgqueue.db.source import GivenDsn
 from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError, PayloadError
-from pgqueue.job import Enqueued, NewJob, Options, check_options
+from pgqueue.job import Enqueued, NewJob, Options, with_options
 from pgqueue.operations import Operations
 from pgqueue.payload import encode_untyped
 from pgqueue.within import Joining, Provider
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 T = TypeVar("T")
-_DEFAULTS: Mapping[str, Any] = {
+_Options = Mapping[str, Any]
+_DEFAULTS: _Options = {
     "queue": DEFAULT_QUEUE,
     "priority": DEFAULT_PRIORITY,
     "max_attempts": DEFAULT_MAX_ATTEMPTS,
@@ -91,12 +92,17 @@ class Client(Joining, Operations):
 
         Raises ConfigError for a wrong option, PayloadError for arguments that cannot be stored.
         """
+        return self._job(task, args, _DEFAULTS, options)
+
+    def _job(
+        self, task: str, args: _Options | None, defaults: _Options, options: _Options
+    ) -> NewJob:
         if args is not None and not isinstance(args, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise PayloadError(f"args must be a mapping of parameter names, got {args!r:.60}")
         return NewJob(
             check_task_name(task),
             encode_untyped(args or {}, max_bytes=self.max_args_bytes),
-            {**_DEFAULTS, **check_options(options)},
+            with_options(defaults, options),
         )
 
     def enqueue(

@@ -45,6 +45,7 @@ def test_a_job_by_name_has_the_options_and_the_signature_of_the_apps_task() -> N
 
     assert dict(app.job("send", {"n": 1}).options) == dict(send.job(1).options)
     assert app.job("send", {"n": 1}, queue="other").options["queue"] == "other"
+    assert app.job("send", {"n": 1}, tags=(tag for tag in "ab")).options["tags"] == ["a", "b"]
     assert app.job("unknown", {"n": "x"}).options["queue"] == "default"
     with pytest.raises(PayloadError, match=r"\$\.n"):
         app.job("send", {"n": "x"})
