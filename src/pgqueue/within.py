@@ -10,13 +10,13 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from typing import Generic, TypeVar
 
 from pgqueue.drivers.recognise import check_connection
 from pgqueue.errors import ConfigError, shown
 
-__all__ = ["Joining", "Provider", "Within"]
+__all__ = ["Joining", "Provider", "Within", "without_blocks"]
 
 C = TypeVar("C")
 C_co = TypeVar("C_co", covariant=True)
@@ -116,6 +116,12 @@ class Within(Generic[C_co]):
 
     async def __aexit__(self, *_: object) -> None:
         self.__exit__()
+
+
+def without_blocks(context: Context) -> Context:
+    """Let no block be open in this context; return it."""
+    context.run(_current.set, None)
+    return context
 
 
 def _runner() -> object:

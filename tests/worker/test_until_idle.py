@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import asyncpg
+
 from pgqueue import App, Backoff, Worker
 from pgqueue.db.statements import statement
 from pgqueue.errors import Unreachable
@@ -31,6 +33,32 @@ async def test_it_works_off_what_its_jobs_enqueue_and_ends(app: App, eyes: Eyes)
     await app.aenqueue_many([countdown.job(20), countdown.job(5), countdown.job(0)])
     await run_until_idle(app)
     assert await eyes.states() == {"completed": 28}
+
+
+async def test_its_jobs_join_no_transaction_of_who_started_it(
+    app: App, eyes: Eyes, dsn: str
+) -> None:
+    @app.task
+    async def child() -> None: ...
+
+    @app.task
+    async def parent() -> None:
+        await child.aenqueue()
+
+    @app.task
+    def blocking_parent() -> None:
+        child.enqueue()
+
+    await app.aenqueue_many([parent.job(), blocking_parent.job()])
+    connection = await asyncpg.connect(dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    async with app.within(connection):
+        await run_until_idle(app)
+        await child.aenqueue()  # the block is open still
+    await transaction.rollback()
+    await connection.close()
+    assert await eyes.states() == {"completed": 4}
 
 
 async def test_with_nothing_to_do_it_ends_at_once_and_can_be_run_again(

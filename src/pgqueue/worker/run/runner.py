@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.outcome import CANCELLED
 from pgqueue.running import Transactions
+from pgqueue.within import without_blocks
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, Entry, entry_of
@@ -79,8 +80,7 @@ class Runner:
         self._rung = False  # the loop is going to call _dispatch
         self._quiet = asyncio.Event()
         self._quiet.set()
-        # What a job leaves in context variables ends with it: each runs in a copy of this.
-        self._context = contextvars.copy_context()
+        self._context = without_blocks(copy_context())  # each job runs in a copy of it
         self.started = 0
 
     # -- for the claimer
