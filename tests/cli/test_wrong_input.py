@@ -81,7 +81,7 @@ def test_no_command_shows_the_help(run: Run) -> None:
 def test_no_dsn(run: Run) -> None:
     result = run("status")
     assert result.exit_code == 2
-    assert "set PGQUEUE_DSN" in one_line(result)
+    assert "give --app MODULE:APP or --dsn, or set PGQUEUE_DSN" in one_line(result)
 
 
 def test_help_says_the_exit_codes_and_what_counts(shell: Shell) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pgqueue.errors import nearest
+from pgqueue.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from pgqueue.cli.which_app import Choice
@@ -178,6 +179,10 @@ def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
     dsn, schema = given_connection()
     choice = given_app()
     if choice is None:
+        if dsn is None and not os.environ.get("PGQUEUE_DSN", "").strip():
+            raise ConfigError(
+                "no app and no dsn: give --app MODULE:APP or --dsn, or set PGQUEUE_DSN"
+            )
         client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
     else:
         from pgqueue.cli.app_of import import_app
