@@ -48,6 +48,18 @@ def test_by_name_with_all_options(on: Run, client: Client) -> None:
     assert again.stdout == f"job {job.id} has this unique key already (scheduled); none was made\n"
 
 
+def test_it_expires(on: Run, client: Client) -> None:
+    result = on("enqueue", "any.name", "--expires", "1h", "--json")
+    assert result.exit_code == 0, result.stderr
+    job = client.get_job(json.loads(result.stdout)["id"])
+    assert job is not None
+    assert job.expires_at is not None
+    assert (job.expires_at - job.enqueued_at).total_seconds() == 3600
+    refused = on("enqueue", "any.name", "--expires", "1m", "--delay", "1h")
+    assert refused.exit_code == 2
+    assert "expires (60 s) must be more than delay (3600 s)" in refused.stderr
+
+
 def test_without_arguments_and_from_stdin(run: Run, dsn: str, client: Client) -> None:
     from click.testing import CliRunner
 

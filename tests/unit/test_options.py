@@ -14,6 +14,7 @@ import pytest
 
 import pgqueue
 from pgqueue import hints
+from pgqueue.cli.enqueue import enqueue
 from pgqueue.errors import ConfigError, PayloadError
 from pgqueue.job import CHECKS, NewJob, Options, check_options, envelope
 from pgqueue.task import Task
@@ -87,6 +88,8 @@ def test_an_option_is_known_wherever_one_is_given() -> None:
     assert list(CHECKS) == options
     assert by_hand == set(options)
     assert {*hints.OPTIONS} == {*options, "connection"}
+    of_command = {param.name for param in enqueue.params} - {"args", "task", "as_json"}
+    assert of_command - {"schema", "dsn", "app"} == set(options)
     assert re.findall(r"'(\w+)'", known) == ["task", "args", *options]
 
 

@@ -27,6 +27,7 @@ __all__ = ["enqueue", "read_moment", "read_object"]
 @click.option("--run-at", metavar="TIME", help="Due then: 2030-01-31T08:00:00+01:00.")
 @click.option("--max-attempts", type=int, help="How often it is tried [default: the task's].")
 @click.option("--timeout", type=SECONDS, help="How long an attempt may take.")
+@click.option("--expires", type=SECONDS, help="After so long no attempt begins any more.")
 @click.option("--unique-key", help="While a job with this key is alive, no other is made.")
 @click.option("--tag", "tags", multiple=True, help="A label; more than once for more.")
 @click.option("--metadata", metavar="JSON", help="An object that the job carries.")
