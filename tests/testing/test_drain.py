@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
 
-from pgqueue import App, ConfigError, Snooze, current_job
+from pgqueue import App, ConfigError, RunningJob, Snooze, current_job
 from pgqueue.testing import Kit, atransaction, running_job, transaction
 
 pytestmark = pytest.mark.one_pg
@@ -63,6 +63,47 @@ def test_only_these_queues_or_tasks_are_run(app: App, kit: Kit) -> None:
     assert kit.drain() == {}
     with pytest.raises(ConfigError, match="limit must be"):
         kit.drain(limit=0)
+
+
+def test_jobs_under_a_former_name_are_run(app: App, kit: Kit) -> None:
+    @app.task(name="mail.send", aliases=["send_mail"])
+    def send(n: int) -> None: ...
+
+    app.enqueue("send_mail", {"n": 1})
+    kit.assert_enqueued(send, args={"n": 1}, count=1)
+    kit.assert_enqueued("send_mail", count=1)
+    assert kit.drain() == {"completed": 1}
+    app.enqueue("send_mail", {"n": 2})
+    assert kit.drain(tasks=send) == {"completed": 1}
+    kit.refute_enqueued(send)
+
+
+def test_hooks_are_run_around_a_job(dsn: str) -> None:
+    seen: list[object] = []
+
+    def around(job: RunningJob, call_next: Callable[[], Any]) -> Any:
+        seen.append(job.id)
+        return call_next()
+
+    async def async_around(job: RunningJob, call_next: Callable[[], Awaitable[Any]]) -> Any:
+        seen.append(job.id)
+        await call_next()
+        raise ValueError("a hook raises")
+
+    with App(dsn, around=[around, async_around]) as app, transaction(app) as kit:
+
+        @app.task
+        def blocking() -> None:
+            seen.append("blocking")
+
+        @app.task(max_attempts=1)
+        async def waiting() -> None:
+            seen.append("waiting")
+
+        one, two = blocking.enqueue(), waiting.enqueue()
+        done = kit.drain(raise_errors=False)
+        assert done == {"completed": 1, "dead": 1}
+        assert seen == [one.id, "blocking", two.id, "waiting"]
 
 
 def test_what_outlasts_its_timeout_has_failed(app: App, kit: Kit) -> None:

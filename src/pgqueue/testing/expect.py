@@ -104,7 +104,7 @@ class Expected:
     def differences(self, job: JobInfo) -> list[Difference]:
         """Return in what a job differs; nothing if it is as expected."""
         found: list[Difference] = []
-        if self.task is not None and job.task != self.task:
+        if self.task is not None and not self._is_named(job):
             found.append(Difference("task", f'"{self.task}"', f'"{job.task}"'))
         found += [
             _differs(name, self.wanted[name], getattr(job, name))
@@ -117,10 +117,14 @@ class Expected:
             found.append(_differs("tags", sorted(self.wanted["tags"]), list(job.tags)))
         return found + self._of_time(job)
 
+    def _is_named(self, job: JobInfo) -> bool:
+        former = () if self.known is None else self.known.aliases
+        return job.task == self.task or job.task in former
+
     def _of_args(self, job: JobInfo) -> list[Difference]:
         wanted = self.wanted.get("args", {})
         given = _mapping(job.args)
-        if not wanted or self.known is None or job.task != self.known.name:
+        if not wanted or self.known is None or not self._is_named(job):
             return _of_mapping("args", wanted, given)
         return _of_mapping("args", wanted, given, _as_the_task_sees(self.known, given))
 

@@ -157,14 +157,18 @@ class Kit:
         raise_errors: bool,
     ) -> InlineRunner:
         given = [tasks] if isinstance(tasks, str | Task) or tasks is None else list(tasks)
-        wanted = {known.name: known for one in given if (known := self._known(one)) is not None}
+        wanted = [known for one in given if (known := self._known(one)) is not None]
         if not (wanted or self.app.tasks):
             raise ConfigError("this app has no tasks; are the modules that define them imported?")
         names = [queues] if isinstance(queues, str) else list(queues or ())
         return InlineRunner(
             self.app,
             wire,
-            wanted or {task.name: task for task in self.app.tasks},
+            {
+                name: task
+                for task in wanted or self.app.tasks
+                for name in (task.name, *task.aliases)
+            },
             queues=[check_queue(name) for name in names],
             limit=check_int(limit, "limit", 1, 1_000_000),
             raise_errors=raise_errors,
