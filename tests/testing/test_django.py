@@ -32,7 +32,9 @@ from django.db import connection, transaction
 from django.test import TestCase
 from pgqueue.testing import Kit
 
-app = pgqueue.App(connection=lambda: connection)
+from pgqueue.hooks.django import around
+
+app = pgqueue.App(connection=lambda: connection, around=around())
 noted = []
 
 def rows():
@@ -49,6 +51,14 @@ def settle(n: int) -> None:
     with transaction.atomic():
         add(n)
         transaction.on_commit(lambda: noted.append(n))
+
+@app.task(max_attempts=1)
+def completes(n: int) -> None:
+    with pgqueue.current_job().transaction(connection):
+        add(n)
+        transaction.on_commit(lambda: noted.append(n))
+        if n < 0:
+            raise ValueError("no")
 
 @app.task(max_attempts=1)
 def fails(n: int) -> None:
@@ -81,6 +91,13 @@ class Orders(TestCase):
         self.assertEqual(self.kit.drain(), {"completed": 1})
         self.assertEqual((rows(), noted), ([7], [7]))
 
+    def test_a_task_completes_its_job_in_the_transaction_of_the_test(self):
+        for n in (7, -7):
+            completes.enqueue(n)
+        done = self.kit.drain(raise_errors=False)
+        self.assertEqual(done, {"completed": 1, "dead": 1})
+        self.assertEqual((rows(), noted), ([7], [7]))
+
     def test_the_next_test_sees_nothing(self):
         self.kit.refute_enqueued()
         self.assertEqual(rows(), [])
@@ -111,4 +128,4 @@ unittest.main()
 
 def test_a_test_case(project: Path, dsn: str) -> None:
     (project / "cases.py").write_text(CASES)
-    assert "Ran 5 tests" in run(project, dsn, "cases.py")
+    assert "Ran 6 tests" in run(project, dsn, "cases.py")

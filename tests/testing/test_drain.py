@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import psycopg
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
 
 from pgqueue import App, ConfigError, RunningJob, Snooze, current_job
 from pgqueue.testing import Kit, atransaction, running_job, transaction
@@ -181,15 +184,20 @@ def test_a_task_that_rolls_the_test_back_is_told_so(dsn: str, app: App) -> None:
             Kit(app, connection).drain()
 
 
-def test_what_it_raises_says_which_job_it_was(app: App, kit: Kit) -> None:
+def test_what_it_raises_says_which_job_it_was(
+    app: App, kit: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
     @app.task(max_attempts=1)
     def fails() -> None:
         raise KeyError("x")
 
     fails.enqueue()
+    began = time.monotonic()
     with pytest.raises(KeyError) as caught:
         kit.drain()
     assert "(fails), attempt 1, which is dead" in caught.value.__notes__[0]
+    (seconds,) = re.findall(r"in attempt 1 of 1 after ([\d.]+) s", caplog.text)
+    assert float(seconds) <= time.monotonic() - began + 0.001
 
 
 async def test_the_wrong_sort_of_connection_is_refused(dsn: str, app: App) -> None:
@@ -218,5 +226,102 @@ def test_running_job_is_a_job_for_a_unit_test(app: App) -> None:
         assert current_job() is job
         with pytest.raises(ConfigError, match="needs a database"), job.transaction():
             pass
+        with pytest.raises(ConfigError, match="needs a database"):
+            job.transaction(7)
     with pytest.raises(Exception, match="outside of a job"):
         current_job()
+
+
+def test_a_task_completes_its_job_on_the_connection_of_the_test(app: App, kit: Kit) -> None:
+    connection = cast("psycopg.Connection[Any]", kit.connection)
+    connection.execute("create table orders (id integer)")
+
+    @app.task(max_attempts=1)
+    def in_a_block(n: int) -> None:
+        with current_job().transaction(connection):
+            connection.execute("insert into orders values (%s)", [n])
+            if n < 0:
+                raise ValueError("no")
+
+    @app.task(max_attempts=1)
+    def by_hand(n: int) -> None:
+        with connection.transaction():
+            connection.execute("insert into orders values (%s)", [n])
+            current_job().complete(connection)
+            if n < 0:
+                raise psycopg.Rollback
+
+    for n in (1, -1):
+        in_a_block.enqueue(n)
+    for n in (2, -2):
+        by_hand.enqueue(n)
+    done = kit.drain(raise_errors=False)
+    assert done == {"completed": 2, "dead": 2}
+    assert [str(failed.error).partition(",")[0] for failed in done.failures] == [
+        "no",
+        f"complete() of job {done.failures[1].job_id} was called",
+    ]
+    assert connection.execute("select id from orders order by id").fetchall() == [(1,), (2,)]
+
+
+def test_a_task_completes_its_job_in_a_session_over_the_connection(dsn: str, app: App) -> None:
+    engine = create_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
+
+    with engine.connect() as connection:
+        outer = connection.begin()
+        connection.execute(text("create table orders (id integer)"))
+
+        @app.task(max_attempts=1)
+        def settle(n: int) -> None:
+            with (
+                Session(connection, join_transaction_mode="create_savepoint") as session,
+                current_job().transaction(session),
+            ):
+                session.execute(text("insert into orders values (:n)"), {"n": n})
+                if n < 0:
+                    raise ValueError("no")
+
+        @app.task(max_attempts=1)
+        def elsewhere() -> None:
+            with Session(engine) as session, current_job().transaction(session):
+                pass
+
+        kit = Kit(app, connection)
+        with kit.joined():
+            settle.enqueue(1)
+            settle.enqueue(-1)
+            assert kit.drain(raise_errors=False) == {"completed": 1, "dead": 1}
+            rows = connection.execute(text("select id from orders")).all()
+            assert [row[0] for row in rows] == [1]
+            elsewhere.enqueue()
+            with pytest.raises(ConfigError, match="is in the transaction of the test"):
+                kit.drain()
+        outer.rollback()
+    engine.dispose()
+
+
+async def test_an_async_task_completes_its_job_on_the_connection_of_the_test(app: App) -> None:
+    async with atransaction(app) as kit:
+        connection = cast("asyncpg.Connection", kit.connection)
+        await connection.execute("create table orders (id integer)")
+
+        @app.task(max_attempts=1)
+        async def in_a_block(n: int) -> None:
+            async with current_job().transaction(connection):
+                await connection.execute("insert into orders values ($1)", n)
+                if n < 0:
+                    raise ValueError("no")
+
+        @app.task(max_attempts=1)
+        async def by_hand(n: int) -> None:
+            async with connection.transaction():
+                await connection.execute("insert into orders values ($1)", n)
+                await current_job().acomplete(connection)
+
+        for n in (1, -1):
+            await in_a_block.aenqueue(n)
+        await by_hand.aenqueue(2)
+        assert await kit.adrain(raise_errors=False) == {"completed": 2, "dead": 1}
+        rows = await connection.fetch("select id from orders order by id")
+        assert [row["id"] for row in rows] == [1, 2]
+    await app.aclose()

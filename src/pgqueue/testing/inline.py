@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -69,7 +70,7 @@ class InlineRunner:
         self._raise_errors = raise_errors
         self._store = InlineStore(wire)
         self._functions: Functions = OnLoop() if wire.asynchronous else WithoutLoop(wire.driver)
-        self._transactions = InlineTransactions(app.pool, self._store)
+        self._transactions = InlineTransactions(self._store)
         lease = Lease()
         lease.until = float("inf")
         self._admission = Admission(
@@ -109,6 +110,7 @@ class InlineRunner:
         """Run one attempt, write what it comes to, and raise what it raised if that is wanted."""
         slot = Slot(0, _Nobody())
         slot.record, slot.token = record, token  # type: ignore[assignment]  # pyright: ignore
+        slot.began = time.monotonic()
         savepoint = self._wire.savepoint()
         await savepoint.begin()
         error: BaseException | None = None
@@ -123,12 +125,18 @@ class InlineRunner:
             if _we_are_cancelled(exc):
                 raise
             error = exc
-            await self._settle_in_doubt(slot)
             verdict = judge(slot.told, exc, record, self._tasks[record["task"]])
         finally:
-            told = slot.told
+            told, job = slot.told, slot.job
             slot.clear()
         await savepoint.end()
+        if job is not None and job.completion is Completion.IN_DOUBT:
+            await self._transactions.callers.settle(job)
+            if job.is_completed:
+                told = "completed"
+            elif error is None:
+                error = not_committed(job)
+                verdict = judge(told, error, record, self._tasks[record["task"]])
         if told == "completed":
             verdict = Verdict(DONE)
         elif verdict is not None:
@@ -184,16 +192,6 @@ class InlineRunner:
             call_registered(connection, driver, before)
         finally:
             context.run(block.__exit__)
-        await self._settle_in_doubt(slot)
-        if slot.job.completion is not None and not slot.job.is_completed:
-            raise not_committed(slot.job)
-
-    async def _settle_in_doubt(self, slot: Slot) -> None:
-        if slot.job is not None and slot.job.completion is Completion.IN_DOUBT:
-            try:
-                await self._transactions.callers.settle(slot.job)
-            except Exception:  # the transaction is broken, and goes back to the savepoint
-                slot.job.mark_undone()
 
 
 class _Nobody:

@@ -160,15 +160,13 @@ class Kit:
         wanted = [known for one in given if (known := self._known(one)) is not None]
         if not (wanted or self.app.tasks):
             raise ConfigError("this app has no tasks; are the modules that define them imported?")
+        chosen = wanted or self.app.tasks
+        by_name = {name: task for task in chosen for name in (task.name, *task.aliases)}
         names = [queues] if isinstance(queues, str) else list(queues or ())
         return InlineRunner(
             self.app,
             wire,
-            {
-                name: task
-                for task in wanted or self.app.tasks
-                for name in (task.name, *task.aliases)
-            },
+            by_name,
             queues=[check_queue(name) for name in names],
             limit=check_int(limit, "limit", 1, 1_000_000),
             raise_errors=raise_errors,

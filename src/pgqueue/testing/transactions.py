@@ -4,38 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from pgqueue.db.pool import Pool
 from pgqueue.errors import ConfigError, LeaseLost
 from pgqueue.running import RunningJob
+from pgqueue.testing.callers import InlineCallers
 from pgqueue.testing.inline_store import InlineStore
 from pgqueue.testing.savepoint import Savepoint
 from pgqueue.testing.wire import at_once
-from pgqueue.worker.run.callers import CallersTransactions
 
-__all__ = ["InlineCallers", "InlineTransactions"]
-
-
-class InlineCallers(CallersTransactions):
-    """Completions in transactions of the handler's own: the test's connection knows of them."""
-
-    def __init__(self, pool: Pool, store: InlineStore) -> None:
-        super().__init__(pool)
-        self._store = store
-
-    async def settle(self, job: RunningJob) -> None:
-        """Ask in the test's transaction, where nothing is committed, whether it was completed."""
-        if await self._store.finished([job.id], [job.token]):
-            job.mark_completed()
-        else:
-            job.mark_undone()
+__all__ = ["InlineTransactions"]
 
 
 class InlineTransactions:
     """Hands the task the test's connection, below any framework: asyncpg's or psycopg's."""
 
-    def __init__(self, pool: Pool, store: InlineStore) -> None:
+    def __init__(self, store: InlineStore) -> None:
         self._store = store
-        self.callers = InlineCallers(pool, store)
+        self.callers = InlineCallers(store)
 
     async def abegin(self, job: RunningJob) -> tuple[Any, Any]:
         """Set a savepoint; return it, and the connection of asyncpg."""
