@@ -26,8 +26,8 @@ def blocking_connection(app: App) -> Generator[Any]:
         import psycopg
     except ImportError as exc:
         raise ConfigError(
-            "a test of its own connection needs psycopg; install it, or lend a connection: "
-            "override the fixture pgq_connection"
+            f"a connection for the test needs psycopg ({exc}): pip install 'psycopg[binary]', or "
+            "lend a connection of yours: override the fixture pgq_connection"
         ) from exc
     with psycopg.connect(app.pool.dsn, application_name=_NAME) as connection:
         try:
