@@ -38,7 +38,7 @@ class Transactions(Protocol):
     def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
 
 
-class RunningJob(msgspec.Struct, eq=False, weakref=True):
+class RunningJob(msgspec.Struct, eq=False, gc=False):
     """The job that a task is running for: what ``pgqueue.current_job()`` returns.
 
     A worker makes one for every job, so it is a Struct: that costs half of what a class does.
@@ -49,7 +49,7 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
     _transactions: Transactions
     _is_async: bool
     _cancelled: bool = False
-    _completion: Completion | None = None
+    completion: Completion | None = None
     _is_open: bool = False
 
     def __repr__(self) -> str:
@@ -127,12 +127,7 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
     @property
     def is_completed(self) -> bool:
         """True once ``transaction()`` has committed."""
-        return self._completion is Completion.COMMITTED
-
-    @property
-    def completion(self) -> Completion | None:
-        """How far a completion by the handler has come; None if there is none."""
-        return self._completion
+        return self.completion is Completion.COMMITTED
 
     @overload
     def transaction(self, connection: None = None) -> JobTransaction: ...
@@ -197,15 +192,15 @@ class RunningJob(msgspec.Struct, eq=False, weakref=True):
 
     def mark_completed(self) -> None:
         """Note that its transaction has committed."""
-        self._completion = Completion.COMMITTED
+        self.completion = Completion.COMMITTED
 
     def mark_in_doubt(self) -> None:
         """Note that its completion is in a transaction that the caller ends."""
-        self._completion = Completion.IN_DOUBT
+        self.completion = Completion.IN_DOUBT
 
     def mark_undone(self) -> None:
         """Note that nothing was committed, as far as anybody can tell."""
-        self._completion = Completion.UNDONE
+        self.completion = Completion.UNDONE
 
 
 CURRENT: ContextVar[RunningJob] = ContextVar("pgqueue_job")

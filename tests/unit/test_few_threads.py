@@ -114,18 +114,21 @@ async def test_they_keep_their_order_while_there_is_no_lease_and_behind_a_quaran
     one.close()
 
 
-async def test_another_thread_may_ask_how_many_are_free_while_jobs_come_and_go() -> None:
+async def test_jobs_are_counted_as_they_come_and_go() -> None:
     one, _ = buffer(threads=3)
-
-    class Coming(dict[str, Any]):
-        """One beside which another one comes while it is looked at."""
-
-        def __getitem__(self, key: str) -> Any:
-            one.jobs.append((row(9, "async"), 8))
-            return super().__getitem__(key)
-
-    one.jobs += [(cast("Any", Coming(row(1, "async"))), 7), (row(2, "sync"), 7)]
-    assert one.free == 2
+    assert not one.is_unused, "nobody knows yet what comes"
+    one.add([row(1, "async"), row(2, "async")], 7)
+    assert (one.is_unused, one.waiting, one.free) == (True, 0, 3)
+    one.add([row(3, "sync"), row(4, "async"), row(5, "sync")], 8)
+    assert (one.is_unused, one.waiting, one.free) == (False, 2, 1)
+    assert [record["id"] for record, _ in one.take_surplus(4)] == [5]
+    assert (one.waiting, one.free) == (1, 2)
+    assert begun(one) == [1, 2, 3, 4]
+    assert (one.waiting, one.free) == (0, 2)
+    one.left(row(3, "sync"))
+    assert (one.waiting, one.free) == (0, 3)
+    one.add([row(6, "async")], 9)
+    assert one.is_unused
     one.close()
 
 
@@ -224,7 +227,7 @@ def intake(threads: Any) -> Intake:
 
 def test_jobs_are_claimed_for_free_threads_and_a_tenth_of_a_second_ahead() -> None:
     assert intake(None).thread_room() is None
-    threads = SimpleNamespace(free=3, waiting=0, finished=0, busy=0.0)
+    threads = SimpleNamespace(free=3, waiting=0, finished=0, busy=0.0, is_unused=False)
     threads.busy_seconds = lambda now: threads.busy
     one = intake(threads)
     assert (one.thread_room(), one.takes_jobs, one.has_free_slot) == (3, True, True)

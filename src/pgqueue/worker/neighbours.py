@@ -41,6 +41,11 @@ class ThreadRoom(Speed, Protocol):
         """Jobs that were claimed and wait for a thread."""
         ...
 
+    @property
+    def is_unused(self) -> bool:
+        """True while no job here needs a thread, nor one of those that came last."""
+        ...
+
 
 class Room(Speed, Protocol):
     """Where claimed jobs go: the runner, as the claimer sees it."""

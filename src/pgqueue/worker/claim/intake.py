@@ -76,10 +76,11 @@ class Intake:
     def thread_room(self) -> int | None:
         """How many jobs of tasks without async may be among them; None: as many as there is room.
 
-        0 while those that wait for a thread are more than half of what is claimed ahead.
+        None also while no job here needs a thread, nor one of those that came last. 0 while those
+        that wait for a thread are more than half of what is claimed ahead.
         """
         threads = self._runner.threads
-        if threads is None or self._thread_prefetch is None:
+        if threads is None or threads.is_unused or self._thread_prefetch is None:
             return None
         ahead = self._ahead(self._thread_prefetch)
         waiting = threads.waiting

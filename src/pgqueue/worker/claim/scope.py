@@ -8,6 +8,7 @@ are left for threads. Time is handed in, and nothing is sent.
 | threads it may claim for | the claim before                | this claim                          |
 |--------------------------|---------------------------------|-------------------------------------|
 | as many as slots, or more|                                 | all tasks                           |
+| no job uses or wants one |                                 | all tasks                           |
 | fewer                    | all tasks, as many as threads   | async tasks alone, for all slots    |
 | fewer                    | another                         | all tasks, as many jobs as threads  |
 | none                     |                                 | async tasks alone, for all slots    |

@@ -79,7 +79,8 @@ class Attempts:
 
     async def run(self, slot: Slot, record: Record) -> None:
         """Run one job to its outcome. Nothing that user code raises gets past here."""
-        task = self._tasks[record["task"]]
+        name = record["task"]
+        task = self._tasks[name]
         try:
             body = record["args"]
             if (
@@ -119,7 +120,7 @@ class Attempts:
                 self._completer.done(record["id"], slot.token)
             else:
                 await self._completed_by_handler(job)
-            if slot.began >= self._log.silent_until[record["task"]]:
+            if slot.began >= self._log.silent_until[name]:
                 self._log.succeeded(record, slot.began)
         except BaseException as error:
             await self._raised(slot, record, error)

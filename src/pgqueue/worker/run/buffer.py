@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
@@ -84,6 +84,10 @@ class Buffer:
                     self._put_off_timer = self._loop.call_later(_QUARANTINE_WAIT, self._put_off)
             else:
                 self.jobs.append((record, token))
+
+    def way(self) -> Callable[[], Claimed | None]:
+        """Return how to take jobs until others come."""
+        return self.next
 
     def next(self) -> Claimed | None:
         """Take the job to run next. None begins without a lease: others may have it by now."""

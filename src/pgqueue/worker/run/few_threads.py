@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.outcome import RELEASED
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FewThreads", "sync_tasks"]
 
 _WAITS_AT_MOST = 1.0
+_TASK = itemgetter("task")
 
 
 def sync_tasks(tasks: Mapping[str, Task[..., Any]]) -> frozenset[str]:
@@ -56,7 +58,9 @@ class FewThreads(Buffer):
         self._size = threads
         self._busy = busy
         self._parked: deque[Claimed] = deque()
-        self._in_threads = 0
+        self._in_line = 0  # of ``jobs``, how many need a thread
+        self._came_without = False  # none of those that came last needs one
+        self.in_threads = 0
         self.finished = 0
         self._finished_before = 0
         self._look_timer: asyncio.TimerHandle | None = None
@@ -67,15 +71,19 @@ class FewThreads(Buffer):
     # -- for the claimer
 
     @property
+    def is_unused(self) -> bool:
+        """True while no job here needs a thread, nor one of those that came last."""
+        return self._came_without and not (self.in_threads or self._in_line or self._parked)
+
+    @property
     def waiting(self) -> int:
         """Jobs that were claimed and wait for a thread. From any thread: the heartbeat asks."""
-        jobs = tuple(self.jobs)  # in one step: the loop adds and takes meanwhile
-        return len(self._parked) + sum(1 for record, _ in jobs if self._needs_one(record))
+        return len(self._parked) + self._in_line
 
     @property
     def free(self) -> int:
         """Threads without a job, not counting those that waiting jobs will take."""
-        return max(0, self._size - self._in_threads - self.waiting)
+        return max(0, self._size - self.in_threads - self.waiting)
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, since the start."""
@@ -83,14 +91,35 @@ class FewThreads(Buffer):
 
     # -- for the runner
 
+    def way(self) -> Callable[[], Claimed | None]:
+        """Return how to take jobs until others come: it costs less where none needs a thread."""
+        if self._in_line or self._parked or self.quarantined:
+            return self.next
+        return super().next
+
+    def add(self, records: Sequence[Record], token: int) -> None:
+        """Append what a claim brought."""
+        apart = len(self.quarantined)
+        super().add(records, token)
+        needy = sum(map(self._needy.__contains__, map(_TASK, records)))
+        self._came_without = not needy
+        if len(self.quarantined) == apart:
+            self._in_line += needy
+        else:
+            self._count()
+
     def next(self) -> Claimed | None:
         """Take the job to run next; one that needs a thread only if there is one."""
         while (claimed := self._foremost()) is not None:
             record, _ = claimed
             if not self._needs_one(record):
                 return claimed
-            if self._in_threads < self._size or is_quarantined(record):
-                self._in_threads += 1
+            if is_quarantined(record):
+                self.in_threads += 1
+                return claimed
+            self._in_line -= 1
+            if self.in_threads < self._size:
+                self.in_threads += 1
                 return claimed
             self._parked.append(claimed)
             if self._look_timer is None:
@@ -99,20 +128,25 @@ class FewThreads(Buffer):
 
     def _foremost(self) -> Claimed | None:
         """Take the job that came first, of those that wait for a thread if one is free."""
-        if not self._parked or self._in_threads >= self._size:
+        if not self._parked or self.in_threads >= self._size:
             return super().next()
         first = self._parked.popleft()
         self.jobs.appendleft(first)  # it came before all of these
+        self._in_line += 1
         claimed = super().next()
         if claimed is not first:  # a quarantined one, or none without a lease
             self._parked.appendleft(self.jobs.popleft())
+            self._in_line -= 1
         return claimed
 
     def left(self, record: Record) -> None:
         """Note that the job has left its slot, and its thread if it had one."""
         if self._needs_one(record):
-            self._in_threads -= 1
+            self.in_threads -= 1
             self.finished += 1
+
+    def _count(self) -> None:
+        self._in_line = sum(1 for record, _ in self.jobs if self._needs_one(record))
 
     def _needs_one(self, record: Record) -> bool:
         return record["task"] in self._needy
@@ -127,13 +161,22 @@ class FewThreads(Buffer):
         found = [claimed for claimed in self._parked if claimed[0]["id"] in job_ids]
         for claimed in found:
             self._parked.remove(claimed)
-        return super().remove(job_ids) + found
+        found += super().remove(job_ids)
+        self._count()
+        return found
+
+    def take_surplus(self, keep: int) -> list[Claimed]:
+        """Take out all but the first ``keep`` of those that wait for a slot."""
+        taken = super().take_surplus(keep)
+        self._count()
+        return taken
 
     def clear(self) -> list[Claimed]:
         """Take out all, for good."""
         parked = list(self._parked)
         self._parked.clear()
         self.passed_on += len(parked)
+        self._in_line = 0
         return parked + super().clear()
 
     def close(self) -> None:

@@ -1,5 +1,4 @@
-"""Runs claimed jobs: at most ``concurrency`` at a time, each in a task and a context of its own;
-of these at most ``threads`` of tasks without async, which run in threads.
+"""Runs claimed jobs, ``concurrency`` at a time, each in its task and context; ``threads`` in threads.
 
 A slot is a place with a number, under which its job is noted for the supervisor. While slots are
 free, jobs that wait are begun in the order in which they came. From Python 3.12 on a task makes its
@@ -143,8 +142,8 @@ class Runner:
 
     def put_off(self, quarantined: list[Claimed]) -> None:
         """Let others have these jobs, later: as they were, they would come back at once."""
-        moment = TIMINGS.put_off.a_moment
-        self.pass_on(entry_of(record, token, moment()) for record, token in quarantined)
+        later = TIMINGS.put_off.a_moment
+        self.pass_on(entry_of(record, token, later()) for record, token in quarantined)
         self.has_room.set()
 
     def pass_on(self, entries: Iterable[Entry]) -> None:
@@ -235,11 +234,12 @@ class Runner:
         self._rung = False
         if self._attempts.closing:
             return
-        free, run, loop, pristine = self._free, self._attempts.run, self._loop, self._context
+        free, take, run = self._free, self._buffer.way(), self._attempts.run
+        loop, pristine = self._loop, self._context
         begun_tasks: list[tuple[Slot, asyncio.Task[None]]] = []
         begun = 0
         try:
-            while free and (claimed := self._buffer.next()) is not None:
+            while free and (claimed := take()) is not None:
                 slot = free.pop()
                 slot.record, slot.token = claimed
                 slot.began = self._buffer.looked_at
@@ -266,7 +266,7 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
-        if self.threads is not None:
+        if self.threads is not None and self.threads.in_threads:
             self.threads.left(record)
         if self._buffer.in_quarantine and self._buffer.in_quarantine == (record["id"], slot.token):
             self._buffer.in_quarantine = None
