@@ -209,7 +209,7 @@ class Registry:
         return task
 
     def __contains__(self, name: object) -> bool:
-        return name in self._tasks
+        return isinstance(name, str) and name in self._tasks
 
     def __iter__(self) -> Iterator[Task[..., Any]]:
         return (task for name, task in self._tasks.items() if name == task.name)

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgqueue import App, Client, ConfigError, Unreachable, current_job
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, wait_until
 from tests.worker.support import Eyes, working
 
 _numbers = itertools.count(1)
@@ -45,11 +46,12 @@ class Secrets:
         self.current = make_conninfo(**given)  # type: ignore[arg-type]
 
     def end_sessions(self) -> None:
-        """As a failover would."""
-        self._admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where usename = any (%s)",
+        """As a failover would: afterwards their sockets are closed."""
+        ended = self._admin.execute(
+            "select pid, pg_terminate_backend(pid) from pg_stat_activity where usename = any (%s)",
             [self._roles],
-        )
+        ).fetchall()
+        wait_until(lambda: not any(psutil.pid_exists(pid) for pid, _ in ended))
 
     def close(self) -> None:
         self.end_sessions()
