@@ -1,4 +1,4 @@
-"""Runs claimed jobs, ``concurrency`` at a time, each in its task and context; ``threads`` in threads.
+"""Runs claimed jobs: ``concurrency`` at a time, each in a context of its own, some in threads.
 
 A slot is a place with a number, under which its job is noted for the supervisor. While slots are
 free, jobs that wait are begun in the order in which they came. From Python 3.12 on a task makes its
