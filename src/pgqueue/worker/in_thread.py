@@ -105,10 +105,18 @@ class WorkerThread:
             raise error
 
     def _run(self) -> None:
+        ended = False
+
+        async def work() -> None:
+            nonlocal ended
+            await self._worker.run(on_phase=self._on_phase)
+            ended = True
+
         try:
-            asyncio.run(self._worker.run(on_phase=self._on_phase))
+            asyncio.run(work())
         except BaseException as exc:
-            self._error = exc
+            # At the end of a program Python 3.12.1 refuses the last thread of asyncio.run().
+            self._error = None if ended else exc
         finally:
             _alive.discard(self)
             self._begun.set()
