@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from benchmarks.parts import PARTS, read_stacks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,7 @@ def test_fleet(tmp_path: Path) -> None:
     assert len(one) == len(two) > 10
 
 
+@pytest.mark.long
 def test_fleets_of_one_slot_are_compared(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", "fleet", "--systems", "pgqueue", "--quick"]
