@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -103,7 +103,7 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
     @property
     def enqueued_at(self) -> datetime:
         """When it was enqueued, by the database's clock."""
-        return self._record["enqueued_at"]  # type: ignore[no-any-return]
+        return datetime.fromtimestamp(self._record["enqueued_epoch"], UTC)
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pgqueue.worker.claim.cursor import PRIORITIES, Cursors
+from typing import Any
+
+from pgqueue.worker.claim.cursor import PRIORITIES, Cursors, last_of_each_priority
 from pgqueue.worker.fleet.floor import Floor
 
 
@@ -149,3 +151,11 @@ def test_after_a_failover_all_is_forgotten() -> None:
     assert look(floor, 990, 90, 90) == 0
     assert look(floor, 990, 90, 90) == 990
     assert look(floor, 980, 80, 80) == 0, "positions went back on what says it is the same server"
+
+
+def test_the_last_record_of_each_priority_has_its_highest_position() -> None:
+    for priorities in ([], [5], [5] * 9, [0, 0, 3, 3, 3, 9], list(range(10))):
+        records: Any = [{"priority": p, "position": at} for at, p in enumerate(priorities)]
+        highest = {one["priority"]: one["position"] for one in records}
+        found = {one["priority"]: one["position"] for one in last_of_each_priority(records)}
+        assert found == highest

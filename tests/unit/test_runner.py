@@ -104,8 +104,8 @@ class Bench:
             {
                 "id": job_id, "position": job_id, "queue": "default", "priority": 5,
                 "task": task.name, "args": "{}", "attempt": 1, "max_attempts": 3,
-                "crash_count": 0, "timeout_seconds": None, "enqueued_at": None, "tags": None,
-                "metadata": None, "refused": None, **columns,
+                "crash_count": 0, "timeout_seconds": None, "enqueued_epoch": 0.0, "tags": None,
+                "metadata": None, "refused": None, "due_at": None, **columns,
             }
             for job_id in ids
         ]  # fmt: skip

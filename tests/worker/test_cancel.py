@@ -110,7 +110,8 @@ async def test_a_claimed_job_that_waits_for_a_slot_never_starts(app: App, eyes: 
         worker.machines.runner.add(
             await eyes.sql(
                 "select id, position, queue, priority, task, args::text, attempt, max_attempts,"
-                " crash_count, timeout_seconds, enqueued_at, tags, metadata, null as refused"
+                " crash_count, timeout_seconds, tags, metadata, null as refused,"
+                " date_part('epoch', enqueued_at) as enqueued_epoch, null::timestamptz as due_at"
                 " from pgqueue.job where id = $1", second,
             ),
             1,

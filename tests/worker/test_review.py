@@ -129,7 +129,7 @@ async def test_one_row_that_cannot_be_read_does_not_stop_the_others(app: App, ey
             pass
 
     ids = [e.id for e in await app.aenqueue_many([note.job(n) for n in range(6)])]
-    await eyes.sql("update pgqueue.job set enqueued_at = '20000-01-01' where id = $1", ids[2])
+    await eyes.sql("update pgqueue.job set run_at = '20000-01-01' where id = $1", ids[2])
     async with working(app):
         await eyes.settled(completed=5, dead=1, timeout_s=30)
     assert sorted(runs.seen) == [0, 1, 3, 4, 5]

@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from pgqueue.db.literal import Value
@@ -64,7 +63,6 @@ class InlineStore(Store):
     async def _read(self, job_id: int, token: int) -> dict[str, Any]:
         ((text,),) = await self.wire.rows("read_job", job_id, token)
         record: dict[str, Any] = json.loads(text)
-        record["enqueued_at"] = datetime.fromisoformat(record["enqueued_at"]).astimezone(UTC)
         return record
 
     async def ready_queues(self, queues: Sequence[str], tasks: Sequence[str]) -> list[str]:

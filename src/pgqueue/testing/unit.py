@@ -71,7 +71,7 @@ def running_job(
         "max_attempts": max_attempts or options.get("max_attempts", DEFAULT_MAX_ATTEMPTS),
         "queue": queue or options.get("queue", DEFAULT_QUEUE),
         "priority": options.get("priority", DEFAULT_PRIORITY) if priority is None else priority,
-        "enqueued_at": enqueued_at or datetime.now(UTC),
+        "enqueued_epoch": (enqueued_at or datetime.now(UTC)).timestamp(),
         "tags": list(tags),
         "metadata": None if metadata is None else json.dumps(dict(metadata)),
     }

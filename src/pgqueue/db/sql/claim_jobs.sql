@@ -64,6 +64,7 @@ taken as (
               case when cancel_requested then 'cancelled'
                    when began_at is not null then 'interrupted'
                    when expires_at <= statement_timestamp() then 'expired' end as refused,
+              date_part('epoch', enqueued_at) as enqueued_epoch,
               nullif(run_at, enqueued_at) as due_at
 )
 select :claimed_columns, refused,
@@ -71,7 +72,7 @@ select :claimed_columns, refused,
                  and (metadata is null or pg_column_size(metadata) <= $9::integer)
             then args end as args,
        case when pg_column_size(metadata) <= $9::integer then metadata end as metadata,
-       due_at
+       enqueued_epoch, due_at
 from taken
 union all
 select null, null, queue, null, null, null, null, null, null, null, null, null, null, null, null

@@ -6,6 +6,7 @@
 select row_to_json(claimed)::text
 from (
     select :claimed_columns, args::text as args, metadata::text as metadata,
+           date_part('epoch', enqueued_at) as enqueued_epoch,
            case when cancel_requested then 'cancelled'
                 when began_at is not null then 'interrupted'
                 when expires_at <= claimed_at then 'expired' end as refused

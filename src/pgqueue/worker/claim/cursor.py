@@ -9,16 +9,35 @@ below which no job can appear any more.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from pgqueue.worker.timings import TIMINGS, PlanTimings
 
-__all__ = ["PRIORITIES", "Cursors"]
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+__all__ = ["PRIORITIES", "Cursors", "last_of_each_priority"]
 
 PRIORITIES = 10
 
 _REACH = 100_000
+
+_priority = itemgetter("priority")
+
+
+def last_of_each_priority(records: Sequence[Record]) -> Iterator[Record]:
+    """Return the records with the highest positions, without a look at all of them.
+
+    ``records`` are of one queue, in the order of a claim: by priority, then by position.
+    """
+    end = 0
+    while end < len(records):
+        end = bisect_right(records, _priority(records[end]), lo=end, key=_priority)
+        yield records[end - 1]
 
 
 class Cursors:

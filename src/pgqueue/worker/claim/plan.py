@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from pgqueue.worker.claim.cursor import last_of_each_priority
 from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.scope import Scope
 from pgqueue.worker.seat import Seat
@@ -189,7 +190,7 @@ class Plan:
         if len(request.queues) == 1:
             name = request.queues[0]
             counts[name] = len(records)
-            for record in records:
+            for record in last_of_each_priority(records):
                 advance(name, record["priority"], record["position"])
         else:
             for record in records:

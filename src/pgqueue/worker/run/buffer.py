@@ -77,13 +77,12 @@ class Buffer:
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
-        for record in records:
-            if is_quarantined(record):
-                self.quarantined.append((record, token))
-                if self._put_off_timer is None:
-                    self._put_off_timer = self._loop.call_later(_QUARANTINE_WAIT, self._put_off)
-            else:
-                self.jobs.append((record, token))
+        fit = [(one, token) for one in records if one["crash_count"] < QUARANTINE_CRASHES]
+        self.jobs.extend(fit)
+        if len(fit) < len(records):
+            self.quarantined.extend((one, token) for one in records if is_quarantined(one))
+            if self._put_off_timer is None:
+                self._put_off_timer = self._loop.call_later(_QUARANTINE_WAIT, self._put_off)
 
     def way(self) -> Callable[[], Claimed | None]:
         """Return how to take jobs until others come."""

@@ -109,10 +109,9 @@ class JobLog:
 def _times(record: Record, began: float) -> Times:
     """By the clocks of this host and of the database, for what was before."""
     duration = time.monotonic() - began
-    due = record.get("due_at") or record.get("enqueued_at")
-    if due is None:
-        return Times(None, duration)
-    return Times(max(time.time() - duration - due.timestamp(), 0.0), duration)
+    due = record.get("due_at")  # a job that is drained has none
+    waited_since = record["enqueued_epoch"] if due is None else due.timestamp()
+    return Times(max(time.time() - duration - waited_since, 0.0), duration)
 
 
 def _write(line: Line, verdict: Verdict | None = None) -> None:
