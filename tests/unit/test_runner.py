@@ -62,6 +62,8 @@ class Bench:
         self.concurrency = concurrency
         self.rows: dict[int, Any] = {}
         self._last = 0
+        self.noted = asyncio.Event()
+        self.noted.set()
         self._runner: Runner | None = None
 
     @property
@@ -85,6 +87,7 @@ class Bench:
         return self._runner
 
     async def begin(self, job_id: int, token: int) -> bool:
+        await self.noted.wait()
         return True
 
     async def quarantine(self, job_id: int, token: int) -> bool:
@@ -271,6 +274,28 @@ async def test_what_is_no_exception_is_a_failure_of_that_job_alone(
     await bench.quiet()
     assert isinstance(bench.outcomes.others[bad], RetryAt)
     assert bench.outcomes.successes == [good]
+
+
+@pytest.mark.parametrize(
+    ("why", "outcome"), [("stop", "Snoozed"), ("cancelled", "Cancelled"), ("lost", "NoneType")]
+)
+async def test_told_to_end_while_it_is_noted_that_it_begins(why: Any, outcome: str) -> None:
+    """A release would keep the note, and the job would be buried that never ran."""
+    bench = Bench(concurrency=1)
+    bench.noted.clear()
+    ran: list[int] = []
+
+    @bench.app.task(on_crash="dead")
+    async def charge() -> None:
+        ran.append(1)
+
+    (job_id,) = bench.add(charge)
+    await eventually(lambda: bench.runner.running == 1)
+    await asyncio.sleep(0)  # before Python 3.12 the task makes its first step now
+    bench.runner.cancel_all(why)
+    await bench.quiet()
+    assert not ran
+    assert type(bench.outcomes.others.get(job_id)).__name__ == outcome
 
 
 @pytest.mark.parametrize(

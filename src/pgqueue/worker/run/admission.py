@@ -89,9 +89,15 @@ class Admission:
         """Note that a job is about to run which may not run again unless its end is known."""
         marked = await self._marks.begin(record["id"], token)
         if marked is None or self._lease.is_over:
-            # The note may be there. Unlike a release, this takes it away: nothing was run.
-            raise Refused(Verdict(self.put_off.a_moment()))
+            raise self.not_begun()
         self._go_on(marked)
+
+    def not_begun(self) -> Refused:
+        """Return the refusal of a job that did not run, though the note may be there.
+
+        Unlike a release, this outcome takes the note away.
+        """
+        return Refused(Verdict(self.put_off.a_moment()))
 
     def _go_on(self, marked: bool | None) -> None:
         if marked is None or self._lease.is_over:

@@ -98,7 +98,7 @@ class Attempts:
             slot.job = job = RunningJob(record, slot.token, self._transactions, task.is_async)
             _set_current(job)
             if task.on_crash == "dead":
-                await self._admission.begin(record, slot.token)
+                await self._note_begin(slot, record)
             timeout = record["timeout_seconds"] or task.timeout
             if timeout is not None:
                 slot.waits = Waits.of_this_context()
@@ -126,6 +126,15 @@ class Attempts:
             await self._raised(slot, record, error)
         finally:
             self._on_end(slot, record)
+
+    async def _note_begin(self, slot: Slot, record: Record) -> None:
+        """Note that a job begins that may not run twice. Told to stop meanwhile, it has not run."""
+        try:
+            await self._admission.begin(record, slot.token)
+        except asyncio.CancelledError:
+            if slot.why != "stop":
+                raise
+            raise self._admission.not_begun() from None
 
     async def _raised(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what a handler that raised comes to, which may have been in its own commit."""
