@@ -57,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "alone: real processes, signals or faults: runs after the others, one at a time",
     )
     config.addinivalue_line(
+        "markers", "one_turn: CI: on the main Python and on one other, not on each"
+    )
+    config.addinivalue_line(
         "markers", "together: beside others, though its directory is alone: it mostly waits"
     )
     for label in (

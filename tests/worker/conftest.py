@@ -9,11 +9,14 @@ import pytest
 from pgqueue import App
 from tests.worker.support import Eyes, eyes_on
 
+_THROUGH = pytest.param("pgbouncer", marks=pytest.mark.one_turn)
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A module whose ROUTES names pgbouncer is run through one as well."""
     if "route" in metafunc.fixturenames:
-        metafunc.parametrize("route", getattr(metafunc.module, "ROUTES", ["direct"]))
+        routes = getattr(metafunc.module, "ROUTES", ["direct"])
+        metafunc.parametrize("route", [_THROUGH if r == "pgbouncer" else r for r in routes])
 
 
 @pytest.fixture

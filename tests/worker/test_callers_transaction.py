@@ -20,6 +20,8 @@ from pgqueue import App, ConfigError, LeaseLost, RunningJob, current_job
 from tests.drivers.blocking_callers import django_database
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 EFFECT = "insert into effect values (1)"
 STEAL = "update pgqueue.job set claim_token = claim_token + 1"
 

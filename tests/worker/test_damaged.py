@@ -11,6 +11,8 @@ from pgqueue.worker.timings import Timings, WriteTimings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 AT_ONCE = Backoff(base=0.0)
 # As of a value whose pages are damaged: it is refused where it is copied.
 REFUSE = """

@@ -19,6 +19,8 @@ from pgqueue.worker.timings import EarTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 ROUTES = ["direct"]
 
 NOTIFY = "select pgqueue.notify($1) from pgqueue.queue where waiting"

@@ -13,6 +13,8 @@ from tests.harness import counted
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, nth, working
 
+pytestmark = pytest.mark.one_turn
+
 CROWD = (
     "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, pid, concurrency,"
     " lease_seconds, host, version, queues)"

@@ -15,6 +15,8 @@ from pgqueue.worker.timings import ReconcileTimings, StopTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, Runs, nth, quick, working
 
+pytestmark = pytest.mark.one_turn
+
 # Looks that took long are as frequent as others; the next would come a lease later.
 OFTEN: dict[str, Any] = {
     "heartbeat": 0.1,

@@ -17,6 +17,8 @@ from pgqueue.worker.put_off import PutOff
 from pgqueue.worker.timings import Timings
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 ROUTES = ["direct", "pgbouncer"]
 
 

@@ -24,6 +24,8 @@ from tests.harness.waiting import eventually
 from tests.worker.child import EFFECT, app_of, child
 from tests.worker.support import Eyes, at_rest, nth, quick, working
 
+pytestmark = pytest.mark.one_turn
+
 
 @pytest.fixture(autouse=True)
 async def effects(eyes: Eyes) -> None:

@@ -14,7 +14,7 @@ from pgqueue.worker.timings import PlanTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, working
 
-pytestmark = pytest.mark.one_pg
+pytestmark = [pytest.mark.one_pg, pytest.mark.one_turn]
 
 # A look back soon after the last one is put off. It reaches back for as long as a slow machine
 # takes.

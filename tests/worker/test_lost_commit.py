@@ -12,6 +12,8 @@ from pgqueue import App, current_job, failpoints
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 
 @pytest.fixture(params=["thread", "async"])
 def task(app: App, request: pytest.FixtureRequest) -> Iterator[Any]:

@@ -14,6 +14,8 @@ from pgqueue import App, ConfigError, JobState, SchemaError
 from tests.worker.support import Eyes
 from tests.worker.test_callers_transaction import ASYNC, BLOCKING, begun, begun_blocking
 
+pytestmark = pytest.mark.one_turn
+
 SETTINGS = ("search_path", "statement_timeout", "enable_seqscan", "plan_cache_mode", "jit")
 
 

@@ -12,7 +12,7 @@ from pgqueue.db.store import Store
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
-pytestmark = pytest.mark.one_pg
+pytestmark = [pytest.mark.one_pg, pytest.mark.one_turn]
 
 
 async def test_jobs_released_are_not_overtaken(

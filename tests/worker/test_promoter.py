@@ -22,6 +22,8 @@ from pgqueue.worker.timings import DueTimings, Timings
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, at_rest, eyes_on, working
 
+pytestmark = pytest.mark.one_turn
+
 # Nor does the look at all, which finds what nobody told of.
 _SELDOM: dict[str, Any] = {
     "poll_interval": 600.0,

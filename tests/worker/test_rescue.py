@@ -15,6 +15,8 @@ from tests.harness import counted
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 LOST = 20
 EACH = 5
 STALE = (

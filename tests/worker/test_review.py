@@ -223,6 +223,7 @@ async def quarantined(app: App, eyes: Eyes, task: Task[..., Any], *args: Any) ->
     return job_id
 
 
+@pytest.mark.one_turn
 async def test_quarantined_jobs_that_wait_for_each_other_keep_no_healthy_job_waiting(
     dsn: str, eyes: Eyes
 ) -> None:
@@ -336,6 +337,7 @@ async def test_a_job_that_was_passed_on_does_not_count_towards_the_most(
 # -- who was held up
 
 
+@pytest.mark.one_turn
 async def test_who_was_held_up_takes_nobody_for_dead_at_once(app: App, eyes: Eyes) -> None:
     """Nothing failed, and its last heartbeat is long ago: so may be those of all the others.
 
@@ -489,6 +491,7 @@ async def test_a_dead_child_whose_last_heartbeat_is_still_being_written_is_looke
 # -- claims that have much to walk over
 
 
+@pytest.mark.one_turn
 @pytest.mark.parametrize("ours", [True, False], ids=["a-job-behind", "nothing-behind"])
 async def test_a_claim_that_runs_out_of_time_is_given_more(
     app: App, eyes: Eyes, monkeypatch: pytest.MonkeyPatch, ours: bool

@@ -154,6 +154,7 @@ async def test_stopped_in_the_middle_of_a_claim(app: App, eyes: Eyes) -> None:
     assert (row["state"], row["attempt"], ran) == ("pending", 0, [])
 
 
+@pytest.mark.one_turn
 @pytest.mark.past_bug(62)
 @pytest.mark.parametrize("outage", ["blackhole", "cut"])
 async def test_stopping_during_an_outage_is_bounded(eyes: Eyes, proxy: Proxy, outage: str) -> None:
@@ -185,6 +186,7 @@ async def test_stopping_during_an_outage_is_bounded(eyes: Eyes, proxy: Proxy, ou
         await eyes.settled(completed=1)
 
 
+@pytest.mark.one_turn
 async def test_outcomes_that_could_not_be_written_are_found_by_others(
     app: App, dsn: str, eyes: Eyes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +368,7 @@ async def test_stop_from_within_a_job(app: App, eyes: Eyes) -> None:
     await no_tasks_left()
 
 
+@pytest.mark.one_turn
 async def test_long_jobs_are_not_hoarded_after_short_ones(app: App, dsn: str, eyes: Eyes) -> None:
     """One worker learns that jobs are short and claims ahead; then they turn out to be long."""
     by: dict[int, list[int]] = {0: [], 1: []}

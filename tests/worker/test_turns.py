@@ -9,6 +9,8 @@ from pgqueue import App
 from pgqueue.db.statements import statement
 from tests.worker.support import Eyes, working
 
+pytestmark = pytest.mark.one_turn
+
 ROUTES = ["direct", "pgbouncer"]
 ENTER = "insert into pgqueue.turn (queue) values ('default'), ('another')"
 HOLD = "select from pgqueue.turn where queue = 'default' for no key update"

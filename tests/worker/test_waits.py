@@ -23,6 +23,8 @@ from tests.harness.waiting import eventually
 from tests.worker import support
 from tests.worker.support import Eyes, nth
 
+pytestmark = pytest.mark.one_turn
+
 # What is put off comes again at once.
 working = functools.partial(support.working, timings=Timings(put_off=PutOff(least=0.0, most=0.2)))
 FLAVOURS = pytest.mark.parametrize("flavour", ["async", "thread"])
