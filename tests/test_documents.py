@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "pgqueue"
 DOCS = ROOT / "docs"
-PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.md"))
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *EXAMPLES)
 # Reports that commands write.
 WRITTEN = (DOCS / "benchmarks", DOCS / "chaos")
 LONGEST = 110
@@ -35,7 +36,7 @@ def test_files_that_documents_name_exist() -> None:
     named = re.compile(r"`([a-z_]+/[\w./]*\w\.(?:py|sql|md))(?:::\w+)?`")
     for page in PAGES:
         for name in named.findall(page.read_text()):
-            homes = (ROOT, SOURCE, ROOT / "tests")
+            homes = (ROOT, SOURCE, ROOT / "tests", page.parent)
             assert any((home / name).exists() for home in homes), f"{page.name}: {name}"
 
 

@@ -160,3 +160,21 @@ def test_no_command_but_migrate_makes_an_embedded_cluster(
     assert result.exit_code != 0
     one_line(result)
     assert not (tmp_path / "none").exists()
+
+
+def test_lists_show_the_last_error_and_a_reason_that_says_something_else(
+    on: Run, dsn: str, client: Client, db: psycopg.Connection
+) -> None:
+    app = App(dsn)
+
+    @app.task(retry=lambda attempt, error: None)
+    def load(path: str) -> None:
+        raise ValueError(f"{path}, line 2")
+
+    load.enqueue("a.csv")
+    app.run_until_idle_sync()
+    said = on("dead", "list").stdout
+    assert "ValueError: a.csv, line 2" in said
+    db.execute("update pgqueue.dead set reason = 'three workers died'")
+    assert "three workers died" in on("dead", "list").stdout
+    app.close()

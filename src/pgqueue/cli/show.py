@@ -34,7 +34,7 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
                 f"{job.attempt}/{job.max_attempts}",
                 job.run_at,
                 job.finished_at,
-                _short(job.reason or (job.errors[-1].message if job.errors else "")),
+                _short(_last_error(job)),
             )
             for job in found
         ],
@@ -42,6 +42,14 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
     )
     if len(found) == limit:
         click.echo(f"there may be more: --before {found[-1].id}", err=True)
+
+
+def _last_error(job: JobInfo) -> str:
+    """Say what the last error was; the reason, where that says something else."""
+    last = job.errors[-1] if job.errors else None
+    if last is None or (job.reason is not None and last.type not in job.reason):
+        return job.reason or ""
+    return f"{last.type.rpartition('.')[2]}: {last.message}"
 
 
 def _short(text: str) -> str:

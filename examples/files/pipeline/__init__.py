@@ -1,0 +1,1 @@
+"""Reads files of sales into PostgreSQL: a job for each file."""

@@ -1,0 +1,1 @@
+"""The applications of ``examples``: their own tests, and the commands of their READMEs."""
