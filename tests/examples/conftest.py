@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -13,8 +15,9 @@ import psycopg
 import pytest
 
 from tests.examples.readme import commands
+from tests.harness.processes import Program
 from tests.harness.servers import Server
-from tests.harness.waiting import remaining
+from tests.harness.waiting import remaining, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _SECONDS = 120
@@ -50,6 +53,20 @@ class Example:
         )
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}"
         return done.stdout
+
+    @contextmanager
+    def running(self, command: str, log_file: Path) -> Iterator[Program]:
+        """Start a command that goes on; at the end, TERM stops it."""
+        program = Program(
+            ["bash", "-c", f"exec {command}"], log_file, cwd=self.home, env=self.environment
+        )
+        try:
+            yield program
+            program.send(signal.SIGTERM)
+            wait_until(lambda: not program.runs, what=f"the end of {command}")
+            assert program.code in (0, -signal.SIGTERM), program.log()
+        finally:
+            program.clear_away()
 
     def query(self, sql: LiteralString) -> list[Any]:
         with psycopg.connect(self.dsn) as connection:

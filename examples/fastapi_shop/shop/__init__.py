@@ -1,0 +1,1 @@
+"""A shop: orders by HTTP, receipts by jobs."""
