@@ -4,7 +4,8 @@ Nothing of pgqueue is imported before a fixture is used, and Django is never imp
 
 ======================  =============================================================
 ``pgq``                 a ``pgqueue.testing.Kit``: assertions and ``drain``
-``pgq_app``             the app; by default what ``pgqueue_app = "module:app"`` names
+``pgq_app``             the app; by default what ``pgqueue_app = "module:app"`` names, or
+                        else PGQUEUE_APP, or ``app`` under ``[tool.pgqueue]``
 ``pgq_connection``      the connection of the test; override it to lend your own
 ``pgq_database``        the dsn of an embedded PostgreSQL, migrated once a session
 ======================  =============================================================
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pkgutil
 import shutil
 import sys
 import tempfile
@@ -41,19 +41,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def pgq_app(pytestconfig: pytest.Config) -> App:
     """Return the app that the tests are about."""
-    from pgqueue.app import App
+    from pgqueue.cli.which_app import Choice, choose
     from pgqueue.errors import ConfigError
+    from pgqueue.worker.load import load_app
 
-    name: str = pytestconfig.getini("pgqueue_app") or os.environ.get("PGQUEUE_APP", "")
-    if not name:
+    given: str = pytestconfig.getini("pgqueue_app")
+    root = pytestconfig.rootpath
+    choice = Choice(given, "pgqueue_app") if given else choose(None, os.environ, root)
+    if choice is None:
         raise ConfigError(
-            'which app do the tests mean? Set pgqueue_app = "module:app" in the configuration of '
-            "pytest, or override the fixture pgq_app"
+            'which app do the tests mean? Set app = "module:app" under [tool.pgqueue] in '
+            "pyproject.toml, or pgqueue_app in the configuration of pytest, or override the "
+            "fixture pgq_app"
         )
-    found = pkgutil.resolve_name(name)
-    if not isinstance(found, App):
-        raise ConfigError(f"pgqueue_app names {name}, which is no App but {found!r:.60}")
-    return found
+    return load_app(choice.target, choice.directory or str(root))
 
 
 @pytest.fixture(scope="session")

@@ -156,6 +156,16 @@ def test_unittest_needs_no_fixtures(project: Path, dsn: str) -> None:
     assert "Ran 3 tests" in run(project, dsn, "cases.py")
 
 
+def test_the_app_of_the_project_is_the_app_of_its_tests(project: Path, dsn: str) -> None:
+    (project / "pytest.ini").unlink()
+    (project / "pyproject.toml").write_text(
+        '[tool.pgqueue]\napp = "jobs:app"\n'
+        '[tool.pytest.ini_options]\naddopts = "-p no:cacheprovider -p no:asyncio"\n'
+    )
+    (project / "test_blocking.py").write_text(BLOCKING)
+    assert "3 passed" in run(project, dsn, "-m", "pytest", "-q", *plugin())
+
+
 def test_the_plugin_imports_nothing_before_it_is_used(project: Path, dsn: str) -> None:
     (project / "test_none.py").write_text(
         "import sys\ndef test_none():\n"

@@ -16,6 +16,9 @@ from pgqueue.observe.plain import plain
 
 __all__ = ["Failed", "ago", "moment", "print_json", "print_pairs", "print_table"]
 
+_WHOLE = 20  # letters of a time, as moment() writes it
+_NARROW = 6  # columns that a folded text gets at least
+
 
 class Failed(click.ClickException):
     """A command that could not do what it was asked: one line on stderr, exit code 1."""
@@ -56,23 +59,33 @@ def _object(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print a table; ``empty`` is said, on stderr, when there is nothing in it."""
+    """Print a table; ``empty`` is said, on stderr, when there is nothing in it.
+
+    Where it is wider than the terminal, its long texts are folded; times, numbers and short words
+    never are.
+    """
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    cells = [[_cell(value) for value in row] for row in rows]
+    least = 0
+    for index, column in enumerate(columns):
+        longest = max((cell_len(row[index]) for row in cells), default=0)
+        table.add_column(column, overflow="fold", no_wrap=longest <= _WHOLE)
+        least += 2 + (max(len(column), longest) if longest <= _WHOLE else _NARROW)
+    for row in cells:
+        table.add_row(*map(Text, row))
     if not table.row_count:
         click.echo(empty, err=True)
         return
     stream = sys.stdout
     # A pipe has no width: whatever reads it gets whole lines.
     console = Console(file=stream, width=None if stream.isatty() else 1000)
+    console.width = max(console.width, least)
     with console.capture() as captured:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))

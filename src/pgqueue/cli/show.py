@@ -22,8 +22,9 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    # One time a row, so that a row fits a terminal of 80 columns.
     print_table(
-        ("id", "state", "queue", "task", "pri", "attempt", "run at", "finished", "last error"),
+        ("id", "state", "queue", "task", "pri", "attempt", "due or ended", "error"),
         [
             (
                 job.id,
@@ -32,9 +33,8 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
                 job.task,
                 job.priority,
                 f"{job.attempt}/{job.max_attempts}",
-                job.run_at,
-                job.finished_at,
-                _short(_last_error(job)),
+                job.finished_at or job.run_at,
+                _short(_why(job)),
             )
             for job in found
         ],
@@ -44,12 +44,12 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
         click.echo(f"there may be more: --before {found[-1].id}", err=True)
 
 
-def _last_error(job: JobInfo) -> str:
-    """Say what the last error was; the reason, where that says something else."""
+def _why(job: JobInfo) -> str:
+    """Return the last error; of a dead job its reason, unless that only counts its errors."""
     last = job.errors[-1] if job.errors else None
-    if last is None or (job.reason is not None and last.type not in job.reason):
+    if last is None or (job.reason is not None and not job.reason.endswith(f" {last.type}")):
         return job.reason or ""
-    return f"{last.type.rpartition('.')[2]}: {last.message}"
+    return f"{last.type}: {last.message}"
 
 
 def _short(text: str) -> str:
