@@ -45,6 +45,7 @@ class App(Client):
     call_next)`` without async for tasks without async, in the job's thread; async for async tasks.
     """
 
+    @hinting("App()")
     def __init__(
         self,
         dsn: GivenDsn = None,
@@ -79,7 +80,7 @@ class App(Client):
             return super().job(task, args, **options)
         known = self.tasks.get(task)
         job = self._job(task, args, known.options, options)
-        known.payload.decode(job.args)
+        known.payload.decode(job.args, "does not fit")
         return job
 
     async def run_until_idle(self, **settings: Any) -> Drained:
@@ -96,7 +97,7 @@ class App(Client):
 
     def run_until_idle_sync(self, **settings: Any) -> Drained:
         """Do what ``run_until_idle`` does, for code that does not run in an event loop."""
-        no_loop("run_until_idle_sync() (there, await run_until_idle() instead)")
+        no_loop("run_until_idle_sync", "run_until_idle")
         return asyncio.run(self.run_until_idle(**settings))
 
     @overload

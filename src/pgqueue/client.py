@@ -23,7 +23,7 @@ from pgqueue.db.pool import Ended, Pool
 from pgqueue.db.source import GivenDsn
 from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
-from pgqueue.errors import ConfigError, PayloadError
+from pgqueue.errors import ConfigError
 from pgqueue.job import Enqueued, NewJob, Options, with_options
 from pgqueue.operations import Operations
 from pgqueue.payload import encode_untyped
@@ -97,13 +97,9 @@ class Client(Joining, Operations):
     def _job(
         self, task: str, args: _Options | None, defaults: _Options, options: _Options
     ) -> NewJob:
-        if args is not None and not isinstance(args, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise PayloadError(f"args must be a mapping of parameter names, got {args!r:.60}")
-        return NewJob(
-            check_task_name(task),
-            encode_untyped(args or {}, max_bytes=self.max_args_bytes),
-            with_options(defaults, options),
-        )
+        name = check_task_name(task)
+        text = encode_untyped({} if args is None else args, max_bytes=self.max_args_bytes)
+        return NewJob(name, text, with_options(defaults, options))
 
     def enqueue(
         self,
@@ -289,7 +285,8 @@ def _back_in_order(done: list[Enqueued], order: list[int] | None) -> list[Enqueu
 
 def _check_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
     if not isinstance(jobs, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigError(f"jobs must be a list of job values, got {jobs!r:.60}")
+        hint = "; write [job]" if isinstance(jobs, NewJob) else ""
+        raise ConfigError(f"jobs must be a list of job values, got {type(jobs).__name__}{hint}")
     checked = list(jobs)
     for n, job in enumerate(checked):
         if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 from pgqueue.errors import ConfigError, nearest, shown
+from pgqueue.hints import setting_for
 
 __all__ = [
     "DEFAULT_MAX_ATTEMPTS",
@@ -46,7 +48,8 @@ def _valid_text(value: str) -> bool:
 def check_text(value: object, what: str, *, longest: int) -> str:
     """Return a non-empty text of at most ``longest`` bytes that PostgreSQL can store."""
     if not isinstance(value, str) or not value:
-        raise ConfigError(f"{what} must be a non-empty string, got {shown(value)}")
+        hint = f'; write "{value}"' if type(value) is int else ""
+        raise ConfigError(f"{what} must be a non-empty string, got {shown(value)}{hint}")
     if not _valid_text(value):
         raise ConfigError(f"{what} {value[:60]!r} holds a character that PostgreSQL cannot store")
     size = len(value.encode("utf-8"))
@@ -65,6 +68,11 @@ def check_queue(value: object) -> str:
 
 def check_task_name(value: object) -> str:
     """Return a task's name: 1 to 200 bytes, no control characters."""
+    if callable(value):
+        raise ConfigError(
+            f"a task is named by a string here, got {shown(value)}; to enqueue this one, write "
+            f"{getattr(value, '__name__', 'task')}.enqueue(...)"
+        )
     name = check_text(value, "task name", longest=200)
     if any(ord(c) < 32 or ord(c) == 127 for c in name):
         raise ConfigError(f"task name {name!r} has a control character in it")
@@ -103,16 +111,32 @@ def check_seconds(
         except OverflowError:
             seconds = math.inf
     else:
-        raise ConfigError(f"{what} must be seconds or a timedelta, got {shown(value)}")
+        raise ConfigError(
+            f"{what} must be seconds or a timedelta, got {shown(value)}{_as_seconds(value)}"
+        )
     if not math.isfinite(seconds) or not least <= seconds <= most:
-        raise ConfigError(f"{what} must be from {least:g} to {most:g} seconds, got {shown(value)}")
+        longest = "100 years" if most == LONGEST_DELAY else f"{most:g} seconds"
+        raise ConfigError(f"{what} must be from {least:g} to {longest}, got {shown(value)}")
     return seconds
+
+
+def _as_seconds(value: object) -> str:
+    """What to write for a span that is given as text, as in "5m"."""
+    found = (
+        re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd]?)\w*", value) if isinstance(value, str) else None
+    )
+    if found is None:
+        return ""
+    return f"; write {float(found[1]) * {'m': 60, 'h': 3600, 'd': 86400}.get(found[2], 1):g}"
 
 
 def check_moment(value: object, what: str) -> datetime:
     """Return an aware datetime; a naive one is refused, since nobody can tell what it means."""
     if not isinstance(value, datetime):
-        raise ConfigError(f"{what} must be an aware datetime, got {shown(value)}")
+        raise ConfigError(
+            f"{what} must be an aware datetime, got {shown(value)}; "
+            "write datetime.now(timezone.utc) + timedelta(hours=1)"
+        )
     if value.utcoffset() is None:
         raise ConfigError(
             f"{what} {shown(value)} has no time zone; "
@@ -215,7 +239,8 @@ class WorkerSettings:
         known = [f.name for f in fields(cls)]
         for name in options:
             if name not in known:
-                raise ConfigError(f'unknown setting "{name}"{nearest(name, known)}')
+                hint = nearest(name, known) or setting_for(name)
+                raise ConfigError(f'unknown setting "{name}"{hint}')
         values: dict[str, object] = {k: v for k, v in options.items() if v is not None}
         heartbeat = 2.0
         if values.get("listen") is False:

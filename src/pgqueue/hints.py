@@ -9,7 +9,16 @@ from typing import Any, ParamSpec, TypeVar
 
 from pgqueue.errors import ConfigError, nearest
 
-__all__ = ["JOB", "OPTIONS", "among_arguments", "hinting", "no_attribute", "word_for"]
+__all__ = [
+    "JOB",
+    "OPTIONS",
+    "among_arguments",
+    "hinting",
+    "no_attribute",
+    "no_call",
+    "setting_for",
+    "word_for",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,15 +118,51 @@ _USING = {
 }
 
 
+_APP = {
+    **dict.fromkeys(
+        ("url", "database_url", "conninfo", "broker", "broker_url", "connector", "backend"),
+        'the dsn comes first: App("postgresql://...")',
+    ),
+    **dict.fromkeys(("tasks", "include", "imports"), "import the modules of the tasks yourself"),
+    **dict.fromkeys(("session", "conn"), "connection=function, which returns the connection"),
+}
+_SETTINGS = {
+    **dict.fromkeys(
+        ("processes", "workers", "num_workers", "pool"),
+        "a Worker is one process; for more: pgqueue worker MODULE:APP --processes N",
+    ),
+    **dict.fromkeys(
+        ("max_tasks_per_child", "max_tasks", "burst"),
+        "max_jobs=N, or await worker.run(until_idle=True)",
+    ),
+    **dict.fromkeys(("visibility_timeout", "job_timeout"), "lease=seconds; timeout= is a task's"),
+}
+_PLACES = {
+    "@app.task()": (_DECORATOR, "; an argument of the function is given to enqueue(...)"),
+    "using()": (_USING, "; an argument of the task is given to .enqueue(...)"),
+    "App()": (_APP, ""),
+}
+
+
 def no_attribute(task: object, name: str) -> Any:
     """Raise AttributeError, with what to write in place of another queue's word."""
     hint = f"; write {_ATTRIBUTES[name]}" if name in _ATTRIBUTES else ""
     raise AttributeError(f"a task has no {name!r}{hint}", name=name, obj=task)
 
 
+def no_call(*_: object, **__: object) -> Any:
+    """Raise TypeError where a task with options is called: that would run it here and now."""
+    raise TypeError("a task with options is not called; write .using(...).enqueue(...)")
+
+
 def word_for(name: str) -> str:
     """What to write in place of another queue's option of a job; empty if none is known."""
     return f"; {_USING[name]}" if name in _USING else ""
+
+
+def setting_for(name: str) -> str:
+    """What to write in place of another queue's setting of a worker; empty if none is known."""
+    return f"; {_SETTINGS[name]}" if name in _SETTINGS else ""
 
 
 def among_arguments(name: str) -> str:
@@ -129,7 +174,7 @@ def among_arguments(name: str) -> str:
 
 def hinting(place: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a function refuse an unknown keyword with what to write; ``place``: what it is called."""
-    words = _USING if place == "using()" else _DECORATOR
+    words, otherwise = _PLACES[place]
 
     def wrap(function: Callable[P, R]) -> Callable[P, R]:
         known = inspect.signature(function).parameters.keys()
@@ -139,7 +184,7 @@ def hinting(place: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             if not kwargs.keys() <= known:
                 name = next(name for name in kwargs if name not in known)
                 hint = f"; {words[name].format(name)}" if name in words else nearest(name, known)
-                raise ConfigError(f'{place} takes no "{name}"{hint}')
+                raise ConfigError(f'{place} takes no "{name}"{hint or otherwise}')
             return function(*args, **kwargs)
 
         return call

@@ -91,7 +91,8 @@ class Options(TypedDict, total=False):
 
 def _tags(value: object) -> list[str]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ConfigError(f"tags must be a list of strings, got {shown(value)}")
+        hint = f"; write [{shown(value)}]" if isinstance(value, str) else ""
+        raise ConfigError(f"tags must be a list of strings, got {shown(value)}{hint}")
     given: Iterable[object] = value  # pyright: ignore[reportUnknownVariableType]
     tags: list[str] = []
     for tag in given:
@@ -103,7 +104,9 @@ def _tags(value: object) -> list[str]:
 
 def _metadata(value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"metadata must be a mapping, got {shown(value)}")
+        raise ConfigError(
+            f'metadata must be a mapping, got {shown(value)}; write {{"key": "value"}}'
+        )
     from pgqueue.payload import encode_untyped
 
     try:
@@ -142,12 +145,19 @@ def check_options(options: Mapping[str, object]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in options.items():
         if name not in CHECKS:
-            raise ConfigError(f'unknown option "{name}"{word_for(name) or nearest(name, CHECKS)}')
+            raise ConfigError(f'unknown option "{name}"{_instead_of(name)}')
         out[name] = CHECKS[name](value)
     if "delay" in out and "run_at" in out:
         raise ConfigError("give delay or run_at, not both")
     _check_expires(out)
     return out
+
+
+def _instead_of(name: str) -> str:
+    guess = word_for(name) or nearest(name, CHECKS)
+    return (
+        guess or f'; an argument of the task stands in the dict of its arguments: {{"{name}": ...}}'
+    )
 
 
 def with_options(former: Mapping[str, Any], options: Mapping[str, object]) -> dict[str, Any]:

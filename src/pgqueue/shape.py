@@ -1,10 +1,11 @@
-"""What cannot be a task, by its shape: a class, a method, a generator."""
+"""What cannot be a task, by its shape: a class, a method, a generator, a shared default."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 
+from pgqueue.errors import shown
 from pgqueue.hints import JOB
 
 __all__ = ["fault_of", "where"]
@@ -35,7 +36,7 @@ def fault_of(function: object) -> str | None:
         )
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return f"{name} is a generator; a task must return, not yield"
-    return _method(function, name)
+    return _method(function, name) or _shared_default(function, name)
 
 
 def _method(function: Callable[..., object], name: str) -> str | None:
@@ -50,4 +51,23 @@ def _method(function: Callable[..., object], name: str) -> str | None:
         )
     if names[:1] == ("self",) and "self" not in getattr(function, "__annotations__", ()):
         return f"{name} has a parameter 'self', which no job fills; {JOB}"
+    return None
+
+
+def _shared_default(function: Callable[..., object], name: str) -> str | None:
+    """Say which parameter has a default that a job could change for all jobs after it."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+    positional: tuple[object, ...] = getattr(function, "__defaults__", None) or ()
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount][-len(positional) or None :]
+    defaults: dict[str, object] = dict(zip(names, positional, strict=False))
+    defaults |= getattr(function, "__kwdefaults__", None) or {}
+    for parameter, default in defaults.items():
+        if type(default) in (list, dict, set):
+            return (
+                f"{name} has a parameter {parameter!r} with the default {shown(default)}, which "
+                f"all jobs of a process would share and could change; write {parameter}=None, and "
+                "make a new one in the function"
+            )
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 from pgqueue.around import is_async
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest
-from pgqueue.hints import hinting, no_attribute
+from pgqueue.hints import hinting, no_attribute, no_call
 from pgqueue.job import Enqueued, NewJob, with_options
 from pgqueue.payload import Payload, annotated_with
 from pgqueue.retry import Backoff, RetryPolicy
@@ -166,6 +166,7 @@ class BoundTask(Generic[P]):
 
     if not TYPE_CHECKING:
         __getattr__ = no_attribute
+        __call__ = no_call
 
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job as a value, for ``app.enqueue_many``."""
@@ -262,7 +263,7 @@ def make_task(
     if retry is not None and not callable(retry):
         raise ConfigError(
             "retry must be a Backoff or a function (attempt, error) -> seconds or None, "
-            f"got {retry!r}"
+            f"got {retry!r}; how often is max_attempts=N, how long between is Backoff(base=seconds)"
         )
     if on_crash not in ("retry", "dead"):
         raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')

@@ -16,7 +16,7 @@ CLIENT: Any = Client(DSN)
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        (lambda: Client(5), ConfigError, "dsn must be a string.*got 5"),  # type: ignore[arg-type]
+        (lambda: Client(5), ConfigError, "dsn must be a string.*got an object of int"),  # type: ignore[arg-type]
         (lambda: Client(DSN, schema=""), ConfigError, "schema must be a non-empty string"),
         (lambda: Client(DSN, pgbouncer="no"), ConfigError, "pgbouncer must be.*got 'no'"),  # type: ignore[arg-type]
         (lambda: Client(DSN, pool_size=0), ConfigError, "pool_size must be from 1"),

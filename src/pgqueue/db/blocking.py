@@ -30,14 +30,17 @@ T = TypeVar("T")
 _END_SECONDS = 2.0
 
 
-def no_loop(what: str) -> None:
-    """Raise SyncInAsync where an event loop runs, which a blocking call would block."""
+def no_loop(what: str, instead: str | None = None) -> None:
+    """Raise SyncInAsync where an event loop runs, which a blocking call would block.
+
+    ``instead``: what to await, if it is not the same name with an ``a`` before it.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     raise SyncInAsync(
-        f"{what} would block the running event loop; await a{what} instead"
+        f"{what} would block the running event loop; await {instead or 'a' + what} instead"
         if what.isidentifier()
         else f"{what} would block the running event loop"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import socket
 from collections.abc import Iterator
 
 from pgqueue.dsn import without_passwords
@@ -39,7 +40,24 @@ def why_not_connected(error: Exception, dsn: str) -> str:
             )
         if number == errno.ENFILE:
             return "this machine has no file descriptors left (fs.file-max)"
-    return without_passwords(text, dsn)
+    said = without_passwords(text, dsn)
+    return f"{said}; {remedy}" if (remedy := _remedy(error)) else said
+
+
+def _remedy(error: Exception) -> str:
+    import asyncpg
+
+    match error:
+        case ConnectionRefusedError():
+            return "does PostgreSQL run there, and listen?"
+        case socket.gaierror():
+            return "is the name of the host right?"
+        case asyncpg.InvalidCatalogNameError():
+            return "create it first, as with createdb"
+        case asyncpg.InvalidPasswordError():
+            return "is it that of this user, in the dsn, PGPASSWORD or ~/.pgpass?"
+        case _:
+            return ""
 
 
 def _errnos(error: BaseException | None) -> Iterator[int]:

@@ -84,8 +84,9 @@ class Source:
                 f"the function that was given as dsn failed: {type(exc).__name__}: {exc}"
             ) from exc
         if not isinstance(answer, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            kind = type(answer).__name__
             raise ConfigError(
-                f"the function that was given as dsn must return a string, got {type(answer)!r}"
+                f"the function that was given as dsn must return a string, got a {kind}"
             )
         return answer
 

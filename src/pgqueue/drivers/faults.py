@@ -19,7 +19,9 @@ def schema_fault(exc: Exception, sql: str) -> SchemaError | None:
     The transaction is aborted all the same, and stays the caller's to roll back.
     """
     if sqlstate(exc) in _MISSING:
-        return SchemaError(f"{_first_line(exc)}; run: {_remedy(sql)}")
+        return SchemaError(
+            f"{_first_line(exc)}; on the database of this connection, run: {_remedy(sql)}"
+        )
     return None
 
 

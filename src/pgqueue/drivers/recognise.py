@@ -132,4 +132,4 @@ def _kind(cls: type) -> _Kind | str | None:
 
 
 def _path(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins.")

@@ -7,17 +7,26 @@ import os
 from pgqueue.dsn.parameters import check_parameters
 from pgqueue.dsn.redact import redact
 from pgqueue.dsn.text import SCHEMES, Malformed, is_pairs, is_uri, parse, to_uri
-from pgqueue.errors import ConfigError, shown
+from pgqueue.errors import ConfigError
 
 __all__ = ["check_dsn", "dsn_from_environment"]
 
 _FORMS = "postgresql://user@host:port/database, or embedded:DIR"
 
+_TEXT = {
+    "URL": "; write url.render_as_string(hide_password=False)",
+    "Engine": "; write engine.url.render_as_string(hide_password=False)",
+    "PostgresDsn": "; write str(dsn)",
+}
+
 
 def check_dsn(value: object) -> str:
     """Return a usable dsn: postgresql://..., or embedded:DIR; ``key=value`` pairs become a URI."""
     if value is not None and not isinstance(value, str):
-        raise ConfigError(f"dsn must be a string, {_FORMS}; got {shown(value)}")
+        kind = type(value).__name__  # its text may hold a password
+        raise ConfigError(
+            f"dsn must be a string, {_FORMS}; got an object of {kind}{_TEXT.get(kind, '')}"
+        )
     if value is None or not value.strip():
         raise ConfigError(f"no dsn: pass one ({_FORMS}) or set PGQUEUE_DSN")
     dsn = value.strip()
@@ -27,7 +36,8 @@ def check_dsn(value: object) -> str:
         scheme, separator, rest = dsn.partition("://")
         plain = scheme.partition("+")[0].lower()
         if not separator or plain not in SCHEMES:
-            raise ConfigError(f"dsn {redact(dsn)!r} is not understood; give {_FORMS}")
+            only = ": jobs are kept in PostgreSQL alone" if separator else ""
+            raise ConfigError(f"dsn {redact(dsn)!r} is not understood{only}; give {_FORMS}")
         dsn = f"{plain}://{rest}"
     try:
         given = parse(dsn)

@@ -106,10 +106,13 @@ class Payload:
             return encoded.decode()
         return _text(encoded, self.max_bytes, self._what)
 
-    def decode(self, text: str | bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def decode(
+        self, text: str | bytes, what: str = "stored arguments do not fit"
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The positional and keyword arguments to call the function with.
 
         Raises PayloadError if the JSON does not fit the signature, as when that has changed since.
+        ``what``: what the error says before the reason.
         """
         try:
             plan = self._plan
@@ -120,7 +123,7 @@ class Payload:
             raise PayloadError(str(exc)) from exc
         except Exception as exc:
             why, path = self._plan.explain(exc)
-            raise self._error(f"stored arguments do not fit: {why}", path) from exc
+            raise self._error(f"{what}: {why}", path) from exc
 
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = dict(zip(self._names, args, strict=False))
@@ -170,6 +173,10 @@ def encode_untyped(args: Mapping[str, object], *, max_bytes: int = MAX_BYTES) ->
 
     Takes JSON's own types alone. Raises PayloadError with the path of what would not come back.
     """
+    if not isinstance(args, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise PayloadError(
+            f'args must be a mapping of parameter names, got {short(args)}; write {{"name": value}}'
+        )
     try:
         values = dict(args)
         check_any(values, 0)

@@ -6,6 +6,8 @@ import re
 from math import isfinite
 from typing import cast
 
+from msgspec.inspect import type_info
+
 from pgqueue.payload.refused import Check, Refused, key_step, mismatch
 
 __all__ = [
@@ -134,7 +136,18 @@ def _hint(kind: type) -> str:
         return f"{how}, or pass str(...)"
     if name in _AS_LIST:
         return f"{how}, or pass list(...)"
-    return how
+    return how if _has_form(kind) else "pass its id or its text"
+
+
+def _has_form(kind: type) -> bool:
+    """Whether a parameter may be annotated with this type."""
+    from pgqueue.payload.forms import Forms  # which is made of the checks here
+
+    try:
+        Forms().check(type_info(kind))
+    except Exception:
+        return False
+    return True
 
 
 def too_deep() -> Refused:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import inspect as m
 from msgspec.structs import astuple
 
-from pgqueue.errors import ConfigError, PayloadError
+from pgqueue.errors import ConfigError, PayloadError, shown
 from pgqueue.payload.forms import Forms
 from pgqueue.payload.models import Adapted, adapt, load, mentions_model
 from pgqueue.payload.refused import Check, Refused, joined, key_step, said
@@ -127,7 +127,7 @@ class Plan:
             info = m.type_info(annotation)
         except Exception as exc:
             if not mentions_model(annotation):
-                raise self._refuse(name, said(exc)) from exc
+                raise self._refuse(name, _why_not(annotation, exc)) from exc
             annotation = self._adapt(name, annotation)
             info = m.type_info(annotation)
         try:
@@ -158,6 +158,16 @@ class Plan:
 
     def _refuse(self, name: str, why: str) -> ConfigError:
         return ConfigError(f'task "{self._task}", parameter "{name}": {why}')
+
+
+def _why_not(annotation: object, error: Exception) -> str:
+    """Say why msgspec does not take an annotation."""
+    if "Type unions may not contain more than one" not in str(error):
+        return said(error)
+    return (
+        f"the members of {shown(annotation)} look alike as JSON, so that nobody could tell which "
+        "one came back; annotate one of them, or use a field that says which it is"
+    )
 
 
 def _decode_hook(kind: type, raw: object) -> object:

@@ -60,7 +60,8 @@ class Worker:
         from pgqueue.app import App as AppClass
 
         if not isinstance(app, AppClass):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(f"a worker needs an App, got {app!r}")
+            kind = type(app).__name__  # a dsn may hold a password
+            raise ConfigError(f"a worker needs an App, which knows the tasks; got a {kind}")
         self.app = app
         given = {name: value for name, value in settings.items() if value is not None}
         self.settings = WorkerSettings.of({"listen": not app.pool.pooled, **given})
