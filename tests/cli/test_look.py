@@ -15,7 +15,7 @@ import pytest
 
 from pgqueue import App, Worker
 from pgqueue.client import Client
-from tests.cli.conftest import Run, one_line
+from tests.cli.conftest import Run, bury, one_line
 from tests.worker.support import quick
 
 WORKER = (
@@ -97,6 +97,33 @@ def test_health_says_why_and_exits_with_1(on: Run, client: Client, db: psycopg.C
     register(db, 2, ["mail"], [])
     assert on("health", "--max-age", "2h").exit_code == 0
     assert on("health", "--max-age", "30m").exit_code == 1
+
+
+def test_health_of_this_host_looks_at_its_workers_alone(
+    on: Run, client: Client, db: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "myhost")
+    nobody = on("health", "--here")
+    assert (nobody.exit_code, nobody.stdout) == (1, 'no live worker on host "myhost"\n')
+    register(db, 1, ["default"], [])
+    client.enqueue("t", queue="mail")  # nobody serves it
+    assert on("health").exit_code == 1
+    well = on("health", "--here")
+    assert (well.exit_code, well.stdout) == (0, 'ok: 1 live worker on host "myhost"\n')
+    assert json.loads(on("health", "--here", "--json").stdout)["host"] == "myhost"
+    result = on("health", "--here", "--queue", "mail")
+    assert result.exit_code == 2
+    assert one_line(result).startswith("--here looks at no queue: leave out --queue")
+
+
+def test_health_counts_dead_letters_where_a_bound_is_given(
+    on: Run, client: Client, db: psycopg.Connection
+) -> None:
+    register(db, 1, ["default"], [])
+    bury(db, client.enqueue("t").id)
+    assert on("health").exit_code == on("health", "--max-dead", "1").exit_code == 0
+    result = on("health", "--max-dead", "0")
+    assert (result.exit_code, result.stdout) == (1, "1 dead letter, more than 0\n")
 
 
 def test_health_of_a_database_without_the_schema(run: Run, empty_dsn: str) -> None:

@@ -360,3 +360,18 @@ def test_the_owner_installs_anew_in_a_schema_of_its_own(logins: Logins) -> None:
         owner.execute(printed("--schema", "other", "--prefix", logins.prefix).encode())
     with Client(logins.dsn_of("producer"), schema="other") as producer:
         producer.enqueue("t")
+
+
+@pytest.mark.rule("S8")
+async def test_a_worker_may_ask_for_its_own_host_and_a_viewer_for_the_whole(logins: Logins) -> None:
+    def asks(role: str, *options: str) -> str:
+        done = CliRunner().invoke(cli, ["--dsn", logins.dsn_of(role), "health", *options])
+        return done.stdout + done.stderr
+
+    app = App(logins.dsn_of("worker"))
+    app.task(name="nothing")(lambda: None)
+    async with working(app):
+        assert (await asyncio.to_thread(asks, "worker", "--here")).startswith("ok: 1 live worker")
+        assert (await asyncio.to_thread(asks, "viewer")).startswith("ok: 1 live worker")
+        assert "permission denied" in await asyncio.to_thread(asks, "worker")
+    await app.aclose()

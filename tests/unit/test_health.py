@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pgqueue.admin.health import judge, say_unserved
+from pgqueue.admin.health import judge, judge_host, say_unserved
 from pgqueue.admin.info import Count, QueueInfo, Status, WorkerInfo, WorkerState
 
 NOW = datetime.now(UTC)
@@ -27,10 +27,15 @@ def worker(age: float = 1.0, *, stopping: bool = False) -> WorkerInfo:
 
 
 def status(
-    *queues: QueueInfo, workers: tuple[WorkerInfo, ...] | None = None, **more: Any
+    *queues: QueueInfo,
+    workers: tuple[WorkerInfo, ...] | None = None,
+    dead: int = 0,
+    due: float | None = None,
+    **more: Any,
 ) -> Status:
     live = (worker(),) if workers is None else workers
-    return Status("pgqueue", 1, {}, queues, live, None, None, {}, **more)
+    jobs = {"dead": Count.bounded(dead)}
+    return Status("pgqueue", 1, jobs, queues, live, None, due, {}, **more)
 
 
 WELL: list[tuple[Status, dict[str, Any]]] = [
@@ -40,6 +45,11 @@ WELL: list[tuple[Status, dict[str, Any]]] = [
     (status(queue(ready=5, workers=0, paused_at=NOW, oldest_ready_seconds=9999.0)), {}),
     (status(queue("a", ready=5), queue("b", ready=5, workers=0)), {"wanted": ["a"], "only": True}),
     (status(queue(ready=1, oldest_ready_seconds=60.0)), {"max_age": 60}),
+    (status(due=3600.0), {}),
+    (status(due=-60.0), {"max_age": 60}),
+    (status(queue(), due=-61.0), {"max_age": 60, "wanted": ["default"], "only": True}),
+    (status(dead=7), {}),
+    (status(dead=7), {"max_dead": 7}),
 ]
 UNWELL: list[tuple[Status, dict[str, Any], str]] = [
     (status(workers=()), {}, "no live worker"),
@@ -59,6 +69,13 @@ UNWELL: list[tuple[Status, dict[str, Any], str]] = [
         {"max_age": 60},
         'queue "default": its oldest ready job has waited for 61 s, more than 60 s',
     ),
+    (
+        status(due=-61.0),
+        {"max_age": 60},
+        "a scheduled job is overdue by 61 s, more than 60 s, and no worker makes it ready",
+    ),
+    (status(dead=1), {"max_dead": 0}, "1 dead letter, more than 0"),
+    (status(dead=20_000), {"max_dead": 7}, "10000+ dead letters, more than 7"),
     (status(copy_of="this is a copy"), {}, "this is a copy: no worker starts here"),
     (status(damage=("no duties",)), {}, "damage: no duties"),
 ]
@@ -76,6 +93,18 @@ def test_unwell(found: Status, options: dict[str, Any], said: str) -> None:
     verdict = judge(found, **{"max_age": 900, **options})
     assert not verdict.ok
     assert verdict.problems == (said,)
+
+
+def test_a_host_is_well_while_a_worker_lives_on_it() -> None:
+    there = msgspec.structs.replace(worker(), host="there")
+    for workers, live in (((worker(), worker(16.0), there), 1), ((worker(), worker()), 2)):
+        found = judge_host(workers, "host")
+        assert (found.ok, found.problems, found.workers) == (True, (), live)
+    for workers in ((there, worker(16.0)), (worker(stopping=True),)):
+        found = judge_host(workers, "host")
+        said = 'no live worker on host "host" (there are some that stop, or send no heartbeats)'
+        assert (found.ok, found.problems, found.workers) == (False, (said,), 0)
+    assert judge_host((there,), "host").problems == ('no live worker on host "host"',)
 
 
 def test_of_many_queues_without_a_worker_a_few_are_named() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from pgqueue.admin.info import QueueInfo, Status
+from pgqueue.admin.info import QueueInfo, Status, WorkerInfo
 
-__all__ = ["Health", "judge", "say_unserved"]
+__all__ = ["Health", "HostHealth", "judge", "judge_host", "say_unserved"]
 
 _NAMED = 10
 
@@ -28,20 +28,35 @@ class Health(msgspec.Struct, frozen=True):
     queues: tuple[QueueInfo, ...]
 
 
+class HostHealth(msgspec.Struct, frozen=True):
+    """How the workers of one host are. ``problems``: a sentence each; none if all is well."""
+
+    ok: bool
+    problems: tuple[str, ...]
+    host: str
+    workers: int
+
+
 def judge(
-    status: Status, *, max_age: float, wanted: Iterable[str] = (), only: bool = False
+    status: Status,
+    *,
+    max_age: float,
+    max_dead: int | None = None,
+    wanted: Iterable[str] = (),
+    only: bool = False,
 ) -> Health:
     """Return the verdict.
 
     Unwell is: no live worker at all; a queue that holds jobs, or is wanted, and that no live worker
     serves; ready jobs whose task no live worker knows; a ready job that has been due for more than
-    ``max_age`` seconds; a copy of another database; damage. A paused queue waits for a person, and
-    is not judged. ``wanted``: queues that need a worker also while they are empty; with ``only``,
-    no others are judged.
+    ``max_age`` seconds, or a scheduled one that nobody has made ready for so long; more than
+    ``max_dead`` dead letters; a copy of another database; damage. A paused queue waits for a
+    person, and is not judged. ``wanted``: queues that need a worker also while they are empty; with
+    ``only``, no others are judged. ``max_dead`` counts those of all queues.
     """
     names = list(dict.fromkeys(wanted))
     judged = [q for q in status.queues if q.paused_at is None and (q.name in names or not only)]
-    live = sum(not w.stopping and w.heartbeat_age <= w.lease_seconds for w in status.workers)
+    live = _count_live(status.workers)
     problems = [] if live else ["no live worker"]
     if status.copy_of is not None:
         problems.append(f"{status.copy_of}: no worker starts here")
@@ -52,6 +67,8 @@ def judge(
             [*_without_worker(judged), *(n for n in names if n not in served)]
         )
         problems += _say_unknown(judged)
+        problems += [] if only else _say_overdue(status.next_due_seconds, max_age)
+    problems += _say_dead(status, max_dead)
     problems += [_late(q, max_age) for q in judged if (q.oldest_ready_seconds or 0) > max_age]
     ages = [q.oldest_ready_seconds for q in judged if q.oldest_ready_seconds is not None]
     return Health(
@@ -63,6 +80,21 @@ def judge(
         oldest_ready_seconds=max(ages, default=None),
         queues=tuple(judged),
     )
+
+
+def judge_host(workers: Iterable[WorkerInfo], host: str) -> HostHealth:
+    """Return whether a live worker runs on this host, whatever the queues hold."""
+    here = [worker for worker in workers if worker.host == host]
+    live = _count_live(here)
+    problems: tuple[str, ...] = ()
+    if not live:
+        silent = " (there are some that stop, or send no heartbeats)" if here else ""
+        problems = (f'no live worker on host "{host}"{silent}',)
+    return HostHealth(not problems, problems, host, live)
+
+
+def _count_live(workers: Iterable[WorkerInfo]) -> int:
+    return sum(not w.stopping and w.heartbeat_age <= w.lease_seconds for w in workers)
 
 
 def say_unserved(queues: Sequence[QueueInfo]) -> list[str]:
@@ -89,6 +121,22 @@ def _say_unknown(queues: Iterable[QueueInfo]) -> list[str]:
         for queue in queues
         for task, jobs in queue.unknown.items()
     ]
+
+
+def _say_overdue(next_due: float | None, max_age: float) -> list[str]:
+    if next_due is None or -next_due <= max_age:
+        return []
+    return [
+        f"a scheduled job is overdue by {-next_due:.0f} s, more than {max_age:g} s, "
+        "and no worker makes it ready"
+    ]
+
+
+def _say_dead(status: Status, most: int | None) -> list[str]:
+    dead = status.jobs["dead"]
+    if most is None or dead <= most:
+        return []
+    return [f"{dead} dead {'letter' if dead == 1 else 'letters'}, more than {most}"]
 
 
 def _late(queue: QueueInfo, max_age: float) -> str:
