@@ -1,4 +1,4 @@
-"""The documents by themselves: names, links, an index of all pages, lines that can be read."""
+"""The documents by themselves: names, links, an index of all pages, what can be read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), *EXAMPLES)
 # Reports that commands write.
 WRITTEN = (DOCS / "benchmarks", DOCS / "chaos")
 LONGEST = 110
+LINES_OF_THE_README = 150
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 WHOLE = re.compile(r"\[[^]]*\]\([^)]*\)")
 FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
@@ -58,6 +59,10 @@ def test_the_index_names_every_page_once() -> None:
     linked = [(DOCS / link).resolve() for link in LINK.findall(index.read_text())]
     pages = sorted(page for page in DOCS.rglob("*.md") if page != index)
     assert sorted(page for page in linked if DOCS in page.parents) == pages
+
+
+def test_the_readme_is_read_to_its_end() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= LINES_OF_THE_README
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ class WorkerOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What can be set of a worker; ``about`` of each field is its line in the README's table."""
+    """What can be set of a worker; ``about`` of each field is its line in the guide's table."""
 
     queues: tuple[str, ...] = field(
         default=(), metadata={"about": "queues to serve; empty: those of the app's tasks"}

@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import pgqueue
-from pgqueue.config import WorkerSettings
 from tests.harness.places import open_place
 from tests.harness.waiting import wait_until
 
@@ -23,30 +21,6 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def shown(value: object) -> str:
-    match value:
-        case None:
-            return "none"
-        case ():
-            return "the tasks'"
-        case bool():
-            return str(value)
-        case 604800:
-            return "604,800 (7 days)"
-        case _:
-            return f"{value:g}"
-
-
-def test_settings_are_those_of_the_worker():
-    rows = ["| setting | default | meaning |", "|---|---|---|"]
-    rows += [
-        f"| `{f.name}` | {shown(f.default)} | {f.metadata['about']} |"
-        for f in fields(WorkerSettings)
-    ]
-    table = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
-    assert table.strip().splitlines() == rows
 
 
 @pytest.mark.parametrize("block", blocks("python"))
