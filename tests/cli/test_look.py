@@ -205,3 +205,30 @@ def test_lists_show_the_last_error_and_a_reason_that_says_something_else(
     db.execute("update pgqueue.dead set reason = 'three workers died'")
     assert "three workers died" in on("dead", "list").stdout
     app.close()
+
+
+def test_a_job_says_why_it_waits(on: Run, client: Client, db: psycopg.Connection) -> None:
+    def waits(job_id: int) -> list[str]:
+        found: list[str] = json.loads(on("jobs", "show", str(job_id), "--json").stdout)[
+            "why_waiting"
+        ]
+        return found
+
+    first, second = client.enqueue("known").id, client.enqueue("known").id
+    later = client.enqueue("known", delay=3600).id
+    assert waits(first) == ["no live worker"]
+    register(db, 1, ["mail"], [])
+    assert waits(first) == ['no live worker serves queue "default"']
+    register(db, 2, ["default"], ["strange"])
+    assert waits(first) == ['no live worker that serves queue "default" knows task "known"']
+    register(db, 3, ["default"], ["known"])
+    assert waits(first) == ["it is next: a free worker takes it at once"]
+    assert waits(second) == ['1 job is before it in queue "default"']
+    (due,) = waits(later)
+    assert due.startswith("it is due in 3")
+    db.execute("update pgqueue.worker set takes_jobs = false")
+    assert waits(first) == ["the one worker that could run it is busy"]
+    client.pause("default")
+    assert 'waits       queue "default" was paused at 2' in on("jobs", "show", str(first)).stdout
+    client.cancel(first)
+    assert waits(first) == []

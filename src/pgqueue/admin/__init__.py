@@ -15,6 +15,7 @@ from pgqueue.admin.jobs import get_job, list_jobs, match_jobs
 from pgqueue.admin.retry import redrive, retry
 from pgqueue.admin.schema import apply_migrations, plan_migrations, schema_status
 from pgqueue.admin.status import status
+from pgqueue.admin.waiting import why_waiting
 
 __all__ = [
     "DeadFilter",
@@ -40,5 +41,6 @@ __all__ = [
     "retry",
     "schema_status",
     "status",
+    "why_waiting",
     "workers",
 ]

@@ -67,13 +67,14 @@ def list_(
 @json_option
 @connection_options
 def show(job_id: int, as_json: bool) -> None:
-    """Show one job in full, with the errors of its attempts."""
+    """Show one job in full, with why it waits, and the errors of its attempts."""
     with open_client() as client:
         job = client.get_job(job_id)
         hosts = {w.id: f"{w.host}:{w.pid}" for w in client.workers()} if job else {}
+        waits = client.why_waiting(job_id) if job and not job.state.is_final else ()
     if job is None:
         raise Failed(f"job {job_id} not found")
-    print_job(job, as_json=as_json, hosts=hosts)
+    print_job(job, as_json=as_json, hosts=hosts, waits=waits)
 
 
 @jobs.command()

@@ -45,26 +45,40 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
 
 
 def _why(job: JobInfo) -> str:
-    """Return the last error; of a dead job its reason, unless that only counts its errors."""
+    """Return the last error; of a dead job its reason, unless that only names the error."""
     last = job.errors[-1] if job.errors else None
-    if last is None or (job.reason is not None and not job.reason.endswith(f" {last.type}")):
+    if last is None or (job.reason is not None and last.type not in job.reason):
         return job.reason or ""
-    return f"{last.type}: {last.message}"
+    return f"{last.type.rpartition('.')[2]}: {last.message}"
 
 
 def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def print_job(job: JobInfo, *, as_json: bool, hosts: Mapping[int, str] | None = None) -> None:
+def print_job(
+    job: JobInfo,
+    *,
+    as_json: bool,
+    hosts: Mapping[int, str] | None = None,
+    waits: Sequence[str] = (),
+) -> None:
     """Print one job in full, with the errors of its attempts.
 
-    ``hosts``: where registered workers are, by id.
+    ``hosts``: where registered workers are, by id. ``waits``: what keeps it from running.
     """
     if as_json:
-        print_json(job)
+        fields = {name: getattr(job, name) for name in job.__struct_fields__}
+        print_json({**fields, "why_waiting": list(waits)})
         return
     now = datetime.now(UTC)
+    _print_fields(job, now, hosts or {}, waits)
+    _print_errors(job, now)
+
+
+def _print_fields(
+    job: JobInfo, now: datetime, hosts: Mapping[int, str], waits: Sequence[str]
+) -> None:
     ran = ran_seconds(job.claimed_at, job.finished_at, now)
     still = " so far" if job.state is JobState.RUNNING else ""
     worker = job.worker_id
@@ -73,6 +87,7 @@ def print_job(job: JobInfo, *, as_json: bool, hosts: Mapping[int, str] | None = 
             ("id", job.id),
             ("state", "cancelled: it expired" if job.has_expired else job.state.value),
             ("reason", job.reason),
+            ("waits", "; ".join(waits)),
             ("queue", job.queue),
             ("task", job.task),
             ("args", json.dumps(job.args, ensure_ascii=False)),
@@ -90,9 +105,12 @@ def print_job(job: JobInfo, *, as_json: bool, hosts: Mapping[int, str] | None = 
             ("finished", job.finished_at),
             ("waited", ago(waited_seconds(job))),
             ("ran", None if ran is None else f"{ago(ran)}{still}"),
-            ("worker", None if worker is None else (hosts or {}).get(worker, worker)),
+            ("worker", None if worker is None else hosts.get(worker, worker)),
         )
     )
+
+
+def _print_errors(job: JobInfo, now: datetime) -> None:
     for error, same in tracebacks_once(job.errors):
         click.echo()
         click.echo(plain(_headline(error, now)))

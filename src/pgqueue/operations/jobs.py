@@ -23,6 +23,18 @@ class JobOperations(Base):
         return Work(lambda c: admin.get_job(c, self.schema, one), connection=connection)
 
     @blocking
+    def why_waiting(
+        self, job_id: int, *, connection: object | None = None
+    ) -> Work[tuple[str, ...]]:
+        """Return what keeps a job from running now, a sentence each.
+
+        It is due later, its queue is paused, nobody serves that or knows the task, other jobs are
+        before it, all workers are busy. None for a job that runs, is over, or is not there.
+        """
+        (one,) = check_ids(job_id)
+        return Work(lambda c: admin.why_waiting(c, self.schema, one), connection=connection)
+
+    @blocking
     def list_jobs(
         self,
         *,
@@ -88,6 +100,7 @@ class JobOperations(Base):
         return Work(lambda c: admin.retry(c, self.schema, checked), connection=connection)
 
     aget_job = awaitable(get_job)
+    awhy_waiting = awaitable(why_waiting)
     alist_jobs = awaitable(list_jobs, "Return a page of jobs, newest first; see ``list_jobs``.")
     amatch_jobs = awaitable(match_jobs)
     acancel = awaitable(cancel, "Cancel jobs; see ``cancel``.")

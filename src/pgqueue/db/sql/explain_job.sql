@@ -1,0 +1,43 @@
+-- What keeps a live job from running: when it is due, who could run it, and what comes before it.
+-- $1 job id, $2 how many jobs before it to count.
+-- Answers no row for a job that is over. free: workers with a free slot, among those that know its task.
+-- needs: the primary keys of job and queue; job_ready, down to the job's place
+-- locks: nothing
+select case when job.worker_id is not null then 'running'
+            when job.position is not null then 'pending'
+            when job.run_at = 'infinity' then 'blocked'
+            else 'scheduled' end as state,
+       job.queue, job.task, job.attempt, job.max_attempts, job.cancel_requested,
+       case when job.run_at < 'infinity'
+            then extract(epoch from job.run_at - clock_timestamp())::float8 end as due_in,
+       coalesce(job.expires_at <= clock_timestamp(), false) as expired,
+       :"schema".readable(queue.paused_at) as paused_at,
+       (select count(*)
+        from (
+            select
+            from :"schema".job as earlier
+            where earlier.queue = job.queue
+              and earlier.position is not null
+              and (earlier.priority, earlier.position) < (job.priority, job.position)
+              and earlier.worker_id is null
+            order by earlier.queue, earlier.priority, earlier.position
+            limit $2::integer
+        ) as before) as ahead,
+       fleet.live, fleet.serving, fleet.knowing, fleet.free
+from :"schema".job
+     left join :"schema".queue on queue.name = job.queue
+     cross join lateral (
+         select count(*) as live,
+                count(*) filter (where w.serves) as serving,
+                count(*) filter (where w.serves and w.knows) as knowing,
+                count(*) filter (where w.serves and w.knows and w.takes_jobs) as free
+         from (
+             select job.queue = any (worker.queues) as serves,
+                    worker.tasks = '{}' or job.task = any (worker.tasks) as knows,
+                    worker.takes_jobs
+             from :"schema".worker
+             where not worker.stopping
+               and worker.heartbeat_at > clock_timestamp() - make_interval(secs => worker.lease_seconds)
+         ) as w
+     ) as fleet
+where job.id = $1::bigint
