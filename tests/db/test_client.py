@@ -294,7 +294,8 @@ def operations(app: App) -> dict[str, Callable[[], Any]]:
 
     given: dict[str, tuple[Any, ...]] = {
         "enqueue": ("t",), "enqueue_many": ([t.job()],), "cancel": (1,), "retry": (1,),
-        "get_job": (1,), "why_waiting": (1,), "redrive": (1,), "purge_dead": (1,), "pause": ("q",), "resume": ("q",),
+        "get_job": (1,), "why_waiting": (1,), "redrive": (1,), "purge_dead": (1,),
+        "pause": ("q",), "resume": ("q",),
     }  # fmt: skip
     calls: dict[str, Callable[[], Any]] = {
         "task.enqueue": t.enqueue,
