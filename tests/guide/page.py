@@ -21,7 +21,7 @@ __all__ = ["PAGES", "Block", "blocks_of", "missing_lines", "run_page"]
 # `guarantees.md` has no blocks; those of `security.md` are run by tests/security.
 _ELSEWHERE = {"guarantees.md", "security.md"}
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
-PAGES = sorted(page for page in _GUIDE.glob("*.md") if page.name not in _ELSEWHERE)
+PAGES = sorted(page for page in _GUIDE.rglob("*.md") if page.name not in _ELSEWHERE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
 _SECONDS = 120

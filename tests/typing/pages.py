@@ -33,7 +33,7 @@ def write_pages(project: Path, *, strict: bool) -> None:
     """
     if strict:
         _write_readme(project)
-    for page in sorted((ROOT / "docs" / "guide").glob("*.md")):
+    for page in sorted((ROOT / "docs" / "guide").rglob("*.md")):
         if (page.stem in LOOSE) is strict:
             continue
         text = page.read_text()
