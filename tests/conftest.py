@@ -22,7 +22,11 @@ from tests.harness.proxy import Proxy
 from tests.harness.servers import Server
 from tests.harness.waiting import remaining
 
-pytest_plugins = ("tests.harness.suite.selection", "tests.harness.suite.notes")
+pytest_plugins = (
+    "tests.harness.suite.collecting",
+    "tests.harness.suite.selection",
+    "tests.harness.suite.notes",
+)
 
 SCHEMA = "pgqueue"
 _LEAK_SECONDS = 30.0
