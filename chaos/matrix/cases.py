@@ -75,8 +75,6 @@ PLANS = {
     "lock_lost_worker.after": Plan("corpse"),
     "migrate.applied": Plan("migrator"),
     "migrate.committed": Plan("migrator"),
-    "migrate.created": Plan("migrator"),
-    "migrate.recorded": Plan("migrator"),
     "remove_worker.after": Plan("leave"),
     "remove_worker.before": Plan("leave"),
     "rescue_jobs.after": Plan("corpse"),

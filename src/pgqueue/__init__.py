@@ -24,6 +24,7 @@ from pgqueue.app import App
 from pgqueue.client import Client
 from pgqueue.completing import CallersTransaction
 from pgqueue.config import WorkerOptions, WorkerSettings
+from pgqueue.db.migrate import Migration, migrations
 from pgqueue.drained import Drained
 from pgqueue.errors import (
     ConfigError,
@@ -75,6 +76,7 @@ __all__ = [
     "JobState",
     "JobTransaction",
     "LeaseLost",
+    "Migration",
     "NewJob",
     "NotInJob",
     "Options",
@@ -106,6 +108,7 @@ __all__ = [
     "WorkerThread",
     "__version__",
     "current_job",
+    "migrations",
 ]
 
 

@@ -50,8 +50,6 @@ POINTS = {
     "lower_flags.after": "cut",
     "migrate.applied": "cut",
     "migrate.committed": "cut",
-    "migrate.created": "cut",
-    "migrate.recorded": "cut",
     "promote_jobs.after": "cut",
     "promote_jobs.before": "cut",
     "raise_flags.after": "cut",

@@ -230,6 +230,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
 class SchemaStatus(msgspec.Struct, frozen=True):
     """How the schema and this version fit. ``version`` is None where nothing is installed.
 
+    ``applied``, ``missing``: migrations by their ids, such as ``0001_first``, oldest first.
     ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
     """
 
@@ -239,6 +240,7 @@ class SchemaStatus(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     problem: str | None
     damage: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -21,16 +21,15 @@ log = logging.getLogger("pgqueue.admin")
 
 async def apply_migrations(connection: Connection, schema: str) -> list[str]:
     """Apply what is missing, and repair; return the names of what was applied, oldest first."""
-    applied = [_name(migration) for migration in await migrate.apply(connection, schema)]
+    applied = [migration.id for migration in await migrate.apply(connection, schema)]
     for what in await repair(connection, schema):
         log.info("repaired: %s", what)
     return applied
 
 
 async def plan_migrations(connection: Connection, schema: str) -> str:
-    """Return the SQL of what is missing, for psql; empty when nothing is."""
-    done = await migrate.applied(connection, schema)
-    return migrate.plan(schema, done) if not done or migrate.missing(done) else ""
+    """Return the SQL of what is missing; empty when nothing is."""
+    return migrate.plan(schema, await migrate.applied(connection, schema))
 
 
 async def schema_status(connection: Connection, schema: str) -> SchemaStatus:
@@ -48,11 +47,8 @@ async def schema_status(connection: Connection, schema: str) -> SchemaStatus:
         schema=schema,
         version=max(done, default=None),
         newest=migrate.known()[-1].version,
-        missing=tuple(_name(migration) for migration in migrate.missing(done)),
+        applied=tuple(f"{version:04d}_{name}" for version, (name, _) in sorted(done.items())),
+        missing=tuple(migration.id for migration in migrate.missing(done)),
         problem=problem,
         damage=damage,
     )
-
-
-def _name(migration: migrate.Migration) -> str:
-    return f"{migration.version:04d}_{migration.name}"

@@ -27,7 +27,7 @@ _MISSING = 3
 
 
 @click.command()
-@click.option("--sql", is_flag=True, help="Print the SQL that would be run, for psql.")
+@click.option("--sql", is_flag=True, help="Print the SQL of what is missing, for other tools.")
 @click.option("--check", is_flag=True, help="Change nothing; exit with 3 if any is missing.")
 @json_option
 @connection_options
@@ -35,7 +35,8 @@ def migrate(sql: bool, check: bool, as_json: bool) -> None:
     """Install or upgrade the schema. Safe to run many times, and by many at once.
 
     It also repairs what a restore or TRUNCATE has left out, such as the rows of duties.
-    --sql prints what is missing in the database, or everything where no dsn is set.
+    --sql prints what is missing in the database, or everything where no dsn is set: SQL that
+    neither begins nor commits a transaction, and that may be run twice.
     """
     if sql and (check or as_json):
         raise click.UsageError("give --sql by itself")

@@ -1,8 +1,8 @@
 """Applies the numbered migrations, checks them, and refuses what this version cannot work with.
 
-Every migration runs in one transaction together with the row that records it, under a lock that
-ends with the transaction: a migrator that is killed at any statement leaves nothing behind, and
-many at once take turns.
+Every migration is one statement, ``migration.sql``, which also records it, under a lock that ends
+with the transaction: a migrator that is killed at any moment leaves nothing behind, and many at
+once take turns. It is the same statement on every connection and in the script for other tools.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 __all__ = [
-    "LEDGER",
     "LOCK",
     "Migration",
     "applied",
@@ -31,6 +30,7 @@ __all__ = [
     "check",
     "known",
     "migrate",
+    "migrations",
     "missing",
     "noted",
     "plan",
@@ -38,26 +38,49 @@ __all__ = [
 ]
 
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
-LEDGER = """\
-create table if not exists :"schema".migration (
-    version    integer primary key,
-    name       text not null,
-    breaking   boolean not null,
-    applied_at timestamptz not null default statement_timestamp()
-)"""
-_COMMENT = "pgqueue version "
-_PATH = "set local search_path = ''"
 LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 7585774586302733))"
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file. ``breaking``: versions that do not know it must not run on it."""
+    """One step of the schema. ``breaking``: a pgqueue that does not know it must not run on it.
+
+    ``sql``: its text, with ``:"schema"`` for the name of the schema; ``script`` is what to run.
+    """
 
     version: int
     name: str
     breaking: bool
     sql: str
+
+    @property
+    def id(self) -> str:
+        """Its number and its name, as errors and ``pgqueue migrate`` print them: ``0001_first``."""
+        return f"{self.version:04d}_{self.name}"
+
+    def script(self, schema: str = "pgqueue") -> str:
+        """Return one statement that applies and records it, for any driver or tool.
+
+        It belongs to the transaction that it runs in. A migration that was applied before is left
+        as it is; the one before it must have been. Raises ConfigError for a wrong ``schema``.
+        """
+        text = _template()
+        for name, value in (
+            ("id", self.id),
+            ("version", str(self.version)),
+            ("name", self.name),
+            ("breaking", str(self.breaking).lower()),
+            ("sql", self.sql.strip()),
+        ):
+            text = text.replace(f":{name}", value)
+        return render(text, check_schema_name(schema))
+
+
+@functools.cache
+def _template() -> str:
+    from importlib import resources
+
+    return resources.files("pgqueue.db").joinpath("migration.sql").read_text("utf-8")
 
 
 @functools.cache
@@ -81,30 +104,17 @@ def known() -> tuple[Migration, ...]:
     return tuple(found)
 
 
+def migrations() -> tuple[Migration, ...]:
+    """Return every migration of this version of pgqueue, oldest first.
+
+    Which of them a database has: ``App.schema_status(connection=...)``.
+    """
+    return known()
+
+
 def plan(schema: str, done: Iterable[int] = ()) -> str:
-    """Return the SQL that would be run, valid in psql as it stands, one transaction each."""
-    check_schema_name(schema)
-    applied = set(done)
-    parts: list[str] = []
-    if not applied:
-        parts.append(
-            f"create schema if not exists {quote_identifier(schema)};\n{render(LEDGER, schema)};\n"
-        )
-    for migration in missing(applied):
-        body = f"{_PATH};\n{render(migration.sql, schema)}\n{_record(migration, schema)};"
-        parts.append(f"begin;\n{body}\ncommit;\n")
-    return "\n".join(parts)
-
-
-def _record(migration: Migration, schema: str) -> str:
-    """The row, and the same as a comment, which is there where a dump left the rows out."""
-    return (
-        # A quoted identifier and constants of ours.
-        f"insert into {quote_identifier(schema)}.migration (version, name, breaking) "  # noqa: S608
-        f"values ({migration.version}, '{migration.name}', {str(migration.breaking).lower()});\n"
-        f"comment on table {quote_identifier(schema)}.migration "
-        f"is '{_COMMENT}{migration.version}'"
-    )
+    """Return the SQL of what is missing: one statement for each migration, oldest first."""
+    return "\n".join(migration.script(schema) for migration in missing(done))
 
 
 async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, bool]]:
@@ -117,7 +127,8 @@ async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, b
         if not rows:
             sql = "select pg_catalog.obj_description(pg_catalog.to_regclass($1), 'pg_class')"
             return noted(await connection.fetchval(sql, table))
-    return {row["version"]: (row["name"], row["breaking"]) for row in rows}
+    recorded = {row["version"]: (row["name"], row["breaking"]) for row in rows}
+    return {**_up_to(max(recorded)), **recorded}
 
 
 def noted(comment: str | None) -> dict[int, tuple[str, bool]]:
@@ -125,20 +136,22 @@ def noted(comment: str | None) -> dict[int, tuple[str, bool]]:
 
     A version that is not known here counts as one that breaks.
     """
-    match = re.fullmatch(rf"{_COMMENT}(\d+)", comment or "")
+    match = re.fullmatch(r"pgqueue version (\d+)", comment or "")
     if match is None:
         return {}
     version = int(match.group(1))
-    found = {m.version: (m.name, m.breaking) for m in known() if m.version <= version}
-    return found if version in found else {**found, version: ("unknown", True)}
+    return {**_up_to(version - 1), version: _up_to(version).get(version, ("unknown", True))}
+
+
+def _up_to(version: int) -> dict[int, tuple[str, bool]]:
+    """The known ones up to that version: each is applied after the one before it."""
+    return {m.version: (m.name, m.breaking) for m in known() if m.version <= version}
 
 
 async def restore_ledger(connection: Connection, schema: str) -> None:
     """Record again what is applied, where the rows are lost; within a transaction."""
-    done = await applied(connection, schema)
-    for migration in known():
-        if migration.version in done:
-            await connection.execute(_record(migration, schema))
+    for version, (name, breaking) in (await applied(connection, schema)).items():
+        await connection.execute(statement("record_migration", schema), version, name, breaking)
 
 
 def missing(done: Iterable[int]) -> list[Migration]:
@@ -174,38 +187,18 @@ async def apply(connection: Connection, schema: str) -> list[Migration]:
     """Apply what is missing; return it. Safe when many start at once."""
     check_schema_name(schema)
     done = await applied(connection, schema)
-    if done and not missing(done):
-        check(done, schema)
-        return []
     fresh: list[Migration] = []
-    async with connection.transaction(isolation="read_committed"):
-        await connection.execute(_PATH)
-        await connection.execute(LOCK, schema)
-        exists = await connection.fetchval(
-            "select exists (select from pg_catalog.pg_namespace where nspname = $1)", schema
-        )
-        if not exists:
-            await connection.execute(f"create schema {quote_identifier(schema)}")
-        await connection.execute(
-            f"set local client_min_messages = warning;{render(LEDGER, schema)}"
-        )
-    if failpoints.armed is not None:
-        failpoints.armed.reach("migrate.created", connection.terminate)
-    for migration in known():
+    for migration in missing(done):
         async with connection.transaction(isolation="read_committed"):
-            await connection.execute(_PATH)
             await connection.execute(LOCK, schema)
             if migration.version in await applied(connection, schema):
                 continue
-            await connection.execute(render(migration.sql, schema))
+            await connection.execute(migration.script(schema))
             if failpoints.armed is not None:
                 failpoints.armed.reach("migrate.applied", connection.terminate)
-            await connection.execute(_record(migration, schema))
-            if failpoints.armed is not None:
-                failpoints.armed.reach("migrate.recorded", connection.terminate)
             fresh.append(migration)
-    if failpoints.armed is not None:
-        failpoints.armed.reach("migrate.committed", connection.terminate)
+        if failpoints.armed is not None:
+            failpoints.armed.reach("migrate.committed", connection.terminate)
     check(await applied(connection, schema), schema)
     return fresh
 

@@ -38,6 +38,8 @@ __all__ = [
 
 _LITERAL = re.compile(r"""':"schema"\.(\w+)'""")
 _IDENTIFIER = ':"schema"'
+# Where the texts of functions and migrations begin and end.
+_MARKS = ("$body$", "$migration$", "$pgqueue$")
 # What is quoted is matched first: nothing in it is a comment or names a part.
 _TOKEN = re.compile(
     r"""
@@ -76,8 +78,11 @@ def check_schema_name(name: object) -> str:
         raise ConfigError(
             f"schema {name!r} has {size} bytes; PostgreSQL cuts names at 63, choose a shorter one"
         )
-    if any(ord(c) < 32 or ord(c) == 127 for c in name) or "$body$" in name:
-        raise ConfigError(f"schema {name!r} has a control character or $body$ in it")
+    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+        raise ConfigError(f"schema {name!r} has a control character in it")
+    for mark in _MARKS:
+        if mark in name:
+            raise ConfigError(f"schema {name!r} has {mark} in it")
     if name.startswith("pg_"):
         raise ConfigError(
             f'schema {name!r} is reserved: PostgreSQL keeps names with "pg_" for itself'

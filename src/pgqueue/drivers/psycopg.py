@@ -105,7 +105,7 @@ def query(connection: Connection[Any]) -> Any:
     async def run(sql: str, args: tuple[Any, ...]) -> list[dict[str, Any]]:
         with NamedCursor(connection) as cursor:
             cursor.execute(sql.encode(), args or None, prepare=False)
-            return cursor.fetchall() if cursor.description else []
+            return _texts(cursor.fetchall()) if cursor.description else []
 
     return run
 
@@ -117,7 +117,7 @@ async def aquery(connection: AsyncConnection[Any]) -> Any:
     async def run(sql: str, args: tuple[Any, ...]) -> list[dict[str, Any]]:
         async with NamedAsyncCursor(connection) as cursor:
             await cursor.execute(sql.encode(), args or None, prepare=False)
-            return await cursor.fetchall() if cursor.description else []
+            return _texts(await cursor.fetchall()) if cursor.description else []
 
     return run
 
@@ -128,7 +128,15 @@ def _query(sql: str, connection: BaseConnection[Any], count: int) -> bytes:
 
 
 def _decoded(rows: list[Row]) -> list[Row]:
-    # psycopg leaves text as bytes if client_encoding is SQL_ASCII
     if not any(isinstance(value, bytes) for value in (rows[0] if rows else ())):
         return rows
-    return [tuple(v.decode() if isinstance(v, bytes) else v for v in row) for row in rows]
+    return [tuple(map(_text, row)) for row in rows]
+
+
+def _texts(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: _text(value) for name, value in row.items()} for row in rows]
+
+
+def _text(value: Any) -> Any:
+    # psycopg leaves text as bytes if client_encoding is SQL_ASCII
+    return value.decode() if isinstance(value, bytes) else value

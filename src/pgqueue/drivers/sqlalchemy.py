@@ -197,20 +197,39 @@ def _named(values: tuple[str | int, ...]) -> dict[str, str | int]:
 
 
 def query(connection: Sync) -> Any:
-    """Return what runs the statements of operations, on the connection of the driver."""
+    """Return what runs the statements of operations, on the connection of the driver.
+
+    Inside ``run_sync`` that driver is asynchronous, as where Alembic runs on an async engine.
+    """
+    from sqlalchemy import literal, select
+    from sqlalchemy.util import await_only
+
     from pgqueue.drivers import sync_driver
 
-    below = _connection(connection).connection.driver_connection
-    return sync_driver(below).query(below)
+    plain = _connection(connection)
+    plain.execute(select(literal(1)))  # SQLAlchemy begins its transaction, which a commit looks for
+    if not plain.dialect.is_async:
+        below = plain.connection.driver_connection
+        return sync_driver(below).query(below)
+    awaited = await_only(_below(plain))
+
+    async def query(sql: str, args: tuple[Any, ...]) -> Any:
+        return await_only(awaited(sql, args))
+
+    return query
 
 
 async def aquery(connection: Async) -> Any:
     """Do what ``query`` does, on an asynchronous connection or session."""
     from sqlalchemy import literal, select
 
+    plain = await _aconnection(connection)
+    await plain.execute(select(literal(1)))  # as above
+    return await _below(_sync(plain))
+
+
+async def _below(connection: Connection) -> Any:
     from pgqueue.drivers import async_driver
 
-    plain = await _aconnection(connection)
-    await plain.execute(select(literal(1)))  # over asyncpg, it begins the transaction only now
-    below = _sync(plain).connection.driver_connection
+    below = connection.connection.driver_connection
     return await async_driver(below).aquery(below)

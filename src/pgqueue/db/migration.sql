@@ -1,0 +1,45 @@
+-- pgqueue :id, as one statement. It begins and commits nothing, so it belongs to the transaction that it
+-- runs in. It applies the migration and records it; where that was done before, it changes nothing.
+do $pgqueue$
+declare
+    path constant pg_catalog.text := pg_catalog.current_setting('search_path');
+    home constant pg_catalog.text := (pg_catalog.parse_ident(':"schema".migration'))[1];
+    reached pg_catalog.int4;
+begin
+    perform pg_catalog.set_config('search_path', '', true);
+    -- One at a time: who waited finds what the other has recorded.
+    perform pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(home, 7585774586302733));
+    if pg_catalog.to_regnamespace(pg_catalog.quote_ident(home)) is null then
+        create schema :"schema";
+    end if;
+    if pg_catalog.to_regclass(':"schema".migration') is null then
+        create table :"schema".migration (
+            version    integer primary key,
+            name       text not null,
+            breaking   boolean not null,
+            applied_at timestamptz not null default statement_timestamp()
+        );
+    end if;
+    -- The table's comment is there where a dump left its rows out.
+    select coalesce(max(version), substring(
+               pg_catalog.obj_description(':"schema".migration'::pg_catalog.regclass, 'pg_class')
+               from '^pgqueue version ([0-9]+)$')::integer, 0)
+    into reached
+    from :"schema".migration;
+    if reached < :version - 1 then
+        raise exception 'pgqueue: :id comes after version %, and this schema is at %',
+            :version - 1, reached using errcode = 'object_not_in_prerequisite_state';
+    elsif reached < :version then
+        -- A conflict is with a migrator that this transaction cannot see: an error of serialization.
+        insert into :"schema".migration (version, name, breaking)
+        values (:version, ':name', :breaking)
+        on conflict do nothing;
+        execute $migration$
+:sql
+$migration$;
+        comment on table :"schema".migration is 'pgqueue version :version';
+    end if;
+    perform pg_catalog.set_config('search_path', path, true);
+end;
+$pgqueue$;
