@@ -3,6 +3,7 @@
 # make test-all  the long ones as well: every pair, every cell of the matrices
 # make bench   measure pgqueue and its peers; the tables are in docs/benchmarks; half an hour
 # make chaos   half an hour of faults against a million jobs, and a verdict; MINUTES=5 SEED=17
+# make new-user  follow docs/guide/start.md in an empty directory, and say how long each section takes
 # make check   all that CI checks besides the tests: lint types imports
 # make lock    resolve requirements/*.lock anew from pyproject.toml
 
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: demo test test-all bench chaos check lint types imports format lock clean
+.PHONY: demo test test-all bench chaos new-user check lint types imports format lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -48,6 +49,9 @@ chaos: $(VENV)/.dev
 	$(BIN)/python -m chaos.matrix --report docs/chaos $(if $(SEED),--seed $(SEED)) || failed=1; \
 	$(BIN)/python -m chaos.figures --report docs/chaos $(if $(SEED),--seed $(SEED)) || failed=1; \
 	exit $$failed
+
+new-user:
+	@$(PYTHON) -m tests.guide.new_user
 
 check: lint types imports
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -17,8 +15,8 @@ import pytest
 import pgqueue
 from tests.harness.servers import Server
 from tests.harness.waiting import wait_until
+from tests.harness.wheel import build, install, site
 
-ROOT = Path(__file__).parents[2]
 JOBS = """
 import pathlib, pgqueue
 
@@ -32,13 +30,7 @@ def write(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", place],
-        cwd=ROOT, check=True, capture_output=True, timeout=300,
-    )  # fmt: skip
-    (built,) = place.glob("*.whl")
-    return built
+    return build(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -46,21 +38,8 @@ def bin_dir(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the wheel; its dependencies are this environment's."""
     home = tmp_path_factory.mktemp("environment")
     venv.create(home, with_pip=False, symlinks=True)
-    python = home / "bin" / "python"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "-qq", "--no-index",
-         "--no-deps", "--disable-pip-version-check", wheel],
-        check=True, capture_output=True, timeout=300,
-    )  # fmt: skip
-    # What a .pth file of a directory says counts only where that is a site's own: pgqueue itself,
-    # which is installed here as a link to its source, is not found by this one.
-    (site(home) / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    install(wheel, home)
     return home / "bin"
-
-
-def site(home: Path) -> Path:
-    (found,) = home.glob("lib/python*/site-packages")
-    return found
 
 
 @pytest.fixture

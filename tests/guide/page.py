@@ -1,10 +1,14 @@
 """The pages of docs/guide as programs: their blocks, run in order against a real server.
 
-- ``python`` with a first line ``# name.py`` is written to that file; any other is run.
+- ``python`` with a first line ``# name.py`` is written to that file; any other is run. So is
+  ``toml`` with ``# name.toml``.
 - ``sh`` is run by bash, which stops at the first command that fails.
 - ``text`` is what the block before it prints: its lines are in the output, in their order. ``...``
   stands for anything. Where its last line is an error (``pgqueue: ...``), the block has to fail.
 - A fence without a language is not run.
+
+`start.md` is run by `new_user.py`, in two terminals. There, ``sh`` and ``text`` may begin with
+``# second terminal``: such a text is what that one shows, whoever was the cause.
 """
 
 from __future__ import annotations
@@ -16,14 +20,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["PAGES", "Block", "blocks_of", "missing_lines", "run_page"]
+__all__ = ["PAGES", "SECOND", "Block", "blocks_of", "missing_lines", "run_page"]
 
+SECOND = "# second terminal"
 # `guarantees.md` has no blocks; those of `security.md` are run by tests/security.
-_ELSEWHERE = {"guarantees.md", "security.md"}
+_ELSEWHERE = {"guarantees.md", "security.md", "start.md"}
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 PAGES = sorted(page for page in _GUIDE.rglob("*.md") if page.name not in _ELSEWHERE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
+_FILE = re.compile(r"# ((?:\w+/)*\w+\.(?:py|toml))\n")
 _SECONDS = 120
 
 
@@ -35,13 +40,24 @@ class Block(NamedTuple):
     text: str
     printed: str
 
+    @property
+    def file(self) -> str | None:
+        """The file that it is written to; None if it is run."""
+        named = _FILE.match(self.text) if self.language in ("python", "toml") else None
+        return named and named[1]
+
+    @property
+    def fails(self) -> bool:
+        """True if what it prints ends with an error."""
+        return self.printed.startswith("pgqueue: ") or "\npgqueue: " in self.printed
+
 
 def blocks_of(page: str) -> list[Block]:
     """The blocks to run, each with what it has to print."""
     found: list[Block] = []
     for match in _BLOCK.finditer(page):
         language, text = match.groups()
-        if language == "text":
+        if language == "text" and not text.startswith(SECOND):
             found[-1] = found[-1]._replace(printed=text)
         else:
             found.append(Block(page.count("\n", 0, match.start()) + 1, language, text, ""))
@@ -65,8 +81,8 @@ def run_page(page: Path, home: Path, environment: Mapping[str, str]) -> None:
     """Run a page's blocks in this directory."""
     for block in blocks_of(page.read_text()):
         where = f"{page.name}:{block.line}"
-        if (name := _FILE.match(block.text)) and block.language == "python":
-            file = home / name[1]
+        if block.file is not None:
+            file = home / block.file
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text)
             continue
@@ -85,7 +101,6 @@ def run_page(page: Path, home: Path, environment: Mapping[str, str]) -> None:
             timeout=_SECONDS,
             check=False,
         )
-        fails = block.printed.rpartition("\npgqueue: ")[1] or block.printed.startswith("pgqueue: ")
-        assert bool(done.returncode) == bool(fails), f"{where}: {done.returncode}\n{done.stdout}"
+        assert bool(done.returncode) == block.fails, f"{where}: {done.returncode}\n{done.stdout}"
         lost = missing_lines(block.printed, done.stdout)
         assert not lost, f"{where}: not printed: {lost}\n{done.stdout}"

@@ -18,7 +18,7 @@ from pgqueue.cli.options import (
     yes_option,
 )
 from pgqueue.cli.output import Failed, print_json, print_table
-from pgqueue.cli.show import print_job, print_jobs, print_retried
+from pgqueue.cli.show import hosts_of, print_job, print_jobs, print_retried
 from pgqueue.client import Client
 from pgqueue.job import JobState
 
@@ -87,11 +87,12 @@ def show(job_id: int, as_json: bool) -> None:
     """Show one dead letter in full, with the errors of its attempts."""
     with open_client() as client:
         job = client.get_job(job_id)
+        hosts = hosts_of(client) if job else None
     if job is None:
         raise Failed(f"job {job_id} not found")
     if job.state is not JobState.DEAD:
         raise Failed(f"job {job_id} is not dead but {job.state}; see: pgqueue jobs show {job_id}")
-    print_job(job, as_json=as_json)
+    print_job(job, as_json=as_json, hosts=hosts)
 
 
 @dead.command()

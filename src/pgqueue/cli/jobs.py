@@ -20,7 +20,7 @@ from pgqueue.cli.options import (
     yes_option,
 )
 from pgqueue.cli.output import Failed, print_json, print_table
-from pgqueue.cli.show import print_job, print_jobs, print_retried
+from pgqueue.cli.show import hosts_of, print_job, print_jobs, print_retried
 from pgqueue.job import JobState
 
 __all__ = ["jobs"]
@@ -70,7 +70,7 @@ def show(job_id: int, as_json: bool) -> None:
     """Show one job in full, with why it waits, and the errors of its attempts."""
     with open_client() as client:
         job = client.get_job(job_id)
-        hosts = {w.id: f"{w.host}:{w.pid}" for w in client.workers()} if job else {}
+        hosts = hosts_of(client) if job else None
         waits = client.why_waiting(job_id) if job and not job.state.is_final else ()
     if job is None:
         raise Failed(f"job {job_id} not found")

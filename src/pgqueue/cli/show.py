@@ -11,10 +11,11 @@ import click
 from pgqueue.admin.info import AttemptError, JobInfo, RetryResult
 from pgqueue.cli.attempts import ran_seconds, tracebacks_once, waited_seconds
 from pgqueue.cli.output import Failed, ago, moment, print_json, print_pairs, print_table
+from pgqueue.client import Client
 from pgqueue.job import JobState
 from pgqueue.observe.plain import plain
 
-__all__ = ["print_job", "print_jobs", "print_retried"]
+__all__ = ["hosts_of", "print_job", "print_jobs", "print_retried"]
 
 
 def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
@@ -53,7 +54,12 @@ def _why(job: JobInfo) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return text if len(text) <= 100 else f"{text[:99]}…"
+
+
+def hosts_of(client: Client) -> Mapping[int, str]:
+    """Return where registered workers are, by id."""
+    return {worker.id: f"{worker.host}:{worker.pid}" for worker in client.workers()}
 
 
 def print_job(
