@@ -5,6 +5,7 @@
 # make chaos   half an hour of faults against a million jobs, and a verdict; MINUTES=5 SEED=17
 # make new-user  follow docs/guide/start.md in an empty directory, and say how long each section takes
 # make check   all that CI checks besides the tests: lint types imports
+# make pages   write the pages that are made from code: docs/guide/errors.md, docs/reference
 # make lock    resolve requirements/*.lock anew from pyproject.toml
 
 PYTHON ?= python3
@@ -22,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" pyproject.toml
 
-.PHONY: demo test test-all bench chaos new-user check lint types imports format lock clean
+.PHONY: demo test test-all bench chaos new-user check lint types imports format pages lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -68,6 +69,9 @@ imports: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pages: $(VENV)/.dev
+	$(BIN)/python -m tests.mistakes
 
 lock: $(VENV)/.dev
 	$(UV_COMPILE) --extra embedded --extra uvloop --group build -o requirements/demo.lock

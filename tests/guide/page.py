@@ -23,8 +23,9 @@ from typing import NamedTuple
 __all__ = ["PAGES", "SECOND", "Block", "blocks_of", "missing_lines", "run_page"]
 
 SECOND = "# second terminal"
-# `guarantees.md` has no blocks; those of `security.md` are run by tests/security.
-_ELSEWHERE = {"guarantees.md", "security.md", "start.md"}
+# `guarantees.md` has no blocks. Those of `security.md` are run by tests/security, the mistakes of
+# `errors.md` by tests/mistakes, and `start.md` is followed in two terminals.
+_ELSEWHERE = {"errors.md", "guarantees.md", "security.md", "start.md"}
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 PAGES = sorted(page for page in _GUIDE.rglob("*.md") if page.name not in _ELSEWHERE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
