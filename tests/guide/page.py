@@ -1,7 +1,7 @@
 """The pages of docs/guide as programs: their blocks, run in order against a real server.
 
-- ``python`` with a first line ``# name.py`` is written to that file; any other is run. So is
-  ``toml`` with ``# name.toml``.
+- A block of any other language, or ``python``, with a first line ``# name`` is written to that
+  file; any other ``python`` is run.
 - ``sh`` is run by bash, which stops at the first command that fails.
 - ``text`` is what the block before it prints: its lines are in the output, in their order. ``...``
   stands for anything. Where its last line is an error (``pgqueue: ...``), the block has to fail.
@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["PAGES", "SECOND", "Block", "blocks_of", "missing_lines", "run_page"]
+__all__ = ["PAGES", "SECOND", "Block", "blocks_of", "files_of", "missing_lines", "run_page"]
 
 SECOND = "# second terminal"
 # `guarantees.md` has no blocks. Those of `security.md` are run by tests/security, the mistakes of
@@ -29,7 +29,8 @@ _ELSEWHERE = {"errors.md", "guarantees.md", "security.md", "start.md"}
 _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 PAGES = sorted(page for page in _GUIDE.rglob("*.md") if page.name not in _ELSEWHERE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_FILE = re.compile(r"# ((?:\w+/)*\w+\.(?:py|toml))\n")
+_FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
+_OTHER_FILE = re.compile(r"# ([\w./-]+)\n")
 _SECONDS = 120
 
 
@@ -44,7 +45,9 @@ class Block(NamedTuple):
     @property
     def file(self) -> str | None:
         """The file that it is written to; None if it is run."""
-        named = _FILE.match(self.text) if self.language in ("python", "toml") else None
+        if self.language in ("sh", "text"):
+            return None
+        named = (_FILE if self.language == "python" else _OTHER_FILE).match(self.text)
         return named and named[1]
 
     @property
@@ -63,6 +66,11 @@ def blocks_of(page: str) -> list[Block]:
         else:
             found.append(Block(page.count("\n", 0, match.start()) + 1, language, text, ""))
     return found
+
+
+def files_of(page: str) -> dict[str, str]:
+    """The files that a page shows, by name."""
+    return {block.file: block.text for block in blocks_of(page) if block.file is not None}
 
 
 def missing_lines(printed: str, output: str) -> list[str]:

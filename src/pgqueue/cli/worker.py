@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pgqueue.cli.app_of import announce, check_connection, missing_app
+from pgqueue.cli.first_process import heeding_term
 from pgqueue.cli.hang_up import heeding_hang_up
 from pgqueue.cli.options import SECONDS, Names, connection_options, given_app, given_connection
 from pgqueue.cli.which_app import Choice
@@ -130,7 +131,8 @@ def _import(choice: Choice, level: str | None, log_format: str, *, keep_on: bool
     dsn, schema = given_connection()
     announce(dsn, schema)
     try:
-        app = load_app(choice.target, choice.directory)
+        with heeding_term():
+            app = load_app(choice.target, choice.directory)
     except ConfigError as exc:
         if not keep_on:
             raise

@@ -24,6 +24,7 @@ __all__ = [
     "RELEASE_SECONDS",
     "SLOTS_SECONDS",
     "WRITE_SECONDS",
+    "longest",
     "patience",
 ]
 
@@ -57,15 +58,18 @@ ANNOUNCE_SECONDS = 2.0
 _MARGIN = 15.0
 _KUBERNETES_SECONDS = 30.0
 
-_JOBS_SECONDS = WorkerSettings().grace + CANCEL_SECONDS
-assert _JOBS_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _KUBERNETES_SECONDS
-assert _JOBS_SECONDS + PROBE_SECONDS + RELEASE_SECONDS < _KUBERNETES_SECONDS
 # A supervisor is more patient than any stop of its process is long, on a server that answers.
 assert WRITE_SECONDS + ANNOUNCE_SECONDS + SLOTS_SECONDS + CLOSE_SECONDS < _MARGIN
 assert PROBE_SECONDS + RELEASE_SECONDS < _MARGIN
 # An outcome whose row was locked is tried once more before it is given up.
 assert LOCK_SECONDS + ASIDE_SECONDS + LOCK_SECONDS < WRITE_SECONDS
 assert FORCED_SECONDS < CANCEL_SECONDS
+
+
+def longest(settings: WorkerSettings) -> float:
+    """Return how many seconds a stop takes at most, on a server that answers."""
+    stuck, blocked = SLOTS_SECONDS + CLOSE_SECONDS, PROBE_SECONDS + RELEASE_SECONDS
+    return settings.grace + CANCEL_SECONDS + max(stuck, blocked)
 
 
 def patience(settings: WorkerSettings, *, forced: bool = False) -> float:
@@ -75,3 +79,7 @@ def patience(settings: WorkerSettings, *, forced: bool = False) -> float:
     """
     grace = 0.0 if forced else settings.grace
     return grace + CANCEL_SECONDS + _MARGIN + 3 * settings.deadline
+
+
+assert longest(WorkerSettings()) < _KUBERNETES_SECONDS
+assert longest(WorkerSettings()) < patience(WorkerSettings())
