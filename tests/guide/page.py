@@ -1,7 +1,7 @@
 """The pages of docs/guide as programs: their blocks, run in order against a real server.
 
-- A block of any other language, or ``python``, with a first line ``# name`` is written to that
-  file; any other ``python`` is run.
+- A block of ``python`` or of any other language with a first line ``# name`` (``-- name``) is
+  written to that file; any other ``python`` is run.
 - ``sh`` is run by bash, which stops at the first command that fails.
 - ``text`` is what the block before it prints: its lines are in the output, in their order. ``...``
   stands for anything. Where its last line is an error (``pgqueue: ...``), the block has to fail.
@@ -30,7 +30,7 @@ _GUIDE = Path(__file__).parents[2] / "docs" / "guide"
 PAGES = sorted(page for page in _GUIDE.rglob("*.md") if page.name not in _ELSEWHERE)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
-_OTHER_FILE = re.compile(r"# ([\w./-]+)\n")
+_OTHER_FILE = re.compile(r"(?:#|--) ([\w./-]+)\n")
 _SECONDS = 120
 
 
