@@ -22,9 +22,12 @@ from pathlib import Path
 
 __all__ = ["Terminal"]
 
-# The session's first process takes the terminal for its own, and becomes bash.
+# The session's first process takes the terminal for its own, and becomes bash. A signal that was
+# ignored before would stay so, as it is where this runs in the background.
 _BEGIN = """
-import fcntl, os, termios
+import fcntl, os, signal, termios
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
 """
