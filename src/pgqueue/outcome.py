@@ -105,7 +105,8 @@ def decide(
     if snoozes and not retries and not others:
         return Snoozed(max(snoozes))
     if tried >= max_attempts:
-        return Dead(f"failed {tried} times, the last with {failure.type}", failure)
+        times = "once," if tried == 1 else f"{tried} times, the last"
+        return Dead(f"failed {times} with {failure.type}", failure)
     delays: list[float] = []
     for part in others:
         asked = issubclass(type(part), (Retry, Snooze))

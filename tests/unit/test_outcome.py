@@ -30,6 +30,7 @@ def never(attempt: int, error: BaseException) -> None:
     [
         (ValueError(), 1, 0, 3, always, RetryAt(10.0, FAILURE)),
         (ValueError(), 2, 0, 3, always, RetryAt(20.0, FAILURE)),
+        (ValueError(), 1, 0, 1, always, Dead("failed once, with ValueError", FAILURE)),
         (ValueError(), 3, 0, 3, always, Dead("failed 3 times, the last with ValueError", FAILURE)),
         (ValueError(), 4, 0, 3, always, Dead("failed 4 times, the last with ValueError", FAILURE)),
         (ValueError(), 1, 0, 3, never, Dead("ValueError is not tried again", FAILURE)),

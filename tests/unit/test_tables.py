@@ -65,6 +65,13 @@ def test_a_list_of_jobs_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(len(rule), len(row)) <= 80
 
 
+def test_a_list_of_jobs_shows_no_error_of_one_that_is_completed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_jobs([job(JobState.COMPLETED, None, ERROR)], limit=5, as_json=False)
+    assert "no file" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("reason", "errors", "said"),
     [

@@ -46,7 +46,12 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
 
 
 def _why(job: JobInfo) -> str:
-    """Return the last error; of a dead job its reason, unless that only names the error."""
+    """Return the last error; of a dead job its reason, unless that only names the error.
+
+    What a completed job met on its way is in ``jobs show``.
+    """
+    if job.state is JobState.COMPLETED:
+        return ""
     last = job.errors[-1] if job.errors else None
     if last is None or (job.reason is not None and last.type not in job.reason):
         return job.reason or ""
