@@ -157,7 +157,10 @@ def schema_from_environment() -> str:
 
 
 class WorkerOptions(TypedDict, total=False):
-    """The settings of a worker as they may be given; None leaves one as it is by default."""
+    """The settings of a worker as they may be given; None leaves one as it is by default.
+
+    ``WorkerSettings`` says what each means. A span is in seconds, or a timedelta.
+    """
 
     queues: Iterable[str] | None
     concurrency: int | None

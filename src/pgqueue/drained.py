@@ -32,7 +32,11 @@ def how_it_ended(outcome: Outcome) -> How:
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """An attempt that raised. ``how``: "retried" or "dead"; ``error``: what it raised, if known."""
+    """An attempt that raised: ``job_id``, name of the ``task``, and ``attempt``, 1 for the first.
+
+    ``how``: "retried" or "dead". ``failure``: what is stored of the error, as text. ``error``: what
+    it raised, if known.
+    """
 
     job_id: int
     task: str

@@ -57,7 +57,7 @@ class ConfigError(PgQueueError, ValueError):
 
 
 class UnknownTask(ConfigError):
-    """No task of that name is registered."""
+    """No task of that name is registered; the message has the nearest one."""
 
 
 class PayloadError(PgQueueError, TypeError):
@@ -73,7 +73,7 @@ class PayloadError(PgQueueError, TypeError):
 
 
 class SchemaError(PgQueueError):
-    """The schema is missing, too old, or newer than this version can work with."""
+    """The schema is missing, too old, or newer than this version: run ``pgqueue migrate``."""
 
 
 class DatabaseError(PgQueueError):
@@ -81,7 +81,7 @@ class DatabaseError(PgQueueError):
 
 
 class Unreachable(DatabaseError):
-    """No usable connection within the deadline."""
+    """No usable connection within the deadline: nothing was sent, so that trying again is safe."""
 
 
 class PoolTimeout(Unreachable):

@@ -35,7 +35,12 @@ __all__ = [
 
 
 class JobState(enum.StrEnum):
-    """Where a job stands. ``blocked`` is kept for jobs that wait for a limit or for other jobs."""
+    """Where a job stands.
+
+    ``pending``: due, it waits for a worker. ``scheduled``: due later, also after a failed attempt.
+    ``running``: a worker has it. ``completed``, ``cancelled``, ``dead``: it is over; a dead one
+    has failed for good. ``blocked`` is kept for jobs that wait for a limit or for other jobs.
+    """
 
     SCHEDULED = "scheduled"
     BLOCKED = "blocked"
@@ -75,7 +80,16 @@ What is not over can be cancelled, so ``JobState.is_final`` follows from it.
 
 
 class Options(TypedDict, total=False):
-    """How a job is to be run; the same keys in single, bulk and by-name enqueue."""
+    """How a job is to be run; the same keys in single, bulk and by-name enqueue.
+
+    ``queue``: a name of 1 to 100 bytes. ``priority``: 0 (first) to 9; 5 by default. ``delay``:
+    seconds or a timedelta from now, by the database's clock; or ``run_at``: an aware datetime.
+    ``max_attempts``: 1 or more, the first one counts; 25 by default. ``timeout``: seconds or a
+    timedelta an attempt may take; None: any time. ``unique_key``: while a job with it is alive, an
+    enqueue returns that one. ``tags``: up to 100 words to look for. ``metadata``: a dict of JSON,
+    for what is not an argument. ``expires``: seconds, a timedelta or an aware datetime; an attempt
+    that would begin later does not.
+    """
 
     queue: str
     priority: int
@@ -185,14 +199,14 @@ _moment = datetime.fromisoformat
 
 
 class NewJob(msgspec.Struct, frozen=True):
-    """A job to be enqueued: the task's name, its checked arguments as JSON text, its options."""
+    """A job to be enqueued: ``task``, its name; ``args``, checked, as JSON text; ``options``."""
 
     task: str
     args: str
     options: Mapping[str, Any]
 
     def using(self, **options: Unpack[Options]) -> NewJob:
-        """Return the same job with other options."""
+        """Return the same job with other options; ConfigError for a wrong one."""
         return NewJob(self.task, self.args, with_options(self.options, options))
 
 
@@ -207,7 +221,10 @@ def envelope(job: NewJob) -> tuple[str, str]:
 
 
 class Enqueued(msgspec.Struct, frozen=True):
-    """What became of an enqueue: the job's id, and whether a live one with its key was there."""
+    """What became of an enqueue: the job's ``id`` and ``state``.
+
+    ``duplicate``: a live job with the same unique key was there; it is that one, as it was.
+    """
 
     id: int
     duplicate: bool

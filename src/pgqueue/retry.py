@@ -18,16 +18,22 @@ from pgqueue.errors import ConfigError
 __all__ = ["Backoff", "RetryPolicy", "delay_of", "delay_when_asked"]
 
 RetryPolicy = Callable[[int, BaseException], "float | timedelta | None"]
+"""A function of the attempt, 1 for the first, and its error: seconds to wait, or None to give up.
+
+A ``Backoff`` is one. Where it raises, or returns something else, the default decides.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Exponential backoff with jitter: ``base * factor ** (attempt - 1)``, at most ``cap`` seconds.
 
-    Each delay is spread evenly over ``1 - jitter`` to ``1 + jitter`` times that, and stays within
-    0 and ``cap`` for any attempt number. Errors of the types in ``give_up_on`` are not tried again;
-    with ``only_on``, all others are not. Of an ``ExceptionGroup``, as a ``TaskGroup`` raises it,
-    each error in it is asked about. A ``Retry`` is always tried again.
+    ``base`` is the first wait in seconds, ``factor`` (1 or more) how much longer each next one is,
+    ``jitter`` a share from 0 to 1. ConfigError for other values. Each delay is spread evenly over
+    ``1 - jitter`` to ``1 + jitter`` times that, and stays within 0 and ``cap`` for any attempt
+    number. Errors of the types in ``give_up_on`` are not tried again; with ``only_on``, all others
+    are not. Of an ``ExceptionGroup``, as a ``TaskGroup`` raises it, each error in it is asked
+    about. A ``Retry`` is always tried again.
     """
 
     base: float = 1.0

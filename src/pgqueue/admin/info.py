@@ -69,7 +69,10 @@ class Count(int):
 
 
 class AttemptError(msgspec.Struct, frozen=True):
-    """One failed attempt, as it was recorded; ``at``: its end."""
+    """One failed attempt, as it was recorded: ``attempt`` is its number, ``claimed_at`` to ``at``
+    when it ran, ``worker`` which one had it; ``type``, ``message`` and ``traceback`` are of the
+    exception, as text that was cut where it was long.
+    """
 
     attempt: int | None
     at: datetime | None
@@ -81,10 +84,15 @@ class AttemptError(msgspec.Struct, frozen=True):
 
 
 class JobInfo(msgspec.Struct, frozen=True):
-    """One job as it stands, in whatever state.
+    """One job as it stands, in whatever state. All moments are by the database's clock.
 
-    ``run_at`` is None while it is blocked. ``expires_at``: if no worker has taken it by then, it
-    is cancelled; None: never.
+    As it was enqueued: ``id``, ``task``, ``args`` (by parameter name), ``queue``, ``priority`` (0
+    is first), ``max_attempts``, ``timeout_seconds``, ``unique_key``, ``tags``, ``metadata``, and
+    ``enqueued_at``. ``expires_at``: if no worker has taken it by then, it is cancelled; None:
+    never. As it is now: ``state``; ``run_at``, when it is due (None while it is blocked);
+    ``attempt``, the number of the last one; ``crash_count``, how often its worker died while it
+    ran; ``errors`` of attempts that failed; ``claimed_at`` and ``worker_id`` of the last attempt;
+    ``finished_at``; and ``reason``, why it is dead or cancelled.
     """
 
     id: int
@@ -125,6 +133,7 @@ class CancelResult(msgspec.Struct, frozen=True):
 
     ``state``: ``cancelled``, ``requested`` (it runs; its worker was asked to stop it), or what kept
     it from being cancelled: ``completed``, ``dead``, ``missing``. ``changed``: this call did it.
+    ``id``: the job's.
     """
 
     id: int
@@ -133,7 +142,7 @@ class CancelResult(msgspec.Struct, frozen=True):
 
 
 class RetryResult(msgspec.Struct, frozen=True):
-    """What became of a retry or a redrive.
+    """What became of a retry or a redrive of the job ``id``.
 
     ``state``: ``pending`` when it is ready, else where it still is, or ``missing``. ``changed``:
     this call made it ready. ``holder``: the live job whose unique key it would need.
@@ -148,7 +157,8 @@ class RetryResult(msgspec.Struct, frozen=True):
 class RedriveResult(msgspec.Struct, frozen=True):
     """What became of a redrive. ``jobs``: each one that fitted; in a dry run nothing was done.
 
-    ``last_id``: go on behind it while ``more``.
+    ``matched``: how many fitted. ``last_id``: go on behind it while ``more``. ``dry_run``: it was
+    only counted.
     """
 
     jobs: tuple[RetryResult, ...]
@@ -164,7 +174,10 @@ class RedriveResult(msgspec.Struct, frozen=True):
 
 
 class PurgeResult(msgspec.Struct, frozen=True):
-    """What became of a purge. ``more``: the limit was reached; ask again."""
+    """What became of a purge: ``matched`` jobs fitted, and ``deleted`` are gone.
+
+    ``more``: the limit was reached; ask again. ``dry_run``: it was only counted.
+    """
 
     matched: Count
     deleted: int
@@ -173,7 +186,9 @@ class PurgeResult(msgspec.Struct, frozen=True):
 
 
 class DeadCount(msgspec.Struct, frozen=True):
-    """Dead letters of one task in one queue."""
+    """Dead letters of one ``task`` in one ``queue``: ``jobs`` of them, dead since ``oldest`` to
+    ``newest``.
+    """
 
     queue: str
     task: str
@@ -183,12 +198,13 @@ class DeadCount(msgspec.Struct, frozen=True):
 
 
 class QueueInfo(msgspec.Struct, frozen=True):
-    """One queue. ``waiting``: a worker waits to be notified.
+    """One queue, by its ``name``. ``waiting``: a worker waits to be notified.
 
-    ``running`` is counted among the first 10,000 of each priority, where claims take.
-    ``oldest_ready_seconds``: for how long the oldest ready job has been due. ``workers``: the live
-    ones that serve it. ``unknown``: by task, ready jobs among the first 1,000 whose task none of
-    these workers knows.
+    ``paused_at``: since when nothing is claimed from it; None: it is not paused. ``ready``,
+    ``running`` and ``scheduled``: how many jobs are due, run, and are due later. ``running`` is
+    counted among the first 10,000 of each priority, where claims take. ``oldest_ready_seconds``:
+    for how long the oldest ready job has been due. ``workers``: the live ones that serve it.
+    ``unknown``: by task, ready jobs among the first 1,000 whose task none of these workers knows.
     """
 
     name: str
@@ -203,7 +219,7 @@ class QueueInfo(msgspec.Struct, frozen=True):
 
 
 class WorkerState(enum.StrEnum):
-    """How a worker is. ``late``: silent for more than half its lease."""
+    """How a worker is: ``alive``, ``stopping``, or ``late``, silent for over half its lease."""
 
     ALIVE = "alive"
     LATE = "late"
@@ -211,7 +227,13 @@ class WorkerState(enum.StrEnum):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
-    """One worker process. ``heartbeat_age`` in seconds, by the database's clock."""
+    """One worker process: its ``id``, ``state``, ``host``, ``pid``, and ``version`` of pgqueue.
+
+    ``heartbeat_age``: seconds since its last heartbeat, by the database's clock. It is lost once
+    that is more than ``lease_seconds``. ``running``: how many of its ``concurrency`` slots are
+    taken. ``queues``: those that it serves. ``started_at`` is by the database's clock as well;
+    ``stopping``: it claims no more.
+    """
 
     id: int
     state: WorkerState
@@ -228,10 +250,11 @@ class WorkerInfo(msgspec.Struct, frozen=True):
 
 
 class SchemaStatus(msgspec.Struct, frozen=True):
-    """How the schema and this version fit. ``version`` is None where nothing is installed.
+    """How the ``schema`` and this version fit. ``version`` is None where nothing is installed.
 
-    ``applied``, ``missing``: migrations by their ids, such as ``0001_first``, oldest first.
-    ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
+    ``newest``: the version that this package brings. ``applied``, ``missing``: migrations by their
+    ids, such as ``0001_first``, oldest first. ``problem``: why this package cannot work with it, if
+    it cannot. ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
     """
 
     schema: str
@@ -251,6 +274,9 @@ class SchemaStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates.
 
+    ``schema`` and ``schema_version``: what was looked at. ``jobs``: how many, by state. ``queues``
+    and ``workers``: each of them. ``oldest_ready_seconds``: for how long the oldest ready job has
+    been due; ``next_due_seconds``: in how many seconds the next one is; None: there is none.
     ``misfits``: by task, the scheduled jobs that wait for a worker that their arguments fit; none
     for a role that may not read errors, as a viewer.
     ``copy_of``: what tells that this is a copy of another database, on which no worker starts.

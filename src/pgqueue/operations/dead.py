@@ -61,6 +61,7 @@ class DeadOperations(Base):
 
         By ids, or up to ``limit`` that fit, lowest id first; while ``more``, go on with
         ``after_id=result.last_id``. One whose unique key a live job has stays dead, and says so.
+        ``older_than``: dead for so many seconds. ConfigError for a wrong value, or no filter.
         """
         which = DeadFilter.of(ids, queue=queue, task=task, reason=reason, older_than=older_than)
         size, after = _batch(limit, after_id)

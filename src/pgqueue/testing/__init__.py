@@ -6,6 +6,7 @@ one. The functions here do the same for a single call.
 
 from pgqueue.drained import Drained, FailedAttempt
 from pgqueue.testing.connect import atransaction, transaction
+from pgqueue.testing.expect import Wanted
 from pgqueue.testing.kit import Kit
 from pgqueue.testing.plain import (
     aassert_enqueued,
@@ -23,6 +24,7 @@ __all__ = [
     "Drained",
     "FailedAttempt",
     "Kit",
+    "Wanted",
     "aassert_enqueued",
     "adrain",
     "aenqueued",

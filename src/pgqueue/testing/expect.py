@@ -24,6 +24,7 @@ _WITHIN = 5.0
 class Wanted(TypedDict, total=False):
     """What may be asked of a job. What is left out may be anything.
 
+    ``queue``, ``priority``, ``max_attempts``, ``unique_key``: as they were given at the enqueue.
     ``args``: some or all arguments by parameter name; others may have any value. ``delay``: seconds
     or timedelta from the enqueue until the job is due; ``run_at``: an aware datetime; both within
     ``within`` seconds (5). ``tags``: those it has, in any order. ``metadata``: some or all of it.

@@ -20,9 +20,14 @@ _STATES = ("running", "stuck", "unwritten")  # the others only grow
 class Statistics:
     """Counts since this worker started.
 
-    ``running``, ``stuck`` and ``unwritten`` are as of now. ``stuck``: of the running, those that
-    were told to end seconds ago, have not ended, and keep their slot. ``unlogged``: of those
-    completed, how many got no line of the log, since their task runs hundreds of times a second.
+    Of jobs: ``claimed``, ``started``; of attempts, by what they came to: ``completed``,
+    ``retried``, ``dead``, ``cancelled``, ``released`` (given back as they were). ``promoted``: jobs
+    of the fleet that this worker made ready when they were due. ``claims`` and ``flushes``: how
+    many statements claimed and wrote outcomes; ``unwritten``: outcomes that are still to be
+    written. ``running``, ``stuck`` and ``unwritten`` are as of now. ``stuck``: of the running,
+    those that were told to end seconds ago, have not ended, and keep their slot. ``unlogged``: of
+    those completed, how many got no line of the log, since their task runs hundreds of times a
+    second.
     """
 
     claimed: int
