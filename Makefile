@@ -72,6 +72,7 @@ format: $(VENV)/.dev
 
 pages: $(VENV)/.dev
 	$(BIN)/python -m tests.mistakes
+	$(BIN)/python -m tests.reference
 
 lock: $(VENV)/.dev
 	$(UV_COMPILE) --extra embedded --extra uvloop --group build -o requirements/demo.lock
