@@ -51,7 +51,9 @@ def test_reads_are_one_json_value(on: Run, client: Client, db: psycopg.Connectio
     dead = client.enqueue("t").id
     bury(db, dead)
     (listed,) = parsed(on("jobs", "list", "--state", "pending", "--json"))
-    assert {**listed, "why_waiting": ["no live worker"]} == parsed(on("jobs", "show", job, "--json"))
+    assert {**listed, "why_waiting": ["no live worker"]} == parsed(
+        on("jobs", "show", job, "--json")
+    )
     assert (listed["id"], listed["state"], listed["args"]) == (job, "pending", {"n": 1})
     assert listed["enqueued_at"].endswith("+00:00")
     assert [one["id"] for one in parsed(on("dead", "list", "--json"))] == [dead]
