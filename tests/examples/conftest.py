@@ -58,7 +58,7 @@ class Example:
     def running(self, command: str, log_file: Path) -> Iterator[Program]:
         """Start a command that goes on; at the end, TERM stops it."""
         program = Program(
-            ["bash", "-c", f"exec {command}"], log_file, cwd=self.home, env=self.environment
+            ["bash", "-c", f"exec env {command}"], log_file, cwd=self.home, env=self.environment
         )
         try:
             yield program

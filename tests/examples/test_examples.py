@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from tests.examples.conftest import Example
 from tests.examples.readme import EXAMPLES, commands
-from tests.harness.waiting import wait_until
+from tests.examples.site import serving
 
 pytestmark = pytest.mark.one_pg
+
+ORDER = {"email": "ada@example.org", "cents": 250}
+LARGE = {**ORDER, "cents": 1_000_001}
+BY_STATE = "select state, count(*) from pgqueue.jobs group by 1"
 
 
 def of(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("example", [name], indirect=True)
-
-
-@contextmanager
-def site(example: Example, logs: Path, bind: str) -> Iterator[httpx2.Client]:
-    """Run the server and the worker of the README; ``bind``: its option for a socket of ours."""
-    socket = logs / "socket"
-    transport = httpx2.HTTPTransport(uds=str(socket))
-    serve, work = commands(example.home, "Run")[:2]
-    with (
-        example.running(f"{serve} {bind.format(socket)}", logs / "server.log") as server,
-        example.running(work, logs / "worker.log"),
-        httpx2.Client(transport=transport, base_url="http://site") as client,
-    ):
-
-        def answers() -> bool:
-            assert server.runs, server.log()
-            try:
-                return client.get("/").status_code > 0
-            except httpx2.TransportError:
-                return False
-
-        wait_until(answers, what="an answer of the server")
-        yield client
 
 
 @pytest.mark.parametrize("example", [home.name for home in EXAMPLES], indirect=True)
@@ -63,14 +41,19 @@ def test_a_pipeline_of_files(example: Example) -> None:
 
 @of("fastapi_shop")
 def test_a_shop_with_uvicorn(example: Example, tmp_path: Path) -> None:
-    order = {"email": "ada@example.org", "cents": 250}
-    with site(example, tmp_path, "--uds {}") as client:
-        receipts = [client.post("/orders", json=order).json()["receipt"] for _ in range(5)]
-        wait_until(
-            lambda: {client.get(receipt).json()["state"] for receipt in receipts} == {"completed"}
-        )
-        assert client.post("/orders", json={**order, "cents": 1_000_001}).status_code == 422
+    with serving(example, tmp_path, "--uds {}") as site:
+        receipts = [site.post("/orders", ORDER)["receipt"] for _ in range(5)]
+        site.until(lambda: {site.get(receipt)["state"] for receipt in receipts} == {"completed"})
+        assert site.client.post("/orders", json=LARGE).status_code == 422
     assert example.query("select count(*), count(receipt_sent_at) from orders") == [(5, 5)]
-    assert example.query("select state, count(*) from pgqueue.jobs group by 1") == [
-        ("completed", 5)
-    ]
+    assert example.query(BY_STATE) == [("completed", 5)]
+
+
+@of("django_site")
+def test_a_site_with_gunicorn(example: Example, tmp_path: Path) -> None:
+    with serving(example, tmp_path, "--bind unix:{}") as site:
+        pages = [f"/orders/{site.post('/orders', ORDER)['id']}" for _ in range(5)]
+        site.until(lambda: {site.get(page)["job"] for page in pages} == {"completed"})
+        assert site.client.post("/orders", json=LARGE).status_code == 500
+    assert example.query("select count(*), count(paid_at) from shop_order") == [(5, 5)]
+    assert example.query(BY_STATE) == [("completed", 5)]
