@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,15 @@ def test_a_site_with_gunicorn(example: Example, tmp_path: Path) -> None:
         assert site.client.post("/orders", json=LARGE).status_code == 500
     assert example.query("select count(*), count(paid_at) from shop_order") == [(5, 5)]
     assert example.query(BY_STATE) == [("completed", 5)]
+
+
+@of("flask_notes")
+def test_notes_with_forked_processes(example: Example, tmp_path: Path) -> None:
+    with serving(example, tmp_path, "--bind unix:{}") as site:
+        with ThreadPoolExecutor(4) as many:
+            written = many.map(lambda n: site.post("/notes", {"text": "word " * n}), range(20))
+        pages = [f"/notes/{note['id']}" for note in written]
+        site.until(lambda: {site.get(page)["job"] for page in pages} == {"completed"})
+        assert site.client.post("/notes", json={"title": "no text"}).status_code == 400
+    assert example.query("select count(*), sum(words) from note") == [(20, 190)]
+    assert example.query(BY_STATE) == [("completed", 20)]

@@ -137,6 +137,22 @@ def test_inside_a_context_of_the_same_application_none_is_pushed_and_the_session
     db.remove()
 
 
+def test_inside_a_context_of_what_a_test_has_made_a_function_makes_no_other() -> None:
+    made: list[Flask] = []
+
+    def create_app() -> Flask:
+        made.append(Flask("shop"))
+        return made[-1]
+
+    hook = SyncAppContext(create_app, None)
+    hook(NO_JOB, lambda: None)
+    assert len(made) == 1, "outside of one, it makes its own"
+    with create_app().app_context():
+        g.value = 1
+        assert hook(NO_JOB, lambda: g.value) == 1
+    assert len(made) == 2
+
+
 def test_the_session_is_removed_also_where_the_job_fails(
     site: Flask, db: scoped_session[Session]
 ) -> None:

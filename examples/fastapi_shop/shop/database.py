@@ -1,8 +1,7 @@
-"""The engine, the sessions and the tables; ``python -m shop.database`` makes the tables."""
+"""The engine, the sessions and the tables."""
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 
 from sqlalchemy import BigInteger, DateTime, make_url
@@ -31,17 +30,3 @@ class Order(Base):
     cents: Mapped[int]
     receipt_job: Mapped[int | None] = mapped_column(BigInteger)
     receipt_sent_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-
-
-async def make_tables() -> None:
-    """Make the tables of the shop and of pgqueue, where they are missing."""
-    from shop.jobs import app
-
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-        await app.amigrate(connection=connection)
-    await engine.dispose()
-
-
-if __name__ == "__main__":
-    asyncio.run(make_tables())

@@ -10,7 +10,8 @@ from httpx2 import ASGITransport, AsyncClient
 from pgqueue.testing import Kit
 
 from shop.api import api
-from shop.database import Session, engine, make_tables
+from shop.database import Session, engine
+from shop.install import make_tables
 from shop.jobs import app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.database import make_tables
+from pipeline.install import make_tables
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -48,9 +48,14 @@ class _AppContext:
 
     @property
     def is_active(self) -> bool:
-        """True where the application's context was pushed already, as in a request."""
+        """True where the application's context was pushed already, as in a request.
+
+        Of a function each application counts: a test has made its own.
+        """
         if not has_app_context():
             return False
+        if not isinstance(self._given, Flask):
+            return True
         active: Any = current_app
         return active._get_current_object() is self.app
 
@@ -95,6 +100,7 @@ def around(
     ``app``: the application, or a function without arguments that makes it: it is called once,
     with the first job. ``session``: a scoped session to remove after each job (``db.session``).
     Inside a context of the same application, as in a request or a test, no other one is pushed,
-    and the session stays. Raises ConfigError for anything else.
+    and the session stays; of a function, any application counts. Raises ConfigError for anything
+    else.
     """
     return [SyncAppContext(app, session), AsyncAppContext(app, session)]
