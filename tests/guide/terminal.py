@@ -114,8 +114,9 @@ class Terminal:
 
     def close(self) -> None:
         """Close the window: all that runs in it is hung up, and killed if that does not help."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._bash.pid, signal.SIGHUP)
+        for group in (os.tcgetpgrp(self._keyboard), self._bash.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGHUP)
         try:
             self._bash.wait(_SECONDS)
         except subprocess.TimeoutExpired:
