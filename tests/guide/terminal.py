@@ -114,9 +114,10 @@ class Terminal:
 
     def close(self) -> None:
         """Close the window: all that runs in it is hung up, and killed if that does not help."""
-        for group in (os.tcgetpgrp(self._keyboard), self._bash.pid):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGHUP)
+        with contextlib.suppress(OSError):
+            os.killpg(os.tcgetpgrp(self._keyboard), signal.SIGHUP)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._bash.pid, signal.SIGHUP)
         try:
             self._bash.wait(_SECONDS)
         except subprocess.TimeoutExpired:
