@@ -185,7 +185,7 @@ def test_missing_schema_says_migrate_and_leaves_the_rest_to_the_caller(
             caller.run(sql, ONE)
         assert observer.state(pid) == "idle in transaction (aborted)"
         raise Undo
-    assert str(caught.value).endswith(f"; run: {remedy}")
+    assert str(caught.value).endswith(f"; on the database of this connection, run: {remedy}")
     assert caught.value.__cause__ is not None
     assert sqlstate(caught.value.__cause__) == state
     assert observer.state(pid) == "idle"
