@@ -26,7 +26,9 @@ R = TypeVar("R")
 _NOW = ".enqueue(...), or `await task.aenqueue(...)` from async code"
 _LATER = ".using(delay=seconds).enqueue(...), or .using(run_at=moment)"
 _ATTRIBUTES = {
-    **dict.fromkeys(("delay", "send", "defer", "defer_async", "kiq", "submit", "push"), _NOW),
+    **dict.fromkeys(
+        ("delay", "send", "defer", "defer_async", "kiq", "submit", "push", "enqueue_sync"), _NOW
+    ),
     **dict.fromkeys(("delay_async", "asend", "adelay", "enqueue_async"), ".aenqueue(...)"),
     **dict.fromkeys(
         ("apply_async", "send_with_options", "configure", "options_for", "kicker", "with_options"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mistakes.mistake import Mistake
 
-__all__ = ["COMMAND_LINE"]
+__all__ = ["COMMAND_LINE", "WAITING"]
 
 _APP = """
 from pgqueue import App
@@ -129,5 +129,57 @@ COMMAND_LINE = (
         says='pgqueue: no command "beat"; did you mean "health"?',
         cause="The word is that of another queue.",
         remedy="`pgqueue --help` lists the commands.",
+    ),
+)
+
+WAITING = (
+    Mistake(
+        command="""pgqueue enqueue send '{"user_id": 7}' --app jobs:app
+pgqueue status --app jobs:app""",
+        code=_APP,
+        says='no live worker serves queue "mail"',
+        cause="The job is committed, and no worker runs that serves its queue. A worker serves the "
+        "queues of its app's tasks, or those that `--queue` names.",
+        remedy="Start one: `pgqueue worker jobs:app`. If one runs, does it have the same dsn and "
+        "schema?",
+    ),
+    Mistake(
+        command="""pgqueue enqueue send '{"user_id": 7}' --app jobs:app
+pgqueue queues pause mail --app jobs:app
+pgqueue status --app jobs:app""",
+        code=_APP,
+        says='queue "mail" is paused (1 ready); pgqueue queues resume lets it go on',
+        cause="Somebody has paused the queue: workers claim nothing from it.",
+        remedy="Run `pgqueue queues resume mail`.",
+    ),
+    Mistake(
+        code="""
+import psycopg
+
+connection = psycopg.connect(os.environ["PGQUEUE_DSN"])
+job = send.using(connection=connection).enqueue(7)
+assert app.get_job(job.id) is not None, "the job is not there"
+""",
+        says="AssertionError: the job is not there",
+        cause="The job is part of a transaction that was not committed. Nobody else can see it.",
+        remedy="Commit the transaction: `connection.commit()`, `session.commit()`.",
+    ),
+    Mistake(
+        command="""pgqueue enqueue send '{"user_id": 7}' --app jobs:app
+pgqueue worker jobs:app --until-idle
+pgqueue dead list --app jobs:app""",
+        code="""
+from pgqueue import App
+
+app = App()
+
+@app.task(max_attempts=1)
+def send(user_id: int) -> None:
+    raise OSError("no route to host")
+""",
+        says="... OSError: no route to host...",
+        cause="The task failed in its last attempt. It is a dead letter, which nobody tries again.",
+        remedy="Mend the cause. `pgqueue jobs show ID` has the traceback, and "
+        "`pgqueue dead redrive ID` runs it again.",
     ),
 )

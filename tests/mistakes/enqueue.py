@@ -15,6 +15,13 @@ ENQUEUE = (
         remedy="Write `send.enqueue(7)`.",
     ),
     Mistake(
+        code="send.enqueue_sync(7)",
+        says="AttributeError: a task has no 'enqueue_sync'; write .enqueue(...), or "
+        "`await task.aenqueue(...)` from async code",
+        cause="The method without async is the one without a mark.",
+        remedy="Write `send.enqueue(7)`.",
+    ),
+    Mistake(
         code="send.using(countdown=60).enqueue(7)",
         says='ConfigError: using() takes no "countdown"; delay=seconds',
         cause="The word is that of another queue.",

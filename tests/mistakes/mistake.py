@@ -41,8 +41,8 @@ class Mistake:
     """``says``: what the user sees, in full; ``...`` stands for what differs from time to time.
 
     ``code``: Python behind PRELUDE, or the file ``jobs.py`` where there is a ``command``.
-    ``job``: the task whose attempt fails with this message. ``command``: a line for the shell; one
-    line of its output is the message.
+    ``job``: the task whose attempt fails with this message. ``command``: lines for the shell; one
+    line of their output is the message.
     """
 
     says: str
@@ -67,19 +67,22 @@ def said_by(mistake: Mistake, home: Path, environment: Mapping[str, str]) -> lis
 
 def _in_shell(mistake: Mistake, home: Path, environment: Mapping[str, str]) -> list[str]:
     (home / "jobs.py").write_text(mistake.code or "from pgqueue import App\napp = App()\n")
-    _, *words = shlex.split(mistake.command)
-    done = subprocess.run(
-        [sys.executable, "-m", "pgqueue", *words],
-        cwd=home,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    return done.stdout.splitlines()
+    said: list[str] = []
+    for line in mistake.command.splitlines():
+        _, *words = shlex.split(line)
+        done = subprocess.run(
+            [sys.executable, "-m", "pgqueue", *words],
+            cwd=home,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        said += done.stdout.splitlines()
+    return said
 
 
 def _in_python(mistake: Mistake) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.mistakes.arguments import ARGUMENTS
-from tests.mistakes.command_line import COMMAND_LINE
+from tests.mistakes.command_line import COMMAND_LINE, WAITING
 from tests.mistakes.connecting import CONNECTING
 from tests.mistakes.decoration import DECORATION
 from tests.mistakes.enqueue import ENQUEUE, MIXED
@@ -21,4 +21,5 @@ TABLE = {
     "Transactions": TRANSACTIONS,
     "Workers and jobs": WORKERS,
     "The command line": COMMAND_LINE,
+    "A job does not run": WAITING,
 }

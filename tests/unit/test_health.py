@@ -108,6 +108,8 @@ def test_a_host_is_well_while_a_worker_lives_on_it() -> None:
 
 
 def test_of_many_queues_without_a_worker_a_few_are_named() -> None:
+    (said,) = say_unserved([queue("mail", ready=2, paused_at=NOW), queue(paused_at=NOW)])
+    assert said == 'queue "mail" is paused (2 ready); pgqueue queues resume lets it go on'
     (said,) = say_unserved([queue(f"q{n}", ready=1, workers=0) for n in range(12)])
     assert said.startswith('no live worker serves queues "q0", "q1", ')
     assert said.endswith('"q9" and 2 more')

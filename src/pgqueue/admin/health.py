@@ -98,8 +98,8 @@ def _count_live(workers: Iterable[WorkerInfo]) -> int:
 
 
 def say_unserved(queues: Sequence[QueueInfo]) -> list[str]:
-    """Return where jobs wait in vain: nobody serves their queue, or knows their task."""
-    return [*_say_unserved(_without_worker(queues)), *_say_unknown(queues)]
+    """Return where jobs wait in vain: nobody serves their queue, or knows their task; a pause."""
+    return [*_say_unserved(_without_worker(queues)), *_say_unknown(queues), *_say_paused(queues)]
 
 
 def _without_worker(queues: Iterable[QueueInfo]) -> list[str]:
@@ -137,6 +137,14 @@ def _say_dead(status: Status, most: int | None) -> list[str]:
     if most is None or dead <= most:
         return []
     return [f"{dead} dead {'letter' if dead == 1 else 'letters'}, more than {most}"]
+
+
+def _say_paused(queues: Iterable[QueueInfo]) -> list[str]:
+    return [
+        f'queue "{queue.name}" is paused ({queue.ready} ready); pgqueue queues resume lets it go on'
+        for queue in queues
+        if queue.paused_at is not None and queue.ready
+    ]
 
 
 def _late(queue: QueueInfo, max_age: float) -> str:

@@ -67,7 +67,9 @@ def print_queues(found: Sequence[QueueInfo]) -> None:
 
 
 def print_unserved(found: Sequence[QueueInfo]) -> None:
-    """Say where jobs wait in vain: no live worker serves their queue, or knows their task."""
+    """Say where jobs wait in vain: for a worker that serves their queue or knows their task, or
+    since the queue is paused.
+    """
     for said in say_unserved(found)[:_MOST]:
         click.echo(plain(said))
 
