@@ -50,7 +50,7 @@ App(make_url("postgresql://me:secret@localhost/shop"))
         remedy='Write `App(dsn, schema="jobs")`.',
     ),
     Mistake(
-        code='App("postgresql://me:100%@localhost/shop")',
+        code='App("postgresql://me:p@ss/word@localhost/shop")',
         says="ConfigError: dsn 'postgresql://me:***@localhost/shop' cannot be taken apart; "
         "in a password or a name, write : / ? # @ [ ] and % as %3A %2F %3F %23 %40 %5B %5D and %25",
         cause="The password has a character that means something in a URI.",

@@ -40,6 +40,22 @@ WORKERS = (
         remedy="Pass the App whose tasks are to run.",
     ),
     Mistake(
+        code="""
+app = App(os.environ["POOLED"])
+
+@app.task
+def pay() -> None: ...
+
+await Worker(app).run()
+""",
+        says="Unreachable: cannot connect to ...: unsupported startup parameter: "
+        "tcp_keepalives_idle: the dsn leads through a pooler; App(dsn, pgbouncer=True) is for "
+        'PgBouncer in transaction mode, pgbouncer="session" for its session mode',
+        cause="PgBouncer refuses settings of a session. Time does not change that, so that the "
+        "worker ends and does not wait.",
+        remedy="Say in which mode it runs: `App(dsn, pgbouncer=True)`.",
+    ),
+    Mistake(
         code="await Worker(App()).run()",
         says="ConfigError: this app has no tasks; are the modules that define them imported?",
         cause="Tasks exist once the module with `@app.task` was imported.",

@@ -37,6 +37,7 @@ WRONG: list[Exception] = [
     asyncpg.InvalidAuthorizationSpecificationError("no pg_hba.conf entry"),
     asyncpg.InvalidCatalogNameError('database "x" does not exist'),
     asyncpg.ProtocolViolationError("no such database: x"),
+    asyncpg.ProtocolViolationError("unsupported startup parameter: tcp_keepalives_idle"),
     asyncpg.ClientConfigurationError("could not parse"),
     PermissionError(errno.EACCES, "Permission denied"),
     FileNotFoundError(errno.ENOENT, "No such file or directory", "/etc/root.crt"),

@@ -21,6 +21,8 @@ _ERRNOS = frozenset(
     }
 )  # fmt: skip
 
+_NEVER = ("no such", "unsupported startup parameter")
+
 
 def is_away(error: BaseException) -> bool:
     """True if the same may succeed later, with nothing changed but the server."""
@@ -32,7 +34,7 @@ def is_away(error: BaseException) -> bool:
     state = getattr(cause, "sqlstate", None)
     if state is not None:
         # PgBouncer has one code for all that it refuses.
-        return state[:2] in _CLASSES and not str(cause).startswith("no such")
+        return state[:2] in _CLASSES and not str(cause).startswith(_NEVER)
     if isinstance(cause, ssl.SSLError):
         return isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
     if isinstance(cause, (socket.gaierror, ConnectionError, TimeoutError)):

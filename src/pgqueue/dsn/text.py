@@ -85,12 +85,18 @@ def _uri(dsn: str) -> Iterator[tuple[str, str]]:
         if any(ports):
             yield "port", ",".join(ports)
     if path and path != "/":
-        yield "dbname", _decoded(path[1:])
+        yield "dbname", _database(path[1:])
     for part in query.split("&") if query else ():
         key, separator, value = part.partition("=")
         if not key or not separator or "=" in value:
             raise Malformed
         yield _decoded(key), _decoded(value)
+
+
+def _database(text: str) -> str:
+    if "@" in text:  # it is behind a password that has a slash in it
+        raise Malformed
+    return _decoded(text)
 
 
 def _decoded(text: str) -> str:
