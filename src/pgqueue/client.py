@@ -59,6 +59,9 @@ class Client(Joining, Operations):
     PgBouncer in transaction mode, in which nothing may outlive a transaction; "session"
     for its session mode, in which workers listen. ``connection``: a function that returns the
     connection which each enqueue joins, or None; ``using(connection=)`` and ``within`` go before.
+    Calls raise ConfigError for a wrong value, SchemaError without the tables, Unreachable without a
+    connection in time, OutcomeUnknown if one broke amid a commit; blocking ones SyncInAsync in a
+    loop. With ``connection`` they work in its transaction, and raise what its driver raises.
     """
 
     def __init__(

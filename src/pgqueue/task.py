@@ -99,11 +99,15 @@ class Task(Generic[P, R_co]):
         """Enqueue a job, and return its id, once it is committed.
 
         For code that does not run in an event loop; there, it raises SyncInAsync: use ``aenqueue``.
+        Raises PayloadError for arguments that do not fit, and what calls of Client raise.
         """
         return self._app.enqueue_job(self.job(*args, **kwargs), None)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
-        """Enqueue a job from async code, and return its id, once it is committed."""
+        """Enqueue a job from async code, and return its id, once it is committed.
+
+        Raises PayloadError for arguments that do not fit, and what calls of Client raise.
+        """
         return await self._app.aenqueue_job(self.job(*args, **kwargs), None)
 
     @hinting("using()")
