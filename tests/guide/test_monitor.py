@@ -180,10 +180,12 @@ def test_alerts_use_metrics_that_there_are_and_each_has_its_reason() -> None:
     assert columns("alert") == [rule["alert"] for rule in RULES]
 
 
-def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
+def test_prometheus_takes_the_rules_and_they_fire_when_they_should(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed")
     file = tmp_path / "pgqueue.rules.yml"
     file.write_text(FILES["pgqueue.rules.yml"])
     subprocess.run([promtool, "check", "rules", file], check=True)
+    shutil.copy(Path(__file__).with_name("alerts.yml"), tmp_path)
+    subprocess.run([promtool, "test", "rules", "alerts.yml"], cwd=tmp_path, check=True)
