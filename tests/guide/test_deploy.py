@@ -28,6 +28,8 @@ from tests.harness.pgbouncer import bouncer
 from tests.harness.processes import Program
 from tests.harness.waiting import wait_until
 
+pytestmark = pytest.mark.one_pg
+
 PAGE = (Path(__file__).parents[2] / "docs" / "guide" / "deploy.md").read_text()
 FILES = files_of(PAGE)
 ROW = re.compile(
