@@ -35,6 +35,8 @@ class Example:
             **kept,
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]]),
             "DATABASE_URL": dsn,
+            # It would be in the home directory, one for all.
+            "GUNICORN_CMD_ARGS": "--no-control-socket",
             # Plugins that the example does not ask for.
             "PYTEST_ADDOPTS": "-p no:asyncio -p no:cacheprovider -p no:xdist",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, HTTPException
@@ -57,10 +58,10 @@ class PlacedOrder(BaseModel):
 
 
 class Receipt(BaseModel):
-    """Where the job of the receipt stands."""
+    """``state``: of its job, until that is deleted: a week after its end, unless you say else."""
 
-    state: JobState
-    attempt: int
+    sent_at: datetime | None
+    state: JobState | None
     problem: str | None
 
 
@@ -83,10 +84,9 @@ async def receipt(order_id: int, session: Transaction) -> Receipt:
     order = await session.get(Order, order_id)
     if order is None or order.receipt_job is None:
         raise HTTPException(404, f"there is no order {order_id}")
-    if order.receipt_sent_at is not None:  # also when its job was deleted, after a week
-        return Receipt(state=JobState.COMPLETED, attempt=0, problem=None)
     job = await app.aget_job(order.receipt_job, connection=session)
-    if job is None:
-        raise HTTPException(410, f"nobody knows what became of the receipt of order {order_id}")
-    problem = job.errors[-1].message if job.errors else None
-    return Receipt(state=job.state, attempt=job.attempt, problem=problem)
+    return Receipt(
+        sent_at=order.receipt_sent_at,
+        state=job.state if job else None,
+        problem=job.errors[-1].message if job and job.errors else None,
+    )

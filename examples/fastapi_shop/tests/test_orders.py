@@ -20,10 +20,13 @@ async def test_an_order_gets_its_receipt(client: AsyncClient, kit: Kit) -> None:
         answer = await client.post("/orders", json=ORDER)
     assert answer.status_code == 201
     receipt = answer.json()["receipt"]
-    assert (await client.get(receipt)).json()["state"] == "pending"
+    waiting = {"sent_at": None, "state": "pending", "problem": None}
+    assert (await client.get(receipt)).json() == waiting
 
     assert await kit.adrain() == {"completed": 1}
-    assert (await client.get(receipt)).json()["state"] == "completed"
+    sent = (await client.get(receipt)).json()
+    assert sent["state"] == "completed"
+    assert sent["sent_at"] is not None
 
 
 async def test_an_order_that_is_refused_leaves_no_job(client: AsyncClient, kit: Kit) -> None:
