@@ -127,7 +127,7 @@ def test_tests_reach_into_nobodys_privates() -> None:
     """An attribute of anything but ``self``, a name given to ``setattr``, or an import."""
     found = Counter(
         f"{file.relative_to(ROOT)}: {name}"
-        for part in ("benchmarks", "chaos", "tests")
+        for part in ("benchmarks", "chaos", "examples", "tests")
         for file in sorted((ROOT / part).rglob("*.py"))
         for node in ast.walk(ast.parse(file.read_text(), str(file)))
         for name in private(node)
