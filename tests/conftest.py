@@ -32,6 +32,7 @@ SCHEMA = "pgqueue"
 _LEAK_SECONDS = 30.0
 _LAYERS_ON_ONE = {"chaos", "corpus", "fault", "kill", "model", "past", "security"}
 _ALONE = {"e2e", "kill"}  # by directory; more are marked where they are
+_LONG = {"cli"}  # on the newest, and on each if the long tests run as well
 _AROUND = {"drivers", "e2e", "property", "worker"}  # CI: older versions on its other Pythons
 
 _FIRST = {"test_quick.py", "test_machine.py"}
@@ -103,7 +104,10 @@ def _majors(metafunc: pytest.Metafunc) -> list[int | None]:
     ours = sorted(major for major in majors if major is not None)
     marked = metafunc.definition.get_closest_marker("one_pg") is not None
     layers = set(metafunc.definition.path.parts)
-    if marked or layers & (_LAYERS_ON_ONE | _AROUND):
+    on_one = _LAYERS_ON_ONE | _AROUND
+    if not metafunc.config.getoption("long"):
+        on_one |= _LONG
+    if marked or layers & on_one:
         return [*ours[-1:]] or majors
     return majors
 
