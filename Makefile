@@ -12,7 +12,6 @@ PYTHON ?= python3
 VENV ?= .venv
 TESTS ?= tests
 WORKERS ?= auto
-LANES ?= 1
 LOG ?= .venvs/logs/test
 ARGS ?=
 MINUTES ?= 30
@@ -31,8 +30,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@mkdir -p .venvs && echo '*' > .venvs/.gitignore
-	@$(BIN)/python -m tests.harness.suite --workers $(WORKERS) --lanes $(LANES) \
-		--log $(LOG) $(SUITE_ARGS) -- $(TESTS) $(ARGS)
+	@$(BIN)/python -m tests.harness.suite --workers $(WORKERS) --log $(LOG) $(SUITE_ARGS) -- $(TESTS) $(ARGS)
 
 test-all: SUITE_ARGS = --long
 test-all: test

@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.addinivalue_line(
         "markers",
-        "alone: real processes, signals or faults: runs after the others, one on each core at most",
+        "alone: real processes, signals or faults: runs after the others, one at a time",
     )
     config.addinivalue_line(
         "markers", "one_turn: CI: on the main Python and on one other, not on each"

@@ -34,12 +34,12 @@ def main() -> int:
     record_file = home.parent.parent / "unsteady.json"
     record = json.loads(record_file.read_text()) if record_file.exists() else []
 
-    # One process of xdist is started for a single lane as well: when it dies, the rest goes on.
-    lanes, one = ("0", "0") if options.workers == "0" else (options.lanes, "1")
+    # One process of xdist is started for those alone as well: when it dies, the rest goes on.
+    one = "0" if options.workers == "0" else "1"
     pytests = Pytests(home, long=options.long)
     parts: list[Notes] = []
     for part in PARTS:
-        workers = options.workers if part == "together" else lanes
+        workers = options.workers if part == "together" else one
         # Who has none left takes tests of others: heavy ones stand together in a few files.
         how = [f"--suite-part={part}", "-n", workers, "--dist", "worksteal"]
         parts.append(pytests.run(part, [*how, *options.pytest]))
@@ -82,9 +82,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log", type=Path, default=Path(".venvs/logs/test"), metavar="DIR")
     parser.add_argument(
         "--workers", default="auto", help="processes for tests that bear neighbours"
-    )
-    parser.add_argument(
-        "--lanes", default="1", help="processes for those that run alone: one on each core at most"
     )
     parser.add_argument(
         "--long", action="store_true", help="also the tests that are marked as long"
