@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import CoroutineType
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,14 @@ class Crowd:
         with self.lock:
             self.inside -= 1
             self.through += 1
+
+
+def inside(task: asyncio.Task[Any] | None, function: str) -> bool:
+    """True if this is one of the coroutines that the task waits in."""
+    step: Any = task and task.get_coro()
+    while isinstance(step, CoroutineType) and step.cr_code.co_name != function:
+        step = step.cr_await
+    return isinstance(step, CoroutineType)
 
 
 async def test_a_backlog_of_sync_jobs_does_not_keep_async_ones_waiting(
@@ -85,7 +95,10 @@ async def test_another_worker_takes_the_jobs_for_which_there_is_no_thread_here(
 async def test_a_job_that_comes_while_no_thread_is_free_begins_once_there_is_one(
     app: App, eyes: Eyes
 ) -> None:
-    """It was announced while nobody could take it: the end of a job is the reason to look."""
+    """It was announced while nobody could take it: the end of a job is the reason to look.
+
+    No other reason is left by then: no poll, no notification, and no look that was to come.
+    """
     crowd = Crowd()
 
     @app.task
@@ -95,12 +108,18 @@ async def test_a_job_that_comes_while_no_thread_is_free_begins_once_there_is_one
     @app.task
     async def quick() -> None: ...
 
-    async with working(app, threads=1, poll_interval=600.0):
+    async with working(app, threads=1, poll_interval=600.0) as worker:
+        claimer = worker.machines.claimer
         await slow.aenqueue()
         await eventually(lambda: crowd.inside == 1)
         for _ in range(5):
             await slow.aenqueue()
             await eyes.reaches((await quick.aenqueue()).id, "completed")
+        (state,) = claimer.states.values()
+        await eventually(
+            lambda: inside(claimer.task, "_wait_bell") and not (state.owed or state.looks)
+        )
+        assert claimer.plan.scope.left == {"default"}
         crowd.gate.set()
         await eyes.settled(completed=11)
     assert crowd.most == 1

@@ -294,7 +294,7 @@ class Claimer:
 
     def _mind_threads(self) -> None:
         """Look for jobs that need a thread if one is free; else let others hear of them."""
-        if self._intake.thread_room():
+        if self._intake.thread_room() != 0:  # None: no job here needs one any more
             self.plan.threads_came_free()
         elif not self._intake.has_free_thread:
             self.seating.on_threads_full()
