@@ -42,7 +42,7 @@ PAGES = {
         "the values that the operations of an app return",
         "pgqueue",
         ("JobState", "JobInfo", "AttemptError", "Count", "QueueInfo", "WorkerInfo", "WorkerState",
-         "Status", "SchemaStatus", "CancelResult", "RetryResult", "RedriveResult", "DeadCount",
+         "Status", "SchemaStatus", "migrations", "Migration", "CancelResult", "RetryResult", "RedriveResult", "DeadCount",
          "PurgeResult", "Drained"),
     ),
     "exceptions": Page(
