@@ -42,8 +42,8 @@ PAGES = {
         "the values that the operations of an app return",
         "pgqueue",
         ("JobState", "JobInfo", "AttemptError", "Count", "QueueInfo", "WorkerInfo", "WorkerState",
-         "Status", "SchemaStatus", "migrations", "Migration", "CancelResult", "RetryResult", "RedriveResult", "DeadCount",
-         "PurgeResult", "Drained"),
+         "Status", "SchemaStatus", "migrations", "Migration", "CancelResult", "RetryResult",
+         "RedriveResult", "DeadCount", "PurgeResult", "Drained"),
     ),
     "exceptions": Page(
         "Exceptions",

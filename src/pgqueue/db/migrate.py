@@ -43,8 +43,9 @@ LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema. ``breaking``: a pgqueue that does not know it must not run on it.
+    """One step of the schema, by its ``version`` (1, 2, ...) and its ``name``.
 
+    ``breaking``: a pgqueue that does not know it must not run on it.
     ``sql``: its text, with ``:"schema"`` for the name of the schema; ``script`` is what to run.
     """
 
