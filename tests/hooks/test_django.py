@@ -280,7 +280,7 @@ async def test_the_log_of_queries_does_not_grow(app: App, eyes: Eyes) -> None:
     assert set(lengths) == {0}
 
 
-async def test_connections_of_a_pool_of_django_are_given_back(
+async def test_connections_of_a_pool_of_django_are_returned(
     app: App, eyes: Eyes, sessions: Sessions, django_dsn: str
 ) -> None:
     """Two for sixteen threads: Django refuses to keep those, and nothing runs into a timeout."""

@@ -83,7 +83,7 @@ async def test_async_jobs_pass_those_that_wait_for_a_thread_and_all_else_keeps_i
 
 
 async def test_a_quarantined_job_takes_a_place_of_its_own() -> None:
-    """It must not wait among those that are given back: it runs alone of its kind."""
+    """It must not wait among those that are released: it runs alone of its kind."""
     one, _ = buffer(threads=1)
     one.add([row(1, "sync"), row(2, "sync", crashes=2)], 7)
     assert begun(one) == [2]
@@ -132,7 +132,7 @@ async def test_jobs_are_counted_as_they_come_and_go() -> None:
     one.close()
 
 
-async def test_what_waits_for_a_thread_can_be_found_cancelled_and_given_back() -> None:
+async def test_what_waits_for_a_thread_can_be_found_cancelled_and_released() -> None:
     one, _ = buffer(threads=1)
     one.add([row(n, "sync") for n in range(1, 5)], 7)
     assert begun(one) == [1]
@@ -143,7 +143,7 @@ async def test_what_waits_for_a_thread_can_be_found_cancelled_and_given_back() -
     one.close()
 
 
-async def test_a_job_that_waits_for_a_thread_for_a_second_is_given_back() -> None:
+async def test_a_job_that_waits_for_a_thread_for_a_second_is_released() -> None:
     """But for as many as ended in that second: so many will begin in the next one."""
     one, runner = buffer(threads=1)
     one.add([row(n, "sync") for n in range(1, 6)], 7)

@@ -47,7 +47,7 @@ def test_a_wait_that_nobody_knows_is_left_out() -> None:
          "job 7 (mail) snoozed after 1.500 s in attempt 2 of 5, for 60 s: no"),
         (CANCELLED, None, logging.INFO, "job 7 (mail) cancelled after 1.500 s in attempt 2 of 5"),
         (RELEASED, None, logging.INFO,
-         "job 7 (mail) given back after 1.500 s in attempt 2 of 5, this attempt does not count"),
+         "job 7 (mail) released after 1.500 s in attempt 2 of 5, this attempt does not count"),
     ],
 )  # fmt: skip
 def test_what_an_attempt_came_to(

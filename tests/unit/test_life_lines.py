@@ -8,8 +8,8 @@ from pgqueue.version import __version__
 from pgqueue.worker.life_lines import (
     Here,
     StillRuns,
-    given_back,
     named,
+    released,
     started,
     stopping,
     told_to_end,
@@ -76,7 +76,7 @@ def test_those_that_are_told_to_end_are_named_the_longest_first() -> None:
 
 def test_those_that_did_not_end_are_named() -> None:
     said = "1 job did not end when told to, to be run again: job 6 (scan, 41 s, in a thread)"
-    assert given_back([SCAN]) == said
+    assert released([SCAN]) == said
 
 
 def test_of_many_jobs_ten_are_named() -> None:

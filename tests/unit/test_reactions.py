@@ -88,7 +88,7 @@ def test_an_outcome_that_is_dropped_is_logged(caplog: pytest.LogCaptureFixture) 
 
 @pytest.mark.parametrize("entries", [[], [LATER], [Entry(1, 7, RELEASED, queue="a")]])
 def test_nothing_follows_where_nothing_is_ready_soon(entries: list[Entry]) -> None:
-    """A job that has no position was not given back to its old place."""
+    """A job that has no position was not released to its old place."""
     machines = Mock()
     reactions_of(machines).on(events.Written(entries))
     assert machines.mock_calls == []

@@ -92,9 +92,9 @@ def test_after_its_timeout_a_stop_gives_back_what_runs(dsn: str) -> None:
     thread.stop(timeout=0.2)
     assert released.is_set()
     assert not thread.is_alive
-    given_back = app.get_job(job.id)
-    assert given_back is not None
-    assert given_back.state == "pending"
+    released = app.get_job(job.id)
+    assert released is not None
+    assert released.state == "pending"
     app.close()
 
 

@@ -141,7 +141,7 @@ async def test_sync_jobs_of_a_mixed_app_are_claimed_ahead_when_they_are_short(
         assert worker.statistics().claims < 400
 
 
-async def test_what_waits_for_a_thread_is_given_back_at_a_stop(app: App, eyes: Eyes) -> None:
+async def test_what_waits_for_a_thread_is_released_at_a_stop(app: App, eyes: Eyes) -> None:
     crowd = Crowd()
 
     @app.task

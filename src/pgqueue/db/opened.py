@@ -51,7 +51,7 @@ class Opened:
             state.rest()
 
     def close(self) -> None:
-        """Close those of threads; those in use stay open until they are given back."""
+        """Close those of threads; those in use stay open until they are returned."""
         self._drop_closed_loops()
         if self.blocking.spare:
             no_loop("close")

@@ -262,7 +262,7 @@ class Pool:
         self._checked = False
 
     def close(self) -> None:
-        """Close the connections of threads; those in use stay open until they are given back."""
+        """Close the connections of threads; those in use stay open until they are returned."""
         self.opened.close()
 
     async def aclose(self) -> None:

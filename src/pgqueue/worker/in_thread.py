@@ -70,7 +70,7 @@ class WorkerThread:
     def stop(self, timeout: float | None = None) -> None:
         """Stop in order, within the worker's grace and some seconds; from any other thread.
 
-        After ``timeout`` seconds, if given, it stops without grace: jobs that run are given back.
+        After ``timeout`` seconds, if given, it stops without grace: jobs that run are released.
         Raises what made the worker fail meanwhile, if anything did.
         """
         if os.getpid() != self._process:

@@ -9,7 +9,7 @@ from typing import Any
 from pgqueue.version import __version__
 
 __all__ = [
-    "STOPPING", "STOPPING_NOW", "Here", "StillRuns", "given_back", "goes_on", "named", "started",
+    "STOPPING", "STOPPING_NOW", "Here", "StillRuns", "goes_on", "named", "released", "started",
     "stopping", "told_to_end", "waiting",
 ]  # fmt: skip
 
@@ -97,7 +97,7 @@ def told_to_end(jobs: Sequence[StillRuns], grace: float, *, forced: bool, second
     )
 
 
-def given_back(jobs: Sequence[StillRuns]) -> str:
+def released(jobs: Sequence[StillRuns]) -> str:
     """Return which jobs did not end."""
     return f"{_count(len(jobs), 'job')} did not end when told to, to be run again: {named(jobs)}"
 

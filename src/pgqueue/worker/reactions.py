@@ -111,7 +111,7 @@ class Reactions:
                     self.promoter.due_in(seconds + seat.delay)
 
     def _written(self, entries: Sequence[Entry]) -> None:
-        """What was given back or put off is somebody's work again."""
+        """What was released or put off is somebody's work again."""
         soonest = soonest_of(entries)
         if soonest is not None and soonest <= self.settings.heartbeat * 2:
             self.promoter.due_in(soonest)

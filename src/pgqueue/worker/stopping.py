@@ -63,7 +63,7 @@ async def wind_down(
         if not await runner.wait_quiet(seconds):
             stuck = [job for job in _still_run(runner) if job.is_owed]
             _release(completer, runner.abandon())
-            _say(life_lines.given_back(stuck), logging.ERROR)
+            _say(life_lines.released(stuck), logging.ERROR)
     on_jobs_over()
     rest = 0.0 if forced.is_set() else grace - (time.monotonic() - began)
     unwritten = await completer.stop(max(timings.write, rest))

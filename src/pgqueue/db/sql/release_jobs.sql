@@ -12,7 +12,7 @@ set :released,
     run_at = case when receipt.delay is null then job.run_at
                   else clock_timestamp() + make_interval(secs => receipt.delay) end,
     attempt = job.attempt + receipt.change,
-    -- What is given back as it was may have been interrupted, and what began in an earlier claim was.
+    -- What is released as it was may have been interrupted, and what began in an earlier claim was.
     -- Of all else the end is known.
     began_at = case when receipt.delay is null or job.began_at < job.claimed_at then job.began_at end,
     errors = case when receipt.error is null then job.errors

@@ -84,7 +84,7 @@ def ended(record: Record | Mapping[str, Any], verdict: Verdict, times: Times) ->
         case outcome, _ if outcome is CANCELLED:
             return _plain(record, times, "cancelled", logging.INFO)
         case outcome, _ if outcome is RELEASED:
-            return _plain(record, times, "given back", logging.INFO, "this attempt does not count")
+            return _plain(record, times, "released", logging.INFO, "this attempt does not count")
         case _:
             return None
 
