@@ -99,7 +99,7 @@ def test_a_drain_by_many_slots_takes_few_claims(size: int, monkeypatch: pytest.M
     ],
 )
 @pytest.mark.parametrize("slots", [1, 4])
-@pytest.mark.parametrize("size", [4, 30])
+@pytest.mark.parametrize("size", [pytest.param(4, marks=pytest.mark.long), 30])
 def test_single_jobs_cost_few_claims_and_calls(
     size: int, slots: int, rate: int, seconds: float, claims: float, calls: float,
     monkeypatch: pytest.MonkeyPatch,

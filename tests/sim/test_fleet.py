@@ -56,7 +56,7 @@ def test_a_single_job_costs_the_same_in_any_fleet(
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_jobs_at_random_moments_begin_soon(
     size: int, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +130,7 @@ def test_notifications_that_are_lost_cost_little(
     simulated(play(), monkeypatch)
 
 
-@pytest.mark.parametrize("size", [4, 30, 300])
+@pytest.mark.parametrize("size", [pytest.param(4, marks=pytest.mark.long), 30, 300])
 @pytest.mark.parametrize("gap", [0.0005, 0.02])
 def test_a_killed_watcher_delays_nothing_by_a_second(
     size: int, gap: float, monkeypatch: pytest.MonkeyPatch
