@@ -20,6 +20,7 @@ from pgqueue.admin.info import (
     WorkerInfo,
     WorkerState,
 )
+from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo, ScheduleSlot, ScheduleState
 from pgqueue.app import App
 from pgqueue.client import Client
 from pgqueue.completing import CallersTransaction
@@ -46,8 +47,10 @@ from pgqueue.errors import (
 )
 from pgqueue.job import Enqueued, JobState, NewJob, Options
 from pgqueue.namesake import refuse_namesake as _refuse_namesake
+from pgqueue.operations.schedules import Schedules
 from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import JobTransaction, RunningJob, current_job
+from pgqueue.schedule.settings import ScheduleOptions
 from pgqueue.task import BoundTask, Task
 from pgqueue.version import __version__
 
@@ -91,6 +94,12 @@ __all__ = [
     "RetryPolicy",
     "RetryResult",
     "RunningJob",
+    "ScheduleFire",
+    "ScheduleInfo",
+    "ScheduleOptions",
+    "ScheduleSlot",
+    "ScheduleState",
+    "Schedules",
     "SchemaError",
     "SchemaStatus",
     "Snooze",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue.around import Around, Hook
@@ -19,9 +20,12 @@ from pgqueue.config import (
 from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
+from pgqueue.errors import ConfigError
 from pgqueue.hints import hinting
 from pgqueue.job import NewJob, Options, check_options
 from pgqueue.retry import RetryPolicy
+from pgqueue.schedule.code import Declarations, SlotArgs
+from pgqueue.schedule.settings import ScheduleOptions, Spec
 from pgqueue.task import OnCrash, Registry, Task, make_task
 from pgqueue.within import Provider
 
@@ -67,6 +71,7 @@ class App(Client):
         )
         self.tasks = Registry()
         self.around = Around(around)
+        self.declared = Declarations()
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -82,6 +87,41 @@ class App(Client):
         job = self._job(task, args, known.options, options)
         known.payload.decode(job.args, "does not fit")
         return job
+
+    def schedule(
+        self,
+        name: str,
+        task: Task[..., Any] | str,
+        *,
+        args: SlotArgs | None = None,
+        **settings: Unpack[ScheduleOptions],
+    ) -> None:
+        """Have a job made again and again: ``app.schedule("nightly", report, cron="30 2 * * *")``.
+
+        ``args``: by parameter name; or a function of the slot, an aware datetime on the clock of
+        ``zone``, which returns them, or None for no job. Options of the job stand beside the times:
+        see ``pgqueue.schedule.settings.Timing`` for these. The workers of this app write the
+        schedule into the database when they start, and fire it. Raises ConfigError for what makes
+        no schedule, PayloadError for arguments that do not fit the task.
+        """
+        known = self.tasks.get(task if isinstance(task, str) else task.name)
+        if not isinstance(task, str) and known is not task:
+            raise ConfigError(f'schedule "{name}": {task!r} is no task of this app')
+        self.declared.add(name, known, {} if args is None else args, settings)
+
+    def check_args(self, task: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the arguments of a schedule as they are stored; a task of this app checks them."""
+        if task not in self.tasks:
+            return super().check_args(task, args)
+        stored: Mapping[str, Any] = json.loads(self.tasks.get(task).payload.encode((), args))
+        return stored
+
+    def slot_job(self, spec: Spec, slot: datetime | None) -> NewJob | None:
+        """Return the job of a slot of a schedule; None if its function wants no job."""
+        declared = self.declared.get(spec.name)
+        if spec.args is None and declared is not None and declared.compute is not None:
+            return declared.job(spec, slot)
+        return super().slot_job(spec, slot)
 
     async def run_until_idle(self, **settings: Any) -> Drained:
         """Run what is due with a worker of its own, until nothing is: for tests and scripts.

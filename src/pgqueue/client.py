@@ -25,7 +25,7 @@ from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError
 from pgqueue.job import Enqueued, NewJob, Options, with_options
-from pgqueue.operations import Operations
+from pgqueue.operations import Operations, ScheduleOperations
 from pgqueue.payload import encode_untyped
 from pgqueue.within import Joining, Provider
 
@@ -48,7 +48,7 @@ class _Bounds(TypedDict):
     size: int
 
 
-class Client(Joining, Operations):
+class Client(Joining, Operations, ScheduleOperations):
     """A way into the queue without the tasks' code.
 
     ``dsn``: ``postgresql://...`` or ``embedded:DIR``; by default PGQUEUE_DSN, read when first

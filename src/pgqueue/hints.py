@@ -68,7 +68,7 @@ _DECORATOR = {
     ),
     **dict.fromkeys(
         ("cron", "crontab", "periodic", "schedule", "every", "interval"),
-        "there are no periodic tasks; let cron or a systemd timer enqueue the job",
+        'app.schedule("name", task, cron="30 2 * * *") or every=seconds: a task has no times',
     ),
     **dict.fromkeys(("queue_name", "routing_key", "exchange", "actor_queue"), 'queue="name"'),
     **dict.fromkeys(("task_name", "actor_name"), 'name="name"'),

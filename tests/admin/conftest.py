@@ -48,6 +48,7 @@ class Session:
             None,
             0,
             [],
+            [],
         )
         return worker
 

@@ -15,6 +15,8 @@ from pgqueue.client import Client
 from pgqueue.db.statements import statement
 from pgqueue.errors import ConfigError, DatabaseError, SchemaError
 from pgqueue.job import JobState
+from pgqueue.operations import Operations
+from pgqueue.operations.schedules import Schedules
 from tests.admin.conftest import Session, add, add_dead
 
 
@@ -320,17 +322,17 @@ def test_every_operation_has_a_blocking_twin(dsn: str) -> None:
         client.close()
 
 
-async def test_both_flavours_of_each_operation_take_the_same() -> None:
+@pytest.mark.parametrize("holder", [Operations, Schedules])
+async def test_both_flavours_of_each_operation_take_the_same(holder: type) -> None:
     import inspect
     from typing import get_type_hints
 
-    from pgqueue.operations import Operations
-
-    verbs = [n for n, f in inspect.getmembers(Operations, callable) if not n.startswith("_")]
+    verbs = [n for n, f in inspect.getmembers(holder, callable) if not n.startswith("_")]
+    verbs = [n for n in verbs if n != "by"]
     twins = [n for n in verbs if f"a{n}" in verbs]
     assert len(verbs) == 2 * len(twins)
     for name in twins:
-        one, other = getattr(Operations, name), getattr(Operations, f"a{name}")
+        one, other = getattr(holder, name), getattr(holder, f"a{name}")
         assert inspect.signature(one) == inspect.signature(other), name
         assert get_type_hints(one) == get_type_hints(other), name
         assert "Work[" not in str(get_type_hints(one)["return"]), name

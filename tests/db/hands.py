@@ -102,6 +102,7 @@ class Hands:
             None,
             0,
             [],
+            [],
         )
         return worker
 

@@ -65,6 +65,7 @@ def test_years_without_a_fire_take_no_longer_than_a_day() -> None:
     assert found.missed == COUNTED
 
 
+@pytest.mark.past_bug(79, 81)
 def test_nothing_is_due_before_its_time() -> None:
     found = round_of(MINUTES, Policy(), AT, AT - timedelta(milliseconds=20))
     assert (found.slots, found.next_at) == ((), AT)

@@ -375,3 +375,47 @@ async def test_a_worker_may_ask_for_its_own_host_and_a_viewer_for_the_whole(logi
         assert (await asyncio.to_thread(asks, "viewer")).startswith("ok: 1 live worker")
         assert "permission denied" in await asyncio.to_thread(asks, "worker")
     await app.aclose()
+
+
+@pytest.mark.rule("S8")
+async def test_each_role_does_with_schedules_what_it_is_for(logins: Logins, eyes: Eyes) -> None:
+    """A worker declares and fires; an operator changes; a viewer sees no arguments."""
+    app = App(logins.dsn_of("worker"))
+
+    @app.task
+    async def report(secret: str) -> None: ...
+
+    app.schedule("nightly", report, cron="* * * * *", args={"secret": "hush"})
+    async with working(app):
+        await eyes.sql("update pgqueue.schedule set next_at = now() - interval '1 minute'")
+
+        async def fired() -> bool:
+            return await eyes.value("select count(*) from pgqueue.jobs") == 1  # type: ignore[no-any-return]
+
+        await eventually(fired)
+    async with Client(logins.dsn_of("operator")) as operator:
+        assert await operator.schedules.apause("nightly")
+        assert await operator.schedules.aresume("nightly")
+        assert await operator.schedules.arun("nightly") is not None
+        assert len(await operator.schedules.apreview("nightly")) == 5
+        await operator.schedules.aset("other", task="report", every=60)
+        await operator.schedules.aremove("other")
+    async with Client(logins.dsn_of("viewer")) as viewer:
+        (found,) = await viewer.schedules.alist()
+        assert "hush" not in str(found)
+    refused(
+        logins.dsn_of("viewer"), "select settings from pgqueue.schedule",
+        "update pgqueue.schedule set paused_at = now()", "select * from pgqueue.audit",
+    )  # fmt: skip
+    refused(
+        logins.dsn_of("operator"), "delete from pgqueue.audit",
+        "update pgqueue.audit set actor = 'nobody'",
+    )  # fmt: skip
+    refused(
+        logins.dsn_of("worker"), "delete from pgqueue.schedule", "select * from pgqueue.audit",
+    )  # fmt: skip
+    refused(
+        logins.dsn_of("producer"), "select * from pgqueue.schedules",
+        "insert into pgqueue.schedule (name, next_at, changed) values ('x', now(), '{}')",
+    )  # fmt: skip
+    await app.aclose()

@@ -129,7 +129,8 @@ def heartbeat_thread_of(said: Said[FleetEvent]) -> HeartbeatThread:
     )  # fmt: skip
     return HeartbeatThread(
         "postgresql:///nowhere", "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
-        watch=Watch(), lease=lease, membership=Membership(), holdings=cast("Any", holdings),
+        cast("Any", None), watch=Watch(), lease=lease, membership=Membership(),
+        holdings=cast("Any", holdings),
         view=view(), events=said, timings=TIMINGS,
     )  # fmt: skip
 

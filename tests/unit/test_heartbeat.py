@@ -34,7 +34,7 @@ from pgqueue.worker.lease import Lease
 SEATED = Seated(0, 1, 2, takes_jobs=True)
 USUAL: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
-    "next_due": None, "age": 0.0, "expired": [], "vanished": [],
+    "next_due": None, "next_slot": None, "age": 0.0, "expired": [], "vanished": [],
 }  # fmt: skip
 
 

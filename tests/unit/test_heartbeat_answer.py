@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue.worker.events import CancelWanted, LeaseHeldAgain, NextDue, Seated
+from pgqueue.worker.events import CancelWanted, LeaseHeldAgain, NextDue, NextSlot, Seated
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.heartbeat_answer import Heard, Renewals, Sent, read
 
@@ -15,7 +15,7 @@ SEATED = Seated(1, 9, 3, takes_jobs=True)
 
 
 def row(**values: Any) -> dict[str, Any]:
-    usual = {"before": 1, "cancelled": [], "next_due": None, "age": 2.0}
+    usual = {"before": 1, "cancelled": [], "next_due": None, "next_slot": None, "age": 2.0}
     return {**usual, "expired": [], "vanished": [], **values}
 
 
@@ -51,6 +51,14 @@ def test_what_the_worker_is_told(answer: dict[str, Any], expired: bool, events: 
 def test_a_job_that_is_due_soon_is_told(next_due: float, at_rest: bool, told: bool) -> None:
     events = heard(row(next_due=next_due), at_rest=at_rest).events
     assert (NextDue(next_due) in events) is told
+
+
+@pytest.mark.parametrize(
+    ("next_slot", "at_rest", "told"), [(4.0, False, True), (0.1, True, False), (-9.0, True, True)]
+)
+def test_a_slot_that_is_due_soon_is_told(next_slot: float, at_rest: bool, told: bool) -> None:
+    events = heard(row(next_slot=next_slot), at_rest=at_rest).events
+    assert (NextSlot(next_slot) in events) is told
 
 
 @pytest.mark.parametrize(("age", "judges"), [(2.0, True), (5.0, True), (5.1, False)])

@@ -70,7 +70,7 @@ CALLS: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         "max_attempts=N, which counts the first",
         lambda: app.task(max_retries=3),
     ),
-    "cron": (ConfigError, "there are no periodic tasks", lambda: app.task(cron="* * * * *")),
+    "cron": (ConfigError, "app.schedule", lambda: app.task(cron="* * * * *")),
     "time_limit": (
         ConfigError,
         'takes no "time_limit"; timeout=seconds',

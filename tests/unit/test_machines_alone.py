@@ -223,7 +223,7 @@ def maintenance_of(
     store: Any, membership: Membership, background: Background, completer: Returned | None = None
 ) -> Maintenance:
     return Maintenance(
-        store, WHO,
+        store, WHO, cast("Any", None),
         links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))),
         holdings=holdings_of(completer or Returned()), membership=membership,
         census=Census(2.0, 15.0), view=view(), events=Said[Any](),
@@ -333,7 +333,7 @@ def heartbeat_thread_of(
 ) -> HeartbeatThread:
     settings = WorkerSettings(heartbeat=0.05)
     return HeartbeatThread(
-        dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None),
+        dsn, "pgqueue", Identity(settings, ["a", "b"], ["t"], None), cast("Any", None),
         watch=Watch(), lease=Lease(), membership=Membership(), holdings=holdings_of(Returned()),
         view=view(), events=said, timings=TIMINGS,
     )  # fmt: skip

@@ -11,8 +11,8 @@ import pgqueue
 
 # What nobody annotates: how a worker waits (for tests of pgqueue), and what only pgqueue makes.
 INTERNAL = {
-    "Callers", "Completion", "Enqueuer", "Failure", "Guard", "Machines", "RunningJobs", "Timings",
-    "Transactions", "Within",
+    "Base", "Callers", "Completion", "Enqueuer", "Failure", "Guard", "Machines", "RunningJobs",
+    "SlotJobs", "Spec", "Timings", "Transactions", "Within",
 }  # fmt: skip
 
 

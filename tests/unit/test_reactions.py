@@ -51,6 +51,7 @@ DONE: list[tuple[Event, list[Any]]] = [
         [call.claimer.on_rewind("a", 5), call.claimer.on_rewind("b", 7)],
     ),
     (events.NextDue(1.0), [call.promoter.due_in(1.0 + WATCHER.delay)]),
+    (events.NextSlot(1.0), [call.heartbeat_thread.fire_in(1.0 + WATCHER.delay)]),
     (
         events.Seated(2, 9, 4, takes_jobs=True),
         [call.claimer.seating.on_heartbeat(2, 9, running=4, takes_jobs=True)],

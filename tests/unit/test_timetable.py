@@ -53,6 +53,23 @@ def test_who_is_called_for_while_it_is_done_is_done_once_more() -> None:
     assert table.due(9.0) == []
 
 
+def test_who_is_called_for_later_is_done_by_then_at_the_latest() -> None:
+    table = Timetable()
+    table.put("a", 9.0)
+    table.call("a", 5.0)
+    table.call("a", 7.0)
+    assert (table.next_at(), table.due(4.9)) == (5.0, [])
+    assert table.due(5.0) == [("a", True)]
+    table.call("a", 8.0)  # while it is done
+    table.put("a", 20.0)
+    assert (table.next_at(), table.due(8.0)) == (8.0, [("a", True)])
+    table.call("a", 30.0)
+    table.put("a", 21.0)
+    assert table.due(21.0) == [("a", False)], "the call is still to come"
+    table.put("a", math.inf)
+    assert table.next_at() == 30.0
+
+
 NAMES = st.sampled_from("abc")
 EVENTS = st.lists(
     st.one_of(

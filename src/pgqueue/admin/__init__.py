@@ -13,11 +13,23 @@ from pgqueue.admin.fleet import pause, queues, resume, workers
 from pgqueue.admin.home import adopt, check_home
 from pgqueue.admin.jobs import get_job, list_jobs, match_jobs
 from pgqueue.admin.retry import redrive, retry
+from pgqueue.admin.schedule_look import list_schedules, preview_schedule, schedule_fires
+from pgqueue.admin.schedules import (
+    Actor,
+    declare_schedules,
+    pause_schedule,
+    remove_schedule,
+    reset_schedule,
+    resume_schedule,
+    run_schedule,
+    set_schedule,
+)
 from pgqueue.admin.schema import apply_migrations, plan_migrations, schema_status
 from pgqueue.admin.status import status
 from pgqueue.admin.waiting import why_waiting
 
 __all__ = [
+    "Actor",
     "DeadFilter",
     "JobFilter",
     "adopt",
@@ -27,19 +39,29 @@ __all__ = [
     "check_ids",
     "check_page",
     "count_dead",
+    "declare_schedules",
     "get_job",
     "list_dead",
     "list_jobs",
+    "list_schedules",
     "match_jobs",
     "pause",
+    "pause_schedule",
     "plan_migrations",
+    "preview_schedule",
     "purge_dead",
     "queues",
     "redrive",
     "redrive_dead",
+    "remove_schedule",
+    "reset_schedule",
     "resume",
+    "resume_schedule",
     "retry",
+    "run_schedule",
+    "schedule_fires",
     "schema_status",
+    "set_schedule",
     "status",
     "why_waiting",
     "workers",

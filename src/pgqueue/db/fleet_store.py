@@ -173,6 +173,22 @@ class FleetStore:
         """Return unregistered workers that hold jobs."""
         return [row[0] for row in await self._read_all("find_orphans")]
 
+    # -- schedules
+
+    async def find_slots(
+        self, declared: Sequence[str], but: Sequence[str], limit: int
+    ) -> list[Record]:
+        """Return the schedules that a worker may fire, the next one first; see find_slots.sql."""
+        return await self._quick("find_slots", declared, but, limit)
+
+    async def fire_slots(self, *columns: Sequence[Any]) -> list[Record]:
+        """Fire schedules, a column for each value; see fire_slots.sql."""
+        return await self._rows("fire_slots", *columns)
+
+    async def orphan_schedules(self, seconds: float, actor: str) -> list[str]:
+        """Mark the schedules that no worker declares any more; return their names."""
+        return [row["name"] for row in await self._quick("orphan_schedules", seconds, actor)]
+
     async def drop_history(self, retention: float) -> int:
         """Drop the oldest partition past retention; return how many were dropped."""
         return (await self._rows("drop_history", retention, 1))[0][0]  # type: ignore[no-any-return]

@@ -102,12 +102,15 @@ grant select, insert, update, delete on :"schema".worker to :"worker";
 grant select, insert (name), update (waiting) on :"schema".queue to :"worker";
 grant select, insert, update on :"schema".turn to :"worker";
 grant select, update (due_at) on :"schema".duty to :"worker";
+grant select, insert, update on :"schema".schedule to :"worker";
+grant insert on :"schema".audit to :"worker", :"operator";
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer) to :"worker";
 
--- The operator looks at everything, cancels, retries, redrives, purges, and pauses queues. Retry and
--- redrive put a job back under its id: so an operator can put in any job, as one that waits.
+-- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes schedules.
+-- Retry and redrive put a job back under its id: so an operator can put in any job, as one that waits. What
+-- is noted of operators' changes they can add to, and not change.
 grant select, delete, update (position, run_at, cancel_requested),
       insert (id, position, run_at, enqueued_at, max_attempts, timeout_seconds, priority, queue, task,
               args, unique_key, tags, metadata, errors)
@@ -115,7 +118,9 @@ grant select, delete, update (position, run_at, cancel_requested),
 grant select, insert, delete, update (state) on :"schema".history to :"operator";
 grant select, delete, update (reason) on :"schema".dead to :"operator";
 grant select, insert, update (paused_at) on :"schema".queue to :"operator";
-grant select on :"schema".jobs, :"schema".worker to :"operator";
+grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit to :"operator";
+grant select, insert, update, delete on :"schema".schedule to :"operator";
+grant execute on function :"schema".enqueue_checked(jsonb) to :"operator";
 grant usage on sequence :"schema".position_seq to :"operator";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer) to :"operator";
@@ -133,5 +138,5 @@ grant select (id, position, run_at, enqueued_at, claimed_at, worker_id, attempt,
     on :"schema".job to :"viewer";
 grant select (id, state, finished_at, queue, task) on :"schema".history to :"viewer";
 grant select (id, finished_at, queue, task) on :"schema".dead to :"viewer";
-grant select on :"schema".queue, :"schema".worker to :"viewer";
+grant select on :"schema".queue, :"schema".worker, :"schema".schedules to :"viewer";
 commit;

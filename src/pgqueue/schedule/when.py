@@ -10,14 +10,19 @@ knows no zone: it counts from its anchor.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.schedule.grammar import follows_clock, six_fields
 from pgqueue.schedule.zone import instant_of, offset, transition, zone_of
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
 
 __all__ = ["EPOCH", "Cron", "Every", "When", "newest", "slots_after"]
 
@@ -73,9 +78,17 @@ class Cron:
 
     def _walls(self, after: datetime) -> Iterator[datetime]:
         """Yield the matching wall times; what reads the expression never sees a zone."""
-        from cronsim import CronSim
+        walls = copy(_parsed(self.expression))
+        walls.dt = after
+        return walls
 
-        return CronSim(six_fields(self.expression), after)
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(expression: str) -> CronSim:
+    """Read an expression, which takes half as long as to find a slot."""
+    from cronsim import CronSim
+
+    return CronSim(six_fields(expression), EPOCH.replace(tzinfo=None))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pgqueue.errors import ConfigError, nearest, shown
 
-__all__ = ["check_zone", "exists", "instant_of", "offset", "transition", "zone_of"]
+__all__ = [
+    "check_zone",
+    "exists",
+    "instant_of",
+    "jump_at",
+    "offset",
+    "transition",
+    "zone_of",
+]
 
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -78,3 +86,14 @@ def _change(low: datetime, high: datetime, zone: tzinfo) -> datetime:
         else:
             high = middle
     return high
+
+
+def jump_at(at: datetime, zone: tzinfo) -> str:
+    """Say what the clock of the zone does about this instant; empty if it goes on."""
+    local = at.astimezone(zone)
+    before = local.replace(fold=1 - local.fold).astimezone(UTC)
+    if offset(at - _SECOND, zone) < offset(at, zone):
+        return "the clock has just skipped some time"
+    if before != at and exists(local.replace(tzinfo=None, fold=0), zone):
+        return "the clock shows this time twice; this is the " + ("second", "first")[not local.fold]
+    return ""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pgqueue.admin.home import check_home
+from pgqueue.admin.schedules import Actor, declare_schedules
 from pgqueue.db.away import is_away
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.statements import read_all
@@ -62,9 +64,19 @@ async def check_schema(app: App, *, listen: bool) -> str:
     await app.pool.acheck()
     for what in await app.pool.arun(lambda c: check_home(c, app.schema)):
         log.warning('schema "%s": %s; run: pgqueue migrate', app.schema, what)
+    if len(app.declared):
+        await app.pool.arun(lambda c: _declare(c, app))
     version = await app.pool.arun(_version)
     await app.pool.aclose()  # few jobs need one
     return version
+
+
+async def _declare(connection: Connection, app: App) -> None:
+    """Write the schedules that the code declares, where it says anything new."""
+    declared = {one.name: one for one in app.declared}
+    actor = Actor(f"{os.uname().nodename}:{os.getpid()}", "code")
+    for name in await declare_schedules(connection, app.schema, declared, actor):
+        log.info('schedule "%s" is as this code declares it from now on', name)
 
 
 async def _version(connection: Connection) -> str:

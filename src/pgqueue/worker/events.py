@@ -12,7 +12,8 @@ __all__ = [
     "AnswerLost", "CameToWatch", "CancelWanted", "CannotWrite", "ClaimEvent", "EndEvent", "Event",
     "Events", "FinishEvent", "FlagsTold", "FleetEvent", "HeartbeatFailed", "HeartbeatWanted",
     "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "MinutePassed", "NextDue",
-    "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined", "Seated", "ServerSilent", "Written",
+    "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined", "Seated", "ServerSilent",
+    "Written",
 ]  # fmt: skip
 
 E = TypeVar("E", contravariant=True)
@@ -133,6 +134,16 @@ class NextDue:
 
 
 @dataclass(frozen=True, slots=True)
+class NextSlot:
+    """The next slot of a schedule is due in so many seconds; below 0, it has been for so long.
+
+    A notification says it as well.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Seated:
     """A heartbeat was answered: so many come before this worker, of so many alike.
 
@@ -165,8 +176,8 @@ class HeartbeatFailed:
 ClaimEvent = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesReady
 FinishEvent = Written | NotOurs | CannotWrite
 FleetEvent = (
-    CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | Seated
-    | ServerSilent | MinutePassed | HeartbeatFailed
+    CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | NextSlot
+    | Seated | ServerSilent | MinutePassed | HeartbeatFailed
 )  # fmt: skip
 Event = ClaimEvent | FinishEvent | FleetEvent
 """What the parts say to each other."""

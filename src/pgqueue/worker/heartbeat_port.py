@@ -22,6 +22,7 @@ class HeartbeatPort:
     promoter: Promoter
     runner: Runner
     completer: Completer
+    listen: bool = True
 
     @property
     def running(self) -> int:
@@ -30,6 +31,11 @@ class HeartbeatPort:
     @property
     def takes_jobs(self) -> bool:
         return self.claimer.takes_jobs
+
+    @property
+    def watches(self) -> bool:
+        seating = self.claimer.seating
+        return seating.seat.rank is not None or not self.listen
 
     @property
     def due_since(self) -> datetime:

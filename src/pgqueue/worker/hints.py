@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pgqueue.worker import notice
-from pgqueue.worker.events import Events, HeartbeatWanted
+from pgqueue.worker.events import Events, HeartbeatWanted, NextSlot
 
 if TYPE_CHECKING:
     from pgqueue.worker.claim.claimer import Claimer
@@ -18,7 +18,11 @@ log = logging.getLogger("pgqueue.worker")
 
 
 def heed(
-    payload: str, *, claimer: Claimer, promoter: Promoter, events: Events[HeartbeatWanted]
+    payload: str,
+    *,
+    claimer: Claimer,
+    promoter: Promoter,
+    events: Events[HeartbeatWanted | NextSlot],
 ) -> None:
     """Do what a notification asks for."""
     claimer.flags.heard()
@@ -33,6 +37,8 @@ def heed(
             claimer.on_rewind(queue, position)
         case notice.DueIn(seconds):
             promoter.due_in(seconds + claimer.seating.seat.delay)
+        case notice.SlotIn(seconds):
+            events.send(NextSlot(seconds))
         case notice.CancelAsked():
             events.send(HeartbeatWanted())
         case notice.WatchLeft():

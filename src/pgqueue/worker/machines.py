@@ -113,13 +113,16 @@ class Machines:
         membership: Membership,
     ) -> HeartbeatThread:  # fmt: skip
         supervisor = os.environ.get(_SUPERVISOR)
-        who = Identity(self._settings, list(queues), tasks, int(supervisor) if supervisor else None)
+        who = Identity(
+            self._settings, list(queues), tasks, int(supervisor) if supervisor else None,
+            app.declared.names,
+        )  # fmt: skip
         port = HeartbeatPort(
             claimer=self.claimer, promoter=self.promoter, runner=self.runner,
-            completer=self.completer,
+            completer=self.completer, listen=self._settings.listen,
         )  # fmt: skip
         return HeartbeatThread(
-            app.pool.source, app.schema, who, pooled_by_session=app.pool.pooler == "session",
+            app.pool.source, app.schema, who, app, pooled_by_session=app.pool.pooler == "session",
             watch=watch, lease=lease, membership=membership, holdings=self.holdings,
             view=port, events=self, timings=self._timings,
         )  # fmt: skip

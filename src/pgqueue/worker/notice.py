@@ -14,6 +14,7 @@ __all__ = [
     "Lowered",
     "Notice",
     "Rewound",
+    "SlotIn",
     "WatchLeft",
     "Word",
     "WorkersCalled",
@@ -62,6 +63,13 @@ class DueIn:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotIn:
+    """``t``: a slot of a schedule is due in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CancelAsked:
     """``c``: somebody asked to cancel a job that runs."""
 
@@ -76,7 +84,9 @@ class Word:
     """``h``: nothing, but that it is heard."""
 
 
-Notice = Enqueued | WorkersCalled | Lowered | Rewound | DueIn | CancelAsked | WatchLeft | Word
+Notice = (
+    Enqueued | WorkersCalled | Lowered | Rewound | DueIn | SlotIn | CancelAsked | WatchLeft | Word
+)
 
 
 def read(payload: str) -> Notice | None:
@@ -96,7 +106,11 @@ def read(payload: str) -> Notice | None:
             number = _number(position, _POSITION_DIGITS)
             return None if number is None else Rewound(queue, number)
         case "s":
-            return _due_in(rest)
+            seconds = _seconds(rest)
+            return None if seconds is None else DueIn(seconds)
+        case "t":
+            seconds = _seconds(rest)
+            return None if seconds is None else SlotIn(seconds)
         case "c":
             return CancelAsked()
         case "w":
@@ -111,9 +125,9 @@ def _number(text: str, digits: int) -> int | None:
     return int(text) if text.isdecimal() and len(text) <= digits else None
 
 
-def _due_in(text: str) -> DueIn | None:
+def _seconds(text: str) -> float | None:
     try:
         seconds = float(text)
     except ValueError:
         return None
-    return DueIn(seconds) if 0 <= seconds < _LONGEST_DELAY else None
+    return seconds if 0 <= seconds < _LONGEST_DELAY else None

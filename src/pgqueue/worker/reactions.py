@@ -66,7 +66,7 @@ class Reactions:
                 self.runner.cancel_all("lost")
                 self.runner.empty_buffer()
                 self.lease.forget()
-            case events.FlagsTold() | events.NextDue():
+            case events.FlagsTold() | events.NextDue() | events.NextSlot():
                 self._promote(event)
             case events.ServerSilent():
                 self.pool.distrust()
@@ -100,7 +100,7 @@ class Reactions:
             case events.Seated(before, alike, running, takes_jobs):
                 claimer.seating.on_heartbeat(before, alike, running=running, takes_jobs=takes_jobs)
 
-    def _promote(self, event: events.FlagsTold | events.NextDue) -> None:
+    def _promote(self, event: events.FlagsTold | events.NextDue | events.NextSlot) -> None:
         """There is something to know about what will be due."""
         match event:
             case events.FlagsTold(up, raised):
@@ -109,6 +109,10 @@ class Reactions:
                 seat = self.claimer.seating.seat
                 if promotes(seconds, seat, listen=self.settings.listen):
                     self.promoter.due_in(seconds + seat.delay)
+            case events.NextSlot(seconds):
+                seat = self.claimer.seating.seat
+                if promotes(seconds, seat, listen=self.settings.listen):
+                    self.heartbeat_thread.fire_in(max(0.0, seconds) + seat.delay)
 
     def _written(self, entries: Sequence[Entry]) -> None:
         """What was released or put off is somebody's work again."""

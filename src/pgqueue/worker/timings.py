@@ -17,6 +17,7 @@ __all__ = [
     "DueTimings",
     "DutyTimings",
     "EarTimings",
+    "FiringTimings",
     "IdleTimings",
     "PlanTimings",
     "ReconcileTimings",
@@ -107,6 +108,17 @@ class DutyTimings:
 
 
 @dataclass(frozen=True, slots=True)
+class FiringTimings:
+    """When schedules are looked at again."""
+
+    look_again: float = 1.0  # somebody else was firing one; it may have died over it
+    left_out: float = 30.0  # one that cannot be fired is tried again after so long
+    code_slow: float = 10.0  # the log says so of a function that gives arguments
+    orphan_after: float = 60.0  # what is due for so long, and in no worker's code, is an orphan
+    orphans_every: float = 60.0  # so often a worker looks for orphans, at the most
+
+
+@dataclass(frozen=True, slots=True)
 class WatchTimings:
     """The watchdog over connections and the worker's loop."""
 
@@ -184,6 +196,7 @@ class Timings:
     writes: WriteTimings = WriteTimings()
     stop: StopTimings = StopTimings()
     duties: DutyTimings = DutyTimings()
+    firing: FiringTimings = FiringTimings()
     watch: WatchTimings = WatchTimings()
     rescue: RescueTimings = RescueTimings()
     reconcile: ReconcileTimings = ReconcileTimings()

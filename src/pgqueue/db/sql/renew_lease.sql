@@ -8,10 +8,10 @@
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
 -- ran out, those whose session is gone from a server that kept running, how many workers there are
 -- whose heartbeat is not late (only these look for lost ones),
--- the seconds until the next scheduled job is due, since when the server runs, how many of its like
+-- the seconds until the next scheduled job is due, and until the next slot of a schedule, since when the server runs, how many of its like
 -- that can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those
 -- with lower ids), how many there are of its like, and how many seconds old its last heartbeat was: who was held up is not to judge others, who may have been held up as well.
--- needs: the primary key of worker, job_cancel, job_scheduled; a look reads worker as a whole, and the
+-- needs: the primary key of worker, job_cancel, job_scheduled, schedule_due; a look reads worker as a whole, and the
 -- list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row
 with renewed as (
@@ -56,6 +56,11 @@ select exists (select from renewed) as alive,
         where position is null and run_at >= $8::timestamptz and run_at < 'infinity'
         order by run_at
         limit 1) as next_due,
+       (select extract(epoch from next_at - clock_timestamp())::float8
+        from :"schema".schedule
+        where paused_at is null and orphaned_at is null
+        order by next_at, name
+        limit 1) as next_slot,
        pg_postmaster_start_time() as server,
        (select count(*)
         from (select from :"schema".worker

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pgqueue.worker.events import CancelWanted, FleetEvent, LeaseHeldAgain, NextDue, Seated
+from pgqueue.worker.events import (
+    CancelWanted,
+    FleetEvent,
+    LeaseHeldAgain,
+    NextDue,
+    NextSlot,
+    Seated,
+)
 from pgqueue.worker.fleet.fleet_size import due_within
 
 __all__ = ["Heard", "Renewals", "Row", "Sent", "read"]
@@ -72,6 +79,9 @@ def read(row: Row, sent: Sent, *, expired: bool, alike: int, at_rest: bool) -> H
     next_due = row["next_due"]
     if next_due is not None and next_due <= due_within(sent.every, at_rest=at_rest):
         events.append(NextDue(next_due))
+    next_slot = row["next_slot"]
+    if next_slot is not None and next_slot <= due_within(sent.every, at_rest=at_rest):
+        events.append(NextSlot(next_slot))
     if row["age"] > 2 * sent.every + _LATE:
         # The cause may be the server, so all may be late: who is first to go on does not judge.
         return Heard(events, held_up=True, expired=(), vanished=())

@@ -17,6 +17,7 @@ from pgqueue.db.store import Store
 from pgqueue.worker.events import Events, FleetEvent, HeartbeatFailed
 from pgqueue.worker.fleet.background import Background, on_error
 from pgqueue.worker.fleet.census import Census
+from pgqueue.worker.fleet.firing import SlotJobs
 from pgqueue.worker.fleet.heartbeat import Heartbeat
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
@@ -48,6 +49,7 @@ class HeartbeatThread:
         source: str | Source,
         schema: str,
         who: Identity,
+        jobs: SlotJobs,
         *,
         pooled_by_session: bool = False,
         watch: Watch,
@@ -69,23 +71,21 @@ class HeartbeatThread:
             on_lost=self._on_lost, timings=timings.watch,
         )  # fmt: skip
         self._watchdog = Watchdog(
-            watch, self.links.watch,
-            view=view, deadline=settings.deadline, side=self._side, events=self,
-            timings=timings.watch,
+            watch, self.links.watch, view=view, deadline=settings.deadline, side=self._side,
+            events=self, timings=timings.watch,
         )  # fmt: skip
         self.orders = Orders()
         self.membership = membership
         census = Census(settings.heartbeat, settings.lease, timings.rescue.lookers)
         self.maintenance = Maintenance(
-            Store(self.links.duties, schema), who,
+            Store(self.links.duties, schema), who, jobs,
             links=self.links, holdings=holdings, membership=membership, census=census, view=view,
             events=self, side=self._side, background=self._background, timings=timings,
         )  # fmt: skip
         store = Store(self.links.heartbeat, schema)
         self.heartbeat = Heartbeat(
-            store, who,
-            membership=membership, census=census, lease=lease, maintenance=self.maintenance,
-            orders=self.orders, view=view, events=self,
+            store, who, membership=membership, census=census, lease=lease,
+            maintenance=self.maintenance, orders=self.orders, view=view, events=self,
         )  # fmt: skip
         self._leaving = Leaving(
             store, self.orders, membership,
@@ -125,6 +125,10 @@ class HeartbeatThread:
     def reconcile(self) -> None:
         """Look now for what this worker holds without knowing it."""
         self._side.call(self.maintenance.reconcile)
+
+    def fire_in(self, seconds: float) -> None:
+        """Look for slots of schedules that are due in so many seconds."""
+        self._side.call(functools.partial(self.maintenance.fire_in, seconds))
 
     async def stop(self, *, sign_off: bool = True) -> None:
         """Take the worker off the list and end the thread; the last thing to stop.

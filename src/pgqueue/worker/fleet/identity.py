@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,21 @@ __all__ = ["Identity"]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``supervisor``: the number of the one that started this process, if one did."""
+    """``supervisor``: the number of the one that started this process, if one did.
+
+    ``schedules``: those that its code declares.
+    """
 
     settings: WorkerSettings
     queues: Sequence[str]
     tasks: Sequence[str]
     supervisor: int | None
+    schedules: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """The host and the process, for people."""
+        return f"{os.uname().nodename}:{os.getpid()}"
 
     @property
     def kind(self) -> int:

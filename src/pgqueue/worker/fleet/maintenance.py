@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from pgqueue.db.store import Store
-from pgqueue.worker.events import Events, ReadyAgain
+from pgqueue.worker.events import Events, NextSlot, ReadyAgain
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.duties import Duties
+from pgqueue.worker.fleet.firing import Firing, SlotJobs
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.links import Links
@@ -24,7 +25,7 @@ from pgqueue.worker.timings import Timings
 
 __all__ = ["Maintenance"]
 
-_RECONCILE = "reconcile"
+_RECONCILE, _SCHEDULES = "reconcile", "schedules"
 
 
 class Maintenance:
@@ -34,13 +35,14 @@ class Maintenance:
         self,
         store: Store,
         who: Identity,
+        jobs: SlotJobs,
         *,
         links: Links,
         holdings: Holdings,
         membership: Membership,
         census: Census,
         view: WorkerView,
-        events: Events[ReadyAgain],
+        events: Events[ReadyAgain | NextSlot],
         side: SideLoop,
         background: Background,
         timings: Timings,
@@ -60,7 +62,14 @@ class Maintenance:
             store, hold=settings.lease, retention=settings.retention, rescuer=self.rescuer,
             timings=timings.duties,
         )  # fmt: skip
-        works = {"passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties}
+        self.firing = Firing(
+            store, jobs, who.schedules, actor=who.name, view=view, background=background,
+            events=events, timings=timings.firing,
+        )  # fmt: skip
+        works = {
+            "passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties,
+            _SCHEDULES: self.firing,
+        }  # fmt: skip
         self._periodic = PeriodicWork(works, background)
 
     def start(self) -> None:
@@ -70,6 +79,10 @@ class Maintenance:
     def reconcile(self) -> None:
         """Look now for what this worker holds without knowing it."""
         self._periodic.call(_RECONCILE)
+
+    def fire_in(self, seconds: float) -> None:
+        """Look for slots that are due in so many seconds."""
+        self._periodic.call(_SCHEDULES, seconds)
 
     def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False

@@ -41,9 +41,12 @@ class PeriodicWork:
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
-    def call(self, name: str) -> None:
-        """Have a work done now; if it is being done, then once more."""
-        self._timetable.call(name)
+    def call(self, name: str, seconds: float | None = None) -> None:
+        """Have a work done now, or in so many seconds; if it is being done, then once more."""
+        if seconds is None:
+            self._timetable.call(name)
+        else:
+            self._timetable.call(name, time.monotonic() + seconds)
         self._changed.set()
 
     def start(self) -> None:

@@ -41,7 +41,7 @@ class Registration:
             await self._store.register(
                 worker_id, settings.lease, os.getpid(), socket.gethostname(), __version__,
                 who.queues, settings.concurrency, who.supervisor, *self.session, self.kind,
-                who.tasks,
+                who.tasks, who.schedules,
             )  # fmt: skip
         except OutcomeUnknown:
             # It may stand there, and nobody is behind it; if this fails, its lease runs out.

@@ -24,6 +24,11 @@ class WorkerView(Protocol):
         ...
 
     @property
+    def watches(self) -> bool:
+        """True if this worker is one of those that wait for what will be due."""
+        ...
+
+    @property
     def due_since(self) -> datetime:
         """From which time on scheduled jobs are looked for."""
         ...
