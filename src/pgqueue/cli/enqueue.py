@@ -69,7 +69,7 @@ def _refuse_unknown(client: object, task: str) -> None:
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in given.items() if value is not None and value != ()}
     if "run_at" in options:
-        options["run_at"] = read_moment(options["run_at"])
+        options["run_at"] = read_moment(options["run_at"], ", or --delay 12h")
     if "metadata" in options:
         options["metadata"] = read_object(options["metadata"], "--metadata")
     return options
@@ -91,11 +91,14 @@ def read_object(text: str, what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def read_moment(text: str) -> datetime:
-    """Return a moment in ISO 8601; that it has a time zone is checked with the other options."""
+def read_moment(text: str, otherwise: str = "") -> datetime:
+    """Return a moment in ISO 8601; that it has a time zone is checked with the other options.
+
+    ``otherwise``: what else may be written, for the error.
+    """
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         raise click.UsageError(
-            f'"{text}" is no moment; write 2030-01-31T08:00:00+01:00, or --delay 12h'
+            f'"{text}" is no moment; write 2030-01-31T08:00:00+01:00{otherwise}'
         ) from None
