@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -422,3 +423,29 @@ async def test_one_that_was_forgotten_for_a_day_begins_anew(app: App, eyes: Eyes
         assert await eyes.value(
             "select next_at > now() - interval '1 minute' from pgqueue.schedule"
         )
+
+
+async def test_a_function_that_does_not_return_holds_up_neither_others_nor_the_end(
+    app: App, eyes: Eyes, machines: Machines, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = threading.Event()
+
+    def args(slot: datetime) -> dict[str, Any]:
+        go_on.wait(60)
+        return {}
+
+    app.schedule("slow", "report", cron="* * * * *", args=args)
+    app.schedule("quick", "report", cron="* * * * *")
+    async with working(app):
+        pass
+    firing = machines.one(app, code_slow=0.01)
+    try:
+        for _ in range(2):
+            await move(eyes, "2 minutes")
+            await firing.step(called=True)
+        await eventually(lambda: "its slots wait" in caplog.text)
+        names = [json.loads(row["metadata"])["schedule"] for row in await jobs(eyes)]
+        assert names == ["quick", "quick"]
+        await machines.background.cancel(5.0)
+    finally:
+        go_on.set()

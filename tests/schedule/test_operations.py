@@ -12,6 +12,7 @@ import pytest
 from pgqueue import App, Client, ConfigError, PayloadError, UnknownTask
 from pgqueue.admin.schedules import Actor, declare_schedules
 from tests.worker.support import Eyes
+from tests.worker.test_callers_transaction import ASYNC, BLOCKING, begun, begun_blocking
 
 DEPLOY = Actor("host:1", "code")
 
@@ -263,3 +264,43 @@ def test_what_code_declares_is_checked_at_once() -> None:
     app.schedule("a", report, cron="@daily")  # a module that is imported twice
     with pytest.raises(ConfigError, match='two schedules are named "a"'):
         app.schedule("a", report, cron="@hourly")
+
+
+@pytest.mark.parametrize("kind", ASYNC)
+async def test_verbs_belong_to_the_callers_transaction(
+    app: App, eyes: Eyes, dsn: str, kind: str
+) -> None:
+    """A customer and their schedule come together, or not at all."""
+    async with ASYNC[kind](dsn) as connection:
+        async with begun(connection):
+            on: dict[str, Any] = {"connection": connection}
+            schedules = app.schedules
+            assert await schedules.aset("a", task="report", cron="@daily", args={}, **on)
+            assert not await schedules.aset("a", every=3600, queue="mail", **on)
+            assert [one.queue for one in await schedules.alist(**on)] == ["mail"]
+            assert await schedules.apause("a", **on)
+            assert await schedules.aresume("a", **on)
+            assert len(await schedules.apreview("a", 2, **on)) == 2
+            assert await schedules.ahistory("a", **on) == []
+            assert await schedules.arun("a", **on) is not None
+            assert await eyes.value("select count(*) from pgqueue.schedule") == 0
+        if getattr(connection, "commit", None):
+            await connection.commit()
+    assert await eyes.value("select count(*) from pgqueue.schedule") == 1
+    assert await eyes.value("select count(*) from pgqueue.audit") == 5
+
+
+@pytest.mark.parametrize("kind", BLOCKING)
+async def test_verbs_work_on_connections_that_block(
+    app: App, eyes: Eyes, dsn: str, kind: str
+) -> None:
+    def work() -> None:
+        with BLOCKING[kind](dsn) as connection, begun_blocking(connection):
+            on: dict[str, Any] = {"connection": connection}
+            assert app.schedules.set("a", task="report", every=60, **on)
+            assert app.schedules.pause("a", **on)
+            assert [one.state for one in app.schedules.list(**on)] == ["paused"]
+            app.schedules.remove("a", **on)
+            assert app.schedules.list(**on) == []
+
+    await asyncio.to_thread(work)

@@ -37,7 +37,8 @@ class SlotJobs(Protocol):
 class Schedules(Base):
     """The schedules of a schema. Each change is a row of the table ``audit``.
 
-    That row says who changed something, which is user@host unless ``by`` says otherwise.
+    That row says who changed something, which is user@host unless ``by`` says otherwise. With
+    ``connection``, a verb works in the caller's transaction.
     """
 
     def __init__(self, client: Base, jobs: SlotJobs, who: admin.Actor | None = None) -> None:
@@ -60,22 +61,26 @@ class Schedules(Base):
         return self._who or admin.Actor(_user(), "python")
 
     @blocking
-    def list(self) -> Work[list[ScheduleInfo]]:
+    def list(self, *, connection: object | None = None) -> Work[list[ScheduleInfo]]:
         """Return every schedule, by name."""
-        return Work(lambda c: admin.list_schedules(c, self.schema))
+        return Work(lambda c: admin.list_schedules(c, self.schema), connection=connection)
 
     @blocking
-    def preview(self, name: str, count: int = 5) -> Work[list[ScheduleSlot]]:
+    def preview(
+        self, name: str, count: int = 5, *, connection: object | None = None
+    ) -> Work[list[ScheduleSlot]]:
         """Return the next slots of a schedule."""
         most = check_int(count, "count", 1, _MOST_SLOTS)
         check_name(name)
-        return Work(lambda c: admin.preview_schedule(c, self.schema, name, most))
+        return Work(
+            lambda c: admin.preview_schedule(c, self.schema, name, most), connection=connection
+        )
 
     @blocking
-    def history(self, name: str) -> Work[list[ScheduleFire]]:
+    def history(self, name: str, *, connection: object | None = None) -> Work[list[ScheduleFire]]:
         """Return the last slots of a schedule, up to twenty, the newest first."""
         check_name(name)
-        return Work(lambda c: admin.schedule_fires(c, self.schema, name))
+        return Work(lambda c: admin.schedule_fires(c, self.schema, name), connection=connection)
 
     @blocking
     def set(
@@ -84,6 +89,7 @@ class Schedules(Base):
         *,
         task: str | None = None,
         args: Mapping[str, Any] | None = None,
+        connection: object | None = None,
         **settings: Unpack[ScheduleOptions],
     ) -> Work[bool]:
         """Make a schedule, or change one; True if it is new.
@@ -98,28 +104,38 @@ class Schedules(Base):
             changes["args"] = self._jobs.check_args(task or _ANY_TASK, args)
         if not changes:
             raise ConfigError(f'nothing is given to set of schedule "{name}"')
-        return Work(lambda c: admin.set_schedule(c, self.schema, name, changes, self._actor))
+        return Work(
+            lambda c: admin.set_schedule(c, self.schema, name, changes, self._actor),
+            connection=connection,
+        )
 
     @blocking
-    def reset(self, name: str) -> Work[bool]:
+    def reset(self, name: str, *, connection: object | None = None) -> Work[bool]:
         """Let code say again how a schedule is; True if an operator had changed it."""
         check_name(name)
-        return Work(lambda c: admin.reset_schedule(c, self.schema, name, self._actor))
+        return Work(
+            lambda c: admin.reset_schedule(c, self.schema, name, self._actor), connection=connection
+        )
 
     @blocking
-    def pause(self, name: str) -> Work[bool]:
+    def pause(self, name: str, *, connection: object | None = None) -> Work[bool]:
         """Stop a schedule, also over deploys; True if it was not paused."""
         check_name(name)
-        return Work(lambda c: admin.pause_schedule(c, self.schema, name, self._actor))
+        return Work(
+            lambda c: admin.pause_schedule(c, self.schema, name, self._actor), connection=connection
+        )
 
     @blocking
-    def resume(self, name: str) -> Work[bool]:
+    def resume(self, name: str, *, connection: object | None = None) -> Work[bool]:
         """Let a schedule fire again; True if it was paused. Slots of the pause are never due."""
         check_name(name)
-        return Work(lambda c: admin.resume_schedule(c, self.schema, name, self._actor))
+        return Work(
+            lambda c: admin.resume_schedule(c, self.schema, name, self._actor),
+            connection=connection,
+        )
 
     @blocking
-    def run(self, name: str) -> Work[Enqueued | None]:
+    def run(self, name: str, *, connection: object | None = None) -> Work[Enqueued | None]:
         """Enqueue a job of a schedule now; its slots stay as they are.
 
         None where the function in the code that gives its arguments wants no job.
@@ -129,13 +145,19 @@ class Schedules(Base):
         def make(spec: Spec) -> NewJob | None:
             return self._jobs.slot_job(spec, None)
 
-        return Work(lambda c: admin.run_schedule(c, self.schema, name, make, self._actor))
+        return Work(
+            lambda c: admin.run_schedule(c, self.schema, name, make, self._actor),
+            connection=connection,
+        )
 
     @blocking
-    def remove(self, name: str) -> Work[None]:
+    def remove(self, name: str, *, connection: object | None = None) -> Work[None]:
         """Delete a schedule. Raises ConfigError for one that the code of a worker declares."""
         check_name(name)
-        return Work(lambda c: admin.remove_schedule(c, self.schema, name, self._actor))
+        return Work(
+            lambda c: admin.remove_schedule(c, self.schema, name, self._actor),
+            connection=connection,
+        )
 
     alist = awaitable(list)  # noqa: A003
     apreview = awaitable(preview)

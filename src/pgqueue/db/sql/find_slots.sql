@@ -3,7 +3,7 @@
 -- Answers also those that are not due yet, so that the next one is known; and the time.
 -- needs: schedule_due
 -- locks: nothing
-select name, next_at, revision, settings, clock_timestamp() as now
+select name, next_at, revision, settings::text, clock_timestamp() as now
 from :"schema".schedule
 where paused_at is null and orphaned_at is null
   and (declared is null or name = any ($1::text[]))

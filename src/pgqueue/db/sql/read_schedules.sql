@@ -2,13 +2,10 @@
 -- $1 names. Answers also the time, and for how many seconds one has been an orphan.
 -- needs: the primary key of schedule
 -- locks: nothing
-select wanted.name, schedule.next_at, coalesce(schedule.revision, 0) as revision, schedule.declared,
-       schedule.changed, schedule.paused_at is not null as paused, schedule.fires,
+select wanted.name, schedule.next_at, coalesce(schedule.revision, 0) as revision, schedule.declared::text,
+       schedule.changed::text, schedule.paused_at is not null as paused, schedule.fires::text,
        extract(epoch from clock_timestamp() - schedule.orphaned_at)::float8 as orphaned_seconds,
-       clock_timestamp() as now,
-       (select count(*)
-        from :"schema".worker
-        where schedule.name = any (worker.schedules)) as declared_by
+       clock_timestamp() as now
 from unnest($1::text[]) as wanted (name)
      left join :"schema".schedule on schedule.name = wanted.name
 order by wanted.name

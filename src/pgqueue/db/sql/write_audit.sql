@@ -3,4 +3,4 @@
 -- needs: nothing
 -- locks: nothing
 insert into :"schema".audit (actor, via, action, target, reason, changed)
-values ($1::text, $2::text, $3::text, $4::jsonb, $5::text, $6::integer)
+values ($1::text, $2::text, $3::text, $4::text::jsonb, $5::text, $6::integer)

@@ -8,7 +8,7 @@
 with made as (
     insert into :"schema".schedule
         (name, declared, changed, next_at, paused_at, changed_at, changed_by)
-    select $1::text, $3::jsonb, $4::jsonb, $5::timestamptz,
+    select $1::text, $3::text::jsonb, $4::text::jsonb, $5::timestamptz,
            case when $6::boolean then clock_timestamp() end,
            case when not $7::boolean then clock_timestamp() end,
            case when not $7::boolean then $8::text end
@@ -19,8 +19,8 @@ with made as (
 altered as (
     update :"schema".schedule
     set revision = revision + 1,
-        declared = $3::jsonb,
-        changed = $4::jsonb,
+        declared = $3::text::jsonb,
+        changed = $4::text::jsonb,
         next_at = $5::timestamptz,
         paused_at = case when $6::boolean then coalesce(paused_at, clock_timestamp()) end,
         orphaned_at = case when not $7::boolean then orphaned_at end,
@@ -34,7 +34,7 @@ written as (
 ),
 audited as (
     insert into :"schema".audit (actor, via, action, target, reason, changed)
-    select $8::text, $9::text, $10::text, $11::jsonb, $12::text, 1
+    select $8::text, $9::text, $10::text, $11::text::jsonb, $12::text, 1
     from written
 )
 select name,

@@ -134,12 +134,23 @@ class Firing:
                 self._left_out[one.name] = math.inf
                 self._background.spawn(self._fire_apart(one))
         fires: list[Fire] = []
-        for name, made in await call_apart(lambda: [self._plan(one) for one in plain]):
+        for name, made in await self._plans(plain):
             if isinstance(made, Fire):
                 fires.append(made)
             else:
                 self._leave_out(name, made)
         return await self._write(fires) if fires else {}
+
+    async def _plans(self, plain: Sequence[Due]) -> list[tuple[str, Fire | Exception]]:
+        """Make their jobs; where code of users, such as a validator, takes long, leave them out."""
+        if not plain:
+            return []
+        slow = self._timings.code_slow
+        try:
+            async with asyncio.timeout(slow):
+                return await call_apart(lambda: [self._plan(one) for one in plain])
+        except TimeoutError:
+            return [(one.name, TimeoutError(f"not made in {slow:g} s")) for one in plain]
 
     def _plan(self, due: Due) -> tuple[str, Fire | Exception]:
         try:
