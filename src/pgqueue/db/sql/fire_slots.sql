@@ -1,8 +1,8 @@
 -- Fires schedules: whoever is first moves next_at on and inserts the jobs, all at once or not at all.
 -- $1 names, in their order, $2 the slots that are due, $3 revisions, $4 the slots that follow, $5 for each schedule an array
 -- of what is noted, as JSON text, the oldest slot first: the slot, and the document of its job if it gets one.
--- Answers what was noted of the schedules that it fired: name, slot, the job's id or null, whether that is
--- one that was there already.
+-- Answers the schedules that it fired, and what was noted of them: name, slot, the job's id or null, whether
+-- that is one that was there already.
 -- needs: the primary key of schedule
 -- locks: rows of schedule in the order of name, and skips those that others hold; then the unique keys of
 -- the new jobs, in their order
@@ -19,7 +19,9 @@ taken as materialized (
              from :"schema".schedule
              where schedule.name = asked.name and schedule.next_at = asked.due_at
                and schedule.revision = asked.revision
-               and schedule.paused_at is null and schedule.orphaned_at is null
+               -- Not as the partial index has it, which would be read as a whole where the planner
+               -- believes that it is empty.
+               and coalesce(schedule.paused_at, schedule.orphaned_at) is null
                and schedule.next_at <= clock_timestamp()
              for update skip locked
          ) as free
@@ -57,8 +59,8 @@ moved as (
              from done where done.name = taken.name) || schedule.fires,
             '$[0 to 19]')
     from taken
-    where schedule.name = taken.name
+    where schedule.name = any (array[taken.name])
 )
-select name, body ->> 'slot' as slot, id, duplicate
-from done
-order by name, n
+select taken.name, done.body ->> 'slot' as slot, done.id, done.duplicate
+from taken left join done on done.name = taken.name
+order by taken.name, done.n

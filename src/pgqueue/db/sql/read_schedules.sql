@@ -7,5 +7,4 @@ select wanted.name, schedule.next_at, coalesce(schedule.revision, 0) as revision
        extract(epoch from clock_timestamp() - schedule.orphaned_at)::float8 as orphaned_seconds,
        clock_timestamp() as now
 from unnest($1::text[]) as wanted (name)
-     left join :"schema".schedule on schedule.name = wanted.name
-order by wanted.name
+     left join :"schema".schedule on schedule.name = any (array[wanted.name])
