@@ -180,6 +180,8 @@ async def test_arguments_that_code_gives_need_that_code_to_run_now(app: App, dsn
     async with Client(dsn) as client:
         with pytest.raises(ConfigError, match="come from code"):
             await client.schedules.arun("nightly")
+        with pytest.raises(ConfigError, match="give args as well"):
+            await client.schedules.aset("nightly", task="other")
         await client.schedules.aset("nightly", args={"day": "today"})
         assert await client.schedules.arun("nightly") is not None
 

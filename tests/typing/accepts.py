@@ -116,3 +116,10 @@ async def from_async_code() -> None:
     assert_type(await app.aredrive(queue="mail", dry_run=True), pgqueue.RedriveResult)
     assert_type(await app.aget_job(job_id=1), pgqueue.JobInfo | None)
     assert_type(await pgqueue.Client().amigrate(), list[str])
+    assert_type(await app.schedules.aset("a", task="send", every=60), bool)
+    assert_type(await app.schedules.alist(), list[pgqueue.ScheduleInfo])
+
+
+app.schedule("a", send, cron="@daily", zone="Europe/Berlin", args={"to": "x"}, queue="mail")
+app.schedule("b", "send", every=5.0, misfire="all", args=lambda slot: {"to": str(slot.date())})
+app.schedule("c", send, every=5, overlap="skip", args=lambda slot: None)

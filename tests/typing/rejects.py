@@ -92,3 +92,10 @@ async def from_async_code() -> None:
     await app.alist_jobs(qeue="mail")  # E
     await app.alist_jobs(limit="1")  # E
     app.acancel(1)  # E
+    await app.schedules.aset("a", corn="@daily")  # E
+
+
+app.schedule("a", add, corn="@daily")  # E
+app.schedule("a", add, cron=5)  # E
+app.schedule("a", add, cron="@daily", misfire="never")  # E
+app.schedule("a", add, cron="@daily", args=lambda: {})  # E

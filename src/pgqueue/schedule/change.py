@@ -63,6 +63,10 @@ def settle(row: Row, changes: Settings, now: datetime) -> Row:
     changed = {**(row.changed or {}), **changes}
     if row.declared is None:
         changed.setdefault("args", {})
+    elif "task" in changes and changed.get("args", row.declared.get("args")) is None:
+        raise ConfigError(
+            f'schedule "{row.name}": code gives its arguments, for its own task; give args as well'
+        )
     return _timed(row, replace(row, changed=changed), now)
 
 
