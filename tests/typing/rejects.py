@@ -98,4 +98,4 @@ async def from_async_code() -> None:
 app.schedule("a", add, corn="@daily")  # E
 app.schedule("a", add, cron=5)  # E
 app.schedule("a", add, cron="@daily", misfire="never")  # E
-app.schedule("a", add, cron="@daily", args=lambda: {})  # E
+app.schedule("a", add, cron="@daily", args=lambda: {"a": 1})  # E
