@@ -114,6 +114,7 @@ class FiringTimings:
     look_again: float = 1.0  # somebody else was firing one; it may have died over it
     left_out: float = 30.0  # one that cannot be fired is tried again after so long
     code_slow: float = 10.0  # the log says so of a function that gives arguments
+    batch_slow: float = 10.0  # a batch whose jobs are not made by then is left out
     orphan_after: float = 60.0  # what is due for so long, and in no worker's code, is an orphan
     orphans_every: float = 60.0  # so often a worker looks for orphans, at the most
 

@@ -145,7 +145,7 @@ class Firing:
         """Make their jobs; where code of users, such as a validator, takes long, leave them out."""
         if not plain:
             return []
-        slow = self._timings.code_slow
+        slow = self._timings.batch_slow
         try:
             async with asyncio.timeout(slow):
                 return await call_apart(lambda: [self._plan(one) for one in plain])
