@@ -100,7 +100,7 @@ class App(Client):
 
         ``args``: by parameter name; or a function of the slot, an aware datetime on the clock of
         ``zone``, which returns them, or None for no job. Options of the job stand beside the times:
-        see ``pgqueue.schedule.settings.Timing`` for these. The workers of this app write the
+        see ``ScheduleOptions``. The workers of this app write the
         schedule into the database when they start, and fire it. Raises ConfigError for what makes
         no schedule, PayloadError for arguments that do not fit the task.
         """

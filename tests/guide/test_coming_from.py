@@ -71,8 +71,10 @@ def resolve(node: ast.expr) -> object | None:
 def check_keywords(called: Callable[..., object], keywords: list[ast.keyword]) -> None:
     known = inspect.signature(called).parameters
     of_the_task = any(one.annotation == "P.kwargs" for one in known.values())
+    of_options = called is pgqueue.App.schedule
+    options = pgqueue.ScheduleOptions.__annotations__ if of_options else {}
     for keyword in keywords:
-        assert of_the_task or keyword.arg in known, keyword.arg
+        assert of_the_task or keyword.arg in known or keyword.arg in options, keyword.arg
 
 
 def check_python(code: str) -> None:

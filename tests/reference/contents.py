@@ -37,6 +37,13 @@ PAGES = {
         "pgqueue",
         ("Worker", "WorkerOptions", "WorkerSettings", "WorkerThread", "Statistics"),
     ),
+    "schedules": Page(
+        "Schedules",
+        "jobs that are made again and again",
+        "pgqueue",
+        ("ScheduleOptions", "Schedules", "ScheduleInfo", "ScheduleState", "ScheduleSlot",
+         "ScheduleFire"),
+    ),
     "answers": Page(
         "What operations answer",
         "the values that the operations of an app return",

@@ -13,7 +13,10 @@ __all__ = ["ScheduleFire", "ScheduleInfo", "ScheduleSlot", "ScheduleState"]
 
 
 class ScheduleState(enum.StrEnum):
-    """``orphaned``: declared by code once, and by the code of no worker now; it does not fire."""
+    """Whether a schedule fires: an ``ACTIVE`` one does, a ``PAUSED`` one does not.
+
+    ``ORPHANED``: declared by code once, and by the code of no worker now; it does not fire.
+    """
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -21,11 +24,15 @@ class ScheduleState(enum.StrEnum):
 
 
 class ScheduleInfo(msgspec.Struct, frozen=True):
-    """One schedule. ``settings``: what counts. ``declared``: what code says, None for a row alone.
+    """A schedule, by its ``name``, with its ``state``.
 
-    ``changed``: what an operator set in its place. All three without arguments, metadata and unique
-    keys. ``late_seconds``: for how long its next slot has been due. ``workers``: of how many the
-    code declares it.
+    ``task``, ``queue`` (None for the task's), ``when`` (the expression or the interval, for people)
+    and ``zone`` say what it does. ``next_at``: its next slot; ``late_seconds``: for how long that
+    has been due; ``fired_at``: when it fired last. ``in_code``: whether code declares it;
+    ``workers``: of how many workers. ``paused_at``: since when it is paused. ``changed_at``,
+    ``changed_by``: when and by whom it was changed last.
+    ``settings``: what counts. ``declared``: what code says, None for a row alone. ``changed``: what
+    an operator set in its place. All three without arguments, metadata and unique keys.
     """
 
     name: str
@@ -48,7 +55,7 @@ class ScheduleInfo(msgspec.Struct, frozen=True):
 
 
 class ScheduleSlot(msgspec.Struct, frozen=True):
-    """A slot to come. ``due_at``: when its job is due, with jitter.
+    """A slot to come, ``at`` this moment. ``due_at``: when its job is due, with jitter.
 
     ``wall``: the slot on the clock of the schedule's zone. ``note``: where that clock jumps.
     """
@@ -60,7 +67,7 @@ class ScheduleSlot(msgspec.Struct, frozen=True):
 
 
 class ScheduleFire(msgspec.Struct, frozen=True):
-    """A slot that is over. ``job_id``: its job, None if it got none.
+    """A ``slot`` that is over. ``at``: when it fired. ``job_id``: its job, None if it got none.
 
     ``duplicate``: a job with the unique key was there, and the slot got no other. ``missed``: so
     many slots from here on got no job, as the misfire policy says.
