@@ -22,7 +22,6 @@ IMPORTERS = {
     "worker/load.py": "what the operator names on the command line",
     "app.py": "a module of ours",
     "cli/group.py": "the table of commands",
-    "pytest_plugin.py": "what the project names in its settings of pytest",
     "testing/functions.py": "a module of a driver",
     "drivers/recognise.py": "the table of drivers",
 }

@@ -61,7 +61,7 @@ async def test_verdicts_out_of_a_task_group(
     }
     assert jobs["discarded"]["reason"] == "discarded: card stolen"
     assert jobs["given_up"]["reason"].endswith("Permanent is not tried again")
-    assert jobs["too_long"]["reason"].endswith("the last with TimeoutError")
+    assert jobs["too_long"]["reason"].endswith("failed once, with TimeoutError")
     assert (jobs["retried"]["attempt"], jobs["snoozed"]["attempt"]) == (1, 0)
     (error,) = await eyes.errors(ids[0])
     assert (error["type"], error["message"]) == ("ValueError", "beside (and 1 more in its group)")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pgqueue import App, Snooze, SyncInAsync
+from pgqueue import App, Backoff, Snooze, SyncInAsync
 from tests.worker.support import Eyes, no_tasks_left
 
 
@@ -20,7 +20,7 @@ async def test_it_returns_how_attempts_ended_and_the_errors(app: App, eyes: Eyes
     def dies() -> None:
         raise ValueError("no")
 
-    @app.task
+    @app.task(retry=Backoff(base=3600))
     def fails() -> None:
         raise KeyError("x")
 

@@ -40,6 +40,15 @@ __all__ = [
 _FILE = re.compile(r"^(\d{4})_(\w+)\.sql$")
 LOCK = "select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 7585774586302733))"
 
+# The catalogs themselves: what a session has remembered of names may be from before it waited for
+# another migrator.
+_FIND = """
+select class.oid
+from pg_catalog.pg_class as class
+     join pg_catalog.pg_namespace as space on space.oid = class.relnamespace
+where space.nspname = $1 and class.relname = 'migration'
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -122,7 +131,7 @@ async def applied(connection: Connection, schema: str) -> dict[int, tuple[str, b
     """Return version -> (name, breaking) of what is applied; empty if the schema is missing."""
     table = f"{quote_identifier(schema)}.migration"
     async with connection.transaction():
-        if await connection.fetchval("select pg_catalog.to_regclass($1)", table) is None:
+        if await connection.fetchval(_FIND, schema) is None:
             return {}
         rows = await connection.fetch(statement("schema_versions", schema))
         if not rows:

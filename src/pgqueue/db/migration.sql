@@ -10,7 +10,10 @@ begin
     -- One at a time: who waited finds what the other has recorded.
     perform pg_catalog.pg_advisory_xact_lock(
         pg_catalog.hashtextextended(home, 7585774586302733));
-    if pg_catalog.to_regnamespace(pg_catalog.quote_ident(home)) is null then
+    -- What a session has remembered of names may be from before the wait, until it reads a catalog. What
+    -- a serializable transaction reads there is from before the wait always.
+    if not exists (select from pg_catalog.pg_namespace where nspname = home)
+       and pg_catalog.to_regnamespace(pg_catalog.quote_ident(home)) is null then
         create schema :"schema";
     end if;
     if pg_catalog.to_regclass(':"schema".migration') is null then
