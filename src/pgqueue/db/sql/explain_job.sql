@@ -1,7 +1,7 @@
 -- What keeps a live job from running: when it is due, who could run it, and what comes before it.
 -- $1 job id, $2 how many jobs before it to count.
 -- Answers no row for a job that is over. free: workers with a free slot, among those that know its task.
--- needs: the primary keys of job and queue; job_ready, down to the job's place
+-- needs: the primary keys of job and queue; job_ready (one probe a priority), $2 entries of it at most
 -- locks: nothing
 select case when job.worker_id is not null then 'running'
             when job.position is not null then 'pending'
@@ -15,12 +15,19 @@ select case when job.worker_id is not null then 'running'
        (select count(*)
         from (
             select
-            from :"schema".job as earlier
-            where earlier.queue = job.queue
-              and earlier.position is not null
-              and (earlier.priority, earlier.position) < (job.priority, job.position)
-              and earlier.worker_id is null
-            order by earlier.queue, earlier.priority, earlier.position
+            from generate_series(0, job.priority) as p (priority)
+                 cross join lateral (
+                     select
+                     from :"schema".job as earlier
+                     where job.position is not null
+                       and earlier.queue = job.queue
+                       and earlier.priority = p.priority
+                       and earlier.position < case when p.priority = job.priority then job.position
+                                                   else 9223372036854775807 end
+                       and earlier.worker_id is null
+                     order by earlier.position
+                     limit $2::integer
+                 ) as probe
             limit $2::integer
         ) as before) as ahead,
        fleet.live, fleet.serving, fleet.knowing, fleet.free
