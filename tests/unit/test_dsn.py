@@ -51,6 +51,8 @@ def test_dsns_that_are_not(dsn: object) -> None:
         "postgresql://u:@h/",
         "postgresql://h/d?",
         "postgresql://h/d/e",
+        "postgresql://u:p@h:5/a@b",
+        "postgresql://h/a/b@c",
         "postgresql://h?host=x",
         "postgresql://h/d?options=-c%20search_path%3Dx",
         r"host='a b' port=5 password=a\ b",
@@ -96,6 +98,7 @@ def test_a_uri_of_anything_is_read_back() -> None:
     [
         "postgresql://me:x/secret@h/d",
         "postgresql://me:x@secret@h/d",
+        "postgresql://me:12/secret@h/d",
         "postgresql://me:secret%@h/d",
         "postgresql://me:secret@h:port/d",
         "postgresql://me:secret@h/d?x",

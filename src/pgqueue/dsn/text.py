@@ -94,7 +94,9 @@ def _uri(dsn: str) -> Iterator[tuple[str, str]]:
 
 
 def _database(text: str) -> str:
-    if "@" in text:  # it is behind a password that has a slash in it
+    # word@host/name, behind a password with a slash in it. A name may have one of the two: as
+    # libpq reads it, a@b is a database.
+    if "/" in text.partition("@")[2]:
         raise Malformed
     return _decoded(text)
 
