@@ -69,10 +69,10 @@ def check_queue(value: object) -> str:
 def check_task_name(value: object) -> str:
     """Return a task's name: 1 to 200 bytes, no control characters."""
     if callable(value):
-        raise ConfigError(
-            f"a task is named by a string here, got {shown(value)}; to enqueue this one, write "
-            f"{getattr(value, '__name__', 'task')}.enqueue(...)"
-        )
+        how = "a function becomes a task by @app.task"
+        if hasattr(value, "enqueue"):
+            how = f"to enqueue this one, write {getattr(value, '__name__', 'task')}.enqueue(...)"
+        raise ConfigError(f"a task is named by a string here, got {shown(value)}; {how}")
     name = check_text(value, "task name", longest=200)
     if any(ord(c) < 32 or ord(c) == 127 for c in name):
         raise ConfigError(f"task name {name!r} has a control character in it")
@@ -122,12 +122,11 @@ def check_seconds(
 
 def _as_seconds(value: object) -> str:
     """What to write for a span that is given as text, as in "5m"."""
-    found = (
-        re.fullmatch(r"(\d+(?:\.\d+)?) ?([smhd]?)\w*", value) if isinstance(value, str) else None
-    )
-    if found is None:
+    units = r"(\d{1,9}(?:\.\d+)?) ?(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|)"
+    found = re.fullmatch(units, value) if isinstance(value, str) else None
+    if found is None:  # "500ms" is not 500 minutes
         return ""
-    return f"; write {float(found[1]) * {'m': 60, 'h': 3600, 'd': 86400}.get(found[2], 1):g}"
+    return f"; write {float(found[1]) * {'m': 60, 'h': 3600, 'd': 86400}.get(found[2][:1], 1):.15g}"
 
 
 def check_moment(value: object, what: str) -> datetime:

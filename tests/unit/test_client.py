@@ -22,6 +22,7 @@ CLIENT: Any = Client(DSN)
         (lambda: Client(DSN, pool_size=0), ConfigError, "pool_size must be from 1"),
         (lambda: Client(DSN, max_args_bytes=1), ConfigError, "max_args_bytes must be from 2"),
         (lambda: CLIENT.enqueue("t", [1]), PayloadError, r"args must be a mapping.*got \[1\]"),
+        (lambda: CLIENT.enqueue(len), ConfigError, "becomes a task by @app.task"),  # type: ignore[arg-type]
         (lambda: CLIENT.enqueue("t", priorty=1), ConfigError, 'did you mean "priority"'),
         (lambda: CLIENT.enqueue_many(CLIENT.job("t")), ConfigError, "jobs must be a list"),
         (lambda: CLIENT.enqueue_many([CLIENT.job("t"), 5]), ConfigError, r"jobs\[1\].*got 5"),
