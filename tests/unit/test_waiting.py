@@ -14,7 +14,7 @@ READY = Facts(
     due_in=-3.0, expired=False, paused_at=None, ahead=0, live=3, serving=2, knowing=2, free=1,
 )  # fmt: skip
 LATER = replace(READY, state="scheduled", due_in=40.2)
-OVERDUE = "it has been due for 2 s, and a worker will make it ready"
+OVERDUE = "it has been due for 2 s, and no worker has made it ready yet"
 
 
 @pytest.mark.parametrize(

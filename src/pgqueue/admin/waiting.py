@@ -71,7 +71,7 @@ def _of_the_job(facts: Facts) -> list[str]:
 
 def _due(facts: Facts, due_in: float) -> str:
     if due_in <= 0:
-        return f"it has been due for {-due_in:.0f} s, and a worker will make it ready"
+        return f"it has been due for {-due_in:.0f} s, and no worker has made it ready yet"
     again = f", for attempt {facts.attempt + 1} of {facts.max_attempts}" if facts.attempt else ""
     return f"it is due in {due_in:.0f} s{again}"
 
