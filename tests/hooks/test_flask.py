@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pgqueue import App, ConfigError
 from pgqueue.hooks.flask import SyncAppContext, around
+from pgqueue.testing.transactions import InlineTransactions
 from tests.hooks.conftest import Sessions
 from tests.worker.support import Eyes, working
 
 pytestmark = pytest.mark.one_pg
 
 NO_JOB: Any = None
+DRAINED: Any = SimpleNamespace(_transactions=InlineTransactions.__new__(InlineTransactions))
 
 
 @pytest.fixture
@@ -149,8 +152,35 @@ def test_inside_a_context_of_what_a_test_has_made_a_function_makes_no_other() ->
     assert len(made) == 1, "outside of one, it makes its own"
     with create_app().app_context():
         g.value = 1
-        assert hook(NO_JOB, lambda: g.value) == 1
+        assert hook(DRAINED, lambda: g.value) == 1
     assert len(made) == 2
+
+
+async def test_the_jobs_of_a_worker_do_not_share_the_context_in_which_it_was_started(
+    dsn: str, eyes: Eyes
+) -> None:
+    """As in a command of Flask, whose application the function has made, too."""
+
+    def create_app() -> Flask:
+        return Flask("shop")
+
+    app = App(dsn, around=around(create_app))
+
+    @app.task
+    def sync() -> None:
+        assert "left" not in g
+        g.left = True
+
+    @app.task
+    async def on_loop() -> None:
+        assert "left" not in g
+        g.left = True
+
+    with create_app().app_context():
+        async with working(app):
+            await app.aenqueue_many([task.job() for _ in range(5) for task in (sync, on_loop)])
+            await eyes.settled(completed=10)
+    await app.aclose()
 
 
 def test_the_session_is_removed_also_where_the_job_fails(

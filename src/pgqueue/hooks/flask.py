@@ -46,18 +46,24 @@ class _AppContext:
             self._app = made
         return self._app
 
-    @property
-    def is_active(self) -> bool:
-        """True where the application's context was pushed already, as in a request.
+    def is_active(self, job: RunningJob) -> bool:
+        """Return whether the application's context was pushed already, as in a request.
 
-        Of a function each application counts: a test has made its own.
+        Of a function each application counts where a test drains: it has made its own. What a
+        worker was started in does not count: all its jobs would share that context.
         """
         if not has_app_context():
             return False
-        if not isinstance(self._given, Flask):
+        if not isinstance(self._given, Flask) and _is_drained(job):
             return True
         active: Any = current_app
         return active._get_current_object() is self.app
+
+
+def _is_drained(job: RunningJob) -> bool:
+    from pgqueue.testing.transactions import InlineTransactions
+
+    return isinstance(job._transactions, InlineTransactions)  # pyright: ignore[reportPrivateUsage]
 
 
 class SyncAppContext(_AppContext):
@@ -65,7 +71,7 @@ class SyncAppContext(_AppContext):
 
     def __call__(self, job: RunningJob, call_next: Callable[[], Any]) -> Any:
         """Run the job in the application's context, unless that is active."""
-        if self.is_active:
+        if self.is_active(job):
             return call_next()
         with self.app.app_context():
             try:
@@ -80,7 +86,7 @@ class AsyncAppContext(_AppContext):
 
     async def __call__(self, job: RunningJob, call_next: Callable[[], Awaitable[Any]]) -> Any:
         """Run the job in the application's context, unless that is active."""
-        if self.is_active:
+        if self.is_active(job):
             return await call_next()
         with self.app.app_context():
             try:
@@ -100,7 +106,7 @@ def around(
     ``app``: the application, or a function without arguments that makes it: it is called once,
     with the first job. ``session``: a scoped session to remove after each job (``db.session``).
     Inside a context of the same application, as in a request or a test, no other one is pushed,
-    and the session stays; of a function, any application counts. Raises ConfigError for anything
-    else.
+    and the session stays; of a function, any application counts where a test drains. Raises
+    ConfigError for anything else.
     """
     return [SyncAppContext(app, session), AsyncAppContext(app, session)]
