@@ -6,6 +6,8 @@ else the longest wait counts.
 
 from __future__ import annotations
 
+import inspect
+import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,15 +15,22 @@ from datetime import timedelta
 from typing import cast
 
 from pgqueue.config import LONGEST_DELAY, check_seconds
-from pgqueue.errors import ConfigError
+from pgqueue.errors import ConfigError, shown
+from pgqueue.failure import describe
 
-__all__ = ["Backoff", "RetryPolicy", "delay_of", "delay_when_asked"]
+__all__ = ["Backoff", "RetryPolicy", "check_policy", "delay_of", "delay_when_asked"]
+
+log = logging.getLogger("pgqueue.worker")
 
 RetryPolicy = Callable[[int, BaseException], "float | timedelta | None"]
 """A function of the attempt, 1 for the first, and its error: seconds to wait, or None to give up.
 
-A ``Backoff`` is one. Where it raises, or returns something else, the default decides.
+A ``Backoff`` is one. Where it raises, or returns something else, the default decides, and a warning
+says so once.
 """
+
+_faulty: set[int] = set()
+"""The ids of policies whose fault was logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +102,46 @@ def _exception_types(kinds: object, name: str) -> tuple[type[BaseException], ...
     return tuple(checked)
 
 
+def check_policy(policy: object) -> RetryPolicy:
+    """Return a policy that can be asked; ConfigError where each question would fail."""
+    wanted = "retry must be a Backoff or a function (attempt, error) -> seconds or None"
+    if isinstance(policy, type):
+        raise ConfigError(f"{wanted}, got the class {policy.__name__}; write {policy.__name__}()")
+    if not callable(policy):
+        raise ConfigError(
+            f"{wanted}, got {policy!r}; how often is max_attempts=N, how long between is "
+            "Backoff(base=seconds)"
+        )
+    if inspect.iscoroutinefunction(policy):
+        raise ConfigError(f"{wanted}, got {shown(policy)}, which is async; write def")
+    try:
+        inspect.signature(policy).bind(1, Exception())
+    except TypeError:
+        raise ConfigError(f"{wanted}, got {shown(policy)}, which takes other arguments") from None
+    except ValueError:
+        pass  # a function in C may have no signature
+    return cast("RetryPolicy", policy)
+
+
 def delay_of(policy: RetryPolicy, attempt: int, error: BaseException) -> float | None:
-    """Ask a policy, which is user code: a wrong answer or an error of its own means the default."""
+    """Ask a policy, which is user code: a wrong answer or an error of its own means the default.
+
+    The first such fault of a policy is logged.
+    """
     try:
         answer = policy(attempt, error)
         if answer is None:
             return None
         return min(max(check_seconds(answer, "retry delay"), 0.0), LONGEST_DELAY)
-    except BaseException:
+    except BaseException as exc:
+        if id(policy) not in _faulty:
+            _faulty.add(id(policy))
+            fault = describe(exc)
+            log.warning(
+                "a retry policy failed, and the default decides in its place: %s: %s",
+                fault.type,
+                fault.message,
+            )
         return Backoff().delay(attempt)
 
 

@@ -13,7 +13,7 @@ from pgqueue.errors import ConfigError, UnknownTask, nearest
 from pgqueue.hints import hinting, no_attribute, no_call
 from pgqueue.job import Enqueued, NewJob, with_options
 from pgqueue.payload import Payload, annotated_with
-from pgqueue.retry import Backoff, RetryPolicy
+from pgqueue.retry import Backoff, RetryPolicy, check_policy
 from pgqueue.running import RunningJob
 from pgqueue.shape import fault_of, where
 
@@ -264,11 +264,6 @@ def make_task(
         name = getattr(function, "__name__", None)
         if name is None or name == "<lambda>":
             raise ConfigError(f"{function!r} has no name of its own; give @app.task(name=...)")
-    if retry is not None and not callable(retry):
-        raise ConfigError(
-            "retry must be a Backoff or a function (attempt, error) -> seconds or None, "
-            f"got {retry!r}; how often is max_attempts=N, how long between is Backoff(base=seconds)"
-        )
     if on_crash not in ("retry", "dead"):
         raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')
     return Task(
@@ -278,7 +273,7 @@ def make_task(
         aliases=_checked_aliases(name, aliases),
         options=options,
         timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
-        retry=Backoff() if retry is None else retry,
+        retry=Backoff() if retry is None else check_policy(retry),
         on_crash=on_crash,
         max_args_bytes=max_args_bytes,
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pgqueue.config import LONGEST_DELAY
 from pgqueue.errors import ConfigError
-from pgqueue.retry import Backoff, delay_of
+from pgqueue.retry import Backoff, check_policy, delay_of
 
 ERROR = ValueError("no")
 seconds = st.floats(0, LONGEST_DELAY)
@@ -117,3 +117,43 @@ def test_what_a_policy_answers() -> None:
     assert delay_of(lambda a, e: None, 1, ERROR) is None
     assert delay_of(lambda a, e: 0, 1, ERROR) == 0
     assert delay_of(lambda a, e: timedelta(minutes=a), 3, ERROR) == 180
+
+
+def one(error: BaseException) -> float:
+    return 1.0
+
+
+async def awaited(attempt: int, error: BaseException) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (one, "which takes other arguments"),
+        (lambda: 1.0, "which takes other arguments"),
+        (awaited, "which is async; write def"),
+        (Backoff, "got the class Backoff; write Backoff\\(\\)"),
+        (True, "got True; how often is max_attempts=N"),
+    ],
+)
+def test_a_policy_that_cannot_be_asked_is_refused(policy: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_policy(policy)
+
+
+def test_a_policy_without_a_signature_is_taken() -> None:
+    for policy in (max, Backoff(), lambda *_: 1.0):
+        assert check_policy(policy) is policy
+
+
+def test_the_first_fault_of_a_policy_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(attempt: int, error: BaseException) -> float:
+        raise NameError("name 'CardRefused' is not defined")
+
+    assert delay_of(broken, 1, ERROR) is not None
+    assert delay_of(broken, 2, ERROR) is not None
+    assert [record.getMessage() for record in caplog.records] == [
+        "a retry policy failed, and the default decides in its place: "
+        "NameError: name 'CardRefused' is not defined"
+    ]
