@@ -7,7 +7,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue.around import Around, Hook
 from pgqueue.client import Client
@@ -21,7 +21,7 @@ from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
 from pgqueue.errors import ConfigError
-from pgqueue.hints import hinting
+from pgqueue.hints import hinting, no_app_attribute
 from pgqueue.job import NewJob, Options, check_options
 from pgqueue.retry import RetryPolicy
 from pgqueue.schedule.code import Declarations, SlotArgs
@@ -72,6 +72,9 @@ class App(Client):
         self.tasks = Registry()
         self.around = Around(around)
         self.declared = Declarations()
+
+    if not TYPE_CHECKING:
+        __getattr__ = no_app_attribute
 
     def job(
         self, task: str, args: Mapping[str, Any] | None = None, **options: Unpack[Options]

@@ -133,6 +133,8 @@ class Retry(_Verdict):
     """Try this job again after ``delay`` seconds (or the policy's delay); uses up the attempt."""
 
     def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
+        if isinstance(reason, (int, float, timedelta)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"reason must be a string, got {reason!r}; write Retry(delay=...)")
         super().__init__(reason or "retry requested")
         self.delay = _seconds(delay, "delay")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, TypeVar
 
 from pgqueue.errors import ConfigError, nearest
@@ -13,9 +13,12 @@ __all__ = [
     "JOB",
     "OPTIONS",
     "among_arguments",
+    "command_for",
     "hinting",
+    "no_app_attribute",
     "no_attribute",
     "no_call",
+    "option_for",
     "setting_for",
     "word_for",
 ]
@@ -37,7 +40,7 @@ _ATTRIBUTES = {
     **dict.fromkeys(("schedule", "enqueue_in", "enqueue_at", "apply_at", "eta"), _LATER),
     **dict.fromkeys(("s", "si", "signature", "subtask", "message"), ".job(...), a job as a value"),
     **dict.fromkeys(
-        ("map", "starmap", "chunks", "batch_defer"),
+        ("map", "starmap", "chunks", "batch_defer", "enqueue_many"),
         ".job(...) for each, and app.enqueue_many(jobs) for all",
     ),
     "apply": "the call itself, task(...): it runs the function here",
@@ -71,6 +74,11 @@ _DECORATOR = {
         'app.schedule("name", task, cron="30 2 * * *") or every=seconds: a task has no times',
     ),
     **dict.fromkeys(("queue_name", "routing_key", "exchange", "actor_queue"), 'queue="name"'),
+    **dict.fromkeys(
+        ("rate_limit", "concurrency", "concurrency_limit", "max_concurrency"),
+        "there are no limits yet; give the task a queue and a worker of its own: "
+        "pgqueue worker MODULE:APP --queue NAME --concurrency 1",
+    ),
     **dict.fromkeys(("task_name", "actor_name"), 'name="name"'),
     **dict.fromkeys(
         ("acks_late", "reject_on_worker_lost", "acks_on_failure_or_timeout"),
@@ -139,6 +147,41 @@ _SETTINGS = {
     ),
     **dict.fromkeys(("visibility_timeout", "job_timeout"), "lease=seconds; timeout= is a task's"),
 }
+_NO_SCHEDULE = "there are no periodic tasks; let cron or a systemd timer run: pgqueue enqueue"
+_OF_APP = {
+    **dict.fromkeys(
+        ("conf", "config_from_object", "config_from_envvar", "configure"),
+        "settings are arguments: App(dsn, ...), Worker(app, ...), or options of pgqueue worker",
+    ),
+    **dict.fromkeys(("send_task", "configure_task", "send"), 'write app.enqueue("name", {...})'),
+    **dict.fromkeys(
+        ("autodiscover_tasks", "import_module", "discover"),
+        "import the modules of the tasks yourself",
+    ),
+    **dict.fromkeys(
+        ("start", "run", "worker_main", "run_worker", "run_worker_async", "work"),
+        "run: pgqueue worker MODULE:APP; or await pgqueue.Worker(app).run()",
+    ),
+    **dict.fromkeys(
+        ("periodic_task", "add_periodic_task", "on_after_configure", "periodic", "cron"),
+        _NO_SCHEDULE,
+    ),
+    **dict.fromkeys(("shared_task", "actor"), "write @app.task"),
+    "AsyncResult": "write app.get_job(id)",
+}
+_COMMANDS = {
+    **dict.fromkeys(("beat", "scheduler", "schedule", "cron"), _NO_SCHEDULE),
+    **dict.fromkeys(("flower", "monitor", "events", "dashboard"), "write: pgqueue status --watch"),
+    "inspect": "write: pgqueue jobs list --state running",
+    "purge": "write: pgqueue jobs cancel --all, or pgqueue dead purge",
+}
+_SHORT = {
+    "-h": "--help",
+    "-l": "--log-level",
+    "-Q": "--queue",
+    "-q": "--queue",
+    "-c": "--concurrency",
+}
 _PLACES = {
     "@app.task()": (_DECORATOR, "; an argument of the function is given to enqueue(...)"),
     "using()": (_USING, "; an argument of the task is given to .enqueue(...)"),
@@ -152,9 +195,27 @@ def no_attribute(task: object, name: str) -> Any:
     raise AttributeError(f"a task has no {name!r}{hint}", name=name, obj=task)
 
 
+def no_app_attribute(app: object, name: str) -> Any:
+    """Raise AttributeError where an app is asked for what another queue's has."""
+    hint = f"; {_OF_APP[name]}" if name in _OF_APP else ""
+    said = f"{type(app).__name__!r} object has no attribute {name!r}{hint}"
+    raise AttributeError(said, name=name, obj=app)
+
+
 def no_call(*_: object, **__: object) -> Any:
     """Raise TypeError where a task with options is called: that would run it here and now."""
     raise TypeError("a task with options is not called; write .using(...).enqueue(...)")
+
+
+def command_for(name: str) -> str:
+    """What to write in place of another queue's command; empty if none is known."""
+    return f"; {_COMMANDS[name]}" if name in _COMMANDS else ""
+
+
+def option_for(name: str, known: Collection[str]) -> str:
+    """What to write in place of a short option; empty if the command has no long one for it."""
+    long = _SHORT.get(name)
+    return f"; write {long}" if long in known else ""
 
 
 def word_for(name: str) -> str:

@@ -82,6 +82,21 @@ COMMAND_LINE = (
         remedy="Correct it. `pgqueue worker --help` lists all.",
     ),
     Mistake(
+        command="pgqueue worker jobs:app -Q mail",
+        code=_APP,
+        says='pgqueue: no option "-Q"; write --queue',
+        cause="The word is that of another queue.",
+        remedy="Write `--queue mail`.",
+    ),
+    Mistake(
+        command="pgqueue worker jobs:app --queue mail,default --until-idle",
+        code=_APP,
+        says='... queue "mail,default" is the default of no task of this app; give each queue by '
+        "itself: mail, default",
+        cause="A name may have a comma in it, so the worker serves one queue of this name.",
+        remedy="Write `--queue mail --queue default`.",
+    ),
+    Mistake(
         command="pgqueue worker jobs:app --queue mial --until-idle",
         code=_APP,
         says='... queue "mial" is the default of no task of this app; did you mean "mail"?',
@@ -126,7 +141,8 @@ COMMAND_LINE = (
     ),
     Mistake(
         command="pgqueue beat",
-        says='pgqueue: no command "beat"; did you mean "health"?',
+        says='pgqueue: no command "beat"; there are no periodic tasks; let cron or a systemd timer '
+        "run: pgqueue enqueue",
         cause="The word is that of another queue.",
         remedy="`pgqueue --help` lists the commands.",
     ),

@@ -63,6 +63,21 @@ App(make_url("postgresql://me:secret@localhost/shop"))
         remedy="Write `App(dsn)`.",
     ),
     Mistake(
+        code='app.conf.timezone = "UTC"',
+        says="AttributeError: 'App' object has no attribute 'conf'; settings are arguments: "
+        "App(dsn, ...), Worker(app, ...), or options of pgqueue worker",
+        cause="The word is that of another queue.",
+        remedy="Leave it out, or see the page about settings. Times of day need no setting: a "
+        "moment has its time zone with it.",
+    ),
+    Mistake(
+        code="app.autodiscover_tasks()",
+        says="AttributeError: 'App' object has no attribute 'autodiscover_tasks'; import the "
+        "modules of the tasks yourself",
+        cause="The word is that of another queue. A task exists once its module was imported.",
+        remedy="Import these modules in the module that the worker is started with.",
+    ),
+    Mistake(
         code='App(pgbouncer="transaction")',
         says="ConfigError: pgbouncer must be True, False or \"session\", got 'transaction'",
         cause="True means the transaction mode of PgBouncer.",

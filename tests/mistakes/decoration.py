@@ -89,6 +89,31 @@ def deliver(user_id: int) -> None: ...
     ),
     Mistake(
         code="""
+def wait(error):
+    return 60
+
+@app.task(retry=wait)
+def deliver(user_id: int) -> None: ...
+""",
+        says="ConfigError: retry must be a Backoff or a function (attempt, error) -> seconds or "
+        "None, got <function wait at ...>, which takes other arguments",
+        cause="A policy is asked about the attempt as well: 1 for the first.",
+        remedy="Write `def wait(attempt, error)`.",
+    ),
+    Mistake(
+        code="""
+@app.task(rate_limit="10/m")
+def deliver(user_id: int) -> None: ...
+""",
+        says='ConfigError: @app.task() takes no "rate_limit"; there are no limits yet; give the '
+        "task a queue and a worker of its own: pgqueue worker MODULE:APP --queue NAME "
+        "--concurrency 1",
+        cause="The word is that of another queue.",
+        remedy="Such a worker runs one job after another. What one job may do in a second, the "
+        "task has to see to.",
+    ),
+    Mistake(
+        code="""
 @app.task(timeout="5m")
 def deliver(user_id: int) -> None: ...
 """,

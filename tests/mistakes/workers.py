@@ -74,6 +74,17 @@ def sync_stock() -> None:
         remedy="Write `raise pgqueue.Retry(delay=60)`. See also `Snooze` and `Discard`.",
     ),
     Mistake(
+        code="""
+@app.task(max_attempts=1)
+def sync_stock() -> None:
+    raise pgqueue.Retry(60)
+""",
+        job="sync_stock",
+        says="ConfigError: reason must be a string, got 60; write Retry(delay=...)",
+        cause="What stands first in `Retry` is the reason, which is kept with the errors.",
+        remedy="Write `raise pgqueue.Retry(delay=60)`.",
+    ),
+    Mistake(
         code="Backoff(give_up_on=ValueError)",
         says="ConfigError: give_up_on must be a tuple of exception types, got <class "
         "'ValueError'>; write (ValueError,)",

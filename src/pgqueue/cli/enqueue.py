@@ -92,13 +92,18 @@ def read_object(text: str, what: str) -> dict[str, Any]:
 
 
 def read_moment(text: str, otherwise: str = "") -> datetime:
-    """Return a moment in ISO 8601; that it has a time zone is checked with the other options.
+    """Return a moment in ISO 8601, with its time zone.
 
     ``otherwise``: what else may be written, for the error.
     """
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise click.UsageError(
             f'"{text}" is no moment; write 2030-01-31T08:00:00+01:00{otherwise}'
         ) from None
+    if moment.utcoffset() is None:
+        raise click.UsageError(
+            f'"{text}" has no time zone; write {moment.isoformat()}Z for UTC, or +01:00 at its end'
+        )
+    return moment

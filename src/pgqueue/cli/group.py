@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pgqueue.errors import nearest
+from pgqueue.hints import command_for
 
 __all__ = ["Group", "LazyGroup"]
 
@@ -27,7 +28,8 @@ class Group(click.Group):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             known = self.list_commands(ctx)
-            guess = nearest(name, known) or f"; there are {', '.join(known)}"
+            guess = command_for(name) or nearest(name, known)
+            guess = guess or f"; there are {', '.join(known)}"
             raise click.UsageError(f'no command "{name}"{guess}', ctx)
         return super().resolve_command(ctx, args)
 

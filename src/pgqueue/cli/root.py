@@ -14,6 +14,7 @@ from pgqueue.cli.group import LazyGroup
 from pgqueue.cli.options import connection_options
 from pgqueue.dsn import dsn_from_environment, redact_text
 from pgqueue.errors import ConfigError, PayloadError, PgQueueError, nearest
+from pgqueue.hints import option_for
 from pgqueue.observe.plain import plain
 from pgqueue.observe.streams import settle
 from pgqueue.version import __version__
@@ -95,8 +96,9 @@ def describe(error: Exception) -> tuple[str, int]:
     """Return the line and the exit code of an error."""
     match error:
         case click.NoSuchOption():
-            known = error.possibilities or _options_of(error.ctx)
-            return f'no option "{error.option_name}"{nearest(error.option_name, known)}', 2
+            name, known = error.option_name, _options_of(error.ctx)
+            guess = option_for(name, known) or nearest(name, error.possibilities or known)
+            return f'no option "{name}"{guess}', 2
         case click.UsageError():
             return error.format_message().rstrip("."), 2
         case click.ClickException():

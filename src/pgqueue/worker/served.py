@@ -50,6 +50,7 @@ def warn_of_queues(queues: Sequence[str], tasks: Mapping[str, Task[..., Any]]) -
     known = {task.queue for task in tasks.values()}
     for queue in queues:
         if queue not in known:
-            log.warning(
-                'queue "%s" is the default of no task of this app%s', queue, nearest(queue, known)
-            )
+            parts = [part.strip() for part in queue.split(",")]
+            split = f"; give each queue by itself: {', '.join(parts)}" if len(parts) > 1 else ""
+            guess = split or nearest(queue, known)
+            log.warning('queue "%s" is the default of no task of this app%s', queue, guess)
