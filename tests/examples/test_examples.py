@@ -38,6 +38,8 @@ def test_a_pipeline_of_files(example: Example) -> None:
     assert example.run(scan) == "0 new files\n"
     loaded = "select count(*), sum(sales) from file where loaded_at is not null"
     assert example.query(loaded) == [(2, 5)]
+    for command in commands(example.home, "Test"):  # beside the rows of the run
+        print(example.run(command))
 
 
 @of("fastapi_shop")
