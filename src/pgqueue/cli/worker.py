@@ -43,7 +43,12 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 
 @click.command()
 @click.argument("target", metavar="MODULE:APP", required=False)
-@click.option("--queue", "queues", multiple=True, help="Serve this queue; more than once for more.")
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    help="Serve this queue; more than once for more [default: those of the app's tasks].",
+)
 @_setting("concurrency", int)
 @_setting("threads", int)
 @click.option("--processes", type=int, default=1, show_default=True, help="How many processes.")
@@ -78,9 +83,9 @@ def worker(
     no_logging: bool,
     **settings: Any,
 ) -> None:
-    """Run the jobs of an app, until told to stop by TERM or INT; twice: without grace.
+    """Run the jobs of an app, until TERM or INT. A second one ends running jobs at once.
 
-    HUP goes on with new code; where there is a terminal, it tells that this was closed, and stops.
+    HUP runs new code. With a terminal, HUP means that this was closed, and stops the worker.
     MODULE:APP is where the app is: "shop.jobs:app"; without it, --app counts. The current directory
     is looked in first, unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
 
