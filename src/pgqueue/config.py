@@ -71,7 +71,9 @@ def check_task_name(value: object) -> str:
     if callable(value):
         how = "a function becomes a task by @app.task"
         if hasattr(value, "enqueue"):
-            how = f"to enqueue this one, write {getattr(value, '__name__', 'task')}.enqueue(...)"
+            function = getattr(value, "__name__", "task")
+            name = getattr(value, "name", function)
+            how = f'write "{name}", or {function}.enqueue(...) to enqueue this one'
         raise ConfigError(f"a task is named by a string here, got {shown(value)}; {how}")
     name = check_text(value, "task name", longest=200)
     if any(ord(c) < 32 or ord(c) == 127 for c in name):
@@ -116,7 +118,8 @@ def check_seconds(
         )
     if not math.isfinite(seconds) or not least <= seconds <= most:
         longest = "100 years" if most == LONGEST_DELAY else f"{most:g} seconds"
-        raise ConfigError(f"{what} must be from {least:g} to {longest}, got {shown(value)}")
+        unit = " seconds" if least and most == LONGEST_DELAY else ""
+        raise ConfigError(f"{what} must be from {least:g}{unit} to {longest}, got {shown(value)}")
     return seconds
 
 
@@ -209,8 +212,8 @@ class WorkerSettings:
         default=2.0,
         metadata={
             "about": "seconds between heartbeats (1 without listen); at most a third of lease. "
-            "Longer in large fleets, and four times as long where three others stand before a "
-            "worker that has nothing to run: lease / 4 at most"
+            "By default longer in large fleets, and four times as long for a worker that has "
+            "nothing to run while three others are on watch: lease / 4 at most"
         },
     )
     grace: float = field(

@@ -74,10 +74,22 @@ ENQUEUE = (
     ),
     Mistake(
         code="app.enqueue(send, 7)",
-        says="ConfigError: a task is named by a string here, got <Task send>; to enqueue this one, "
-        "write send.enqueue(...)",
+        says='ConfigError: a task is named by a string here, got <Task send>; write "send", or '
+        "send.enqueue(...) to enqueue this one",
         cause="`app.enqueue` is for tasks whose code is not at hand.",
         remedy="Write `send.enqueue(7)`.",
+    ),
+    Mistake(
+        code="""
+@app.task(name="billing.report")
+def report() -> None: ...
+
+app.list_jobs(task=report)
+""",
+        says="ConfigError: a task is named by a string here, got <Task billing.report>; write "
+        '"billing.report", or report.enqueue(...) to enqueue this one',
+        cause="Rows carry the name of a task, and here jobs are looked for by it.",
+        remedy="Write `app.list_jobs(task=report.name)`.",
     ),
     Mistake(
         code='app.enqueue("send", 7)',
