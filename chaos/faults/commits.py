@@ -13,12 +13,19 @@ from chaos.faults.fault import BaseFault, Missed, direct, healed, proxy_of, wait
 if TYPE_CHECKING:
     from chaos.arena import Arena
 
-__all__ = ["ENQUEUE", "LoseAnswer", "UnsureStandby"]
+__all__ = ["LoseAnswer", "UnsureStandby", "is_enqueue"]
 
 # Not just "enqueue": a claim reads job.enqueued_at.
-ENQUEUE = re.compile(rb"\.(enqueue_\w+|new_job)\b")
+_ENQUEUE = re.compile(rb"\.(enqueue_\w+|new_job)\b")
+
+
+def is_enqueue(text: bytes) -> bool:
+    """True for an enqueue that a client is told of. A worker that fires schedules enqueues too."""
+    return _ENQUEUE.search(text) is not None and b".schedule" not in text
+
+
 _WHAT: dict[str, tuple[str, Callable[[Link, bytes], bool]]] = {
-    "enqueue": ("F14", lambda _, text: ENQUEUE.search(text) is not None),
+    "enqueue": ("F14", lambda _, text: is_enqueue(text)),
     "commit": ("F14", lambda _, text: text.lstrip()[:6].lower() == b"commit"),
     "completion": ("F15", lambda link, _: link.role == "finish"),
     "claim": ("F15", lambda link, text: link.role == "claim" and b"claim_token" in text),

@@ -398,7 +398,8 @@ async def test_a_schedule_that_no_code_declares_any_more_does_not_fire(
             )
 
         await eventually(marked)
-        assert '"old" was declared by code, and is not any more' in caplog.text
+        said = '"old" was declared by code, and is not any more'
+        await eventually(lambda: said in caplog.text)
         names = {json.loads(row["metadata"])["schedule"] for row in await jobs(eyes)}
         assert names == {"kept"}
         with pytest.raises(Exception, match="would come back"):

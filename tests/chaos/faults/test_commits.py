@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from chaos.faults.commits import ENQUEUE
+from chaos.faults.commits import is_enqueue
 from chaos.faults.cutting import Cut
 from chaos.faults.fault import proxy_of
 from tests.chaos.small import SmallArena
@@ -39,7 +39,7 @@ async def test_a_cut_is_before_or_after(arena: SmallArena, simple: bool, carried
 def test_a_cut_of_enqueues_meets_each_of_them_and_nothing_else() -> None:
     """Whoever reads enqueued_at is no enqueue: with a claim among them, no enqueue may be met."""
     names = [path.stem for path in Path(str(files("pgqueue"))).glob("db/sql/*.sql")]
-    met = {name for name in names if ENQUEUE.search(statement(name, "pgqueue").encode())}
+    met = {name for name in names if is_enqueue(statement(name, "pgqueue").encode())}
     assert met == {"enqueue_one", "enqueue_alike", "enqueue_jobs", "insert_one"}
 
 
