@@ -31,7 +31,7 @@ returning job.id
 """
 _SPOIL = f"""
 with ready as ({_READY})
-update pgqueue.job set run_at = '20000-01-01' from ready where job.id = ready.id
+update pgqueue.job set run_at = '0044-03-15 BC' from ready where job.id = ready.id
 returning job.id
 """
 _PATIENCE = 10.0

@@ -41,7 +41,7 @@ async def test_stray_claim(arena: SmallArena) -> None:
 
 @pytest.mark.fault("F51")
 async def test_unreadable(arena: SmallArena) -> None:
-    spoilt = "select count(*) from pgqueue.job where run_at > '11000-01-01'"
+    spoilt = "select count(*) from pgqueue.job where run_at < '0001-01-01'"
     resume = "update pgqueue.queue set paused_at = null where name = 'main'"
 
     async def seen() -> bool:
