@@ -49,6 +49,7 @@ _ATTRIBUTES = {
 }
 
 JOB = "the function asks for its job: job = pgqueue.current_job()"
+_SCHEDULE = 'app.schedule("name", task, cron="30 2 * * *") or every=seconds'
 _RETRY = "retry=pgqueue.Backoff(base=1, factor=2, cap=3600)"
 _DECORATOR = {
     **dict.fromkeys(("bind", "pass_context", "context", "pass_job"), JOB),
@@ -71,7 +72,7 @@ _DECORATOR = {
     ),
     **dict.fromkeys(
         ("cron", "crontab", "periodic", "schedule", "every", "interval"),
-        'app.schedule("name", task, cron="30 2 * * *") or every=seconds: a task has no times',
+        f"{_SCHEDULE}: a task has no times",
     ),
     **dict.fromkeys(("queue_name", "routing_key", "exchange", "actor_queue"), 'queue="name"'),
     **dict.fromkeys(
@@ -147,7 +148,6 @@ _SETTINGS = {
     ),
     **dict.fromkeys(("visibility_timeout", "job_timeout"), "lease=seconds; timeout= is a task's"),
 }
-_NO_SCHEDULE = "there are no periodic tasks; let cron or a systemd timer run: pgqueue enqueue"
 _OF_APP = {
     **dict.fromkeys(
         ("conf", "config_from_object", "config_from_envvar", "configure"),
@@ -164,13 +164,16 @@ _OF_APP = {
     ),
     **dict.fromkeys(
         ("periodic_task", "add_periodic_task", "on_after_configure", "periodic", "cron"),
-        _NO_SCHEDULE,
+        f"write {_SCHEDULE}",
     ),
     **dict.fromkeys(("shared_task", "actor"), "write @app.task"),
     "AsyncResult": "write app.get_job(id)",
 }
 _COMMANDS = {
-    **dict.fromkeys(("beat", "scheduler", "schedule", "cron"), _NO_SCHEDULE),
+    **dict.fromkeys(
+        ("beat", "scheduler", "cron"),
+        "workers fire the schedules, no other process does; write: pgqueue schedules list",
+    ),
     **dict.fromkeys(("flower", "monitor", "events", "dashboard"), "write: pgqueue status --watch"),
     "inspect": "write: pgqueue jobs list --state running",
     "purge": "write: pgqueue jobs cancel --all, or pgqueue dead purge",

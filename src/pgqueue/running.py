@@ -26,6 +26,8 @@ C = TypeVar("C")
 class Transactions(Protocol):
     """Begins and ends the transactions that complete jobs."""
 
+    drained: bool
+
     @property
     def callers(self) -> Callers: ...
 
@@ -79,6 +81,11 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
     def is_async(self) -> bool:
         """False for a task that runs in a thread."""
         return self._is_async
+
+    @property
+    def is_drained(self) -> bool:
+        """True where a test drains: the job runs in the test's own context and transaction."""
+        return self._transactions.drained
 
     @property
     def priority(self) -> int:

@@ -15,14 +15,13 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from pgqueue import App, ConfigError
 from pgqueue.hooks.flask import SyncAppContext, around
-from pgqueue.testing.transactions import InlineTransactions
 from tests.hooks.conftest import Sessions
 from tests.worker.support import Eyes, working
 
 pytestmark = pytest.mark.one_pg
 
 NO_JOB: Any = None
-DRAINED: Any = SimpleNamespace(_transactions=InlineTransactions.__new__(InlineTransactions))
+DRAINED: Any = SimpleNamespace(is_drained=True)
 
 
 @pytest.fixture

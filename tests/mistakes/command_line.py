@@ -141,10 +141,10 @@ COMMAND_LINE = (
     ),
     Mistake(
         command="pgqueue beat",
-        says='pgqueue: no command "beat"; there are no periodic tasks; let cron or a systemd timer '
-        "run: pgqueue enqueue",
-        cause="The word is that of another queue.",
-        remedy="`pgqueue --help` lists the commands.",
+        says='pgqueue: no command "beat"; workers fire the schedules, no other process does; '
+        "write: pgqueue schedules list",
+        cause="The word is that of another queue, whose schedules need a process.",
+        remedy="Declare schedules with `app.schedule(...)`, and start workers.",
     ),
 )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from pgqueue import App, ConfigError, PayloadError, current_job
+from pgqueue import App, ConfigError, PayloadError, current_job, hints
+from pgqueue.cli.root import cli
 
 app: Any = App("postgresql://nowhere.invalid/none")
 
@@ -207,3 +211,20 @@ def test_a_task_has_no_attribute_that_tools_look_for() -> None:
         assert not hasattr(task, "__len__")
         assert not hasattr(task, "delay")
         assert getattr(task, "asend", current_job) is current_job
+
+
+def test_what_hints_name_exists() -> None:
+    """Commands, and methods of an app: a hint must not send anybody to what is not there."""
+    said = Path(hints.__file__).read_text()
+    commands = set(re.findall(r"(?:: |, or )pgqueue ([a-z]+)\b", said))
+    methods = set(re.findall(r"\bapp\.([a-z_]+)\(", said))
+    assert commands >= {"worker", "schedules", "status"}
+    assert commands <= set(cli.list_commands(click.Context(cli)))
+    assert methods >= {"schedule", "enqueue", "get_job"}
+    assert [name for name in methods if not hasattr(App, name)] == []
+
+
+@pytest.mark.parametrize("name", ["periodic_task", "add_periodic_task", "on_after_configure"])
+def test_other_ways_to_a_schedule_lead_to_ours(name: str) -> None:
+    with pytest.raises(AttributeError, match=r"write app\.schedule\("):
+        getattr(app, name)

@@ -54,16 +54,10 @@ class _AppContext:
         """
         if not has_app_context():
             return False
-        if not isinstance(self._given, Flask) and _is_drained(job):
+        if not isinstance(self._given, Flask) and job.is_drained:
             return True
         active: Any = current_app
         return active._get_current_object() is self.app
-
-
-def _is_drained(job: RunningJob) -> bool:
-    from pgqueue.testing.transactions import InlineTransactions
-
-    return isinstance(job._transactions, InlineTransactions)  # pyright: ignore[reportPrivateUsage]
 
 
 class SyncAppContext(_AppContext):

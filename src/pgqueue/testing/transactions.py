@@ -17,6 +17,8 @@ __all__ = ["InlineTransactions"]
 class InlineTransactions:
     """Hands the task the test's connection, below any framework: asyncpg's or psycopg's."""
 
+    drained = True
+
     def __init__(self, store: InlineStore) -> None:
         self._store = store
         self.callers = InlineCallers(store)

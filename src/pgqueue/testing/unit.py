@@ -19,6 +19,8 @@ __all__ = ["running_job"]
 class _NoTransactions:
     """There is no database to begin one in."""
 
+    drained = False
+
     @property
     def callers(self) -> NoReturn:
         raise _no_database()

@@ -230,7 +230,7 @@ class Firing:
         for fire in missed[:_SAID]:
             log.warning("%s", said_of_missed(fire))
         if len(missed) > _SAID:
-            log.warning("so it is with %d more schedules", len(missed) - _SAID)
+            log.warning("%d more schedules missed slots as well", len(missed) - _SAID)
         return {fire.due.name: fire.following for fire in fires if fire.due.name in names}
 
     async def _mark_orphans(self, now: float) -> None:

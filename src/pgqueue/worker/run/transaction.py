@@ -44,6 +44,8 @@ class JobTransactions:
     A job waits for its turn at a connection for as long as it may last itself.
     """
 
+    drained = False
+
     def __init__(
         self, pool: Pool, *, deadline: float, roll_back: float = TIMINGS.stop.roll_back
     ) -> None:
