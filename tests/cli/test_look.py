@@ -224,6 +224,9 @@ def test_a_job_says_why_it_waits(on: Run, client: Client, db: psycopg.Connection
     register(db, 3, ["default"], ["known"])
     assert waits(first) == ["it is next: a free worker takes it at once"]
     assert waits(second) == ['1 job is before it in queue "default"']
+    db.execute("update pgqueue.job set worker_id = 3, claim_token = 1 where id = %s", (first,))
+    assert (waits(first), waits(second)) == ([], ["it is next: a free worker takes it at once"])
+    db.execute("update pgqueue.job set worker_id = null, claim_token = null")
     (due,) = waits(later)
     assert due.startswith("it is due in 3")
     db.execute("update pgqueue.worker set takes_jobs = false")
