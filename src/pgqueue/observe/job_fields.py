@@ -15,7 +15,12 @@ from pgqueue.observe.aside import revive
 from pgqueue.observe.lines import is_ours
 from pgqueue.running import CURRENT, RunningJob
 
-__all__ = ["JobFields", "fields_of", "upkeep"]
+__all__ = ["JobFields", "fields_of", "process_name", "upkeep"]
+
+
+def process_name() -> str:
+    """Return the host and the number of this process, as people are told of a worker."""
+    return f"{os.uname().nodename}:{os.getpid()}"
 
 
 def fields_of(job: RunningJob) -> dict[str, object]:
@@ -25,7 +30,7 @@ def fields_of(job: RunningJob) -> dict[str, object]:
         "task": job.task,
         "attempt": job.attempt,
         "queue": job.queue,
-        "worker": f"{os.uname().nodename}:{os.getpid()}",
+        "worker": process_name(),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +14,7 @@ from pgqueue.db.away import is_away
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.statements import read_all
 from pgqueue.errors import PgQueueError
+from pgqueue.observe.job_fields import process_name
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -74,7 +74,7 @@ async def check_schema(app: App, *, listen: bool) -> str:
 async def _declare(connection: Connection, app: App) -> None:
     """Write the schedules that the code declares, where it says anything new."""
     declared = {one.name: one for one in app.declared}
-    actor = Actor(f"{os.uname().nodename}:{os.getpid()}", "code")
+    actor = Actor(process_name(), "code")
     for name in await declare_schedules(connection, app.schema, declared, actor):
         log.info('schedule "%s" is as this code declares it from now on', name)
 

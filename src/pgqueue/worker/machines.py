@@ -12,6 +12,7 @@ from pgqueue.db.link import Link, Watch
 from pgqueue.db.listener import Listener
 from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
+from pgqueue.observe.job_fields import process_name
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim_session import ClaimSession
@@ -74,7 +75,7 @@ class Machines:
             app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
         )
         self.completer = Completer(
-            Store(self.finish_link, app.schema), worker_name=f"{os.uname().nodename}:{os.getpid()}",
+            Store(self.finish_link, app.schema), worker_name=process_name(),
             events=self, fruitless=Fruitless(settings.lease, lease), timings=timings.writes,
         )  # fmt: skip
         self.runner = self._make_runner(tasks, lease, running_jobs)

@@ -7,12 +7,13 @@
 -- $11 whether to count all workers and those others, $12 whether it can take a job now.
 -- Answers whether it is still registered, the jobs it is asked to cancel, the workers whose lease
 -- ran out, those whose session is gone from a server that kept running, how many workers there are
--- whose heartbeat is not late (only these look for lost ones),
--- the seconds until the next scheduled job is due, and until the next slot of a schedule, since when the server runs, how many of its like
--- that can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those
--- with lower ids), how many there are of its like, and how many seconds old its last heartbeat was: who was held up is not to judge others, who may have been held up as well.
--- needs: the primary key of worker, job_cancel, job_scheduled, schedule_due; a look reads worker as a whole, and the
--- list of sessions once: what IN compares with is hashed, though joins are not
+-- whose heartbeat is not late (only these look for lost ones), the seconds until the next scheduled job is
+-- due, the seconds until the next slot of a schedule, since when the server runs, how many of its like that
+-- can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those with
+-- lower ids), how many there are of its like, and how many seconds old its last heartbeat was: who was held
+-- up is not to judge others, who may have been held up as well.
+-- needs: the primary key of worker, job_cancel, job_scheduled, schedule_due; a look reads worker as a whole,
+-- and the list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row
 with renewed as (
     update :"schema".worker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,11 +23,6 @@ class Identity:
     tasks: Sequence[str]
     supervisor: int | None
     schedules: Sequence[str] = ()
-
-    @property
-    def name(self) -> str:
-        """The host and the process, for people."""
-        return f"{os.uname().nodename}:{os.getpid()}"
 
     @property
     def kind(self) -> int:

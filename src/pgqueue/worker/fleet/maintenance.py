@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from pgqueue.db.store import Store
+from pgqueue.observe.job_fields import process_name
 from pgqueue.worker.events import Events, NextSlot, ReadyAgain
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
@@ -63,7 +64,7 @@ class Maintenance:
             timings=timings.duties,
         )  # fmt: skip
         self.firing = Firing(
-            store, jobs, who.schedules, actor=who.name, view=view, background=background,
+            store, jobs, who.schedules, actor=process_name(), view=view, background=background,
             events=events, timings=timings.firing,
         )  # fmt: skip
         works = {
