@@ -1,0 +1,1047 @@
+-- Flows: limits, rates and turns of keys.
+-- breaking: no
+
+create domain :"schema".flow_name as text
+    constraint job_flow check (value <> '' and octet_length(value) <= 100);
+-- Empty: the flow has no keys.
+create domain :"schema".flow_key_name as text
+    constraint job_flow_key check (octet_length(value) <= 200);
+-- How many tokens of a rate a job takes.
+create domain :"schema".job_weight as integer
+    constraint job_weight check (value between 1 and 1000000);
+
+-- rank: the place in the line of its key, the lowest first. Negative or null: it is not in line, since it is
+-- due later, and keeps its old place or has none yet. A job of a flow has no position until it is admitted.
+alter table :"schema".job
+    add column flow :"schema".flow_name,
+    add column flow_key :"schema".flow_key_name,
+    add column rank bigint,
+    add column weight :"schema".job_weight;
+alter table :"schema".history
+    add column flow text,
+    add column flow_key text,
+    add column weight integer;
+alter table :"schema".dead
+    add column flow text,
+    add column flow_key text,
+    add column rank bigint,
+    add column weight integer;
+
+-- In line. A claim changes no column of this index or of the next one, so that it stays a HOT update.
+create index job_line on :"schema".job (flow, flow_key, rank)
+    where flow is not null and position is null and rank > 0;
+-- Admitted: ready or running. These rows are what a limit counts.
+create index job_admitted on :"schema".job (flow, position)
+    where flow is not null and position is not null;
+
+-- One row for each flow. declared, changed, settings: as schedule has them. held_until: until then none of its
+-- jobs is admitted, since a server asked for a break. tat: when the tokens of its rate are full again.
+create table :"schema".flow (
+    name       text primary key,
+    declared   jsonb,
+    changed    jsonb,
+    settings   jsonb not null
+        generated always as (coalesce(declared, '{}') || coalesce(changed, '{}')) stored,
+    paused_at  timestamptz,
+    held_until timestamptz,
+    tat        timestamptz not null default '-infinity',
+    changed_at timestamptz,
+    changed_by text,
+    constraint flow_name check (name <> '' and octet_length(name) <= 100)
+) with (fillfactor = 50);
+
+-- Keys that somebody treats differently from others of their flow, and keys that stand still.
+create table :"schema".flow_key (
+    flow         text not null,
+    key          text not null,
+    concurrency  integer,
+    weight       real,
+    paused_at    timestamptz,
+    pause_reason text,
+    held_until   timestamptz,
+    changed_at   timestamptz,
+    changed_by   text,
+    primary key (flow, key),
+    constraint flow_key_concurrency check (concurrency >= 0),
+    constraint flow_key_weight check (weight > 0 and weight < 'infinity')
+);
+
+-- Keys with jobs in line. turn: when its turn comes, in virtual time; infinity: it stands at its limit, and a
+-- ticket will say when it does not. head: all jobs up to this rank were admitted. One row for each key, and
+-- changed by admissions alone, of which there is one of a flow at a time. No unique index: its check would
+-- visit all dead versions of a key while somebody holds a snapshot. tat: as in flow, for the rate of the key.
+create table :"schema".line (
+    flow      text not null,
+    key       text not null,
+    turn      timestamptz not null,
+    head      bigint not null,
+    served_at timestamptz not null,
+    tat       timestamptz not null
+) with (fillfactor = 50);
+create index line_turn on :"schema".line (flow, turn);
+create index line_key on :"schema".line (flow, key, turn);
+
+-- "Look at this key". Written by what puts a job in line, or ends an admitted one, in the same statement;
+-- deleted by the admission that acts on it. used: the tokens that a job used, of which it had paid its weight;
+-- held_until: the key, or the whole flow, admits nothing until then.
+create table :"schema".ticket (
+    id         bigint generated always as identity,
+    flow       text not null,
+    key        text not null,
+    rank       bigint,
+    used       float8,
+    weight     integer,
+    held_until timestamptz,
+    holds_flow boolean
+);
+create index ticket_flow on :"schema".ticket (flow, id);
+
+-- What the jobs of a key used in a day (UTC), where they say so.
+create table :"schema".flow_usage (
+    flow text not null,
+    key  text not null,
+    day  date not null,
+    jobs bigint not null,
+    used float8 not null,
+    primary key (flow, key, day)
+);
+
+-- A worker that knows flows writes tickets. A flow is declared only once all workers do.
+alter table :"schema".worker add column knows_flows boolean not null default false;
+
+create or replace view :"schema".jobs as
+select id,
+       case
+           when worker_id is not null then 'running'
+           when position is not null then 'pending'
+           when run_at = 'infinity' then 'blocked'
+           else 'scheduled'
+       end as state,
+       -- As the other two have them: a union of different types is read and sorted as a whole.
+       queue::text, task::text, args::jsonb, priority::smallint, run_at, enqueued_at, claimed_at,
+       null::timestamptz as finished_at,
+       attempt, max_attempts::integer, crash_count, timeout_seconds::real, unique_key::text,
+       tags::text[], metadata::jsonb, errors::jsonb, worker_id, expires_at, null::text as reason,
+       flow::text, flow_key::text, weight::integer
+from :"schema".job
+union all
+select id, state, queue, task, args, priority, run_at, enqueued_at, claimed_at, finished_at,
+       attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors,
+       worker_id, expires_at, null::text, flow, flow_key, weight
+from :"schema".history
+union all
+select id, 'dead', queue, task, args, priority, run_at, enqueued_at, claimed_at, finished_at,
+       attempt, max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors,
+       worker_id, expires_at, reason, flow, flow_key, weight
+from :"schema".dead;
+
+-- A new place in line. In an ordered flow the order of the calls. Else the time, so that a priority is a head
+-- start of a minute, and no job waits for ever behind later ones of higher priority.
+create function :"schema".next_rank(flow text, priority integer, this_moment timestamptz)
+returns bigint
+language plpgsql volatile
+as $body$
+begin
+    if (select lane.settings @> '{"ordered": true}'
+        from :"schema".flow as lane where pg_catalog.texteq(lane.name, $1)) then
+        return pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass);
+    end if;
+    return ((extract(epoch from $3) * 1000)::pg_catalog.int8 + $2 * 60000) << 21
+           | (pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) & 2097151);
+end;
+$body$;
+
+-- Tells workers that jobs of these flows came in line, where one waits for these queues.
+create function :"schema".wake_flows(flows text[], queues text[]) returns void
+language sql volatile set search_path = ''
+begin atomic
+    select :"schema".notify('f:' || flow)
+    from (select distinct told.flow
+          from unnest(flows, queues) as told (flow, queue)
+               join :"schema".queue on queue.name = told.queue
+          where queue.waiting and told.flow is not null) as waited_for;
+end;
+
+-- As in the first migration; a job of a flow is put in line.
+create or replace function :"schema".enqueue_each(jobs jsonb, this_moment timestamptz)
+returns table (id bigint, duplicate boolean, state text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+declare
+    doc record;
+    one record;
+    ids bigint[];
+    duplicates boolean[];
+    states text[];
+begin
+    for doc in
+        select job.*
+        from (
+            select job.*, due.run_at as due,
+                   job.flow is not null and due.run_at <= this_moment as in_line,
+                   case when due.run_at <= this_moment and job.flow is null
+                        then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass)
+                   end as position,
+                   case when due.run_at <= this_moment and job.flow is not null
+                        then :"schema".next_rank(job.flow, coalesce(job.priority, 5), this_moment)
+                   end as rank
+            from rows from (pg_catalog.jsonb_to_recordset(jobs)
+                            as (task text, args jsonb, queue text, priority smallint,
+                                run_at timestamptz, delay float8, max_attempts integer,
+                                timeout real, unique_key text, tags text[], metadata jsonb,
+                                expires jsonb, flow text, flow_key text, weight integer))
+                 with ordinality
+                 as job(task, args, queue, priority, run_at, delay, max_attempts, timeout,
+                        unique_key, tags, metadata, expires, flow, flow_key, weight, n)
+                 cross join lateral (
+                     select coalesce(job.run_at,
+                                     this_moment + pg_catalog.make_interval(secs => job.delay),
+                                     this_moment):::"schema".moment as run_at
+                 ) as due
+        ) as job
+        order by job.unique_key collate "C" nulls first, job.n
+    loop
+        for round in 1..101 loop
+            if round > 100 then
+                raise exception 'pgqueue: a unique key changed hands 100 times while its job was enqueued'
+                    using errcode = 'serialization_failure';
+            end if;
+            insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts,
+                                            timeout_seconds, priority, queue, task, args,
+                                            unique_key, tags, metadata, expires_at, flow, flow_key,
+                                            rank, weight)
+            values (
+                doc.position, case when doc.in_line then 'infinity' else doc.due end, this_moment,
+                coalesce(doc.max_attempts, 25), doc.timeout,
+                coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
+                coalesce(doc.args, '{}'), doc.unique_key, doc.tags, doc.metadata,
+                :"schema".until(doc.expires, this_moment), doc.flow,
+                case when doc.flow is not null then coalesce(doc.flow_key, '') end, doc.rank,
+                case when doc.flow is not null then doc.weight end)
+            on conflict (unique_key) where unique_key is not null do nothing
+            returning j.id, j.position, j.worker_id, j.run_at, false as duplicate into one;
+            if found and doc.in_line then
+                insert into :"schema".ticket (flow, key, rank)
+                values (doc.flow, coalesce(doc.flow_key, ''), doc.rank);
+                exit;
+            end if;
+            exit when found;
+            -- The newest: above READ COMMITTED, one that ended meanwhile is seen beside one of ours.
+            with live as materialized (
+                select j.id, j.position, j.worker_id, j.run_at
+                from :"schema".job as j
+                where j.unique_key = doc.unique_key
+            )
+            select live.id, live.position, live.worker_id, live.run_at, true as duplicate into one
+            from live
+            order by live.id desc
+            limit 1;
+            exit when found;
+        end loop;
+        ids[doc.n] := one.id;
+        duplicates[doc.n] := one.duplicate;
+        states[doc.n] := case when one.worker_id is not null then 'running'
+                              when one.position is not null then 'pending'
+                              when one.run_at = 'infinity' then 'blocked'
+                              else 'scheduled' end;
+    end loop;
+    return query select * from unnest(ids, duplicates, states);
+end;
+$body$;
+
+-- As in the first migration; a job of a flow is put in line.
+create or replace function :"schema".enqueue_keyed(jobs jsonb, this_moment timestamptz)
+returns table (id bigint, duplicate boolean, state text)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+declare
+    size constant integer := pg_catalog.jsonb_array_length(jobs);
+    new_ids constant bigint[] := array(
+        select pg_catalog.nextval(':"schema".job_id_seq'::pg_catalog.regclass)
+        from pg_catalog.generate_series(1, size));
+    ids bigint[];
+    duplicates boolean[];
+    states text[];
+begin
+    begin
+        insert into :"schema".job as j (id, position, run_at, enqueued_at, max_attempts,
+                                        timeout_seconds, priority, queue, task, args, unique_key,
+                                        tags, metadata, expires_at, flow, flow_key, rank, weight)
+        select new_ids[doc.n], doc.position,
+               case when doc.rank is not null then 'infinity' else doc.due end, this_moment,
+               coalesce(doc.max_attempts, 25), doc.timeout, coalesce(doc.priority, 5),
+               coalesce(doc.queue, 'default'), doc.task, coalesce(doc.args, '{}'), doc.unique_key,
+               doc.tags, doc.metadata, :"schema".until(doc.expires, this_moment), doc.flow,
+               case when doc.flow is not null then coalesce(doc.flow_key, '') end, doc.rank,
+               case when doc.flow is not null then doc.weight end
+        from (
+            select doc.*, due.run_at as due,
+                   case when due.run_at <= this_moment and doc.flow is null
+                        then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass)
+                   end as position,
+                   case when due.run_at <= this_moment and doc.flow is not null
+                        then :"schema".next_rank(doc.flow, coalesce(doc.priority, 5), this_moment)
+                   end as rank
+            from rows from (pg_catalog.jsonb_to_recordset(jobs)
+                            as (task text, args jsonb, queue text, priority smallint,
+                                run_at timestamptz, delay float8, max_attempts integer,
+                                timeout real, unique_key text, tags text[], metadata jsonb,
+                                expires jsonb, flow text, flow_key text, weight integer))
+                 with ordinality
+                 as doc(task, args, queue, priority, run_at, delay, max_attempts, timeout,
+                        unique_key, tags, metadata, expires, flow, flow_key, weight, n)
+                 cross join lateral (
+                     select coalesce(doc.run_at,
+                                     this_moment + pg_catalog.make_interval(secs => doc.delay),
+                                     this_moment):::"schema".moment as run_at
+                 ) as due
+        ) as doc
+        order by doc.unique_key collate "C" nulls first, doc.n
+        on conflict (unique_key) where unique_key is not null do nothing;
+
+        select array_agg(coalesce(mine.id, other.id) order by doc.n),
+               array_agg(mine.id is null order by doc.n),
+               array_agg(case when coalesce(mine.worker_id, other.worker_id) is not null then 'running'
+                              when coalesce(mine.position, other.position) is not null then 'pending'
+                              when coalesce(mine.run_at, other.run_at) = 'infinity' then 'blocked'
+                              else 'scheduled' end order by doc.n)
+          into ids, duplicates, states
+        from pg_catalog.jsonb_array_elements(jobs) with ordinality as doc(body, n)
+             -- With = any (array[...]) each document probes the primary key: see finish_jobs. With = alone, a plan
+             -- that was made for a table of one row reads all of it.
+             left join :"schema".job as mine on mine.id = any (array[new_ids[doc.n]])
+             -- The newest: above READ COMMITTED, one that ended meanwhile is seen beside one of ours.
+             -- Apart, or a plan made for a table of few rows reads the primary key backwards.
+             left join lateral (
+                 with live as materialized (
+                     select job.id, job.worker_id, job.position, job.run_at
+                     from :"schema".job
+                     where mine.id is null and job.unique_key = doc.body ->> 'unique_key'
+                 )
+                 select live.id, live.worker_id, live.position, live.run_at
+                 from live
+                 order by live.id desc
+                 limit 1
+             ) as other on true;
+
+        if pg_catalog.array_position(ids, null) is null then
+            if jobs @? '$[*].flow ? (@ != null)' then
+                insert into :"schema".ticket (flow, key, rank)
+                select job.flow, job.flow_key, min(job.rank)
+                from unnest(new_ids) as mine (id)
+                     join :"schema".job on job.id = any (array[mine.id])
+                where job.flow is not null and job.rank is not null
+                group by job.flow, job.flow_key;
+            end if;
+            return query select * from unnest(ids, duplicates, states);
+            return;
+        end if;
+        raise exception 'pgqueue: a unique key changed hands' using errcode = 'PQ001';
+    exception when sqlstate 'PQ001' then
+        null;
+    end;
+    return query
+    select one.id, one.duplicate, one.state
+    from :"schema".enqueue_each(jobs, this_moment) as one;
+end;
+$body$;
+
+-- Enqueues jobs of which some have a flow, and none has a unique key: in one statement, with one ticket for
+-- each key. It locks nothing.
+create function :"schema".enqueue_flows(jobs jsonb, this_moment timestamptz)
+returns table (id bigint, duplicate boolean, state text)
+language sql volatile set search_path = pg_catalog, pg_temp
+as $body$
+    with made as (
+        insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts, timeout_seconds,
+                                        priority, queue, task, args, tags, metadata, expires_at, flow,
+                                        flow_key, rank, weight)
+        select case when due.run_at <= this_moment and doc.flow is null
+                    then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
+               case when due.run_at <= this_moment and doc.flow is not null
+                    then 'infinity' else due.run_at end,
+               this_moment, coalesce(doc.max_attempts, 25), doc.timeout, coalesce(doc.priority, 5),
+               coalesce(doc.queue, 'default'), doc.task, coalesce(doc.args, '{}'), doc.tags,
+               doc.metadata, :"schema".until(doc.expires, this_moment), doc.flow,
+               case when doc.flow is not null then coalesce(doc.flow_key, '') end,
+               case when due.run_at <= this_moment and doc.flow is not null
+                    then :"schema".next_rank(doc.flow, coalesce(doc.priority, 5), this_moment) end,
+               case when doc.flow is not null then doc.weight end
+        from pg_catalog.jsonb_to_recordset(jobs)
+             as doc(task text, args jsonb, queue text, priority smallint, run_at timestamptz,
+                    delay float8, max_attempts integer, timeout real, tags text[], metadata jsonb,
+                    expires jsonb, flow text, flow_key text, weight integer)
+             cross join lateral (
+                 select coalesce(doc.run_at,
+                                 this_moment + pg_catalog.make_interval(secs => doc.delay),
+                                 this_moment):::"schema".moment as run_at
+             ) as due
+        returning j.id, j.position, j.run_at, j.flow, j.flow_key, j.rank
+    ),
+    told as (
+        insert into :"schema".ticket (flow, key, rank)
+        select flow, flow_key, min(rank)
+        from made
+        where rank is not null
+        group by flow, flow_key
+    )
+    select id, false, case when position is not null then 'pending'
+                           when run_at = 'infinity' then 'blocked'
+                           else 'scheduled' end
+    from made
+$body$;
+
+-- As in the first migration; jobs of flows are put in line.
+create or replace function :"schema".enqueue_checked(jobs jsonb)
+returns table (id bigint, duplicate boolean, state text)
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $body$
+declare
+    this_moment constant timestamptz := statement_timestamp();
+    in_flows constant boolean := jobs @? '$[*].flow ? (@ != null)';
+    soonest float8;
+begin
+    -- The transaction has its id before its first position: a reader that sees no transaction
+    -- running that is older than some id then knows that no lower position is still to come.
+    perform pg_catalog.pg_current_xact_id();
+
+    if jobs @? '$[*].unique_key ? (@ != null)' then
+        -- For a few, one by one is the faster way.
+        if pg_catalog.jsonb_array_length(jobs) < 8 then
+            return query
+            select one.id, one.duplicate, one.state
+            from :"schema".enqueue_each(jobs, this_moment) as one;
+        else
+            return query
+            select keyed.id, keyed.duplicate, keyed.state
+            from :"schema".enqueue_keyed(jobs, this_moment) as keyed;
+        end if;
+    elsif in_flows then
+        return query
+        select made.id, made.duplicate, made.state
+        from :"schema".enqueue_flows(jobs, this_moment) as made;
+    else
+        return query
+        insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts,
+                                        timeout_seconds, priority, queue, task, args, tags, metadata,
+                                        expires_at)
+        select case when due.run_at <= this_moment
+                    then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
+               due.run_at, this_moment, coalesce(doc.max_attempts, 25), doc.timeout,
+               coalesce(doc.priority, 5), coalesce(doc.queue, 'default'), doc.task,
+               coalesce(doc.args, '{}'), doc.tags, doc.metadata,
+               :"schema".until(doc.expires, this_moment)
+        from pg_catalog.jsonb_to_recordset(jobs)
+             as doc(task text, args jsonb, queue text, priority smallint, run_at timestamptz,
+                    delay float8, max_attempts integer, timeout real, tags text[], metadata jsonb,
+                    expires jsonb)
+             cross join lateral (
+                 select coalesce(doc.run_at,
+                                 this_moment + pg_catalog.make_interval(secs => doc.delay),
+                                 this_moment):::"schema".moment as run_at
+             ) as due
+        returning j.id, false, case when j.position is null then 'scheduled' else 'pending' end;
+    end if;
+
+    if exists (select from :"schema".queue where waiting) then
+        perform :"schema".wake(array(
+            select distinct coalesce(doc ->> 'queue', 'default')
+            from pg_catalog.jsonb_array_elements(jobs) as doc
+            where not in_flows or doc ->> 'flow' is null));
+        if in_flows then
+            perform :"schema".wake_flows(pg_catalog.array_agg(doc ->> 'flow'),
+                                         pg_catalog.array_agg(coalesce(doc ->> 'queue', 'default')))
+            from pg_catalog.jsonb_array_elements(jobs) as doc;
+        end if;
+        select min(due.seconds) into soonest
+        from pg_catalog.jsonb_array_elements(jobs) as doc
+             cross join lateral (
+                 select coalesce((doc ->> 'delay')::float8,
+                                 extract(epoch from (doc ->> 'run_at')::timestamptz - this_moment))
+             ) as due(seconds)
+        where doc ?| array['delay', 'run_at'] and due.seconds > 0;
+        if soonest < 60 then
+            perform :"schema".notify('s:' || soonest::text);
+        end if;
+    end if;
+end;
+$body$;
+
+-- Enqueues jobs from any language, a trigger or psql: as in the first migration, with the keys flow, flow_key
+-- and weight as well.
+create or replace function :"schema".enqueue(jobs jsonb)
+returns table (id bigint, duplicate boolean, state text)
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $body$
+declare
+    known constant text[] := array['task', 'args', 'queue', 'priority', 'delay', 'run_at',
+        'max_attempts', 'timeout', 'unique_key', 'tags', 'metadata', 'expires', 'flow', 'flow_key',
+        'weight'];
+    docs constant jsonb := case pg_catalog.jsonb_typeof(jobs)
+        when 'object' then pg_catalog.jsonb_build_array(jobs) else jobs end;
+    doc jsonb;
+    n bigint;
+    wrong text;
+begin
+    if pg_catalog.jsonb_typeof(docs) is distinct from 'array' then
+        raise exception 'pgqueue: jobs must be an object or an array of objects, not %',
+            coalesce(pg_catalog.jsonb_typeof(docs), 'null') using errcode = 'invalid_parameter_value';
+    end if;
+    for doc, n in
+        select body, ordinality - 1 from pg_catalog.jsonb_array_elements(docs) with ordinality as d(body)
+    loop
+        wrong := case
+            when pg_catalog.jsonb_typeof(doc) <> 'object' then 'must be an object'
+            when coalesce(doc ->> 'task', '') = '' then 'needs a task'
+            when doc ? 'delay' and doc ? 'run_at' then 'has both delay and run_at'
+            when doc - known <> '{}' then pg_catalog.format('has an unknown key "%s"; known are %s',
+                (select key from pg_catalog.jsonb_object_keys(doc - known) as key limit 1),
+                pg_catalog.array_to_string(known, ', '))
+            when coalesce((doc ->> 'delay')::float8, 0) not between 0 and 3155760000
+                then 'has a delay that is not between 0 seconds and 100 years'
+            when (doc ->> 'run_at')::timestamptz
+                 not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
+                then 'has a run_at that is not within the years 1 to 9999'
+            when pg_catalog.jsonb_typeof(doc -> 'args') <> 'object' then 'has args that are not an object'
+            when pg_catalog.jsonb_typeof(doc -> 'metadata') not in ('object', 'null')
+                then 'has metadata that are not an object'
+            when pg_catalog.jsonb_typeof(doc -> 'tags') not in ('array', 'null')
+                 or (pg_catalog.jsonb_typeof(doc -> 'tags') = 'array'
+                     and doc @? '$.tags[*] ? (@.type() != "string")')
+                then 'has tags that are not an array of strings'
+            when coalesce((doc ->> 'priority')::numeric, 5) not between 0 and 9
+                then 'has a priority that is not from 0 to 9'
+            when coalesce((doc ->> 'max_attempts')::numeric, 1) < 1
+                then 'has max_attempts below 1'
+            when coalesce((doc ->> 'timeout')::float8, 1) <= 0
+                then 'has a timeout that is not above 0 seconds'
+            when pg_catalog.jsonb_typeof(doc -> 'expires') not in ('number', 'string', 'null')
+                then 'has expires that is neither seconds nor a time'
+            when pg_catalog.jsonb_typeof(doc -> 'expires') = 'number'
+                 and (doc ->> 'expires')::float8 not between 0.001 and 3155760000
+                then 'has expires that is not between 0.001 seconds and 100 years'
+            when pg_catalog.jsonb_typeof(doc -> 'expires') = 'string'
+                 and (doc ->> 'expires')::timestamptz
+                 not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
+                then 'has expires that is not within the years 1 to 9999'
+            when coalesce(doc ->> 'queue', 'q') = '' or octet_length(doc ->> 'queue') > 100
+                 or doc ->> 'queue' ~ '[\x01-\x1f\x7f]'
+                then 'has a queue name that is empty, over 100 bytes, or has a control character in it'
+            when octet_length(doc ->> 'task') > 200 or doc ->> 'task' ~ '[\x01-\x1f\x7f]'
+                then 'has a task name that is over 200 bytes, or has a control character in it'
+            when doc ->> 'unique_key' = '' or octet_length(doc ->> 'unique_key') > 500
+                then 'has a unique_key that is empty or over 500 bytes'
+            when doc ->> 'flow' = '' or octet_length(doc ->> 'flow') > 100
+                 or doc ->> 'flow' ~ '[\x01-\x1f\x7f]'
+                then 'has a flow that is empty, over 100 bytes, or has a control character in it'
+            when doc ->> 'flow' is null and coalesce(doc ->> 'flow_key', doc ->> 'weight') is not null
+                then 'has a flow_key or a weight, and no flow'
+            when octet_length(doc ->> 'flow_key') > 200 or doc ->> 'flow_key' ~ '[\x01-\x1f\x7f]'
+                then 'has a flow_key that is over 200 bytes, or has a control character in it'
+            when coalesce((doc ->> 'weight')::numeric, 1) not between 1 and 1000000
+                then 'has a weight that is not from 1 to 1,000,000'
+            when pg_catalog.pg_column_size(doc -> 'args') > 8388608 then 'has args of over 8 MiB'
+            when pg_catalog.pg_column_size(doc -> 'metadata') > 524288
+                then 'has metadata of over 512 KiB'
+            when pg_catalog.pg_column_size(doc -> 'tags') > 65536 then 'has tags of over 64 KiB'
+            when doc @? '$.**{103}' then 'has args or metadata that are nested more than 100 deep'
+        end;
+        if wrong is not null then
+            raise exception 'pgqueue: job [%] %', n, wrong using errcode = 'invalid_parameter_value';
+        end if;
+    end loop;
+    return query
+    select checked.id, checked.duplicate, checked.state
+    from :"schema".enqueue_checked(docs) as checked;
+end;
+$body$;
+
+-- Admits jobs of a flow: gives a position to those that may run now. One admission of a flow at a time: it
+-- locks the flow's row, and its next statement has a snapshot that is younger than that lock. So counts are
+-- exact. Who finds the row locked is told so, and looks again a moment later. It is to run in a transaction
+-- of its own, READ COMMITTED.
+-- ready_most: how many admitted jobs may wait for a worker at once. The floors say below what nothing is to be
+-- found, as earlier answers told: positions of admitted jobs, tickets, turns. They save time alone.
+-- Answers: admitted, -1 if another is at it; whether more could be admitted at once; the seconds until a rate
+-- or the end of a break lets more in; lowest, first_turn: for the next floors; newest_ticket, following,
+-- oldest, cleared: up to newest_ticket no ticket will come once all transactions before following are over,
+-- oldest being the first that runs, and none was left if cleared; the queues that got jobs.
+create function :"schema".admit(
+    the_flow text, ready_most integer, position_floor bigint, ticket_floor bigint,
+    turn_floor timestamptz,
+    out admitted integer, out more boolean, out wait float8, out lowest bigint,
+    out first_turn timestamptz, out newest_ticket bigint, out following bigint, out oldest bigint,
+    out cleared boolean, out queues text[])
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off
+as $body$
+#variable_conflict use_column
+declare
+    unlimited constant integer := 1000000;
+    f record;
+    moment timestamptz;
+    paused text[];
+    spent float8;
+    tokens float8;
+    charged float8;
+    held timestamptz;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'pgqueue: admit() needs READ COMMITTED' using errcode = 'PQ002';
+    end if;
+    for attempt in 1 .. 2 loop
+        select tat, held_until, paused_at is not null as paused,
+               declared is null and changed is null as unknown,
+               (settings ->> 'concurrency')::integer as concurrency,
+               (settings ->> 'key_concurrency')::integer as key_concurrency,
+               (settings ->> 'rate')::float8 as rate,
+               coalesce((settings ->> 'burst')::float8, 1) as burst,
+               (settings ->> 'key_rate')::float8 as key_rate,
+               coalesce((settings ->> 'key_burst')::float8, 1) as key_burst,
+               coalesce((settings ->> 'ordered')::boolean, false) as ordered
+          into f
+        from :"schema".flow
+        where name = the_flow
+        for no key update skip locked;
+        exit when found;
+        insert into :"schema".flow (name) values (the_flow) on conflict (name) do nothing;
+        if not found then  -- it is there, and locked
+            admitted := -1;
+            more := true;
+            return;
+        end if;
+    end loop;
+    if f.unknown then
+        f.concurrency := 1;
+    end if;
+    if f.ordered then
+        f.key_concurrency := 1;
+    end if;
+    -- A lost admission does no harm: its tickets come back with it, and a claim of what it admitted makes it last.
+    perform set_config('synchronous_commit', 'off', true);
+    -- Before the first position: see enqueue_checked.
+    perform pg_current_xact_id();
+    moment := clock_timestamp();
+    select last_value - (not is_called)::integer into newest_ticket from :"schema".ticket_id_seq;
+    select pg_snapshot_xmin(one)::text::bigint,
+           pg_snapshot_xmax(one)::text::bigint + age(pg_snapshot_xmax(one)::xid)
+      into oldest, following
+    from pg_current_snapshot() as one;
+    queues := '{}';
+    admitted := 0;
+    more := false;
+    cleared := true;
+    if f.held_until > moment then
+        wait := extract(epoch from f.held_until - moment);
+    end if;
+    -- Nothing to look at: the large statement costs a multiple of this.
+    if not exists (select from :"schema".ticket where flow = the_flow and id > ticket_floor)
+       and (f.paused or wait is not null
+            or not exists (select from :"schema".line as l
+                           where l.flow = the_flow and l.turn >= turn_floor and l.turn <= moment)) then
+        if f.key_rate is not null or wait is null then
+            select least(wait, extract(epoch from l.turn - moment)) into wait
+            from :"schema".line as l
+            where l.flow = the_flow and l.turn > moment and l.turn < 'infinity'
+            order by l.turn
+            limit 1;
+        end if;
+        return;
+    end if;
+    paused := array(select name from :"schema".queue where paused_at is not null);
+
+    with used as materialized (
+        select j.flow_key as key, count(*)::integer as n,
+               count(*) filter (where j.worker_id is null)::integer as ready, min(j.position) as lowest
+        from :"schema".job as j
+        where j.flow = the_flow and j.flow is not null and j.position is not null
+          and j.position > position_floor
+        group by j.flow_key
+    ),
+    ticketed as materialized (
+        delete from :"schema".ticket as t
+        using (select ctid as row_id
+               from :"schema".ticket
+               where flow = the_flow and id > ticket_floor
+               order by id
+               limit 5000) as one
+        where t.ctid = one.row_id
+        returning t.key, t.rank, t.used, t.weight, t.held_until, t.holds_flow
+    ),
+    arrived as materialized (
+        select key, min(rank) as rank, sum(used - weight) as charged,
+               max(held_until) filter (where not holds_flow) as held_until
+        from ticketed
+        group by key
+    ),
+    budget as materialized (
+        select sum(charged) as charged,
+               greatest(f.held_until,
+                        (select max(held_until) from ticketed where holds_flow)) as held_until
+        from arrived
+    ),
+    total as materialized (
+        select level.lowest, level.tokens, budget.charged, budget.held_until,
+               case when f.paused or budget.held_until > moment then 0
+                    else greatest(0, least(coalesce(f.concurrency, unlimited) - level.n,
+                                           ready_most - level.ready, floor(level.tokens + 1e-9)))
+               end::integer as room
+        from budget,
+             lateral (
+                 select coalesce(sum(used.n), 0)::integer as n,
+                        coalesce(sum(used.ready), 0)::integer as ready, min(used.lowest) as lowest,
+                        case when f.rate is null then unlimited
+                             else f.burst - coalesce(budget.charged, 0)
+                                  - greatest(0, extract(epoch from f.tat - moment)) * f.rate
+                        end::float8 as tokens
+                 from used
+             ) as level
+    ),
+    -- Virtual time: 12 us for each job, so that it never overtakes the clock. A new line begins where the others
+    -- stand.
+    clock as materialized (
+        select coalesce((select l.turn
+                         from :"schema".line as l
+                         where l.flow = the_flow and l.turn >= turn_floor and l.turn <= moment
+                         order by l.turn
+                         limit 1), moment) as now
+    ),
+    -- Those whose turn it is.
+    turned as materialized (
+        select l.ctid as row_id, l.key, l.turn, l.head, l.served_at, l.tat
+        from :"schema".line as l
+        where l.flow = the_flow and l.turn >= turn_floor and l.turn <= moment
+        order by l.turn
+        limit (select room from total)
+    ),
+    -- And those with a ticket that are new, stood at their limit, got a job before their head, or are charged.
+    candidate as materialized (
+        select row_id, turned.key, turn as was, turn, least(head, arrived.rank - 1) as head,
+               head as old_head, served_at, tat, charged, arrived.held_until
+        from turned left join arrived on arrived.key = turned.key
+        union all
+        select l.row_id, a.key, l.turn,
+               case when l.turn = 'infinity' or l.turn is null then (select now from clock)
+                    else l.turn end,
+               coalesce(least(l.head, a.rank - 1), 0), l.head, l.served_at, coalesce(l.tat, '-infinity'),
+               a.charged, a.held_until
+        from arrived as a
+             left join lateral (
+                 select l.ctid as row_id, l.turn, l.head, l.served_at, l.tat
+                 from :"schema".line as l
+                 where l.flow = the_flow and l.key = a.key
+                 order by l.turn desc
+                 limit 1
+             ) as l on true
+        where (case when l.row_id is null
+                    then a.rank is not null or a.charged > 0 and f.key_rate is not null
+                    else l.turn = 'infinity' or a.rank <= l.head or a.charged is not null
+                         or a.held_until is not null end)
+          and a.key not in (select key from turned)
+    ),
+    sized as materialized (
+        select c.*, coalesce(o.weight, 1) as share_weight,
+               greatest(o.held_until, c.held_until) as key_held,
+               case when o.paused_at is not null or greatest(o.held_until, c.held_until) > moment then 0
+                    else greatest(0, coalesce(case when f.ordered then 1 else o.concurrency end,
+                                              f.key_concurrency, unlimited)
+                                     - coalesce(u.n, 0)) end as key_room,
+               case when f.key_rate is null then unlimited
+                    else f.key_burst - coalesce(c.charged, 0)
+                         - greatest(0, extract(epoch from c.tat - moment)) * f.key_rate
+               end::float8 as key_tokens,
+               greatest(1, ceil(coalesce(o.weight, 1) * total.room
+                                / (select count(*) from candidate)))::integer as share
+        from candidate as c
+             cross join total
+             left join used as u on u.key = c.key
+             left join :"schema".flow_key as o on o.flow = the_flow and o.key = c.key
+    ),
+    probed as materialized (
+        select s.key, s.turn, s.share_weight, s.key_tokens, j.row_id, j.rank, j.cost, j.blocked,
+               least(s.key_room, floor(s.key_tokens + 1e-9), s.share) as quota,
+               row_number() over line_order as place,
+               count(*) filter (where not j.blocked) over line_order as nth,
+               sum(j.cost) filter (where not j.blocked) over line_order as spent
+        from sized as s
+             cross join lateral (
+                 select j.ctid as row_id, j.rank, coalesce(j.weight, 1) as cost,
+                        j.queue = any (paused) or j.run_at < 'infinity' as blocked
+                 from :"schema".job as j
+                 where j.flow = the_flow and j.flow_key = s.key and j.rank > s.head
+                   and j.flow is not null and j.position is null and j.rank > 0
+                 order by j.rank
+                 -- A few jobs of paused queues are stepped over.
+                 limit greatest(0, least(s.key_room, floor(s.key_tokens + 1e-9), s.share)) + 1
+                       + case when paused = '{}' then 0 else 1000 end
+             ) as j
+        window line_order as (partition by s.key order by j.rank)
+    ),
+    free as materialized (
+        select p.key, p.row_id, p.rank, p.cost, p.turn, p.nth, p.share_weight
+        from probed as p
+        where not p.blocked and p.nth <= p.quota and not (f.ordered and p.place > 1)
+          and (f.key_rate is null or p.spent - p.cost + least(p.cost, f.key_burst) <= p.key_tokens + 1e-9)
+    ),
+    ordered as materialized (
+        select key, row_id, rank, cost,
+               row_number() over (order by turn + interval '12 microseconds' * (nth / share_weight), key)
+                   as of_all,
+               sum(cost) over (order by turn + interval '12 microseconds' * (nth / share_weight), key,
+                                        rank) as spent
+        from free
+    ),
+    chosen as materialized (
+        select ordered.key, ordered.row_id, ordered.rank
+        from ordered, total
+        where ordered.of_all <= total.room
+          and (f.rate is null
+               or ordered.spent - ordered.cost + least(ordered.cost, f.burst) <= total.tokens + 1e-9)
+    ),
+    -- What somebody has locked is passed by: its line keeps its head, and is looked at again.
+    unlocked as materialized (
+        select j.ctid as row_id
+        from chosen join :"schema".job as j on j.ctid = chosen.row_id
+        for update of j skip locked
+    ),
+    moved as materialized (
+        update :"schema".job as j
+        set position = nextval(':"schema".position_seq'::regclass), run_at = moment
+        from unlocked
+        where j.ctid = unlocked.row_id
+        returning j.flow_key as key, j.rank, j.queue, coalesce(j.weight, 1) as cost
+    ),
+    served as materialized (
+        select key, count(*)::integer as n, max(rank) as last, sum(cost) as spent
+        from moved
+        group by key
+    ),
+    seen as materialized (
+        select probed.key, count(*)::integer as n,
+               count(*) filter (where not blocked and not (f.ordered and place > 1))::integer as n_free,
+               min(probed.rank) filter (where blocked) as first_blocked,
+               count(chosen.row_id)::integer as n_chosen
+        from probed left join chosen on chosen.row_id = probed.row_id
+        group by probed.key
+    ),
+    -- The first job of each line that was left: what it takes.
+    left_first as materialized (
+        select distinct on (probed.key) probed.key, probed.cost
+        from probed left join chosen on chosen.row_id = probed.row_id
+        where not blocked and chosen.row_id is null
+        order by probed.key, probed.rank
+    ),
+    line_now as materialized (
+        select s.row_id, s.key, s.was, s.turn as asked, s.head, s.old_head, s.served_at, s.tat as old_tat,
+               s.key_room, s.key_held, s.share_weight, coalesce(v.n, 0) as n,
+               coalesce(p.n, 0) > coalesce(v.n, 0) as has_more,
+               coalesce(p.n_free, 0) > coalesce(v.n, 0) as has_free,
+               case when v.n = p.n_chosen
+                    then greatest(s.head, least(v.last, p.first_blocked - 1)) else s.head end as last,
+               case when f.key_rate is null then s.tat
+                    when v.n > 0 or s.charged is not null
+                    then greatest(s.tat, moment)
+                         + make_interval(secs => (coalesce(v.spent, 0) + coalesce(s.charged, 0)) / f.key_rate)
+                    else s.tat end as tat,
+               least(coalesce(q.cost, 1), f.key_burst) as needed,
+               s.key_tokens - coalesce(v.spent, 0) as key_tokens
+        from sized as s
+             left join served as v on v.key = s.key
+             left join seen as p on p.key = s.key
+             left join left_first as q on q.key = s.key
+    ),
+    next as materialized (
+        select *,
+               has_more or f.key_rate is not null and tat > moment as stays,
+               case when not has_more then tat
+                    when key_held > moment then key_held
+                    when key_room - n <= 0 or not has_free then timestamptz 'infinity'
+                    when f.key_rate is not null and key_tokens + 1e-9 < needed
+                        then tat - make_interval(secs => (f.key_burst - needed) / f.key_rate)
+                    when n > 0
+                        then least(moment, asked + interval '12 microseconds' * (n / share_weight))
+                    else asked end as turn
+        from line_now
+    ),
+    changed as materialized (
+        select *
+        from next
+        where case when row_id is null then stays
+                   else not stays or turn <> was or last < old_head or tat <> old_tat
+                        or served_at < moment - interval '1 second' end
+    ),
+    left_over as (
+        delete from :"schema".line as l using changed where l.ctid = changed.row_id
+    ),
+    kept as (
+        insert into :"schema".line (flow, key, turn, head, served_at, tat)
+        select the_flow, key, turn, last, moment, tat
+        from changed
+        where stays
+    ),
+    breaks as (
+        insert into :"schema".flow_key as o (flow, key, held_until)
+        select the_flow, key, held_until from arrived where held_until > moment
+        on conflict (flow, key) do update
+            set held_until = greatest(o.held_until, excluded.held_until)
+    ),
+    summed as (
+        insert into :"schema".flow_usage as u (flow, key, day, jobs, used)
+        select the_flow, key, (moment at time zone 'UTC')::date, count(*), sum(used)
+        from ticketed
+        where used is not null
+        group by key
+        on conflict (flow, key, day) do update
+            set jobs = u.jobs + excluded.jobs, used = u.used + excluded.used
+    )
+    select (select coalesce(sum(n), 0) from served), total.lowest, (select now from clock),
+           (select count(*) < 5000 from ticketed), total.tokens, total.charged, total.held_until,
+           (select coalesce(sum(served.spent), 0) from served),
+           array(select distinct queue::text from moved),
+           total.room > 0
+               and exists (select from next
+                           where has_free and key_room - n > 0 and turn <= moment)
+               -- Nothing was to be had of what was looked at: what is locked is looked at in a moment.
+               and exists (select from served),
+           least(
+               (select min(extract(epoch from turn - moment)) from next
+                where stays and turn > moment and turn < 'infinity'),
+               (select extract(epoch from l.turn - moment)
+                from :"schema".line as l
+                where l.flow = the_flow and l.turn > moment and l.turn < 'infinity'
+                order by l.turn
+                limit 1))
+      into admitted, lowest, first_turn, cleared, tokens, charged, held, spent, queues, more, wait
+    from total;
+
+    if f.rate is not null and (spent > 0 or charged is not null) or held is distinct from f.held_until then
+        update :"schema".flow
+        set tat = case when f.rate is not null and (spent > 0 or charged is not null)
+                       then greatest(tat, moment)
+                            + make_interval(secs => (spent + coalesce(charged, 0)) / f.rate)
+                       else tat end,
+            held_until = held
+        where name = the_flow;
+    end if;
+    if held > moment then
+        more := false;
+        wait := least(wait, extract(epoch from held - moment));
+    elsif f.rate is not null and tokens - spent < 1 - 1e-9 then
+        more := false;
+        wait := least(wait, (1 - tokens + spent) / f.rate);
+    end if;
+    more := more or not cleared;
+    if admitted > 0 and exists (select from :"schema".queue where waiting) then
+        perform :"schema".wake(queues);
+    end if;
+end;
+$body$;
+
+-- Puts jobs that were admitted, and that nobody has claimed, back to their places in line: those beyond the
+-- limits of their flow or key, all of them if the flow, their key or their queue is paused, or a break goes on.
+-- It waits for an admission that is under way. Answers how many. All lines that stood still look again.
+create function :"schema".withdraw(the_flow text) returns integer
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off
+as $body$
+declare
+    f record;
+    taken integer;
+begin
+    select paused_at is not null or coalesce(held_until > clock_timestamp(), false) as stands,
+           coalesce((settings ->> 'concurrency')::integer, 2147483647) as concurrency,
+           coalesce(case when settings @> '{"ordered": true}' then 1
+                         else (settings ->> 'key_concurrency')::integer end, 2147483647) as key_concurrency
+      into f
+    from :"schema".flow
+    where name = the_flow
+    for no key update;
+    if not found then
+        return 0;
+    end if;
+    with ranked as (
+        select j.ctid as row_id, j.worker_id, j.flow_key, j.queue,
+               row_number() over (partition by j.flow_key order by j.worker_id is null, j.position) as nth,
+               row_number() over (order by j.worker_id is null, j.position) as of_all
+        from :"schema".job as j
+        where j.flow = the_flow and j.flow is not null and j.position is not null
+    ),
+    beyond as (
+        select ranked.row_id
+        from ranked
+             left join :"schema".flow_key as o on o.flow = the_flow and o.key = ranked.flow_key
+             left join :"schema".queue as q on q.name = ranked.queue
+        where ranked.worker_id is null
+          and (f.stands or q.paused_at is not null or o.paused_at is not null
+               or o.held_until > clock_timestamp() or ranked.of_all > f.concurrency
+               or ranked.nth > least(f.key_concurrency, coalesce(o.concurrency, f.key_concurrency)))
+    ),
+    unlocked as (
+        select j.ctid as row_id
+        from beyond join :"schema".job as j on j.ctid = beyond.row_id
+        where j.worker_id is null
+        for update of j skip locked
+    ),
+    back as (
+        update :"schema".job as j
+        set position = null, run_at = 'infinity'
+        from unlocked
+        where j.ctid = unlocked.row_id
+        returning j.flow_key, j.rank
+    ),
+    told as (
+        insert into :"schema".ticket (flow, key, rank)
+        select the_flow, flow_key, min(rank) from back group by flow_key
+    )
+    select count(*) into taken from back;
+    insert into :"schema".ticket (flow, key)
+    select the_flow, key from :"schema".line where flow = the_flow and turn = 'infinity';
+    return taken;
+end;
+$body$;
+
+-- Writes a ticket for each key that has jobs in line, and neither a line that reaches them nor a ticket: only
+-- somebody's own SQL leaves such. Answers how many keys of which flow.
+create function :"schema".heal_lines() returns table (flow text, keys integer)
+language sql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+    with recursive waiting as (
+        (select job.flow, job.flow_key, job.rank
+         from :"schema".job
+         where job.flow is not null and job.position is null and job.rank > 0
+         order by job.flow, job.flow_key, job.rank
+         limit 1)
+        union all
+        select following.flow, following.flow_key, following.rank
+        from waiting
+             cross join lateral (
+                 select job.flow, job.flow_key, job.rank
+                 from :"schema".job
+                 where job.flow is not null and job.position is null and job.rank > 0
+                   and (job.flow, job.flow_key) > (waiting.flow, waiting.flow_key)
+                 order by job.flow, job.flow_key, job.rank
+                 limit 1
+             ) as following
+    ),
+    told as (
+        insert into :"schema".ticket (flow, key, rank)
+        select waiting.flow, waiting.flow_key, waiting.rank
+        from waiting
+        where not exists (select from :"schema".line
+                          where line.flow = waiting.flow and line.key = waiting.flow_key
+                            and line.head < waiting.rank)
+          and not exists (select from :"schema".ticket
+                          where ticket.flow = waiting.flow and ticket.key = waiting.flow_key
+                            and ticket.rank <= waiting.rank)
+        returning flow
+    )
+    select told.flow, count(*)::integer from told group by told.flow
+$body$;
