@@ -721,7 +721,7 @@ begin
         order by l.turn
         limit (select room from total)
     ),
-    -- And those with a ticket that are new, stood at their limit, got a job before their head, or are charged.
+    -- And those with a ticket that are new, wait for a limit or a rate, got a job before their head, or are charged.
     candidate as materialized (
         select row_id, turned.key, turn as was, turn, least(head, arrived.rank - 1) as head,
                head as old_head, served_at, tat, charged, arrived.held_until
@@ -742,7 +742,8 @@ begin
              ) as l on true
         where (case when l.row_id is null
                     then a.rank is not null or a.charged > 0 and f.key_rate is not null
-                    else l.turn = 'infinity' or a.rank <= l.head or a.charged is not null
+                    -- In the future: it waits for tokens, or had no job left, and is kept for its rate.
+                    else l.turn > moment or a.rank <= l.head or a.charged is not null
                          or a.held_until is not null end)
           and a.key not in (select key from turned)
     ),
