@@ -40,9 +40,10 @@ async def admitted(hands: Hands) -> list[str]:
 async def end(hands: Hands, ids: Sequence[int], **ticket: object) -> None:
     """End these jobs as a worker does, with their tickets."""
     await hands.sql(
-        "with gone as (delete from @.job where id = any ($1::bigint[]) returning flow, flow_key, weight)"
+        "with gone as (delete from @.job where id = any ($1::bigint[]) returning *)"
         " insert into @.ticket (flow, key, used, weight, held_until, holds_flow)"
-        " select flow, flow_key, $2, coalesce(weight, 1), now() + $3::float8 * interval '1 s', $4 from gone",
+        " select flow, flow_key, $2, coalesce(weight, 1), now() + $3::float8 * interval '1 s', $4"
+        " from gone",
         list(ids), ticket.get("used"), ticket.get("hold"), ticket.get("holds_flow", False),
     )  # fmt: skip
 
@@ -151,7 +152,7 @@ async def test_ordered_waits_for_the_retry_of_its_head(hands: Hands) -> None:
     await admit(hands)
     assert await admitted(hands) == []
     await hands.sql(
-        "with due as (update @.job set run_at = 'infinity' where id = $1 returning flow, flow_key, rank)"
+        "with due as (update @.job set run_at = 'infinity' where id = $1 returning *)"
         " insert into @.ticket (flow, key, rank) select flow, flow_key, rank from due",
         first,
     )
