@@ -95,6 +95,9 @@ create table :"schema".ticket (
     holds_flow boolean
 );
 create index ticket_flow on :"schema".ticket (flow, id);
+-- As history: a publication of all tables refuses deletes otherwise.
+alter table :"schema".line replica identity full;
+alter table :"schema".ticket replica identity full;
 
 -- What the jobs of a key used in a day (UTC), where they say so.
 create table :"schema".flow_usage (
