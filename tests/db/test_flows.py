@@ -237,7 +237,7 @@ async def test_a_heavy_job_takes_tokens_as_it_weighs(hands: Hands) -> None:
     row = await admit(hands)
     assert row["admitted"] == 1
     await flow(hands, rate=0.01, burst=2)
-    await hands.sql("update @.flow set tat = '-infinity'")
+    await hands.sql("update @.flow set tat = 'epoch'")
     assert (await admit(hands))[
         "admitted"
     ] == 1  # the bucket is full: it may begin, and is paid for

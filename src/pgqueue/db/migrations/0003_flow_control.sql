@@ -44,7 +44,7 @@ create table :"schema".flow (
         generated always as (coalesce(declared, '{}') || coalesce(changed, '{}')) stored,
     paused_at  timestamptz,
     held_until timestamptz,
-    tat        timestamptz not null default '-infinity',
+    tat        timestamptz not null default 'epoch',
     changed_at timestamptz,
     changed_by text,
     constraint flow_name check (name <> '' and octet_length(name) <= 100)
@@ -733,7 +733,7 @@ begin
         select l.row_id, a.key, l.turn,
                case when l.turn = 'infinity' or l.turn is null then (select now from clock)
                     else l.turn end,
-               coalesce(least(l.head, a.rank - 1), 0), l.head, l.served_at, coalesce(l.tat, '-infinity'),
+               coalesce(least(l.head, a.rank - 1), 0), l.head, l.served_at, coalesce(l.tat, 'epoch'),
                a.charged, a.held_until
         from arrived as a
              left join lateral (
