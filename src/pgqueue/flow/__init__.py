@@ -1,0 +1,1 @@
+"""Limits of queues and flows: what programmers and operators write of them."""
