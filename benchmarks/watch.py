@@ -63,10 +63,15 @@ class Marks:
         return {name: struct.unpack_from("Q", m)[0] for name, m in self._maps.items()}
 
     def stamps(self, after: Mapping[str, int] = MappingProxyType({})) -> list[Stamp]:
-        """The timed jobs, in the order of enqueueing; those that came ``after`` so many."""
+        """The timed jobs, in the order of enqueueing; those that came ``after`` so many.
+
+        Raise Failed if a process timed more than there is room for: its last ones were not noted.
+        """
         found: list[Stamp] = []
-        for name, count in self.counts().items():
-            first, end = after.get(name, 0), min(count, self.jobs)
+        for name, end in self.counts().items():
+            if end > self.jobs:
+                raise Failed(f"a process timed {end:,} jobs, and there is room for {self.jobs:,}")
+            first = after.get(name, 0)
             start = self._size - 8 * self.jobs + 8 * first
             values = struct.unpack_from(f"{2 * max(0, end - first)}I", self._maps[name], start)
             found += [Stamp(values[i], values[i + 1] / 1000) for i in range(0, len(values), 2)]

@@ -19,10 +19,10 @@ from benchmarks.window import wait_until_drained
 from benchmarks.workloads.fleet_plan import begun_within, drain_rate, last_waits, recovery
 from benchmarks.workloads.fleet_start import wait
 
-__all__ = ["Load", "Turn"]
+__all__ = ["DRAIN_SAMPLES", "Load", "Turn"]
 
 _CALLERS = 5
-_CALLER_SAMPLES, _DRAIN_SAMPLES = 6, 5
+_CALLER_SAMPLES, DRAIN_SAMPLES = 6, 5
 _SLOW, _FAST = 20, 500  # jobs a second
 _MOST = 100  # enqueues that a stream has under way at once, at the most
 _LIMIT_MS = 50.0
@@ -60,7 +60,7 @@ class Load:
         self.idle()
         self.slow()
         self.fast()
-        self.drain(drained, _DRAIN_SAMPLES)
+        self.drain(drained, DRAIN_SAMPLES)
         self.bursts()
 
     def rates(self, workers: int, drained: int) -> None:
