@@ -359,8 +359,10 @@ $body$;
 -- each key. It locks nothing.
 create function :"schema".enqueue_flows(jobs jsonb, this_moment timestamptz)
 returns table (id bigint, duplicate boolean, state text)
-language sql volatile set search_path = pg_catalog, pg_temp
+language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $body$
+begin
+    return query
     with made as (
         insert into :"schema".job as j (position, run_at, enqueued_at, max_attempts, timeout_seconds,
                                         priority, queue, task, args, tags, metadata, expires_at, flow,
@@ -389,15 +391,16 @@ as $body$
     ),
     told as (
         insert into :"schema".ticket (flow, key, rank)
-        select flow, flow_key, min(rank)
+        select made.flow, made.flow_key, min(made.rank)
         from made
-        where rank is not null
-        group by flow, flow_key
+        where made.rank is not null
+        group by made.flow, made.flow_key
     )
-    select id, false, case when position is not null then 'pending'
-                           when run_at = 'infinity' then 'blocked'
-                           else 'scheduled' end
-    from made
+    select made.id, false, case when made.position is not null then 'pending'
+                                when made.run_at = 'infinity' then 'blocked'
+                                else 'scheduled' end
+    from made;
+end;
 $body$;
 
 -- As in the first migration; jobs of flows are put in line.
@@ -1014,9 +1017,9 @@ $body$;
 -- Writes a ticket for each key that has jobs in line, and neither a line that reaches them nor a ticket: only
 -- somebody's own SQL leaves such. Answers how many keys of which flow.
 create function :"schema".heal_lines() returns table (flow text, keys integer)
-language sql volatile set search_path = pg_catalog, pg_temp
+language sql volatile set search_path = ''
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
-as $body$
+begin atomic
     with recursive waiting as (
         (select job.flow, job.flow_key, job.rank
          from :"schema".job
@@ -1047,5 +1050,5 @@ as $body$
                             and ticket.rank <= waiting.rank)
         returning flow
     )
-    select told.flow, count(*)::integer from told group by told.flow
-$body$;
+    select told.flow, count(*)::integer from told group by told.flow;
+end;
