@@ -142,15 +142,15 @@ from :"schema".dead;
 -- start of a minute, and no job waits for ever behind later ones of higher priority.
 create function :"schema".next_rank(flow text, priority integer, this_moment timestamptz)
 returns bigint
-language plpgsql volatile
+language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $body$
 begin
     if (select lane.settings @> '{"ordered": true}'
-        from :"schema".flow as lane where pg_catalog.texteq(lane.name, $1)) then
-        return pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass);
+        from :"schema".flow as lane where lane.name = $1) then
+        return nextval(':"schema".position_seq'::regclass);
     end if;
-    return ((extract(epoch from $3) * 1000)::pg_catalog.int8 + $2 * 60000) << 21
-           | (pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) & 2097151);
+    return ((extract(epoch from $3) * 1000)::bigint + $2 * 60000) << 21
+           | (nextval(':"schema".position_seq'::regclass) & 2097151);
 end;
 $body$;
 
