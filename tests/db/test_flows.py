@@ -303,3 +303,29 @@ async def test_an_open_enqueue_is_admitted_after_its_commit(hands: Hands, produc
         assert (await admit(hands))["admitted"] == 3
     assert (await admit(hands))["admitted"] == 1
     assert await hands.value("select position > 0 from @.job where id = $1", late)
+
+
+async def test_what_somebody_has_locked_is_looked_at_again(hands: Hands, producer: Hands) -> None:
+    await flow(hands)
+    (job,) = await put(hands, "a")
+    async with producer.connection.transaction():
+        await producer.sql("select from @.job where id = $1 for update", job)
+        row = await admit(hands)
+        assert (row["admitted"], row["more"]) == (0, False)
+        assert 0 < float(row["wait"]) <= 1
+    assert (await admit(hands))["admitted"] == 1
+
+
+async def test_lines_without_jobs_hide_no_other(hands: Hands) -> None:
+    await flow(hands, concurrency=2)
+    running = await put(hands, "x", "y")
+    await admit(hands)
+    cancelled = await put(hands, "a", "b", "c")
+    await put(hands, "d")
+    await admit(hands)
+    await hands.sql("delete from @.job where id = any ($1::bigint[])", cancelled)
+    await end(hands, running)
+    row = await admit(hands)
+    while row["more"]:
+        row = await admit(hands)
+    assert await admitted(hands) == ["d"]

@@ -908,16 +908,18 @@ begin
         on conflict (flow, key, day) do update
             set jobs = u.jobs + excluded.jobs, used = u.used + excluded.used
     )
-    select (select coalesce(sum(n), 0) from served), total.lowest, (select now from clock),
+    select moved_n.n, total.lowest, (select now from clock),
            (select count(*) < 5000 from ticketed), total.tokens, total.charged, total.held_until,
            (select coalesce(sum(served.spent), 0) from served),
            array(select distinct queue::text from moved),
-           total.room > 0
-               and exists (select from next
-                           where has_free and key_room - n > 0 and turn <= moment)
-               -- Nothing was to be had of what was looked at: what is locked is looked at in a moment.
-               and exists (select from served),
+           total.room > moved_n.n
+               -- Where nothing came of it, all that was looked at is locked, or was looked at for the last time.
+               and (moved_n.n > 0 and exists (select from next
+                                              where has_free and key_room - n > 0 and turn <= moment)
+                    or (select count(*) from turned) = total.room
+                       and (moved_n.n > 0 or exists (select from changed))),
            least(
+               case when moved_n.n < (select count(*) from chosen) then 0.25 end,  -- somebody has locked the others
                (select min(extract(epoch from turn - moment)) from next
                 where stays and turn > moment and turn < 'infinity'),
                (select extract(epoch from l.turn - moment)
@@ -926,7 +928,7 @@ begin
                 order by l.turn
                 limit 1))
       into admitted, lowest, first_turn, cleared, tokens, charged, held, spent, queues, more, wait
-    from total;
+    from total, (select count(*)::integer as n from moved) as moved_n;
 
     if f.rate is not null and (spent > 0 or charged is not null) or held is distinct from f.held_until then
         update :"schema".flow
