@@ -13,6 +13,7 @@ import asyncpg
 from chaos.findings import Findings
 from chaos.load import Diary, load
 from chaos.rules import NOT_APPLICABLE, Judge
+from chaos.slots import check_slots
 from chaos.stream import stories
 from chaos.whole import check_whole
 from chaos.windows import Windows
@@ -59,6 +60,7 @@ async def check(dsn: str, home: Path, *, quiet: bool) -> Verdict:
         findings = Findings()
         judge = Judge(world, findings)
         offset = diary.of("clock")[0]["offset"]
+        world.scheduled = await check_slots(connection, offset, world, findings)
         async for story in stories(connection, offset):
             judge.judge(story)
         judge.judge_unique()
@@ -163,6 +165,9 @@ def verdict(diary: Diary, world: World, findings: Findings) -> Verdict:
         "slowest_recovery": findings.slowest,
         "wakes": counts["woken"],
         "max_wake_s": round(findings.max_wake, 2),
+        "slots": counts["slots"],
+        "slots_missed": counts["slots missed"],
+        "max_fire_s": round(findings.max_fire, 2),
         "leases_lost": sum(map(len, world.fenced.values())),
         "leaks": counts["leaks"],
         "faults": len([line for line in diary.of("heal") if not line["problem"]]),

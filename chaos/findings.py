@@ -19,6 +19,7 @@ class Findings:
         self.recoveries: list[float] = []
         self.slowest = ""
         self.max_wake = 0.0
+        self.max_fire = 0.0
 
     def violate(self, invariant: str, text: str, *, count: str | None = None) -> None:
         """Note a violation; ``count`` names the line of the table that it belongs to."""

@@ -20,7 +20,6 @@ from chaos.world import World
 __all__ = ["NOT_APPLICABLE", "Judge"]
 
 NOT_APPLICABLE = {
-    "I13": "there are no schedules",
     "I14": "there is no leader: nothing is done by term",
     "I17": "there is one schema version",
     "I19": "there are no workflows",
@@ -87,10 +86,11 @@ class Judge:
         """I2: a job that runs was asked for, and not by an enqueue that was refused or rolled back.
 
         An enqueue that is open (``info``) may be there or not; one that is counts as recovered.
-        I1: one that was acknowledged is there. No fault excuses either.
+        I1: one that was acknowledged is there. No fault excuses either. The jobs of schedules are
+        judged in ``chaos.slots``.
         """
         own = [e for e in story.enqueues if not e.duplicate]
-        if story.versions and not own:
+        if story.versions and not own and story.job not in self.world.scheduled:
             self._wrong("I2", story.job, "nobody asked for it", "unexpected")
         for enqueue in own:
             if not story.versions:

@@ -131,6 +131,14 @@ async def once(k: int, u: str) -> None:
 
 
 @app.task(queue="side", retry=_POLICY)
+async def tick(k: int) -> None:
+    """The job of a slot; ``k`` is its schedule's, and negative."""
+    job = current_job()
+    with noted(job, "tick", k):
+        pass
+
+
+@app.task(queue="side", retry=_POLICY)
 async def later(k: int) -> None:
     job = current_job()
     with noted(job, "later", k):

@@ -32,6 +32,21 @@ create table chaos.effect_ext (job bigint not null, token bigint not null, at ti
 -- What a producer writes in the transaction in which it enqueues.
 create table chaos.caller (key bigint not null);
 
+-- Every version of every schedule, in the order in which they came about; the slot of each job that one
+-- made, null where somebody asked for it. op: i, u, d.
+create table chaos.schedule (
+    seq      bigint generated always as identity (cache 1),
+    at       timestamptz not null default clock_timestamp(),
+    xid      xid8 not null default pg_current_xact_id(),
+    op       "char" not null,
+    name     text not null,
+    next_at  timestamptz not null,
+    fired_at timestamptz,
+    paused   boolean not null,
+    settings jsonb not null
+);
+create table chaos.slot (xid xid8 not null default pg_current_xact_id(), job bigint not null, name text not null, slot timestamptz);
+
 create function chaos.job_in() returns trigger language plpgsql set search_path = '' as $$
 begin
     insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, key, ukey, task)
@@ -39,6 +54,18 @@ begin
            coalesce(jsonb_array_length(errors), 0), cancel_requested, run_at,
            (args ->> 'k')::bigint, args ->> 'u', task
     from fresh;
+    insert into chaos.slot (job, name, slot)
+    select id, metadata ->> 'schedule', (metadata ->> 'slot')::timestamptz
+    from fresh where metadata ? 'schedule';
+    return null;
+end $$;
+
+create function chaos.schedule_changed() returns trigger language plpgsql set search_path = '' as $$
+declare
+    one pgqueue.schedule := coalesce(new, old);
+begin
+    insert into chaos.schedule (op, name, next_at, fired_at, paused, settings)
+    values (lower(left(tg_op, 1)), one.name, one.next_at, one.fired_at, one.paused_at is not null, one.settings);
     return null;
 end $$;
 
@@ -96,6 +123,8 @@ create trigger chaos_changed after update on pgqueue.job referencing new table a
     for each statement execute function chaos.job_changed();
 create trigger chaos_out after delete on pgqueue.job referencing old table as stale
     for each statement execute function chaos.job_out();
+create trigger chaos_changed after insert or update or delete on pgqueue.schedule
+    for each row execute function chaos.schedule_changed();
 create trigger chaos_in after insert on pgqueue.history referencing new table as fresh
     for each statement execute function chaos.history_in();
 create trigger chaos_out after delete on pgqueue.history referencing old table as stale

@@ -18,7 +18,7 @@ class World:
     ``forgotten``: when what was acknowledged may have been lost with its server, by the nature of
     the arena. ``slow``: when a wake-up may come late for other reasons. ``calm``: when producers
     held back. ``fenced``: when each process said that its lease was lost. ``cancels``: the first
-    honoured cancel of each job.
+    honoured cancel of each job. ``scheduled``: the jobs that schedules made.
     """
 
     faults: Windows = field(default_factory=Windows)
@@ -31,6 +31,7 @@ class World:
     last_lines: dict[str, float] = field(default_factory=dict)
     cancels: dict[int, tuple[float, str]] = field(default_factory=dict)
     retried: frozenset[int] = frozenset()
+    scheduled: frozenset[int] = frozenset()
     quiet: bool = False
     honest_clocks: bool = True
 

@@ -22,6 +22,7 @@ class Plan:
     corpse      the same, beside the jobs of a worker that was killed
     orphans     the same, and the row of the killed one is deleted
     supervisor  a supervisor, one of whose processes is killed
+    schedules   the same as work, and schedules of each second
     producer    a process that enqueues
     migrator    a process that makes the tables
     """
@@ -71,6 +72,8 @@ PLANS = {
     "client.before": Plan("producer", most=8),
     "enqueue.before_commit": Plan("producer"),
     "find_orphans.after": Plan("orphans"),
+    "fire_slots.after": Plan("schedules", most=4),
+    "fire_slots.before": Plan("schedules", most=4),
     "lock_children.after": Plan("supervisor"),
     "lock_lost_worker.after": Plan("corpse"),
     "migrate.applied": Plan("migrator"),

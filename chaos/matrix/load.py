@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from pgqueue import Client
 from pgqueue.calls import CHUNK
 from pgqueue.errors import OutcomeUnknown, PgQueueError, Unreachable
 from pgqueue.job import Options
+from pgqueue.schedule.settings import ScheduleOptions
 
 __all__ = ["Load"]
 
@@ -32,6 +33,12 @@ _MIX: Sequence[tuple[str, str, dict[str, Any], dict[str, Any], int]] = (
     (*_NAP, 60),
     ("nap", "nap", {"seconds": 1.5}, {"queue": "main"}, 2),
 )
+# Each has its own policy for slots that are late.
+_SCHEDULES: Mapping[str, ScheduleOptions] = {
+    "all": {"cron": "* * * * * *", "misfire": "all"},
+    "last": {"every": 2},
+    "skip": {"cron": "*/3 * * * * *", "misfire": "skip", "grace": 2.0},
+}
 
 
 class Load:
@@ -64,6 +71,16 @@ class Load:
     def bulk(self) -> None:
         """Enqueue more than one statement takes."""
         self._enqueue([("noop", "noop", {}, {})] * (CHUNK + 10))
+
+    def set_schedules(self) -> None:
+        """Make schedules whose slots come each few seconds."""
+        for n, (name, settings) in enumerate(_SCHEDULES.items(), 1):
+            self._client.schedules.set(name, task="tick", args={"k": -n}, **settings)
+
+    def pause_schedules(self) -> None:
+        """No more slots come."""
+        for name in _SCHEDULES:
+            self._client.schedules.pause(name)
 
     def _enqueue(self, wanted: Sequence[tuple[str, str, dict[str, Any], dict[str, Any]]]) -> None:
         op = next(self._ops)

@@ -104,6 +104,8 @@ class _Scene:
             wrong.append("the victim was not killed")
         if case.plan.scene == "producer":
             await victim.ended(30.0)
+        if case.plan.scene == "schedules":
+            await self._catch_up()
         if mark is not None:
             self._heal(mark)
         await self._drain()
@@ -125,6 +127,8 @@ class _Scene:
             role = "producer-x" if scene == "producer" else "migrator"
             return self._actor(role, scene, failpoint)
         await asyncio.to_thread(self._load)
+        if scene == "schedules":
+            await asyncio.to_thread(self._with_load, Load.set_schedules)
         if scene in ("corpse", "orphans"):
             await self._leave_a_corpse(delete=scene == "orphans")
         what = "supervisor" if scene == "supervisor" else "worker"
@@ -153,8 +157,11 @@ class _Scene:
         self._heal(mark)
 
     def _load(self) -> None:
+        self._with_load(lambda load: load.mix(self.case.plan.naps))
+
+    def _with_load(self, do: Callable[[Load], None]) -> None:
         with Load(self.home, self.dsn) as load:
-            load.mix(self.case.plan.naps)
+            do(load)
 
     def _actor(self, name: str, what: str, failpoint: str = "") -> Actor:
         config = {"dsn": self.dsn, "settings": _SETTINGS}
@@ -163,6 +170,21 @@ class _Scene:
         return actor
 
     # -- after it
+
+    async def _catch_up(self) -> None:
+        """Let every schedule fire twice more, and pause them."""
+        since = await self._value("select clock_timestamp()")
+
+        async def fired() -> bool:
+            query = (
+                "select not exists (select from pgqueue.schedule where (select count(*)"
+                f" from chaos.schedule as version where version.name = schedule.name"
+                f" and version.fired_at > '{since}') < 2)"
+            )
+            return bool(await self._value(query))
+
+        await self._until(fired)
+        await asyncio.to_thread(self._with_load, Load.pause_schedules)
 
     async def _drain(self) -> None:
         async def done() -> bool:

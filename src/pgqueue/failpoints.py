@@ -43,6 +43,8 @@ POINTS = {
     "find_orphans.after": "cut",
     "finish_jobs.after": "cut",
     "finish_jobs.before": "cut",
+    "fire_slots.after": "cut",
+    "fire_slots.before": "cut",
     "job.ended": "",
     "job.starting": "",
     "lock_children.after": "cut",

@@ -46,6 +46,11 @@ async def test_each_place(pg: Server, number: int) -> None:
     await check(pg, part(sample(), number, SHOWN))
 
 
+@pytest.mark.past_bug(84)
+async def test_a_kill_within_a_fire_leaves_the_slot_or_its_job(pg: Server) -> None:
+    await check(pg, cases(["fire_slots.before", "fire_slots.after"])[::3])
+
+
 @pytest.mark.fault("F1", "F14", "F15", "F30")
 @pytest.mark.long
 @pytest.mark.parametrize("number", range(PARTS))
