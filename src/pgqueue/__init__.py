@@ -45,6 +45,7 @@ from pgqueue.errors import (
     UnknownTask,
     Unreachable,
 )
+from pgqueue.flow.value import Flow
 from pgqueue.job import Enqueued, JobState, NewJob, Options
 from pgqueue.namesake import refuse_namesake as _refuse_namesake
 from pgqueue.operations.schedules import Schedules
@@ -75,6 +76,7 @@ __all__ = [
     "Drained",
     "EmbeddedError",
     "Enqueued",
+    "Flow",
     "JobInfo",
     "JobState",
     "JobTransaction",

@@ -21,12 +21,14 @@ from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
 from pgqueue.errors import ConfigError
+from pgqueue.flow.value import Flow
 from pgqueue.hints import hinting, no_app_attribute
 from pgqueue.job import NewJob, Options, check_options
+from pgqueue.registry import Registry, make_task
 from pgqueue.retry import RetryPolicy
 from pgqueue.schedule.code import Declarations, SlotArgs
 from pgqueue.schedule.settings import ScheduleOptions, Spec
-from pgqueue.task import OnCrash, Registry, Task, make_task
+from pgqueue.task import OnCrash, Task
 from pgqueue.within import Provider
 
 __all__ = ["App"]
@@ -88,8 +90,8 @@ class App(Client):
             return super().job(task, args, **options)
         known = self.tasks.get(task)
         job = self._job(task, args, known.options, options)
-        known.payload.decode(job.args, "does not fit")
-        return job
+        given, by_name = known.payload.decode(job.args, "does not fit")
+        return job if known.flow is None else known.keyed(job, given, by_name)
 
     def schedule(
         self,
@@ -159,6 +161,7 @@ class App(Client):
         expires: float | timedelta | None = None,
         retry: RetryPolicy | None = None,
         on_crash: OnCrash = "retry",
+        flow: Flow | None = None,
     ) -> TaskDecorator: ...
     @hinting("@app.task()")
     def task(
@@ -175,6 +178,7 @@ class App(Client):
         expires: float | timedelta | None = None,
         retry: RetryPolicy | None = None,
         on_crash: OnCrash = "retry",
+        flow: Flow | None = None,
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
@@ -185,7 +189,8 @@ class App(Client):
         ``retry``: a Backoff, or a function of attempt and error that returns the seconds to wait,
         or None to give up. ``on_crash``: what follows if nobody knows how an attempt ended, since
         its worker died, stopped or lost it while it ran. "retry": it runs again. "dead": it does
-        not run again by itself, and becomes a dead letter; each attempt costs one statement more.
+        not, and becomes a dead letter; each attempt costs one statement more. ``flow``: limits
+        that its jobs share, and turns between its tenants.
         """
         given: dict[str, object] = {
             "queue": queue, "priority": priority, "max_attempts": max_attempts,
@@ -196,16 +201,9 @@ class App(Client):
 
         def decorate(target: Callable[..., Any], /) -> Task[..., Any]:
             task = make_task(
-                target,
-                app=self,
-                max_args_bytes=self.max_args_bytes,
-                name=name,
-                aliases=aliases,
-                timeout=timeout,
-                retry=retry,
-                on_crash=on_crash,
-                options=options,
-            )
+                target, app=self, max_args_bytes=self.max_args_bytes, name=name, aliases=aliases,
+                timeout=timeout, retry=retry, on_crash=on_crash, options=options, flow=flow,
+            )  # fmt: skip
             task.call = self.around.put(target, asynchronous=task.is_async)
             self.tasks.add(task)
             return task

@@ -49,6 +49,7 @@ _ATTRIBUTES = {
 }
 
 JOB = "the function asks for its job: job = pgqueue.current_job()"
+_FLOW = 'flow=pgqueue.Flow("name"'
 _SCHEDULE = 'app.schedule("name", task, cron="30 2 * * *") or every=seconds'
 _RETRY = "retry=pgqueue.Backoff(base=1, factor=2, cap=3600)"
 _DECORATOR = {
@@ -76,9 +77,16 @@ _DECORATOR = {
     ),
     **dict.fromkeys(("queue_name", "routing_key", "exchange", "actor_queue"), 'queue="name"'),
     **dict.fromkeys(
-        ("rate_limit", "concurrency", "concurrency_limit", "max_concurrency"),
-        "there are no limits yet; give the task a queue and a worker of its own: "
-        "pgqueue worker MODULE:APP --queue NAME --concurrency 1",
+        ("rate_limit", "rate", "rates", "limiter"),
+        f'{_FLOW}, rate="60/min")',
+    ),
+    **dict.fromkeys(
+        ("concurrency", "concurrency_limit", "max_concurrency", "global_limit"),
+        f"{_FLOW}, concurrency=1)",
+    ),
+    **dict.fromkeys(
+        ("concurrency_key", "partition_key", "group", "group_id", "partition", "limits_key"),
+        f'{_FLOW}, key="parameter", key_concurrency=1)',
     ),
     **dict.fromkeys(("task_name", "actor_name"), 'name="name"'),
     **dict.fromkeys(
@@ -94,13 +102,13 @@ _DECORATOR = {
         'a unique key belongs to a job: task.using(unique_key="...").enqueue(...)',
     ),
     **dict.fromkeys(
-        ("delay", "run_at", "unique_key", "tags", "metadata"),
+        ("delay", "run_at", "unique_key", "tags", "metadata", "flow_key", "weight"),
         "it belongs to a job, not to its task: task.using({}=...).enqueue(...)",
     ),
 }
 OPTIONS = (
-    "connection", "delay", "expires", "max_attempts", "metadata", "priority", "queue", "run_at",
-    "tags", "timeout", "unique_key",
+    "connection", "delay", "expires", "flow", "flow_key", "max_attempts", "metadata", "priority",
+    "queue", "run_at", "tags", "timeout", "unique_key", "weight",
 )  # fmt: skip
 _USING = {
     **dict.fromkeys(("expire", "max_age", "ttl", "start_before"), "expires=seconds"),
@@ -117,6 +125,11 @@ _USING = {
     "job_id": 'unique_key="..."; pgqueue gives the ids',
     "queueing_lock": 'unique_key="..."',
     "lock": 'unique_key="..."',
+    **dict.fromkeys(
+        ("concurrency_key", "partition_key", "group", "group_id", "partition", "fairness_key"),
+        'flow_key="...", for a task with flow=pgqueue.Flow("name", ...)',
+    ),
+    **dict.fromkeys(("cost", "tokens"), "weight=N"),
     "max_retries": "max_attempts=N, which counts the first attempt as well",
     "retries": "max_attempts=N, which counts the first attempt as well",
     "time_limit": "timeout=seconds",

@@ -19,6 +19,7 @@ from pgqueue.config import (
     check_text,
 )
 from pgqueue.errors import ConfigError, PayloadError, nearest, shown
+from pgqueue.flow.names import check_flow, check_key, check_weight
 from pgqueue.hints import word_for
 
 __all__ = [
@@ -39,7 +40,7 @@ class JobState(enum.StrEnum):
 
     ``pending``: due, it waits for a worker. ``scheduled``: due later, also after a failed attempt.
     ``running``: a worker has it. ``completed``, ``cancelled``, ``dead``: it is over; a dead one
-    has failed for good. ``blocked`` is kept for jobs that wait for a limit or for other jobs.
+    has failed for good. ``blocked``: it stands in the line of its flow.
     """
 
     SCHEDULED = "scheduled"
@@ -88,7 +89,9 @@ class Options(TypedDict, total=False):
     timedelta an attempt may take; None: any time. ``unique_key``: while a job with it is alive, an
     enqueue returns that one. ``tags``: up to 100 words to look for. ``metadata``: a dict of JSON,
     for what is not an argument. ``expires``: seconds, a timedelta or an aware datetime; an attempt
-    that would begin later does not.
+    that would begin later does not. ``flow``: the name of a flow, whose limits hold for the job.
+    ``flow_key``: its tenant, customer or account there, up to 200 bytes. ``weight``: how many
+    tokens of a rate it takes; 1 by default.
     """
 
     queue: str
@@ -101,6 +104,9 @@ class Options(TypedDict, total=False):
     tags: Iterable[str]
     metadata: Mapping[str, Any]
     expires: float | timedelta | datetime | None
+    flow: str | None
+    flow_key: str | None
+    weight: int | None
 
 
 def _tags(value: object) -> list[str]:
@@ -150,6 +156,9 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "tags": _tags,
     "metadata": _metadata,
     "expires": _expires,
+    "flow": lambda name: None if name is None else check_flow(name),
+    "flow_key": lambda key: None if key is None else check_key(key),
+    "weight": lambda weight: None if weight is None else check_weight(weight),
 }
 """The check of each key of ``Options``; it returns what stands in the job's document."""
 
@@ -182,8 +191,26 @@ def with_options(former: Mapping[str, Any], options: Mapping[str, object]) -> di
         merged.pop("run_at", None)
     if "run_at" in changed:
         merged.pop("delay", None)
+    if "flow" in changed and changed["flow"] != former.get("flow"):
+        for name in _OF_FLOW - changed.keys():
+            merged.pop(name, None)
     _check_expires(merged)
+    _check_flow(merged)
     return merged
+
+
+_OF_FLOW = frozenset({"flow_key", "weight"})
+
+
+def _check_flow(options: Mapping[str, Any]) -> None:
+    """Refuse a key or a weight where no flow is."""
+    if options.get("flow") is None:
+        for name in ("flow_key", "weight"):
+            if options.get(name) is not None:
+                raise ConfigError(
+                    f'{name} belongs to a job of a flow; give flow="name" as well, or '
+                    "@app.task(flow=pgqueue.Flow(...))"
+                )
 
 
 def _check_expires(options: Mapping[str, Any]) -> None:

@@ -8,19 +8,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 from pgqueue.around import is_async
-from pgqueue.config import check_seconds, check_task_name
-from pgqueue.errors import ConfigError, UnknownTask, nearest
+from pgqueue.flow.key import key_of
+from pgqueue.flow.value import Flow
 from pgqueue.hints import hinting, no_attribute, no_call
 from pgqueue.job import Enqueued, NewJob, with_options
-from pgqueue.payload import Payload, annotated_with
-from pgqueue.retry import Backoff, RetryPolicy, check_policy
-from pgqueue.running import RunningJob
-from pgqueue.shape import fault_of, where
+from pgqueue.payload import Payload
+from pgqueue.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-__all__ = ["BoundTask", "Enqueuer", "OnCrash", "Registry", "Task"]
+__all__ = ["BoundTask", "Enqueuer", "OnCrash", "Task"]
 
 P = ParamSpec("P")
 
@@ -55,6 +53,7 @@ class Task(Generic[P, R_co]):
         retry: RetryPolicy,
         on_crash: OnCrash,
         max_args_bytes: int,
+        flow: Flow | None = None,
     ) -> None:
         self.function = function
         self.call: Callable[..., Any] = function  # by a worker: with the app's hooks around it
@@ -65,6 +64,8 @@ class Task(Generic[P, R_co]):
         self.retry = retry
         self.on_crash = on_crash
         self.is_async = is_async(function)
+        self.flow = flow
+        self._key_of = None if flow is None else key_of(flow, function, name)
         self._app = app
         self._max_args_bytes = max_args_bytes
         functools.update_wrapper(self, function)
@@ -91,9 +92,26 @@ class Task(Generic[P, R_co]):
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job as a value, for ``app.enqueue_many``.
 
-        Raises PayloadError if the arguments do not fit the signature or cannot be stored.
+        Raises PayloadError if the arguments do not fit the signature or cannot be stored;
+        ConfigError for a key of its flow that is none.
         """
-        return NewJob(self.name, self.payload.encode(args, kwargs), self.options)
+        return self.job_with(self.options, args, kwargs)
+
+    def job_with(
+        self, options: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> NewJob:
+        """Return the job of a call with these options, which are checked already."""
+        job = NewJob(self.name, self.payload.encode(args, kwargs), options)
+        return job if self._key_of is None else self.keyed(job, args, kwargs)
+
+    def keyed(self, job: NewJob, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
+        """Return the job with the key that its arguments give it; its own key goes before."""
+        options = job.options
+        if self.flow is None or self._key_of is None or options.get("flow") != self.flow.name:
+            return job
+        if options.get("flow_key") is not None:
+            return job
+        return NewJob(job.task, job.args, {**options, "flow_key": self._key_of(args, kwargs)})
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job, and return its id, once it is committed.
@@ -125,6 +143,9 @@ class Task(Generic[P, R_co]):
         tags: Iterable[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         expires: float | timedelta | datetime | None = None,
+        flow: str | None = None,
+        flow_key: str | None = None,
+        weight: int | None = None,
     ) -> BoundTask[P]:
         """Return this task with options for the jobs it enqueues; None leaves one as it is.
 
@@ -133,7 +154,9 @@ class Task(Generic[P, R_co]):
         clock. ``run_at``: an aware datetime. ``timeout``: seconds an attempt may take.
         ``unique_key``: while a job with it is alive, enqueue returns that one as a duplicate.
         ``expires``: seconds or timedelta from now, or an aware datetime; an attempt that would
-        begin later does not, and the job is cancelled.
+        begin later does not, and the job is cancelled. ``flow``: the name of another flow.
+        ``flow_key``: in place of the key that the arguments give. ``weight``: how many tokens of
+        a rate the job takes.
         """
         given: dict[str, Any] = {
             "queue": queue,
@@ -146,6 +169,9 @@ class Task(Generic[P, R_co]):
             "tags": tags,
             "metadata": metadata,
             "expires": expires,
+            "flow": flow,
+            "flow_key": flow_key,
+            "weight": weight,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         return BoundTask(self, with_options(self.options, chosen), connection)
@@ -174,7 +200,7 @@ class BoundTask(Generic[P]):
 
     def job(self, /, *args: P.args, **kwargs: P.kwargs) -> NewJob:
         """Return the job as a value, for ``app.enqueue_many``."""
-        return NewJob(self._task.name, self._task.payload.encode(args, kwargs), self._options)
+        return self._task.job_with(self._options, args, kwargs)
 
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job; with ``connection``, in its transaction."""
@@ -185,95 +211,3 @@ class BoundTask(Generic[P]):
         """Enqueue a job from async code; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
         return await self._task.enqueuer.aenqueue_job(job, self._connection)
-
-
-class Registry:
-    """The tasks of an app, by name: the only names that a row can call."""
-
-    def __init__(self) -> None:
-        self._tasks: dict[str, Task[..., Any]] = {}
-
-    def add(self, task: Task[..., Any]) -> None:
-        """Enter a task; two of one name are refused, the same function again is not."""
-        names = (task.name, *task.aliases)
-        for name in names:
-            other = self._tasks.get(name)
-            if other is not None and where(other.function) != where(task.function):
-                raise ConfigError(
-                    f'two tasks are named "{name}": {where(other.function)} and '
-                    f"{where(task.function)}; give one @app.task(name=...)"
-                )
-        for name in names:
-            self._tasks[name] = task
-
-    def get(self, name: str) -> Task[..., Any]:
-        """Return the task of that name, or raise UnknownTask with the nearest one."""
-        task = self._tasks.get(name)
-        if task is None:
-            raise UnknownTask(f'no task is named "{name}"{nearest(name, self._tasks)}')
-        return task
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._tasks
-
-    def __iter__(self) -> Iterator[Task[..., Any]]:
-        return (task for name, task in self._tasks.items() if name == task.name)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def by_name(self) -> Mapping[str, Task[..., Any]]:
-        """Return all names that a row may have, aliases too, with their tasks."""
-        return self._tasks
-
-
-def _checked_aliases(name: str, aliases: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(aliases, str):
-        raise ConfigError(f'aliases must be a list of names, got "{aliases}"')
-    checked = tuple(dict.fromkeys(check_task_name(alias) for alias in aliases))
-    if name in checked:
-        raise ConfigError(f'"{name}" is the name of the task; its aliases must be other names')
-    return checked
-
-
-def make_task(
-    function: Callable[..., Any],
-    *,
-    app: Enqueuer,
-    max_args_bytes: int,
-    name: str | None,
-    aliases: Iterable[str],
-    timeout: float | timedelta | None,
-    retry: RetryPolicy | None,
-    on_crash: OnCrash,
-    options: Mapping[str, Any],
-) -> Task[..., Any]:
-    """Check what the decorator was given, and make the task."""
-    given: object = function
-    if isinstance(given, Task):
-        raise ConfigError(f"{where(function)} is a task already")
-    if fault := fault_of(function):
-        raise ConfigError(fault)
-    for parameter in annotated_with(function, RunningJob):
-        raise ConfigError(
-            f"{where(function)} has a parameter {parameter!r} for its job; a task asks for it: "
-            f"remove the parameter, and begin the function with\n"
-            f"    {parameter} = pgqueue.current_job()"
-        )
-    if name is None:
-        name = getattr(function, "__name__", None)
-        if name is None or name == "<lambda>":
-            raise ConfigError(f"{function!r} has no name of its own; give @app.task(name=...)")
-    if on_crash not in ("retry", "dead"):
-        raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')
-    return Task(
-        function,
-        app=app,
-        name=check_task_name(name),
-        aliases=_checked_aliases(name, aliases),
-        options=options,
-        timeout=None if timeout is None else check_seconds(timeout, "timeout", least=0.001),
-        retry=Backoff() if retry is None else check_policy(retry),
-        on_crash=on_crash,
-        max_args_bytes=max_args_bytes,
-    )

@@ -44,6 +44,12 @@ PAGES = {
         ("ScheduleOptions", "Schedules", "ScheduleInfo", "ScheduleState", "ScheduleSlot",
          "ScheduleFire"),
     ),
+    "flows": Page(
+        "Flows",
+        "limits that jobs share, and turns between tenants",
+        "pgqueue",
+        ("Flow",),
+    ),
     "answers": Page(
         "What operations answer",
         "the values that the operations of an app return",

@@ -40,6 +40,21 @@ async def settle_too(order_id: int, *, note: str = "") -> str:
 def sometimes(*numbers: int, **more: str) -> None: ...
 
 
+crm = pgqueue.Flow("crm", key="customer", key_concurrency=2, key_rate="60/min", key_burst=5)
+
+
+@app.task(flow=crm)
+async def sync(customer: str) -> None: ...
+
+
+@app.task(flow=pgqueue.Flow("docs", key=lambda tenant, region: f"{tenant}/{region}", fair=True))
+def index(tenant: str, region: str) -> None: ...
+
+
+@app.task(flow=pgqueue.Flow("ledger", key=lambda account: account, ordered=True, on_dead="skip"))
+def book(account: int) -> None: ...
+
+
 def sync_hook(job: pgqueue.RunningJob, call_next: Callable[[], object]) -> object:
     return call_next()
 
@@ -77,6 +92,8 @@ def from_plain_code() -> None:
     later.enqueue(1, b=2)
     add.using(run_at=datetime.now(UTC), connection=object()).enqueue(1)
     settle.using(queue="slow", timeout=5.5, max_attempts=3).enqueue(7)
+    sync.using(weight=5, flow_key="acme").enqueue("other")
+    app.enqueue("sync", {"customer": "acme"}, flow="crm", flow_key="acme", weight=2)
     assert_type(app.enqueue_many([add.job(1), send.job("x")]), list[pgqueue.Enqueued])
     app.enqueue_many(add.job(n) for n in range(3))
     app.enqueue("anything", {"a": 1}, queue="mail", delay=timedelta(minutes=1))

@@ -73,6 +73,13 @@ WHEN = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
         ({"tags": ["a", 5]}, "tag must be a non-empty string, got 5"),
         ({"tags": ["a"] * 101}, "tags must be at most 100"),
         ({"metadata": [1]}, r"metadata must be a mapping, got \[1\]"),
+        ({"flow": ""}, "flow must be a non-empty string, got ''"),
+        ({"flow": "a\nb"}, r"flow 'a\\nb' has a control character"),
+        ({"flow": pgqueue.Flow("crm", concurrency=1)}, 'by a string here, got .*; write "crm"'),
+        ({"flow_key": 7}, 'flow_key must be a non-empty string, got 7; write "7"'),
+        ({"flow_key": "ä" * 101}, "flow_key has 202 bytes, the limit is 200"),
+        ({"weight": 0}, "weight must be from 1 to 1000000, got 0"),
+        ({"weight": 1.5}, "weight must be a whole number from 1 to 1000000, got 1.5"),
         ({"prority": 1}, 'unknown option "prority"; did you mean "priority"?'),
         ({"retries": 1}, 'unknown option "retries"'),
         ({"delay": 1, "run_at": WHEN}, "give delay or run_at, not both"),
@@ -87,7 +94,7 @@ def test_a_wrong_option_is_refused(option: dict[str, Any], said: str) -> None:
 def test_an_option_is_known_wherever_one_is_given() -> None:
     options = list(Options.__annotations__)
     by_hand = inspect.signature(Task.using).parameters.keys() - {"self", "connection"}
-    sql = next(MIGRATIONS.glob("0001_*.sql")).read_text()
+    sql = next(MIGRATIONS.glob("0003_*.sql")).read_text()
     (known,) = re.findall(r"known constant text\[\] := array\[(.*?)\]", sql, re.DOTALL)
     assert list(CHECKS) == options
     assert by_hand == set(options)

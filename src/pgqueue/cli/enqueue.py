@@ -29,6 +29,9 @@ __all__ = ["enqueue", "read_moment", "read_object"]
 @click.option("--timeout", type=SECONDS, help="How long an attempt may take.")
 @click.option("--expires", type=SECONDS, help="After so long no attempt begins any more.")
 @click.option("--unique-key", help="While a job with this key is alive, no other is made.")
+@click.option("--flow", help="A flow, whose limits hold for it [default: the task's].")
+@click.option("--flow-key", help="Its tenant, customer or account in the flow.")
+@click.option("--weight", type=int, help="How many tokens of a rate it takes [default: 1].")
 @click.option("--tag", "tags", multiple=True, help="A label; more than once for more.")
 @click.option("--metadata", metavar="JSON", help="An object that the job carries.")
 @json_option

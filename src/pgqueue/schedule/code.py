@@ -41,8 +41,8 @@ class Declared:
         args = self.compute((slot or datetime.now(UTC)).astimezone(zone_of(spec.zone)))
         if args is None:
             return None
-        text = self.task.payload.encode((), _mapping(args, self.name))
-        return NewJob(self.task.name, text, with_options(self.task.options, spec.options_for(slot)))
+        options = with_options(self.task.options, spec.options_for(slot))
+        return self.task.job_with(options, (), _mapping(args, self.name))
 
 
 class Declarations:
@@ -64,7 +64,8 @@ class Declarations:
         if compute is None:
             stored = json.loads(task.payload.encode((), _mapping(args, name)))
         settings = {**check_settings(given), "task": task.name, "args": stored}
-        read(name, settings)
+        spec = read(name, settings)
+        with_options(task.options, spec.options)
         former = self._declared.get(name)
         if former is not None and former.settings != settings:
             raise ConfigError(f'two schedules are named "{name}"; give one another name')

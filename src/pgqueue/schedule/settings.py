@@ -26,7 +26,7 @@ Overlap = Literal["allow", "skip"]
 """``skip``: no job while the one before is alive."""
 
 _OPTIONS = ("queue", "priority", "max_attempts", "timeout", "unique_key", "tags", "metadata",
-            "expires")  # fmt: skip
+            "expires", "flow", "flow_key", "weight")  # fmt: skip
 _WHEN = ("cron", "every", "anchor")
 _LONGEST_JITTER = 86_400.0
 
