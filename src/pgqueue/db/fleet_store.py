@@ -173,6 +173,15 @@ class FleetStore:
         """Return unregistered workers that hold jobs."""
         return [row[0] for row in await self._read_all("find_orphans")]
 
+    # -- flows
+
+    async def declare_flows(
+        self, names: Sequence[str], settings: Sequence[str], actor: str
+    ) -> tuple[int, list[str]]:
+        """Return how many workers know no flows, and what was written; see declare_flows.sql."""
+        row = (await self._rows("declare_flows", names, settings, actor))[0]
+        return row["older"], row["names"]
+
     # -- schedules
 
     async def find_slots(

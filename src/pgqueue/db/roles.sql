@@ -104,6 +104,15 @@ grant select, insert, update on :"schema".turn to :"worker";
 grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, insert, update on :"schema".schedule to :"worker";
 grant insert on :"schema".audit to :"worker", :"operator";
+
+-- It admits jobs of flows, and declares the flows of its code.
+grant select, insert, update on :"schema".flow, :"schema".flow_key, :"schema".flow_usage to :"worker";
+grant select, insert, update, delete on :"schema".line, :"schema".ticket to :"worker";
+grant select on sequence :"schema".ticket_id_seq to :"worker";
+grant execute on function :"schema".admit(text, integer, bigint, bigint, timestamptz),
+    :"schema".withdraw(text), :"schema".heal_lines(), :"schema".wake_flows(text[], text[]),
+    :"schema".next_rank(text, integer, timestamptz) to :"worker";
+
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer) to :"worker";

@@ -116,7 +116,7 @@ class Machines:
         supervisor = os.environ.get(_SUPERVISOR)
         who = Identity(
             self._settings, list(queues), tasks, int(supervisor) if supervisor else None,
-            app.declared.names,
+            app.declared.names, app.tasks.flows(),
         )  # fmt: skip
         port = HeartbeatPort(
             claimer=self.claimer, promoter=self.promoter, runner=self.runner,

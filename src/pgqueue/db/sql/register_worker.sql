@@ -17,8 +17,8 @@ turns as (
 )
 insert into :"schema".worker
     (id, heartbeat_at, started_at, server_start, lease_seconds, pid, host, version, queues,
-     concurrency, supervisor, session_pid, session_start, kind, tasks, schedules)
+     concurrency, supervisor, session_pid, session_start, kind, tasks, schedules, knows_flows)
 values
     ($1::bigint, clock_timestamp(), clock_timestamp(), pg_postmaster_start_time(), $2::real,
      $3::integer, $4::text, $5::text, $6::text[], $7::integer, $8::bigint, $9::integer,
-     $10::timestamptz, $11::bigint, $12::text[], $13::text[])
+     $10::timestamptz, $11::bigint, $12::text[], $13::text[], true)

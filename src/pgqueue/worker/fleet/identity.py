@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.seat import kind_of
@@ -15,7 +16,7 @@ __all__ = ["Identity"]
 class Identity:
     """``supervisor``: the number of the one that started this process, if one did.
 
-    ``schedules``: those that its code declares.
+    ``schedules``, ``flows``: those that its code declares.
     """
 
     settings: WorkerSettings
@@ -23,6 +24,7 @@ class Identity:
     tasks: Sequence[str]
     supervisor: int | None
     schedules: Sequence[str] = ()
+    flows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     @property
     def kind(self) -> int:

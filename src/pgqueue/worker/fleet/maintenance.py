@@ -10,6 +10,7 @@ from pgqueue.observe.job_fields import process_name
 from pgqueue.worker.events import Events, NextSlot, ReadyAgain
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
+from pgqueue.worker.fleet.declaring import Declaring
 from pgqueue.worker.fleet.duties import Duties
 from pgqueue.worker.fleet.firing import Firing, SlotJobs
 from pgqueue.worker.fleet.holdings import Holdings
@@ -70,6 +71,7 @@ class Maintenance:
         works = {
             "passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties,
             _SCHEDULES: self.firing,
+            "flows": Declaring(store, who.flows, actor=process_name(), every=settings.heartbeat),
         }  # fmt: skip
         self._periodic = PeriodicWork(works, background)
 
