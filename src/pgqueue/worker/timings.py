@@ -43,11 +43,17 @@ class PlanTimings:
     long_walk: float = 0.01  # a look that found nothing and took so long walks over what is dead
     long_probes: float = 0.001  # so much longer for each queue
     step_every: float = 1.0  # from one step over what is dead to the next
+    ages_after: float = 5.0  # priorities are strict for so long
+    ages_every: int = 16  # then one of so many claims begins below
+    ages_most: float = 60.0  # where claims are rare, a lower priority waits for so long
+    ages_least: int = 4  # and for so many claims, so that higher ones keep most
 
     def __post_init__(self) -> None:
         # Else a look would begin later than it says.
         assert self.near < self.far <= self.memory - self.memory_step
         assert self.lag_spacing < self.lag_every
+        assert self.ages_after < self.ages_most
+        assert self.ages_least < self.ages_every
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from pgqueue.worker.claim.ageing import Ages
 from pgqueue.worker.claim.cursor import last_of_each_priority
 from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.scope import Scope
@@ -37,13 +38,15 @@ class Kind(Enum):
 class Request:
     """A claim of ``room`` jobs at most, from ten cursors for each queue.
 
-    ``sync``: also jobs of tasks without async.
+    ``sync``: also jobs of tasks without async. ``below``: queues of which it takes no job of the
+    first priorities, and at which one it begins.
     """
 
     queues: list[str]
     cursors: list[int]
     room: int
     sync: bool = True
+    below: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @property
     def quota(self) -> int:
@@ -60,10 +63,15 @@ class Answer:
     busy: Collection[str]
     sent: bool = True  # False without a worker's id
     sync: bool = True
+    below: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def is_full(self, queue: str) -> bool:
         """True if it took of this queue all that it might."""
         return self.counts[queue] >= self.quota
+
+    def has_more(self, queue: str) -> bool:
+        """True if this queue may have more: also if the claim did not begin at its first job."""
+        return self.is_full(queue) or queue in self.below
 
 
 class Plan:
@@ -74,6 +82,8 @@ class Plan:
         self.states = {name: QueueState(name) for name in queues}
         self.scope = Scope(queues, timings)
         self.cursors = self.scope.cursors
+        self._ages = Ages(queues, timings)
+        self._lowest: dict[str, int] = {}  # the lowest priority of which the last claim took a job
         self.poll_at = 0.0
         self.polls = 0
         self.claims = 0
@@ -138,7 +148,8 @@ class Plan:
             self._lag_at = now + timings.lag_spacing
         for state in states:
             state.hot = Heat.COLD  # before the claim: a notification meanwhile counts
-        return Request(names, cursors, room, sync)
+        below = self._ages.lift(names, cursors, now, sync=sync)
+        return Request(names, cursors, room, sync, below)
 
     def look(
         self, states: Sequence[QueueState], room: int, now: float, threads: int | None = None,
@@ -187,16 +198,20 @@ class Plan:
         counts: Counter[str] = Counter()
         cursors = self.scope.of(sync=request.sync)
         advance = cursors.advance
+        lowest = self._lowest
         if len(request.queues) == 1:
             name = request.queues[0]
             counts[name] = len(records)
+            if records:
+                lowest[name] = records[-1]["priority"]
             for record in last_of_each_priority(records):
                 advance(name, record["priority"], record["position"])
         else:
             for record in records:
-                name = record["queue"]
+                name, priority = record["queue"], record["priority"]
                 counts[name] += 1
-                advance(name, record["priority"], record["position"])
+                lowest[name] = priority
+                advance(name, priority, record["position"])
         cursors.settle()
         return counts
 
@@ -218,8 +233,13 @@ class Plan:
             if state.name in answer.busy:
                 continue  # who is there may leave something: see QueueState.met
             streamed = state.streaming
-            full = answer.is_full(state.name)
+            full = answer.has_more(state.name)
             count = answer.counts[state.name]
+            self._ages.answered(
+                state.name, answer.below.get(state.name, 0),
+                self._lowest.get(state.name) if count else None, now,
+                full=answer.is_full(state.name), sync=answer.sync,
+            )  # fmt: skip
             state.found(count, full=full, seat=seat, began=began, now=now, light=light)
             if not full:
                 short.append(state)

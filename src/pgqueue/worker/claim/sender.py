@@ -105,7 +105,9 @@ class Sender:
         finally:
             self._holdings.end(token, took=bool(counts))
         # Those that were busy were claimed from all the same if the lock was passed by.
-        return Answer(counts, request.quota, () if bypass else busy, sync=request.sync)
+        return Answer(
+            counts, request.quota, () if bypass else busy, sync=request.sync, below=request.below
+        )
 
     def release(self) -> None:
         """Release the jobs that would not begin soon."""
