@@ -5,6 +5,7 @@ Enqueued in the same transaction as your data, run at least once, never lost.
 
 from typing import TYPE_CHECKING
 
+from pgqueue.admin.flow_info import FlowInfo, FlowKey, FlowState, FlowUsage, StillFlow
 from pgqueue.admin.info import (
     AttemptError,
     CancelResult,
@@ -48,6 +49,7 @@ from pgqueue.errors import (
 from pgqueue.flow.value import Flow
 from pgqueue.job import Enqueued, JobState, NewJob, Options
 from pgqueue.namesake import refuse_namesake as _refuse_namesake
+from pgqueue.operations.flows import FlowLimits, Flows
 from pgqueue.operations.schedules import Schedules
 from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import JobTransaction, RunningJob, current_job
@@ -77,6 +79,12 @@ __all__ = [
     "EmbeddedError",
     "Enqueued",
     "Flow",
+    "FlowInfo",
+    "FlowKey",
+    "FlowLimits",
+    "FlowState",
+    "FlowUsage",
+    "Flows",
     "JobInfo",
     "JobState",
     "JobTransaction",
@@ -107,6 +115,7 @@ __all__ = [
     "Snooze",
     "Statistics",
     "Status",
+    "StillFlow",
     "SyncInAsync",
     "Task",
     "UnknownTask",

@@ -48,7 +48,8 @@ PAGES = {
         "Flows",
         "limits that jobs share, and turns between tenants",
         "pgqueue",
-        ("Flow",),
+        ("Flow", "Flows", "FlowLimits", "FlowInfo", "FlowState", "FlowKey", "FlowUsage",
+         "StillFlow"),
     ),
     "answers": Page(
         "What operations answer",

@@ -10,6 +10,17 @@ from pgqueue.admin.cancel import cancel
 from pgqueue.admin.dead import count_dead, list_dead, purge_dead, redrive_dead
 from pgqueue.admin.filters import DeadFilter, JobFilter, check_ids, check_page
 from pgqueue.admin.fleet import pause, queues, resume, workers
+from pgqueue.admin.flow_look import flow_usage, list_flow_keys, list_flows
+from pgqueue.admin.flows import (
+    pause_flow,
+    pause_flow_key,
+    reset_flow,
+    reset_flow_key,
+    resume_flow,
+    resume_flow_key,
+    set_flow,
+    set_flow_key,
+)
 from pgqueue.admin.home import adopt, check_home
 from pgqueue.admin.jobs import get_job, list_jobs, match_jobs
 from pgqueue.admin.retry import redrive, retry
@@ -40,12 +51,17 @@ __all__ = [
     "check_page",
     "count_dead",
     "declare_schedules",
+    "flow_usage",
     "get_job",
     "list_dead",
+    "list_flow_keys",
+    "list_flows",
     "list_jobs",
     "list_schedules",
     "match_jobs",
     "pause",
+    "pause_flow",
+    "pause_flow_key",
     "pause_schedule",
     "plan_migrations",
     "preview_schedule",
@@ -54,13 +70,19 @@ __all__ = [
     "redrive",
     "redrive_dead",
     "remove_schedule",
+    "reset_flow",
+    "reset_flow_key",
     "reset_schedule",
     "resume",
+    "resume_flow",
+    "resume_flow_key",
     "resume_schedule",
     "retry",
     "run_schedule",
     "schedule_fires",
     "schema_status",
+    "set_flow",
+    "set_flow_key",
     "set_schedule",
     "status",
     "why_waiting",

@@ -52,7 +52,10 @@ def _unknown(tasks: str | None) -> dict[str, Count]:
 async def pause(connection: Connection, schema: str, queue: str) -> bool:
     """Stop claims from a queue; True if it was not paused."""
     async with writing(connection, schema, what="pause"):
-        return bool(await connection.fetch(statement("pause_queue", schema), queue))
+        paused = bool(await connection.fetch(statement("pause_queue", schema), queue))
+        if paused:
+            await connection.execute(statement("withdraw_flows", schema))
+        return paused
 
 
 async def resume(connection: Connection, schema: str, queue: str) -> bool:
@@ -61,6 +64,7 @@ async def resume(connection: Connection, schema: str, queue: str) -> bool:
         resumed = bool(await connection.fetch(statement("resume_queue", schema), queue))
         if resumed:
             await connection.execute(statement("wake_queues", schema), [queue])
+            await connection.execute(statement("withdraw_flows", schema))
         return resumed
 
 

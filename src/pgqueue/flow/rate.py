@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from pgqueue.errors import ConfigError, shown
 
-__all__ = ["rate_per_second"]
+__all__ = ["rate_per_second", "rate_text"]
 
 _SECONDS = {
     "s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
@@ -31,3 +32,12 @@ def rate_per_second(text: object, what: str = "rate") -> float:
     if not 0 < rate <= _FASTEST:
         raise ConfigError(f'{what} must be above 0 and at most 1000000/s, got "{text}"')
     return rate
+
+
+def rate_text(rate: float) -> str:
+    """Return a rate as people write it, in the shortest unit in which it is a whole number."""
+    for unit in ("s", "min", "h", "day"):
+        many = rate * _SECONDS[unit]
+        if many >= 1 and math.isclose(many, round(many), rel_tol=1e-9):
+            return f"{round(many)}/{unit}"
+    return f"{rate:g}/s"

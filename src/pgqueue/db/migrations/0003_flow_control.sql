@@ -966,8 +966,8 @@ declare
 begin
     select paused_at is not null or coalesce(held_until > clock_timestamp(), false) as stands,
            coalesce((settings ->> 'concurrency')::integer, 2147483647) as concurrency,
-           coalesce(case when settings @> '{"ordered": true}' then 1
-                         else (settings ->> 'key_concurrency')::integer end, 2147483647) as key_concurrency
+           case when settings @> '{"ordered": true}' then 1 end as ordered,
+           coalesce((settings ->> 'key_concurrency')::integer, 2147483647) as key_concurrency
       into f
     from :"schema".flow
     where name = the_flow
@@ -990,7 +990,7 @@ begin
         where ranked.worker_id is null
           and (f.stands or q.paused_at is not null or o.paused_at is not null
                or o.held_until > clock_timestamp() or ranked.of_all > f.concurrency
-               or ranked.nth > least(f.key_concurrency, coalesce(o.concurrency, f.key_concurrency)))
+               or ranked.nth > coalesce(f.ordered, o.concurrency, f.key_concurrency))
     ),
     unlocked as (
         select j.ctid as row_id
@@ -1012,6 +1012,61 @@ begin
     select count(*) into taken from back;
     insert into :"schema".ticket (flow, key)
     select the_flow, key from :"schema".line where flow = the_flow and turn = 'infinity';
+    return taken;
+end;
+$body$;
+
+-- Something else holds for a flow, its keys or a queue than before: its admissions are to act by that at once.
+-- The caller has written it, and may hold the row of the flow. before: the settings of the flow as they were, if
+-- its rates may have changed, or if a break is over; else null. Tokens that were taken stay taken, up to the
+-- burst; lines that waited for tokens are looked at. Answers how many jobs went back to their lines.
+create function :"schema".flow_changed(the_flow text, before jsonb) returns integer
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off
+as $body$
+declare
+    moment timestamptz;
+    rate float8;
+    key_rate float8;
+    debt float8;
+    key_debt float8;
+    taken integer;
+begin
+    select (settings ->> 'rate')::float8, (settings ->> 'key_rate')::float8,
+           coalesce((settings ->> 'burst')::float8, 1), coalesce((settings ->> 'key_burst')::float8, 1)
+      into rate, key_rate, debt, key_debt
+    from :"schema".flow
+    where name = the_flow
+    for no key update;
+    moment := clock_timestamp();
+    if before is not null then
+        if rate is distinct from (before ->> 'rate')::float8
+           or debt is distinct from coalesce((before ->> 'burst')::float8, 1) then
+            update :"schema".flow
+            set tat = moment + make_interval(
+                    secs => least(debt, extract(epoch from tat - moment)
+                                        * coalesce((before ->> 'rate')::float8, rate)) / rate)
+            where name = the_flow and tat > moment and rate is not null;
+        end if;
+        if key_rate is not distinct from (before ->> 'key_rate')::float8
+           and key_debt is not distinct from coalesce((before ->> 'key_burst')::float8, 1) then
+            key_rate := null;
+        end if;
+        update :"schema".line
+        set turn = case when turn < 'infinity' then least(turn, moment) else turn end,
+            tat = case when tat > moment and key_rate is not null
+                       then moment + make_interval(
+                           secs => least(key_debt, extract(epoch from tat - moment)
+                                                   * coalesce((before ->> 'key_rate')::float8, key_rate))
+                                   / key_rate)
+                       else tat end
+        where flow = the_flow
+          and (turn > moment and turn < 'infinity' or key_rate is not null and tat > moment);
+    end if;
+    taken := :"schema".withdraw(the_flow);
+    -- So that a worker that heard nothing looks as well.
+    insert into :"schema".ticket (flow, key) values (the_flow, '');
+    perform :"schema".notify('f:' || the_flow);
     return taken;
 end;
 $body$;
