@@ -21,6 +21,7 @@ from pgqueue.admin.info import (
     WorkerInfo,
     WorkerState,
 )
+from pgqueue.admin.limit_info import QueueLimitInfo
 from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo, ScheduleSlot, ScheduleState
 from pgqueue.app import App
 from pgqueue.client import Client
@@ -46,10 +47,12 @@ from pgqueue.errors import (
     UnknownTask,
     Unreachable,
 )
+from pgqueue.flow.queue_limits import QueueLimitOptions
 from pgqueue.flow.value import Flow
 from pgqueue.job import Enqueued, JobState, NewJob, Options
 from pgqueue.namesake import refuse_namesake as _refuse_namesake
 from pgqueue.operations.flows import FlowLimits, Flows
+from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.schedules import Schedules
 from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import JobTransaction, RunningJob, current_job
@@ -99,6 +102,9 @@ __all__ = [
     "PoolTimeout",
     "PurgeResult",
     "QueueInfo",
+    "QueueLimitInfo",
+    "QueueLimitOptions",
+    "QueueLimits",
     "RedriveResult",
     "Retry",
     "RetryPolicy",

@@ -21,6 +21,7 @@ from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
 from pgqueue.errors import ConfigError
+from pgqueue.flow.queue_limits import DeclaredQueues, QueueLimitOptions
 from pgqueue.flow.value import Flow
 from pgqueue.hints import hinting, no_app_attribute
 from pgqueue.job import NewJob, Options, check_options
@@ -74,6 +75,7 @@ class App(Client):
         self.tasks = Registry()
         self.around = Around(around)
         self.declared = Declarations()
+        self.declared_queues = DeclaredQueues()
 
     if not TYPE_CHECKING:
         __getattr__ = no_app_attribute
@@ -113,6 +115,15 @@ class App(Client):
         if not isinstance(task, str) and known is not task:
             raise ConfigError(f'schedule "{name}": {task!r} is no task of this app')
         self.declared.add(name, known, {} if args is None else args, settings)
+
+    def queue(self, name: str, **limits: Unpack[QueueLimitOptions]) -> None:
+        """Limit a queue for the whole fleet: ``app.queue("mail", concurrency=50, rate="100/s")``.
+
+        See ``QueueLimitOptions``. The workers of this app write it into the database when they
+        start. What an operator says goes before it: see ``queue_limits``. Without limits it lifts
+        those that code declared before. Raises ConfigError for a value that cannot be.
+        """
+        self.declared_queues.add(name, limits)
 
     def check_args(self, task: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the arguments of a schedule as they are stored; a task of this app checks them."""

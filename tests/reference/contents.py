@@ -51,6 +51,12 @@ PAGES = {
         ("Flow", "Flows", "FlowLimits", "FlowInfo", "FlowState", "FlowKey", "FlowUsage",
          "StillFlow"),
     ),
+    "limits": Page(
+        "Limits of queues",
+        "how many jobs of a queue run at once, and how many begin in a time",
+        "pgqueue",
+        ("QueueLimitOptions", "QueueLimits", "QueueLimitInfo"),
+    ),
     "answers": Page(
         "What operations answer",
         "the values that the operations of an app return",

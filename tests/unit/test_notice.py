@@ -10,6 +10,7 @@ from pgqueue.worker.notice import (
     CancelAsked,
     DueIn,
     Enqueued,
+    LimitsChanged,
     Lowered,
     Notice,
     Rewound,
@@ -37,6 +38,7 @@ from pgqueue.worker.notice import (
         ("t:soon", None),
         ("t:-1", None),
         ("c", CancelAsked()),
+        ("l", LimitsChanged()),
         ("w", WatchLeft()),
         ("h", Word()),
         # Nothing that we know.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pgqueue.errors import ConfigError
-from pgqueue.flow.rate import rate_per_second
+from pgqueue.flow.rate import rate_per_second, rate_text
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,10 @@ def test_what_is_no_rate_is_refused_with_its_forms(wrong: object) -> None:
 def test_a_rate_of_nothing_or_too_much_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigError, match=f'above 0 and at most 1000000/s, got "{wrong}"'):
         rate_per_second(wrong)
+
+
+@pytest.mark.parametrize("text", ["100/s", "1000/min", "60/min", "7/h", "5/day", "1/s", "0.125/s"])
+def test_a_rate_is_shown_as_people_write_it(text: str) -> None:
+    shown = rate_text(rate_per_second(text))
+    assert rate_per_second(shown) == pytest.approx(rate_per_second(text))
+    assert shown == {"60/min": "1/s", "0.125/s": "450/h"}.get(text, text)

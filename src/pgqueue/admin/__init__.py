@@ -23,6 +23,7 @@ from pgqueue.admin.flows import (
 )
 from pgqueue.admin.home import adopt, check_home
 from pgqueue.admin.jobs import get_job, list_jobs, match_jobs
+from pgqueue.admin.limits import declare_queues, limit_queue, list_limits, reset_queue
 from pgqueue.admin.retry import redrive, retry
 from pgqueue.admin.schedule_look import list_schedules, preview_schedule, schedule_fires
 from pgqueue.admin.schedules import (
@@ -50,13 +51,16 @@ __all__ = [
     "check_ids",
     "check_page",
     "count_dead",
+    "declare_queues",
     "declare_schedules",
     "flow_usage",
     "get_job",
+    "limit_queue",
     "list_dead",
     "list_flow_keys",
     "list_flows",
     "list_jobs",
+    "list_limits",
     "list_schedules",
     "match_jobs",
     "pause",
@@ -72,6 +76,7 @@ __all__ = [
     "remove_schedule",
     "reset_flow",
     "reset_flow_key",
+    "reset_queue",
     "reset_schedule",
     "resume",
     "resume_flow",

@@ -1,4 +1,4 @@
-"""``pgqueue queues``: list, pause, resume."""
+"""``pgqueue queues``: list, pause, resume, limit, limits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pgqueue.admin.health import say_unserved
 from pgqueue.admin.info import QueueInfo
 from pgqueue.app import App
 from pgqueue.cli.group import Group
+from pgqueue.cli.limits import limit, limits
 from pgqueue.cli.options import connection_options, json_option, open_client
 from pgqueue.cli.output import Failed, ago, print_json, print_table
 from pgqueue.client import Client
@@ -26,7 +27,7 @@ _MOST = 50
 @click.group(cls=Group)
 @connection_options
 def queues() -> None:
-    """List, pause, resume queues."""
+    """List, pause, resume, limit queues."""
 
 
 @queues.command("list")
@@ -114,3 +115,7 @@ def _refuse_unknown(client: Client, queue: str, advice: str) -> None:
         known += [task.queue for task in client.tasks]
     if check_queue(queue) not in known:
         raise Failed(f'no queue is named "{queue}"{nearest(queue, known)}{advice}')
+
+
+queues.add_command(limit)
+queues.add_command(limits)

@@ -99,7 +99,7 @@ grant select, delete, update (position, run_at, claimed_at, worker_id, claim_tok
 grant insert, select (id, claim_token, queue, task, worker_id)
     on :"schema".history, :"schema".dead to :"worker";
 grant select, insert, update, delete on :"schema".worker to :"worker";
-grant select, insert (name), update (waiting) on :"schema".queue to :"worker";
+grant select, insert (name, declared), update (waiting, declared) on :"schema".queue to :"worker";
 grant select, insert, update on :"schema".turn to :"worker";
 grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, insert, update on :"schema".schedule to :"worker";
@@ -126,7 +126,7 @@ grant select, delete, update (position, run_at, cancel_requested),
     on :"schema".job to :"operator";
 grant select, insert, delete, update (state) on :"schema".history to :"operator";
 grant select, delete, update (reason) on :"schema".dead to :"operator";
-grant select, insert, update (paused_at) on :"schema".queue to :"operator";
+grant select, insert, update (paused_at, changed, changed_at, changed_by) on :"schema".queue to :"operator";
 grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit to :"operator";
 grant select, insert, update, delete on :"schema".schedule to :"operator";
 grant execute on function :"schema".enqueue_checked(jsonb) to :"operator";

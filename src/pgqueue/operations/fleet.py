@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pgqueue import admin
 from pgqueue.admin.info import QueueInfo, SchemaStatus, Status, WorkerInfo
 from pgqueue.config import check_queue
+from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ _MIGRATION_SECONDS = 3600.0
 
 class FleetOperations(Base):
     """Install the schema; look at queues and workers; pause and resume."""
+
+    @property
+    def queue_limits(self) -> QueueLimits:
+        """The limits of queues: ``list``, ``set``, ``off`` and ``reset``."""
+        return QueueLimits(self)
 
     @blocking
     def migrate(self, *, connection: object | None = None) -> Work[list[str]]:

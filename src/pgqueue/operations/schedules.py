@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, Protocol, Unpack
 
 from pgqueue import admin
 from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo, ScheduleSlot
-from pgqueue.config import check_int, check_text
+from pgqueue.config import check_int
 from pgqueue.errors import ConfigError
 from pgqueue.job import Enqueued, NewJob
+from pgqueue.operations.audited import Audited
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking
 from pgqueue.schedule.settings import ScheduleOptions, Spec, check_name, check_settings
 
@@ -34,31 +33,16 @@ class SlotJobs(Protocol):
         ...
 
 
-class Schedules(Base):
+class Schedules(Audited):
     """The schedules of a schema. Each change is a row of the table ``audit``.
 
     That row says who changed something, which is user@host unless ``by`` says otherwise. With
     ``connection``, a verb works in the caller's transaction.
     """
 
-    def __init__(self, client: Base, jobs: SlotJobs, who: admin.Actor | None = None) -> None:
-        self.pool = client.pool
-        self.schema = client.schema
+    def __init__(self, client: Base, jobs: SlotJobs) -> None:
+        super().__init__(client)
         self._jobs = jobs
-        self._who = who
-
-    def by(
-        self, actor: str | None = None, *, reason: str | None = None, via: str = "python"
-    ) -> Self:
-        """Return the same verbs, whose changes are noted as this actor's, with a reason."""
-        name = _user() if actor is None else check_text(actor, "actor", longest=200)
-        if reason is not None:
-            check_text(reason, "reason", longest=2_000)
-        return type(self)(self, self._jobs, admin.Actor(name, via, reason))
-
-    @property
-    def _actor(self) -> admin.Actor:
-        return self._who or admin.Actor(_user(), "python")
 
     @blocking
     def list(self, *, connection: object | None = None) -> Work[list[ScheduleInfo]]:
@@ -168,11 +152,3 @@ class Schedules(Base):
     aresume = awaitable(resume)
     arun = awaitable(run, "Enqueue a job of a schedule now; see ``run``.")
     aremove = awaitable(remove)
-
-
-def _user() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container with no such user
-        user = "?"
-    return f"{user}@{socket.gethostname()}"

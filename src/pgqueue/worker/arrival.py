@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pgqueue.admin.home import check_home
+from pgqueue.admin.limits import declare_queues
 from pgqueue.admin.schedules import Actor, declare_schedules
 from pgqueue.db.away import is_away
 from pgqueue.db.retry_delay import RetryDelay
@@ -64,7 +65,7 @@ async def check_schema(app: App, *, listen: bool) -> str:
     await app.pool.acheck()
     for what in await app.pool.arun(lambda c: check_home(c, app.schema)):
         log.warning('schema "%s": %s; run: pgqueue migrate', app.schema, what)
-    if len(app.declared):
+    if len(app.declared) or len(app.declared_queues):
         await app.pool.arun(lambda c: _declare(c, app))
     version = await app.pool.arun(_version)
     await app.pool.aclose()  # few jobs need one
@@ -72,9 +73,15 @@ async def check_schema(app: App, *, listen: bool) -> str:
 
 
 async def _declare(connection: Connection, app: App) -> None:
-    """Write the schedules that the code declares, where it says anything new."""
-    declared = {one.name: one for one in app.declared}
+    """Write the queues and schedules that the code declares, where it says anything new."""
     actor = Actor(process_name(), "code")
+    if len(app.declared_queues):
+        queues = dict(app.declared_queues)
+        for name in await declare_queues(connection, app.schema, queues, actor):
+            log.info('queue "%s" is limited as this code declares it from now on', name)
+    if not len(app.declared):
+        return
+    declared = {one.name: one for one in app.declared}
     for name in await declare_schedules(connection, app.schema, declared, actor):
         log.info('schedule "%s" is as this code declares it from now on', name)
 

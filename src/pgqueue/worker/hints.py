@@ -39,7 +39,7 @@ def heed(
             promoter.due_in(seconds + claimer.seating.seat.delay)
         case notice.SlotIn(seconds):
             events.send(NextSlot(seconds))
-        case notice.CancelAsked():
+        case notice.CancelAsked() | notice.LimitsChanged():
             events.send(HeartbeatWanted())
         case notice.WatchLeft():
             claimer.seating.on_left()

@@ -11,6 +11,7 @@ __all__ = [
     "CancelAsked",
     "DueIn",
     "Enqueued",
+    "LimitsChanged",
     "Lowered",
     "Notice",
     "Rewound",
@@ -75,6 +76,11 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsChanged:
+    """``l``: somebody changed the limits of a queue."""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchLeft:
     """``w``: a worker left the watch."""
 
@@ -85,8 +91,9 @@ class Word:
 
 
 Notice = (
-    Enqueued | WorkersCalled | Lowered | Rewound | DueIn | SlotIn | CancelAsked | WatchLeft | Word
-)
+    Enqueued | WorkersCalled | Lowered | Rewound | DueIn | SlotIn | CancelAsked | LimitsChanged
+    | WatchLeft | Word
+)  # fmt: skip
 
 
 def read(payload: str) -> Notice | None:
@@ -113,6 +120,8 @@ def read(payload: str) -> Notice | None:
             return None if seconds is None else SlotIn(seconds)
         case "c":
             return CancelAsked()
+        case "l":
+            return LimitsChanged()
         case "w":
             return WatchLeft()
         case "h":

@@ -1109,3 +1109,12 @@ begin atomic
     )
     select told.flow, count(*)::integer from told group by told.flow;
 end;
+
+-- Limits of queues. declared, changed, settings: as schedule has them.
+alter table :"schema".queue
+    add column declared jsonb,
+    add column changed jsonb,
+    add column settings jsonb not null
+        generated always as (coalesce(declared, '{}') || coalesce(changed, '{}')) stored,
+    add column changed_at timestamptz,
+    add column changed_by text;

@@ -1,0 +1,29 @@
+"""What the limits of queues look like: plain values, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+__all__ = ["QueueLimitInfo"]
+
+
+class QueueLimitInfo(msgspec.Struct, frozen=True):
+    """The limits of one ``queue``, for the whole fleet.
+
+    ``concurrency``: how many of its jobs run at once. ``rate``: how many begin a second, with
+    ``burst`` at the same moment. None: there is no such limit. ``declared``: what code says;
+    ``changed``: what an operator said over it, at ``changed_at`` by ``changed_by``; None: nothing.
+    """
+
+    queue: str
+    concurrency: int | None
+    rate: float | None
+    burst: int | None
+    declared: Mapping[str, Any] | None
+    changed: Mapping[str, Any] | None
+    changed_at: datetime | None
+    changed_by: str | None
