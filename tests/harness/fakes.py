@@ -155,6 +155,9 @@ class FakeStore:
     async def drop_history(self, retention: float) -> bool:
         return await self._answer("drop_history", False, retention)
 
+    async def drop_audit(self, most: int) -> int:
+        return await self._answer("drop_audit", 0, most)
+
     async def orphans(self) -> list[int]:
         return await self._answer("orphans", [])
 

@@ -413,6 +413,7 @@ async def test_each_role_does_with_schedules_what_it_is_for(logins: Logins, eyes
     )  # fmt: skip
     refused(
         logins.dsn_of("worker"), "delete from pgqueue.schedule", "select * from pgqueue.audit",
+        "delete from pgqueue.audit",
     )  # fmt: skip
     refused(
         logins.dsn_of("producer"), "select * from pgqueue.schedules",

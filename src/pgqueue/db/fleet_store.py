@@ -201,3 +201,7 @@ class FleetStore:
     async def drop_history(self, retention: float) -> int:
         """Drop the oldest partition past retention; return how many were dropped."""
         return (await self._rows("drop_history", retention, 1))[0][0]  # type: ignore[no-any-return]
+
+    async def drop_audit(self, most: int) -> int:
+        """Delete the oldest notes of changes past their time; return how many were deleted."""
+        return (await self._rows("drop_audit", most))[0][0]  # type: ignore[no-any-return]

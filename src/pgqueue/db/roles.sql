@@ -55,7 +55,7 @@ begin
 end;
 $body$;
 
--- These six are doors: whoever may call one needs no rights on what is behind it. They run as the
+-- These seven are doors: whoever may call one needs no rights on what is behind it. They run as the
 -- owner, with a search_path of their own in which nobody can put anything.
 alter function :"schema".enqueue(jsonb) security definer;
 alter function :"schema".enqueue_checked(jsonb) security definer;
@@ -64,6 +64,7 @@ alter function :"schema".enqueue_one(text, jsonb, text, integer, integer, boolea
 alter function :"schema".enqueue_alike(text, jsonb, text, integer, integer) security definer;
 alter function :"schema".ensure_history(integer) security definer;
 alter function :"schema".drop_history(interval, integer) security definer;
+alter function :"schema".drop_audit(integer) security definer;
 
 revoke all on schema :"schema" from public;
 revoke all on all functions in schema :"schema"
@@ -115,7 +116,8 @@ grant execute on function :"schema".admit(text, integer, bigint, bigint, timesta
 
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
-    :"schema".ensure_history(integer), :"schema".drop_history(interval, integer) to :"worker";
+    :"schema".ensure_history(integer), :"schema".drop_history(interval, integer),
+    :"schema".drop_audit(integer) to :"worker";
 
 -- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes schedules.
 -- Retry and redrive put a job back under its id: so an operator can put in any job, as one that waits. What

@@ -1070,6 +1070,27 @@ begin
     return taken;
 end;
 $body$;
+-- Deletes what is noted of changes that are older than 400 days, the oldest first; answers how many rows. The
+-- age is no argument, so that who may call this can delete nothing younger.
+create function :"schema".drop_audit(most integer) returns integer
+language sql volatile set search_path = ''
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+begin atomic
+    with old as (
+        select audit.at, audit.id
+        from :"schema".audit
+        where audit.at < statement_timestamp() - interval '400 days'
+        order by audit.at, audit.id
+        limit most
+        for update skip locked
+    ),
+    gone as (
+        delete from :"schema".audit using old
+        where audit.at = old.at and audit.id = old.id
+        returning audit.id
+    )
+    select count(*)::integer from gone;
+end;
 
 -- Writes a ticket for each key that has jobs in line, and neither a line that reaches them nor a ticket: only
 -- somebody's own SQL leaves such. Answers how many keys of which flow.

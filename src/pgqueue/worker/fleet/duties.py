@@ -15,9 +15,11 @@ __all__ = ["Duties"]
 
 log = logging.getLogger("pgqueue.worker")
 
+_AUDIT_BATCH = 1_000
+
 
 class Duties:
-    """History to come, history that is over, and orphans; on the heartbeat thread's loop.
+    """History to come, what is kept for long enough, and orphans; on the heartbeat thread's loop.
 
     ``hold``: for how many seconds a duty is left to who took it, while it may be alive.
     """
@@ -37,7 +39,7 @@ class Duties:
         self._check_every = timings.check_every
         self.table = {
             "history": (timings.history_every, self._make_history),
-            "retention": (timings.retention_every, self._drop_history),
+            "retention": (timings.retention_every, self._drop_past),
             "orphans": (timings.orphans_every, rescuer.rescue_orphans),
         }
 
@@ -84,7 +86,15 @@ class Duties:
             await self._store.ensure_history()
         return True
 
-    async def _drop_history(self) -> bool:
+    async def _drop_past(self) -> bool:
+        await self._drop_history()
+        deleted = _AUDIT_BATCH
+        while deleted == _AUDIT_BATCH:
+            async with self._store.turn:
+                deleted = await self._store.drop_audit(_AUDIT_BATCH)
+        return True
+
+    async def _drop_history(self) -> None:
         # One a statement: together they may take longer than a statement may, again and again.
         dropped = 0
         while True:
@@ -93,4 +103,3 @@ class Duties:
                     break
             dropped += 1
         log.debug("%d partitions of history dropped", dropped)
-        return True
