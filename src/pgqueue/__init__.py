@@ -25,7 +25,7 @@ from pgqueue.admin.limit_info import QueueLimitInfo
 from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo, ScheduleSlot, ScheduleState
 from pgqueue.app import App
 from pgqueue.client import Client
-from pgqueue.completing import CallersTransaction
+from pgqueue.completing import CallersTransaction, JobTransaction
 from pgqueue.config import WorkerOptions, WorkerSettings
 from pgqueue.db.migrate import Migration, migrations
 from pgqueue.drained import Drained
@@ -55,7 +55,7 @@ from pgqueue.operations.flows import FlowLimits, Flows
 from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.schedules import Schedules
 from pgqueue.retry import Backoff, RetryPolicy
-from pgqueue.running import JobTransaction, RunningJob, current_job
+from pgqueue.running import RunningJob, current_job
 from pgqueue.schedule.settings import ScheduleOptions
 from pgqueue.task import BoundTask, Task
 from pgqueue.version import __version__

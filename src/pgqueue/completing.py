@@ -1,4 +1,4 @@
-"""A job that its handler completes, in a transaction on a connection of its own."""
+"""A job that its handler completes: in a transaction of ours, or on a connection of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from pgqueue.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pgqueue.running import RunningJob
+    from types import TracebackType
 
-__all__ = ["Callers", "CallersTransaction", "Completion"]
+    from asyncpg import Connection
+    from psycopg import Connection as SyncConnection
+
+    from pgqueue.running import RunningJob, Transactions
+
+__all__ = ["Callers", "CallersTransaction", "Completion", "JobTransaction"]
 
 C_co = TypeVar("C_co", covariant=True)
 
@@ -79,5 +84,59 @@ class CallersTransaction(Generic[C_co]):
     async def __aexit__(self, *error: Any) -> None:
         try:
             await self._block.__aexit__(*error)
+        finally:
+            self._job.mark_left()
+
+
+class JobTransaction:
+    """The context manager behind ``RunningJob.transaction()``."""
+
+    __slots__ = ("_handle", "_is_async", "_job", "_transactions")
+
+    def __init__(self, job: RunningJob, transactions: Transactions, *, is_async: bool) -> None:
+        self._job = job
+        self._transactions = transactions
+        self._is_async = is_async
+        self._handle: Any = None
+
+    def _check(self, *, asynchronous: bool) -> None:
+        if asynchronous is not self._is_async:
+            right = "async with" if self._is_async else "with"
+            raise ConfigError(f"in this task, write: {right} job.transaction() as tx")
+        self._job.check_open()
+        if self._handle is not None:
+            raise ConfigError("this transaction was entered already; call job.transaction() anew")
+
+    async def __aenter__(self) -> Connection:
+        self._check(asynchronous=True)
+        with self._job.entering():
+            self._handle, connection = await self._transactions.abegin(self._job)
+        return connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._transactions.aend(self._handle, self._job, error)
+        finally:
+            self._job.mark_left()
+
+    def __enter__(self) -> SyncConnection[Any]:
+        self._check(asynchronous=False)
+        with self._job.entering():
+            self._handle, connection = self._transactions.begin(self._job)
+        return connection
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._transactions.end(self._handle, self._job, error)
         finally:
             self._job.mark_left()

@@ -25,6 +25,7 @@ import difflib
 import reprlib
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Literal
 
 __all__ = [
     "ConfigError",
@@ -34,6 +35,7 @@ __all__ = [
     "LeaseLost",
     "NotInJob",
     "OutcomeUnknown",
+    "Pause",
     "PayloadError",
     "PgQueueError",
     "PoolTimeout",
@@ -129,24 +131,51 @@ def _seconds(value: float | timedelta | None, what: str) -> float | None:
     return seconds
 
 
-class Retry(_Verdict):
-    """Try this job again after ``delay`` seconds (or the policy's delay); uses up the attempt."""
+Pause = Literal["flow", "key"]
+"""What admits no job for as long as a delay: the whole flow, or the job's key of it."""
 
-    def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
+
+def _pause(value: object) -> Pause | None:
+    if value not in (None, "flow", "key"):
+        raise ConfigError(f"pause must be 'flow' or 'key', got {value!r}")
+    return value
+
+
+class Retry(_Verdict):
+    """Try this job again after ``delay`` seconds (or the policy's delay); uses up the attempt.
+
+    ``pause``: until then no other job of its "flow" begins, or of its "key" there, as a server asks
+    for by Retry-After. Without a flow it says nothing.
+    """
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        delay: float | timedelta | None = None,
+        pause: Pause | None = None,
+    ) -> None:
         if isinstance(reason, (int, float, timedelta)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"reason must be a string, got {reason!r}; write Retry(delay=...)")
+        if pause is not None and delay is None:
+            raise ConfigError(f"pause needs a delay; write Retry(delay=30, pause={pause!r})")
         super().__init__(reason or "retry requested")
         self.delay = _seconds(delay, "delay")
+        self.pause = _pause(pause)
 
 
 class Snooze(_Verdict):
-    """Put this job off for ``delay`` seconds without using up an attempt."""
+    """Put this job off for ``delay`` seconds without using up an attempt.
 
-    def __init__(self, delay: float | timedelta) -> None:
+    ``pause``: as that of Retry.
+    """
+
+    def __init__(self, delay: float | timedelta, *, pause: Pause | None = None) -> None:
         seconds = _seconds(delay, "delay")
         assert seconds is not None
         super().__init__(f"snoozed for {seconds:g} s")
         self.delay = seconds
+        self.pause = _pause(pause)
 
 
 class Discard(_Verdict):

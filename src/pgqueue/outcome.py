@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pgqueue.config import LONGEST_DELAY
-from pgqueue.errors import Discard, Retry, Snooze
+from pgqueue.errors import Discard, Pause, Retry, Snooze
 from pgqueue.failure import Failure, describe
 from pgqueue.groups import leaves
 from pgqueue.retry import RetryPolicy, delay_of, delay_when_asked
@@ -32,18 +32,23 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Try again in ``delay`` seconds."""
+    """Try again in ``delay`` seconds. ``pause``: what admits nothing until then."""
 
     delay: float
     failure: Failure
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snoozed:
-    """Run again in ``delay`` seconds; the attempt does not count. A failure joins its errors."""
+    """Run again in ``delay`` seconds; the attempt does not count. A failure joins its errors.
+
+    ``pause``: what admits nothing until then.
+    """
 
     delay: float
     failure: Failure | None = None
+    pause: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,15 @@ def decide(
 
     Of several errors in a group, the one that says most counts: a Discard before an error that the
     policy gives up on, that before a Retry with a delay, that before other errors, and a Snooze
-    last, as it costs no attempt. Of several delays the longest counts. No policy gives up on a
-    Retry: without a delay of its own it has the policy's.
+    last, as it costs no attempt. Of several delays the longest counts, and of several pauses that
+    of the whole flow. No policy gives up on a Retry: without a delay of its own it has the
+    policy's.
     """
     tried = attempt - crash_count
     snoozes: list[float] = []
     retries: list[float] = []
     others: list[BaseException] = []
+    pauses = set[Pause | None]()
     for part in leaves(error):
         kind = type(part)
         if issubclass(kind, Discard):
@@ -98,12 +105,12 @@ def decide(
         delay = _span(part) if issubclass(kind, (Snooze, Retry)) else None
         if delay is None:
             others.append(part)
-        elif issubclass(kind, Snooze):
-            snoozes.append(delay)
-        else:
-            retries.append(delay)
+            continue
+        pauses.add(_pause(part))
+        (snoozes if issubclass(kind, Snooze) else retries).append(delay)
+    pause: Pause | None = next((which for which in _PAUSES if which in pauses), None)
     if snoozes and not retries and not others:
-        return Snoozed(max(snoozes))
+        return Snoozed(max(snoozes), pause=pause)
     if tried >= max_attempts:
         times = "once," if tried == 1 else f"{tried} times, the last"
         return Dead(f"failed {times} with {failure.type}", failure)
@@ -115,7 +122,19 @@ def decide(
             said = failure if part is error else describe(part)
             return Dead(f"{said.type} is not tried again", failure)
         delays.append(delay)
-    return RetryAt(max(retries or delays), failure)
+    return RetryAt(max(retries or delays), failure, pause)
+
+
+_PAUSES: tuple[Pause, ...] = ("flow", "key")
+
+
+def _pause(error: BaseException) -> Pause | None:
+    """Return its pause; None where user code has set what is none."""
+    try:
+        pause: object = error.pause  # type: ignore[attr-defined]
+        return next((which for which in _PAUSES if which == pause), None)
+    except BaseException:  # it may be a property of the user's
+        return None
 
 
 def _span(error: BaseException) -> float | None:

@@ -6,21 +6,21 @@ import contextlib
 from collections.abc import Generator, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 import msgspec
 
-from pgqueue.completing import Callers, CallersTransaction, Completion
-from pgqueue.errors import ConfigError, NotInJob
+from pgqueue.completing import Callers, CallersTransaction, Completion, JobTransaction
+from pgqueue.errors import ConfigError, NotInJob, shown
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
     from psycopg import Connection as SyncConnection
 
-__all__ = ["CURRENT", "JobTransaction", "RunningJob", "Transactions", "current_job"]
+__all__ = ["CURRENT", "RunningJob", "Transactions", "current_job"]
 
 C = TypeVar("C")
+_MOST_TOKENS = 1e9
 
 
 class Transactions(Protocol):
@@ -53,6 +53,7 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
     _cancelled: bool = False
     completion: Completion | None = None
     _is_open: bool = False
+    _used: float | None = None
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.id} {self.task} attempt {self.attempt}>"
@@ -135,6 +136,25 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
     def is_completed(self) -> bool:
         """True once ``transaction()`` has committed."""
         return self.completion is Completion.COMMITTED
+
+    def charge(self, tokens: float) -> None:
+        """Say how many tokens of its flow's rate this attempt has really used, or used once more.
+
+        Calls add up. A job pays its ``weight`` when it begins; what it used beyond that, or less,
+        is settled with its outcome, also where it fails, and in ``transaction()``. The next jobs
+        then wait for the tokens that it took in advance. The sums are in ``flows.usage()``. Without
+        a flow, nothing is charged. Raises ConfigError for what is no number from 0 on.
+        """
+        if isinstance(tokens, bool) or not isinstance(tokens, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"tokens must be a number, got {shown(tokens)}")
+        if not 0 <= tokens <= _MOST_TOKENS:
+            raise ConfigError(f"tokens must be from 0 to 1000000000, got {shown(tokens)}")
+        self._used = (self._used or 0.0) + tokens
+
+    @property
+    def used(self) -> float | None:
+        """The tokens that this attempt has charged; None if it has not said."""
+        return self._used
 
     @overload
     def transaction(self, connection: None = None) -> JobTransaction: ...
@@ -228,57 +248,3 @@ def current_job() -> RunningJob:
             "runs; in a unit test, call the function inside `with pgqueue.testing.running_job():`"
         )
     return job
-
-
-class JobTransaction:
-    """The context manager behind ``RunningJob.transaction()``."""
-
-    __slots__ = ("_handle", "_is_async", "_job", "_transactions")
-
-    def __init__(self, job: RunningJob, transactions: Transactions, *, is_async: bool) -> None:
-        self._job = job
-        self._transactions = transactions
-        self._is_async = is_async
-        self._handle: Any = None
-
-    def _check(self, *, asynchronous: bool) -> None:
-        if asynchronous is not self._is_async:
-            right = "async with" if self._is_async else "with"
-            raise ConfigError(f"in this task, write: {right} job.transaction() as tx")
-        self._job.check_open()
-        if self._handle is not None:
-            raise ConfigError("this transaction was entered already; call job.transaction() anew")
-
-    async def __aenter__(self) -> Connection:
-        self._check(asynchronous=True)
-        with self._job.entering():
-            self._handle, connection = await self._transactions.abegin(self._job)
-        return connection
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            await self._transactions.aend(self._handle, self._job, error)
-        finally:
-            self._job.mark_left()
-
-    def __enter__(self) -> SyncConnection[Any]:
-        self._check(asynchronous=False)
-        with self._job.entering():
-            self._handle, connection = self._transactions.begin(self._job)
-        return connection
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._transactions.end(self._handle, self._job, error)
-        finally:
-            self._job.mark_left()

@@ -51,6 +51,16 @@ def never(attempt: int, error: BaseException) -> None:
             always,
             Dead("failed 3 times, the last with ValueError", FAILURE),
         ),
+        (Retry(delay=4, pause="flow"), 1, 0, 3, always, RetryAt(4.0, FAILURE, "flow")),
+        (Snooze(5, pause="key"), 1, 0, 3, always, Snoozed(5.0, pause="key")),
+        (
+            ExceptionGroup("", [Retry(delay=9, pause="key"), Snooze(5, pause="flow")]),
+            1,
+            0,
+            3,
+            always,
+            RetryAt(9.0, FAILURE, "flow"),
+        ),
         (Snooze(5), 1, 0, 3, always, Snoozed(5.0)),
         (Snooze(5), 3, 0, 3, always, Snoozed(5.0)),
         (Snooze(5), 99, 0, 3, never, Snoozed(5.0)),
@@ -121,3 +131,18 @@ def test_the_table_of_moves() -> None:
     assert into_running == {JobState.PENDING}
     reached = set().union(*MOVES.values())
     assert reached == set(JobState) - {JobState.BLOCKED}
+
+
+def test_a_pause_is_of_a_flow_or_a_key_and_has_a_delay() -> None:
+    with pytest.raises(ConfigError, match=r"pause needs a delay; write Retry\(delay=30, pause='k"):
+        Retry(pause="key")
+    for kind in (Retry, Snooze):
+        with pytest.raises(ConfigError, match="pause must be 'flow' or 'key', got 'all'"):
+            kind(delay=1, pause="all")  # type: ignore[arg-type]  # pyright: ignore
+
+
+def test_what_user_code_sets_as_a_pause_says_nothing() -> None:
+    error = Retry(delay=4)
+    error.pause = "all"  # type: ignore[assignment]  # pyright: ignore
+    decided = decide(error, FAILURE, attempt=1, crash_count=0, max_attempts=3, policy=always)
+    assert decided == RetryAt(4.0, FAILURE)

@@ -87,7 +87,8 @@ class JobInfo(msgspec.Struct, frozen=True):
     """One job as it stands, in whatever state. All moments are by the database's clock.
 
     As it was enqueued: ``id``, ``task``, ``args`` (by parameter name), ``queue``, ``priority`` (0
-    is first), ``max_attempts``, ``timeout_seconds``, ``unique_key``, ``tags``, ``metadata``, and
+    is first), ``max_attempts``, ``timeout_seconds``, ``unique_key``, ``tags``, ``metadata``,
+    ``flow``, ``flow_key`` and ``weight`` (None without a flow; a weight of None counts as 1), and
     ``enqueued_at``. ``expires_at``: if no worker has taken it by then, it is cancelled; None:
     never. As it is now: ``state``; ``run_at``, when it is due (None while it is blocked);
     ``attempt``, the number of the last one; ``crash_count``, how often its worker died while it
@@ -116,6 +117,9 @@ class JobInfo(msgspec.Struct, frozen=True):
     worker_id: int | None
     expires_at: datetime | None
     reason: str | None
+    flow: str | None = None
+    flow_key: str | None = None
+    weight: int | None = None
 
     @property
     def has_expired(self) -> bool:

@@ -87,6 +87,14 @@ def print_job(
     _print_errors(job, now)
 
 
+def _flow(job: JobInfo) -> str | None:
+    """Return the flow of a job with its key and its weight."""
+    if job.flow is None:
+        return None
+    key = f" / {job.flow_key}" if job.flow_key else ""
+    return f"{job.flow}{key}" + (f", weight {job.weight}" if job.weight not in (None, 1) else "")
+
+
 def _print_fields(
     job: JobInfo, now: datetime, hosts: Mapping[int, str], waits: Sequence[str]
 ) -> None:
@@ -107,6 +115,7 @@ def _print_fields(
             ("crashes", job.crash_count or None),
             ("timeout", None if job.timeout_seconds is None else f"{job.timeout_seconds:g} s"),
             ("unique key", job.unique_key),
+            ("flow", _flow(job)),
             ("tags", job.tags),
             ("metadata", job.metadata and json.dumps(job.metadata, ensure_ascii=False)),
             ("enqueued", job.enqueued_at),

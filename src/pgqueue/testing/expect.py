@@ -14,6 +14,7 @@ import msgspec
 from pgqueue.admin.info import JobInfo
 from pgqueue.config import check_seconds
 from pgqueue.errors import ConfigError, nearest, shown
+from pgqueue.job import JobState
 from pgqueue.task import Task
 
 __all__ = ["Difference", "Expected", "Wanted"]
@@ -24,7 +25,8 @@ _WITHIN = 5.0
 class Wanted(TypedDict, total=False):
     """What may be asked of a job. What is left out may be anything.
 
-    ``queue``, ``priority``, ``max_attempts``, ``unique_key``: as they were given at the enqueue.
+    ``queue``, ``priority``, ``max_attempts``, ``unique_key``, ``flow``, ``weight``: as they were
+    given at the enqueue. ``flow_key``: as given, or as the arguments make it.
     ``args``: some or all arguments by parameter name; others may have any value. ``delay``: seconds
     or timedelta from the enqueue until the job is due; ``run_at``: an aware datetime; both within
     ``within`` seconds (5). ``tags``: those it has, in any order. ``metadata``: some or all of it.
@@ -40,6 +42,9 @@ class Wanted(TypedDict, total=False):
     tags: Iterable[str]
     metadata: Mapping[str, Any]
     max_attempts: int
+    flow: str | None
+    flow_key: str
+    weight: int
     count: int
     within: float
 
@@ -54,7 +59,7 @@ class Difference:
 
 
 _MISSING = object()
-_PLAIN = ("queue", "priority", "unique_key", "max_attempts")
+_PLAIN = ("queue", "priority", "unique_key", "max_attempts", "flow", "flow_key", "weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +136,15 @@ class Expected:
 
     def _of_time(self, job: JobInfo) -> list[Difference]:
         within = timedelta(seconds=self.wanted.get("within", _WITHIN))
+        # What stands in the line of its flow has been due since.
+        due = job.enqueued_at if job.state is JobState.BLOCKED else job.run_at
         if "run_at" in self.wanted:
             wanted = self.wanted["run_at"]
-            if job.run_at is None or abs(job.run_at - wanted) > within:
-                return [Difference("run_at", str(wanted), str(job.run_at))]
+            if due is None or abs(due - wanted) > within:
+                return [Difference("run_at", str(wanted), str(due))]
         if "delay" in self.wanted:
             delay = timedelta(seconds=check_seconds(self.wanted["delay"], "delay"))
-            found = None if job.run_at is None else job.run_at - job.enqueued_at
+            found = None if due is None else due - job.enqueued_at
             if found is None or abs(found - delay) > within:
                 return [Difference("delay", str(delay), str(found))]
         return []

@@ -68,7 +68,7 @@ class InlineRunner:
         self._queues = queues
         self._limit = limit
         self._raise_errors = raise_errors
-        self._store = InlineStore(wire)
+        self._store = InlineStore(wire, app.tasks.flows())
         self._functions: Functions = OnLoop() if wire.asynchronous else WithoutLoop(wire.driver)
         self._transactions = InlineTransactions(self._store)
         lease = Lease()

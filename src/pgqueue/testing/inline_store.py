@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pgqueue.db.literal import Value
@@ -31,11 +31,16 @@ class InlineStore(Store):
     """What a worker sends, sent by name on a lent connection. Its own id is in no table.
 
     Answers come as driver and conversions of the connection make them: of those that have more than
-    ids in them, a statement of our own asks for one document.
+    ids in them, a statement of our own asks for one document. ``flows``: those of the app, as they
+    are stored; no worker has declared them.
     """
 
-    def __init__(self, wire: Wire) -> None:  # no link: each statement goes through _rows
+    def __init__(  # no link: each statement goes through _rows
+        self, wire: Wire, flows: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         self.wire = wire
+        self._ordered = [name for name, flow in flows.items() if flow.get("ordered")]
+        self._halting = [name for name in self._ordered if flows[name]["on_dead"] == "halt"]
         self.schema = wire.schema
         self.turn = asyncio.Lock()
         self._worker = _number()
@@ -68,9 +73,10 @@ class InlineStore(Store):
     async def ready_queues(self, queues: Sequence[str], tasks: Sequence[str]) -> list[str]:
         """Return those of the queues in which a job of these tasks waits; of all, if none given.
 
-        Due jobs are made ready first.
+        Due jobs are made ready first, and those of flows whatever their limits.
         """
         await self.wire.rows("promote_jobs", _PROMOTED_AT_ONCE, _ANY)
+        await self.wire.rows("place_lines", list(tasks), self._ordered, self._halting)
         ready = [row[0] for row in await self.wire.rows("find_ready_queues", tasks)]
         return [queue for queue in ready if not queues or queue in queues]
 

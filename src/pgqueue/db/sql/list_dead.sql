@@ -6,7 +6,7 @@ select id, 'dead' as state, queue, task, args, priority, :"schema".readable(run_
        :"schema".readable(enqueued_at) as enqueued_at, :"schema".readable(claimed_at) as claimed_at,
        :"schema".readable(finished_at) as finished_at, attempt, max_attempts, crash_count,
        timeout_seconds, unique_key, tags, metadata, errors, worker_id,
-       :"schema".readable(expires_at) as expires_at, reason
+       :"schema".readable(expires_at) as expires_at, reason, flow, flow_key, weight
 from :"schema".dead
 where ($1::text is null or queue = $1::text)
   and ($2::text is null or task = $2::text)

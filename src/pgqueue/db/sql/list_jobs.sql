@@ -6,7 +6,7 @@ select id, state, queue, task, args, priority, :"schema".readable(run_at) as run
        :"schema".readable(enqueued_at) as enqueued_at, :"schema".readable(claimed_at) as claimed_at,
        :"schema".readable(finished_at) as finished_at, attempt, max_attempts, crash_count,
        timeout_seconds, unique_key, tags, metadata, errors, worker_id,
-       :"schema".readable(expires_at) as expires_at, reason
+       :"schema".readable(expires_at) as expires_at, reason, flow, flow_key, weight
 from :"schema".jobs
 where ($1::text is null or finished_at is not null and state = $1::text)
   and ($2::text is null or queue = $2::text)

@@ -10,7 +10,7 @@ from (
            :"schema".readable(claimed_at) as claimed_at, finished_at, attempt, max_attempts,
            crash_count, timeout_seconds, unique_key, tags, metadata::text as metadata,
            errors::text as errors, worker_id,
-           :"schema".readable(expires_at) as expires_at, reason
+           :"schema".readable(expires_at) as expires_at, reason, flow, flow_key, weight
     from :"schema".jobs
     where id > $1::bigint and finished_at is null
     order by id desc

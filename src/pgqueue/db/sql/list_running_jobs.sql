@@ -16,7 +16,7 @@ select first.id, 'running' as state, first.queue, task, args, priority,
        :"schema".readable(run_at) as run_at, :"schema".readable(enqueued_at) as enqueued_at,
        :"schema".readable(claimed_at) as claimed_at, null::timestamptz as finished_at, attempt,
        max_attempts, crash_count, timeout_seconds, unique_key, tags, metadata, errors, worker_id,
-       :"schema".readable(expires_at) as expires_at, null::text as reason
+       :"schema".readable(expires_at) as expires_at, null::text as reason, flow, flow_key, weight
 from name
      cross join generate_series(0, 9) as p (number)
      cross join lateral (

@@ -7,7 +7,7 @@ select id, $1::text as state, queue, task, args, priority, :"schema".readable(ru
        :"schema".readable(enqueued_at) as enqueued_at, :"schema".readable(claimed_at) as claimed_at,
        null::timestamptz as finished_at, attempt, max_attempts, crash_count, timeout_seconds,
        unique_key, tags, metadata, errors, worker_id,
-       :"schema".readable(expires_at) as expires_at, null::text as reason
+       :"schema".readable(expires_at) as expires_at, null::text as reason, flow, flow_key, weight
 from :"schema".job
 where ($1::text = 'pending' and position is not null and worker_id is null
        or $1::text = 'scheduled' and position is null and run_at < 'infinity'
