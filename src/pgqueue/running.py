@@ -79,6 +79,11 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
         return self._record["queue"]  # type: ignore[no-any-return]
 
     @property
+    def flow(self) -> str | None:
+        """The flow that it belongs to; None: it has none."""
+        return self._record["flow"]  # type: ignore[no-any-return]
+
+    @property
     def is_async(self) -> bool:
         """False for a task that runs in a thread."""
         return self._is_async

@@ -21,9 +21,13 @@ from pgqueue.db.statements import statement
 PROBES = {
     "claim_jobs": ["queue.* = .* AND .*priority.* = .* AND .*position.* > ", "ctid"],
     "finish_jobs": ["id = ANY"],
+    "finish_flow_jobs": ["id = ANY"],
     "complete_job": ["id = "],
+    "complete_flow_job": ["id = "],
     "release_jobs": ["id = ANY"],
+    "release_flow_jobs": ["id = ANY"],
     "bury_jobs": ["id = ANY"],
+    "bury_flow_jobs": ["id = ANY"],
     "bury_damaged": ["id = "],
     "finish_damaged": ["id = "],
     "promote_jobs": ["run_at >= .* AND .*run_at <= ", "ctid"],

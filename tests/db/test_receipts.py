@@ -159,7 +159,7 @@ async def test_the_same_outcome_twice(hands: Hands) -> None:
 async def test_a_waiting_job_is_cancelled_at_once(hands: Hands, waits: dict[str, Any]) -> None:
     (row,) = await hands.enqueue({"task": "t", **waits})
     (answer,) = await hands.run("cancel_jobs", [row["id"], row["id"] + 1])
-    assert tuple(answer) == (row["id"], False, False)
+    assert tuple(answer)[:3] == (row["id"], False, False)
     assert await hands.state(row["id"]) == "cancelled"
     assert await hands.claim() == []
 
@@ -167,8 +167,8 @@ async def test_a_waiting_job_is_cancelled_at_once(hands: Hands, waits: dict[str,
 @pytest.mark.past_bug(106)
 async def test_a_running_job_that_is_to_stop_is_not_tried_again(hands: Hands) -> None:
     job = await one(hands)
-    assert [tuple(row) for row in await hands.run("cancel_jobs", [job])] == [(job, True, False)]
-    assert [tuple(row) for row in await hands.run("cancel_jobs", [job])] == [(job, True, True)]
+    assert [tuple(row)[:3] for row in await hands.run("cancel_jobs", [job])] == [(job, True, False)]
+    assert [tuple(row)[:3] for row in await hands.run("cancel_jobs", [job])] == [(job, True, True)]
     assert await hands.release(job, delay=1.0, change=0, error=ERROR) == []
     assert await hands.release(job) == []
     assert await hands.bury(job, error=ERROR) == []

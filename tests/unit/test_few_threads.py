@@ -24,7 +24,7 @@ from pgqueue.worker.seat import Seat
 
 def row(job_id: int, task: str, crashes: int = 0) -> Any:
     return {
-        "id": job_id, "task": task, "crash_count": crashes, "queue": "q", "attempt": 1,
+        "id": job_id, "task": task, "crash_count": crashes, "queue": "q", "attempt": 1, "flow": None,
         "position": job_id,
     }  # fmt: skip
 

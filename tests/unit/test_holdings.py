@@ -36,7 +36,7 @@ class Worker:
         self.released.clear()
         rows: list[Any] = [
             {
-                "id": job, "claim_token": token, "queue": "q", "position": job, "task": "t",
+                "id": job, "claim_token": token, "queue": "q", "position": job, "task": "t", "flow": None,
                 "attempt": 1,
             }
             for job, token in receipts

@@ -70,7 +70,7 @@ def store_of(**answers: list[Any]) -> Any:
 
 def job(number: int, queue: str = "a") -> dict[str, Any]:
     row = {"id": number, "queue": queue, "priority": 5, "position": number}
-    return {**row, "task": "t", "attempt": 1}
+    return {**row, "task": "t", "attempt": 1, "flow": None}
 
 
 async def test_a_claimer_hands_on_what_it_claims(caplog: pytest.LogCaptureFixture) -> None:

@@ -105,7 +105,7 @@ class Bench:
         self._last += count
         rows: list[Any] = [
             {
-                "id": job_id, "position": job_id, "queue": "default", "priority": 5,
+                "id": job_id, "position": job_id, "queue": "default", "priority": 5, "flow": None,
                 "task": task.name, "args": "{}", "attempt": 1, "max_attempts": 3,
                 "crash_count": 0, "timeout_seconds": None, "enqueued_epoch": 0.0, "tags": None,
                 "metadata": None, "refused": None, "due_at": None, **columns,

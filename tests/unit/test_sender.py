@@ -18,7 +18,7 @@ from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.events import AnswerLost
 from pgqueue.worker.seat import Seat
 
-ROW = {"id": 1, "queue": "a", "priority": 5, "position": 7}
+ROW = {"id": 1, "queue": "a", "priority": 5, "position": 7, "flow": None}
 
 
 class Claims:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pgqueue.admin.info import CancelResult
 from pgqueue.admin.session import writing
 from pgqueue.admin.states import find_states
+from pgqueue.admin.wake import wake_flows
 from pgqueue.db.statements import statement
 from pgqueue.job import JobState
 
@@ -41,7 +42,9 @@ async def _cancel(connection: Connection, schema: str, ids: Sequence[int]) -> li
         # A job can become live between the two statements, when another operator retries it.
         for _ in range(_ROUNDS):
             open_ids = [job_id for job_id in ids if job_id not in done]
-            for row in await connection.fetch(statement("cancel_jobs", schema), open_ids):
+            rows = await connection.fetch(statement("cancel_jobs", schema), open_ids)
+            await wake_flows(connection, schema, (row for row in rows if not row["running"]))
+            for row in rows:
                 if row["running"]:
                     result = CancelResult(row["id"], "requested", not row["asked_before"])
                 else:

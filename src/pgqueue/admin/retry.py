@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pgqueue.admin.info import RetryResult
 from pgqueue.admin.session import repeated, writing
 from pgqueue.admin.states import find_states
+from pgqueue.admin.wake import wake_flows
 from pgqueue.db.statements import statement
 from pgqueue.job import MOVES, JobState
 
@@ -55,7 +56,7 @@ async def _make_ready(
             break
         for name, which in kinds.items():
             moved = await _move(connection, schema, name, which, what)
-            done |= {job_id: RetryResult(job_id, "pending", changed=True) for job_id in moved}
+            done |= {job_id: RetryResult(job_id, state, changed=True) for job_id, state in moved}
     else:
         # What kept changing hands for all the rounds is where it is seen last.
         states = await _look(connection, schema, set(ids) - done.keys(), what)
@@ -79,15 +80,15 @@ async def _look(
 
 async def _move(
     connection: Connection, schema: str, name: str, ids: Sequence[int], what: str
-) -> list[int]:
-    """Make jobs of one kind ready, and wake their queues; return the ids."""
+) -> list[tuple[int, str]]:
+    """Make jobs of one kind ready, and wake their queues; return id and state of each."""
 
-    async def move() -> list[int]:
+    async def move() -> list[tuple[int, str]]:
         async with writing(connection, schema, what=what):
             rows = await connection.fetch(statement(name, schema), ids)
-            if rows:
-                queues = sorted({row["queue"] for row in rows})
+            if queues := sorted({row["queue"] for row in rows if row["flow"] is None}):
                 await connection.execute(statement("wake_queues", schema), queues)
-        return [row["id"] for row in rows]
+            await wake_flows(connection, schema, rows)
+        return [(row["id"], "pending" if row["flow"] is None else "blocked") for row in rows]
 
     return await repeated(move, what)

@@ -110,6 +110,17 @@ class Store(FleetStore):
         good = (await self._rows("finish_jobs", ids, tokens, state))[0][0]
         return good if good is not None or not ids else None
 
+    async def finish_in_flows(
+        self,
+        ids: Sequence[int],
+        tokens: Sequence[int],
+        state: str,
+        used: Sequence[float | None],
+    ) -> list[int] | None:
+        """Move jobs to history, and write tickets of their flows; answers as ``finish``."""
+        good = (await self._rows("finish_flow_jobs", ids, tokens, state, used))[0][0]
+        return good if good is not None or not ids else None
+
     async def release(
         self,
         ids: Sequence[int],
@@ -122,6 +133,24 @@ class Store(FleetStore):
         rows = await self._rows("release_jobs", ids, tokens, delays, changes, errors, ERRORS_KEPT)
         return [row["id"] for row in rows]
 
+    async def release_in_flows(
+        self,
+        ids: Sequence[int],
+        tokens: Sequence[int],
+        delays: Sequence[float | None],
+        changes: Sequence[int],
+        errors: Sequence[str | None],
+        used: Sequence[float | None],
+        held: Sequence[float | None],
+        holds_flow: Sequence[bool],
+    ) -> list[int]:
+        """Release jobs of flows; return the ids whose receipt was good."""
+        rows = await self._rows(
+            "release_flow_jobs", ids, tokens, delays, changes, errors, ERRORS_KEPT, used, held,
+            holds_flow,
+        )  # fmt: skip
+        return [row["id"] for row in rows]
+
     async def bury(
         self,
         ids: Sequence[int],
@@ -132,6 +161,19 @@ class Store(FleetStore):
         """Move jobs to the dead letters; return the ids whose receipt was good."""
         rows = await self._rows("bury_jobs", ids, tokens, reasons, errors, ERRORS_KEPT)
         return [row["id"] for row in rows]
+
+    async def bury_in_flows(
+        self,
+        ids: Sequence[int],
+        tokens: Sequence[int],
+        reasons: Sequence[str],
+        errors: Sequence[str | None],
+        used: Sequence[float | None],
+    ) -> tuple[list[int], list[tuple[str, str]]]:
+        """Bury jobs of flows; return those whose receipt was good, and flows and keys that halt."""
+        rows = await self._rows("bury_flow_jobs", ids, tokens, reasons, errors, ERRORS_KEPT, used)
+        halted = [(row["flow"], row["key"]) for row in rows if row["id"] is None]
+        return [row["id"] for row in rows if row["id"] is not None], halted
 
     async def end_damaged(
         self, how: str, job_id: int, token: int, said: str, error: str, *, whole: bool
@@ -169,7 +211,7 @@ class Store(FleetStore):
     # -- the promoter's
 
     async def promote(self, limit: int, since: Any) -> list[Record]:
-        """Make due jobs ready; return queue and run_at of each."""
+        """Make due jobs ready; return queue, run_at and flow of each."""
         return await self._rows("promote_jobs", limit, since)
 
     async def next_due(self, since: Any) -> tuple[float | None, Any]:

@@ -71,6 +71,7 @@ def running_job(
         "attempt": attempt,
         "crash_count": crash_count,
         "max_attempts": max_attempts or options.get("max_attempts", DEFAULT_MAX_ATTEMPTS),
+        "flow": None,
         "queue": queue or options.get("queue", DEFAULT_QUEUE),
         "priority": options.get("priority", DEFAULT_PRIORITY) if priority is None else priority,
         "enqueued_epoch": (enqueued_at or datetime.now(UTC)).timestamp(),

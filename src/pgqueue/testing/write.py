@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pgqueue.db.faults import Rejected
 from pgqueue.errors import ConfigError
-from pgqueue.outcome import Cancelled, Dead, Done
+from pgqueue.outcome import Done
 from pgqueue.testing.inline_store import InlineStore
-from pgqueue.worker.finish.batches import Batch, Buried, Ended, Returned
+from pgqueue.worker.finish.batches import Batch, batches_of, cancelled
 from pgqueue.worker.finish.ladder import Again, Less, next_step
 from pgqueue.worker.finish.send import send
 from pgqueue.worker.receipt import Entry
@@ -19,28 +19,14 @@ WORKER = "drain"
 
 async def write(store: InlineStore, entry: Entry) -> None:
     """Write an outcome. ConfigError if the claim is not in the transaction any more."""
-    if await _write(store, _batch(entry)):
+    if await _write(store, batches_of([entry])[0]):
         return
     # It was asked to stop while it failed, which ends it.
-    if isinstance(entry.outcome, Done) or not await _write(
-        store, Ended([(entry.id, entry.token)], "cancelled")
-    ):
+    if isinstance(entry.outcome, Done) or not await _write(store, cancelled([entry])):
         raise ConfigError(
             f"the claim of job {entry.id} ({entry.task}) is not in this transaction any more: the "
             "task has rolled it back, or deleted the job; let it use a savepoint of its own"
         )
-
-
-def _batch(entry: Entry) -> Batch:
-    match entry.outcome:
-        case Done():
-            return Ended([(entry.id, entry.token)], "completed")
-        case Cancelled():
-            return Ended([(entry.id, entry.token)], "cancelled")
-        case Dead():
-            return Buried([entry])
-        case _:
-            return Returned([entry])
 
 
 async def _write(store: InlineStore, batch: Batch) -> bool:

@@ -13,7 +13,7 @@ __all__ = [
     "Events", "FinishEvent", "FlagsTold", "FleetEvent", "HeartbeatFailed", "HeartbeatWanted",
     "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "MinutePassed", "NextDue",
     "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined", "Seated", "ServerSilent",
-    "Written",
+    "TicketsWritten", "Written",
 ]  # fmt: skip
 
 E = TypeVar("E", contravariant=True)
@@ -70,12 +70,19 @@ class ListensAnew:
     """This worker was deaf: it may have missed anything. Said within the claimer."""
 
 
+@dataclass(frozen=True, slots=True)
+class TicketsWritten:
+    """Jobs of these flows came in line, or left their slots. Finish says it as well."""
+
+    flows: Iterable[str]
+
+
 # -- of finish
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """These outcomes, none of them plain success, are dealt with."""
+    """These outcomes, but plain success of jobs without a flow, are dealt with."""
 
     entries: Sequence[Entry]
 
@@ -173,8 +180,8 @@ class HeartbeatFailed:
     error: BaseException
 
 
-ClaimEvent = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesReady
-FinishEvent = Written | NotOurs | CannotWrite
+ClaimEvent = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesReady | TicketsWritten
+FinishEvent = Written | NotOurs | CannotWrite | TicketsWritten
 FleetEvent = (
     CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | NextSlot
     | Seated | ServerSilent | MinutePassed | HeartbeatFailed

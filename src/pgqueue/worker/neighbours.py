@@ -122,7 +122,11 @@ class Outcomes(Protocol):
         ...
 
     def done(self, job_id: int, token: int) -> None:
-        """Write plain success."""
+        """Write plain success of a job without a flow."""
+        ...
+
+    def done_by_handler(self, flow: str | None) -> None:
+        """Count a job that its handler completed."""
         ...
 
     def add(self, entry: Entry) -> None:

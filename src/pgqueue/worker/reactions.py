@@ -80,6 +80,8 @@ class Reactions:
                 )  # fmt: skip
             case events.Written(entries):
                 self._written(entries)
+            case events.TicketsWritten():
+                pass
             case _:
                 self._claim(event)
 

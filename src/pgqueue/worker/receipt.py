@@ -18,7 +18,11 @@ Claimed = tuple["Record", int]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An outcome other than plain success, with the receipt of its claim."""
+    """An outcome other than plain success of a job without a flow, with the receipt of its claim.
+
+    ``used``: the tokens of its flow's rate that it used, if it said so. ``held``: for how many
+    seconds its key admits nothing, or its whole flow if ``holds_flow``.
+    """
 
     id: int
     token: int
@@ -28,6 +32,10 @@ class Entry:
     attempt: int = 0
     position: int | None = None
     rung: int = 0  # see finish.rungs: how much is left out
+    flow: str | None = None
+    used: float | None = None
+    held: float | None = None
+    holds_flow: bool = False
 
 
 def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
@@ -40,4 +48,5 @@ def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
         queue=record["queue"],
         attempt=record["attempt"],
         position=record["position"],
+        flow=record["flow"],
     )

@@ -1,10 +1,11 @@
 -- Cancels jobs that wait, and asks for running ones to be stopped.
 -- $1 job ids.
--- Answers id, whether it runs, and whether it was asked for before; nothing of what is not live.
+-- Answers id, whether it runs, whether it was asked for before, its queue and its flow; nothing of what is
+-- not live. A job of a flow that waited may have had a slot, or have closed its line: it leaves a ticket.
 -- needs: the primary key of job; a partition of history for today
 -- locks: the rows of these jobs, in the order of id
 with held as materialized (
-    select id, worker_id is not null as running, cancel_requested
+    select id, worker_id is not null as running, cancel_requested, queue, flow
     from :"schema".job
     where id = any ($1::bigint[])
     order by id
@@ -21,10 +22,14 @@ kept as (
     select :carried_columns, crash_count, statement_timestamp(), 'cancelled', errors
     from gone
 ),
+told as (
+    insert into :"schema".ticket (flow, key)
+    select distinct flow, flow_key from gone where flow is not null
+),
 asked as (
     update :"schema".job
     set cancel_requested = true
     from held
     where job.id = any (array[held.id]) and held.running and not held.cancel_requested
 )
-select id, running, cancel_requested as asked_before from held
+select id, running, cancel_requested as asked_before, queue, flow from held

@@ -75,6 +75,6 @@ select :claimed_columns, refused,
        enqueued_epoch, due_at
 from taken
 union all
-select null, null, queue, null, null, null, null, null, null, null, null, null, null, null, null
+select null, null, queue, null, null, null, null, null, null, null, null, null, null, null, null, null
 from gate
 where not ours

@@ -26,10 +26,11 @@ reach as (
              limit 1
          ) as first on true
 )
-select held.id, coalesce(held.claim_token, 0) as claim_token, held.queue, held.position, held.task, held.attempt
+select held.id, coalesce(held.claim_token, 0) as claim_token, held.queue, held.position, held.task, held.attempt,
+       held.flow
 from reach
      cross join lateral (
-         select job.id, job.claim_token, job.queue, job.position, job.task, job.attempt
+         select job.id, job.claim_token, job.queue, job.position, job.task, job.attempt, job.flow
          from :"schema".job
          where job.queue = reach.queue and job.priority = reach.priority
            and job.position > case when pg_postmaster_start_time() = $6::timestamptz

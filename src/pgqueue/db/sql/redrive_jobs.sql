@@ -1,25 +1,29 @@
--- Makes dead jobs ready again, as new: all attempts before them, their errors kept.
+-- Makes dead jobs ready again, as new: all attempts before them, their errors kept. Those of flows come in
+-- line: at its end, or at their old place in an ordered flow.
 -- $1 job ids. One whose unique key a live job has stays where it is.
--- Positions follow the ids: the inner query takes them before the sort by keys.
--- Answers id and queue of those that are ready.
--- needs: the primary key of dead, job_unique_key
+-- Positions and ranks follow the ids: they are taken before the sort by keys.
+-- Answers id, queue and flow of those that are ready.
+-- needs: the primary keys of dead and flow, job_unique_key
 -- locks: the rows of dead in the order of id; then unique keys in their order, as enqueue does
 with held as materialized (
-    select :job_columns, errors
+    select :job_columns, rank as old_rank, errors
     from :"schema".dead
     where id = any ($1::bigint[])
     order by id
     for update
 ),
-back as (
-    insert into :"schema".job (:job_columns, position, run_at, errors)
-    select :job_columns, position, statement_timestamp(), errors
-    from (select *, nextval(':"schema".position_seq'::regclass) as position from held) as held
-    order by unique_key collate "C" nulls first, id
-    on conflict do nothing
-    returning id, queue
+placed as materialized (
+    select :job_columns, errors,
+           case when flow is null then nextval(':"schema".position_seq'::regclass) end as position,
+           case when flow is not null
+                then coalesce((select abs(held.old_rank) from :"schema".flow as lane
+                               where lane.name = any (array[held.flow])
+                                 and lane.settings @> '{"ordered": true}'),
+                              :"schema".next_rank(flow, priority, statement_timestamp())) end as rank
+    from held
 ),
+:back_in_line,
 gone as (
     delete from :"schema".dead using back where dead.id = any (array[back.id])
 )
-select id, queue from back
+select id, queue, flow from back

@@ -9,10 +9,11 @@
 -- $8 those of the workers whose jobs are not blamed.
 -- Answers id, queue, task, position, worker and fate of each: rescued, dead or cancelled. Those that
 -- somebody has locked, as the transaction of a host that vanished before its commit, are for
--- find_orphans.
+-- find_orphans. Last, without an id, flow and key where one stands still since a job of it is dead.
+-- Who is released as it was keeps its slot of its flow; who leaves it writes a ticket.
 -- needs: nothing: it reads job as a whole, once for all these workers; then the primary key. Not ctid:
 -- a row that was changed since this statement began has another, which its snapshot does not show
--- locks: the rows of these jobs, in the order of id; skips what others hold
+-- locks: the rows of these jobs, in the order of id; skips what others hold; then rows of flow_key
 with mine as materialized (
     select id
     from :"schema".job
@@ -54,6 +55,11 @@ freed as (
     set :released,
         position = case when stuck then null else job.position end,
         run_at = case when stuck then statement_timestamp() + interval '10 min' else run_at end,
+        rank = case when not stuck
+                         or exists (select from :"schema".flow
+                                    where flow.name = any (array[job.flow])
+                                      and flow.settings @> '{"ordered": true}')
+                    then job.rank else -abs(job.rank) end,
         crash_count = least(job.crash_count, 32766) + blamed::integer,
         attempt = job.attempt - (not blamed)::integer,
         errors = case when not blamed then job.errors
@@ -63,23 +69,23 @@ freed as (
                                'attempt', job.attempt, 'at', statement_timestamp())) end
     from verdict
     where job.id = any (array[verdict.id]) and not fatal and not cancelled
-    returning job.id, job.queue, job.task, job.position, verdict.worker_id
+    returning job.id, job.queue, job.task, job.position, verdict.worker_id, job.flow, job.flow_key, job.rank
 ),
-buried as (
+gone as (
     delete from :"schema".job
     using verdict
     where job.id = any (array[verdict.id]) and fatal
     returning job.*, verdict.entry
 ),
 graves as (
-    insert into :"schema".dead (:carried_columns, crash_count, finished_at, reason, errors)
-    select :carried_columns,
+    insert into :"schema".dead (:carried_columns, rank, crash_count, finished_at, reason, errors)
+    select :carried_columns, rank,
            least(crash_count, 32766) + 1, statement_timestamp(),
            'its worker died ' || crash_count + 1 || ' times while it ran',
            (case when jsonb_array_length(errors) >= $3::integer then errors - 0
                  else coalesce(errors, '[]') end)
            || (entry || jsonb_build_object('attempt', attempt, 'at', statement_timestamp()))
-    from buried
+    from gone
     returning id, queue, task, worker_id
 ),
 stopped as (
@@ -93,9 +99,25 @@ cancelled as (
     select :carried_columns, crash_count, statement_timestamp(), 'cancelled', errors
     from stopped
     returning id, queue, task, worker_id
+),
+told as (
+    insert into :"schema".ticket (flow, key, rank)
+    select flow, flow_key, min(rank)
+    from (select flow, flow_key, null::bigint as rank from gone
+          union all
+          select flow, flow_key, null from stopped
+          union all
+          select flow, flow_key, case when rank > 0 then rank end from freed where position is null) as free
+    where flow is not null
+    group by flow, flow_key
+),
+halted as (
+    :halted_keys
 )
-select id, queue, task, position, worker_id, 'rescued' as fate from freed
+select id, queue, task, position, worker_id, 'rescued' as fate, null as flow, null as key from freed
 union all
-select id, queue, task, null, worker_id, 'dead' from graves
+select id, queue, task, null, worker_id, 'dead', null, null from graves
 union all
-select id, queue, task, null, worker_id, 'cancelled' from cancelled
+select id, queue, task, null, worker_id, 'cancelled', null, null from cancelled
+union all
+select null, null, null, null, null, 'halted', flow, key from halted

@@ -1,7 +1,8 @@
--- Makes cancelled jobs ready again, as new: all attempts before them, their errors kept.
+-- Makes cancelled jobs ready again, as new: all attempts before them, their errors kept. Those of flows come in
+-- line, at its end.
 -- $1 job ids. One whose unique key a live job has stays where it is.
--- Positions follow the ids: the inner query takes them before the sort by keys.
--- Answers id and queue of those that are ready.
+-- Positions and ranks follow the ids: they are taken before the sort by keys.
+-- Answers id, queue and flow of those that are ready.
 -- needs: history_id, job_unique_key
 -- locks: the rows of history in the order of id; then unique keys in their order, as enqueue does
 with held as materialized (
@@ -11,15 +12,15 @@ with held as materialized (
     order by id
     for update
 ),
-back as (
-    insert into :"schema".job (:job_columns, position, run_at, errors)
-    select :job_columns, position, statement_timestamp(), errors
-    from (select *, nextval(':"schema".position_seq'::regclass) as position from held) as held
-    order by unique_key collate "C" nulls first, id
-    on conflict do nothing
-    returning id, queue
+placed as materialized (
+    select :job_columns, errors,
+           case when flow is null then nextval(':"schema".position_seq'::regclass) end as position,
+           case when flow is not null
+                then :"schema".next_rank(flow, priority, statement_timestamp()) end as rank
+    from held
 ),
+:back_in_line,
 gone as (
     delete from :"schema".history using back where history.id = any (array[back.id]) and state = 'cancelled'
 )
-select id, queue from back
+select id, queue, flow from back

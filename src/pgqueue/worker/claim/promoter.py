@@ -14,7 +14,7 @@ from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.claim.due_times import DueTimes, Step
-from pgqueue.worker.events import Events, QueuesReady
+from pgqueue.worker.events import Events, QueuesReady, TicketsWritten
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.timings import DueTimings
 
@@ -32,7 +32,7 @@ class Promoter:
         self,
         store: Store,
         *,
-        events: Events[QueuesReady],
+        events: Events[QueuesReady | TicketsWritten],
         settings: WorkerSettings,
         timings: DueTimings,
     ) -> None:
@@ -121,10 +121,13 @@ class Promoter:
                 rows: list[Any] = await self._store.promote(_BATCH, since)
             if rows:
                 self.promoted += len(rows)
-                fresh = {row["queue"] for row in rows}
+                fresh = {row["queue"] for row in rows if row["flow"] is None}
                 queues |= fresh
                 floor.clear_until(max(row["run_at"] for row in rows))
-                async with self._store.turn:
-                    await self._store.wake(sorted(fresh))
+                if flows := {row["flow"] for row in rows if row["flow"] is not None}:
+                    self._events.send(TicketsWritten(flows))
+                if fresh:
+                    async with self._store.turn:
+                        await self._store.wake(sorted(fresh))
             if len(rows) < _BATCH:
                 return queues

@@ -12,7 +12,8 @@ import logging
 from itertools import chain
 
 from pgqueue.db.store import Store
-from pgqueue.worker.events import Events, FinishEvent
+from pgqueue.outcome import Done
+from pgqueue.worker.events import Events, FinishEvent, TicketsWritten
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.writer import Writer
 from pgqueue.worker.keep_up import keep_up
@@ -49,6 +50,7 @@ class Completer:
             store, self, worker_name=worker_name, events=events, fruitless=fruitless,
             timings=timings,
         )  # fmt: skip
+        self._events = events
         self._batch = batch
         self.full = full
         self._done: list[tuple[int, int]] = []
@@ -95,10 +97,13 @@ class Completer:
 
     def successes(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that succeeded and are not written yet."""
-        return {*self._done, *self._flushing[0]}
+        done, entries = self._flushing
+        others = chain(self._entries, entries, self.delayed.values())
+        in_flows = ((e.id, e.token) for e in others if isinstance(e.outcome, Done))
+        return {*self._done, *done, *in_flows}
 
     def done(self, job_id: int, token: int) -> None:
-        """Note a success."""
+        """Note a success of a job without a flow."""
         self._done.append((job_id, token))
         if not self._wake.is_set():
             self._wake.set()
@@ -109,6 +114,12 @@ class Completer:
         self._entries.append(entry)
         self._wake.set()
         self._empty.clear()
+
+    def done_by_handler(self, flow: str | None) -> None:
+        """Count a job that its handler completed in a transaction of its own."""
+        self.completed += 1
+        if flow is not None:
+            self._events.send(TicketsWritten((flow,)))
 
     def start(self) -> None:
         """Begin to write, unless it does."""

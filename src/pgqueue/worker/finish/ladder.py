@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from pgqueue.db.faults import Contended, Rejected, is_of_the_row
 from pgqueue.errors import OutcomeUnknown
-from pgqueue.worker.finish.batches import Batch, Buried, Ended, Returned
+from pgqueue.worker.finish.batches import Batch, Buried, Ended, EndedInFlow, Returned
 from pgqueue.worker.finish.rungs import Rung, next_rung
 from pgqueue.worker.receipt import Entry
 from pgqueue.worker.timings import TIMINGS, WriteTimings
@@ -71,7 +71,7 @@ def next_step(
         return OneByOne(batch.singles())
     if isinstance(error, Contended):
         return SetAside(batch.first, timings.locked)
-    if isinstance(batch, Ended) and refusals < _TRIES_WHOLE:
+    if isinstance(batch, (Ended, EndedInFlow)) and refusals < _TRIES_WHOLE:
         return Again()
     less = _less(batch, error)
     return SetAside(batch.first, timings.refused) if less is None else Less(less)
@@ -83,6 +83,11 @@ def _less(batch: Batch, error: Exception) -> Batch | None:
             if batch.rung >= Rung.NO_ARGUMENTS or not is_of_the_row(error):
                 return None
             return replace(batch, rung=max(batch.rung + 1, Rung.NO_ERRORS))
+        case EndedInFlow():
+            rung = batch.first.rung
+            if rung >= Rung.NO_ARGUMENTS or not is_of_the_row(error):
+                return None
+            return EndedInFlow([replace(batch.first, rung=max(rung + 1, Rung.NO_ERRORS))])
         case Returned():
             entry = next_rung(batch.first, error)
             return None if entry is None else Returned([entry])

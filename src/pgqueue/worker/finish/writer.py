@@ -16,12 +16,19 @@ from pgqueue.db.faults import Rejected
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.outcome import Cancelled, Dead, Done, Released, RetryAt, Snoozed
 from pgqueue.worker.events import CannotWrite, Events, FinishEvent, NotOurs, Written
-from pgqueue.worker.finish.batches import Batch, Buried, Ended, Receipt, Returned
+from pgqueue.worker.finish.batches import (
+    Batch,
+    Buried,
+    Ended,
+    EndedInFlow,
+    Receipt,
+    Returned,
+    batches_of,
+    cancelled,
+)
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.ladder import Again, Less, OneByOne, SetAside, next_step
-from pgqueue.worker.finish.rungs import Rung
 from pgqueue.worker.finish.send import columns_of, send
 from pgqueue.worker.receipt import Entry
 from pgqueue.worker.timings import WriteTimings
@@ -68,40 +75,35 @@ class Writer:
         self.is_away = False
 
     async def finish(self, receipts: list[Receipt], state: str) -> None:
-        """Move jobs to history; those whose lease was lost are told of."""
+        """Move jobs without a flow to history."""
         receipts.sort()
-        good = await self._write(Ended(receipts, state))
-        if good is not None:
-            for job_id, _ in receipts:
-                if job_id not in good:
-                    with contextlib.suppress(Exception):  # it logs, as the user has set it up
-                        self._events.send(NotOurs(job_id))
+        await self._end(Ended(receipts, state))
 
     async def settle(self, entries: list[Entry]) -> None:
         """Write any outcomes, those of a kind together."""
-        cancelled = [e for e in entries if isinstance(e.outcome, Cancelled)]
-        dead = sorted((e for e in entries if isinstance(e.outcome, Dead)), key=lambda e: e.id)
-        returned = [e for e in entries if isinstance(e.outcome, (RetryAt, Snoozed, Released))]
-        rest: list[Entry] = [e for e in entries if isinstance(e.outcome, Done)]
-        if rest:
-            await self.finish([(e.id, e.token) for e in rest], "completed")
-        if cancelled:
-            await self.finish([(e.id, e.token) for e in cancelled], "cancelled")
-        if returned:
-            await self._change(Returned(sorted(returned, key=lambda e: e.id)))
-        buried = [e for e in dead if e.rung < Rung.NO_ERRORS]
-        damaged = [[e] for e in dead if e.rung >= Rung.NO_ERRORS]  # one is buried at a time
-        for group in (buried, *damaged):
-            if group:
-                await self._change(Buried(group))
+        for batch in batches_of(entries):
+            match batch:
+                case Ended() | EndedInFlow():
+                    await self._end(batch)
+                case Returned() | Buried():
+                    await self._change(batch)
         self._events.send(Written(entries))
+
+    async def _end(self, batch: Ended | EndedInFlow) -> None:
+        """Move jobs to history; those whose lease was lost are told of."""
+        good = await self._write(batch)
+        if good is not None:
+            for job_id, _ in batch.receipts:
+                if job_id not in good:
+                    with contextlib.suppress(Exception):  # it logs, as the user has set it up
+                        self._events.send(NotOurs(job_id))
 
     async def _change(self, batch: Returned | Buried) -> None:
         good = await self._write(batch)
         refused = [] if good is None else [e for e in batch.entries if e.id not in good]
         if refused:
             # Either the job was asked to stop while it failed, which ends it, or its lease is lost.
-            await self.finish([(e.id, e.token) for e in refused], "cancelled")
+            await self._end(cancelled(refused))
 
     async def _write(self, batch: Batch) -> set[int] | None:
         """Return the ids whose receipt was good, with those that are set aside; None if all."""
@@ -112,7 +114,7 @@ class Writer:
             try:
                 return await self._send(batch, uncertain=uncertain)
             except Exception as exc:
-                if isinstance(exc, Rejected) and isinstance(batch, Ended):
+                if isinstance(exc, Rejected) and isinstance(batch, (Ended, EndedInFlow)):
                     # A day without a partition, or one row that cannot be moved as it is.
                     await self._partitions(exc)
                 step = next_step(batch, exc, refusals, self._timings)
@@ -123,7 +125,7 @@ class Writer:
                         await self._pause(retry, exc)
                     case OneByOne(batches):
                         return await self._one_by_one(batches)
-                    case Less(Ended() as batch):
+                    case Less(Ended() | EndedInFlow() as batch):
                         log.warning(
                             "job %d: its row cannot be moved whole: %s", batch.first.id, exc
                         )
@@ -150,7 +152,7 @@ class Writer:
         good = None if answer is None else set(answer)
         if uncertain and batch.in_history and good is not None and len(good) < len(batch):
             good |= await self._store.finished(*columns_of(batch))
-        if isinstance(batch, Ended) and batch.state == "completed":
+        if isinstance(batch, (Ended, EndedInFlow)) and batch.state == "completed":
             self._keeper.completed += len(batch if good is None else good)
         return good
 

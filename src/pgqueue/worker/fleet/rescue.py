@@ -138,7 +138,8 @@ async def release_worker(
     receipts = sorted(done)
     if receipts:
         with contextlib.suppress(PgQueueError):
-            await store.finish([i for i, _ in receipts], [t for _, t in receipts], "completed")
+            ids, tokens = [i for i, _ in receipts], [t for _, t in receipts]
+            await store.finish_in_flows(ids, tokens, "completed", [None] * len(ids))
     await _rescue(store, take, crash_cap=crash_cap, why="it cannot stop in order", spare=True)
 
 
@@ -203,6 +204,13 @@ def _report_lost(
 
 def _report(rows: Iterable[Record], labels: dict[int, str], why: str) -> None:
     for row in rows:
+        if row["fate"] == "halted":
+            log.warning(
+                'flow "%s": key "%s" stands still, since a job of it is dead and its jobs run in '
+                "order",
+                row["flow"], row["key"],
+            )  # fmt: skip
+            continue
         log.log(
             logging.ERROR if row["fate"] == "dead" else logging.WARNING,
             "job %d (%s) of lost worker %s (%s): %s",

@@ -16,6 +16,7 @@ from pgqueue import failpoints
 from pgqueue.completing import Completion
 from pgqueue.db.waits import Waits
 from pgqueue.errors import PayloadError
+from pgqueue.outcome import DONE
 from pgqueue.running import CURRENT, RunningJob, Transactions
 from pgqueue.worker.forked import came_back
 from pgqueue.worker.neighbours import Outcomes
@@ -117,7 +118,10 @@ class Attempts:
             if slot.why is not None and settle(slot.why, Ended.RETURNED) is NOTHING:
                 return
             if job.completion is None:
-                self._completer.done(record["id"], slot.token)
+                if record["flow"] is None:
+                    self._completer.done(record["id"], slot.token)
+                else:
+                    self._completer.add(entry_of(record, slot.token, DONE))
             else:
                 await self._completed_by_handler(job)
             if slot.began >= self._log.silent_until[name]:
@@ -149,7 +153,7 @@ class Attempts:
             await self._transactions.callers.settle(job)
         if not job.is_completed:
             raise not_committed(job)
-        self._completer.completed += 1
+        self._completer.done_by_handler(job.flow)
 
     async def _in_thread(self, slot: Slot, record: Record, call: Callable[[], Any]) -> None:
         """Wait for a thread. It cannot be cancelled: the place stays taken until it ends."""

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from pgqueue.db.pool import Pool
-from pgqueue.db.statements import statement
 from pgqueue.drivers import arun, async_driver, run, sync_driver
 from pgqueue.drivers.faults import sqlstate
 from pgqueue.errors import ConfigError
@@ -26,6 +25,7 @@ from pgqueue.worker.run.lost_commit import (
     not_ours,
     was_committed,
 )
+from pgqueue.worker.run.own_commit import completing
 
 __all__ = ["CallersTransactions", "not_committed"]
 
@@ -43,7 +43,6 @@ class CallersTransactions:
     def __init__(self, pool: Pool) -> None:
         self._pid = os.getpid()
         self._pool = pool
-        self._sql = statement("complete_job", pool.schema)
 
     def complete(self, job: RunningJob, connection: object) -> None:
         """Complete a job in a transaction that the caller commits."""
@@ -51,7 +50,7 @@ class CallersTransactions:
         if sync_driver(connection, _ACOMPLETE).autocommits(connection):
             raise _no_transaction(job)
         job.mark_in_doubt()
-        if not run(connection, self._sql, job.id, job.token)[0][0]:
+        if not run(connection, *completing(self._pool.schema, job))[0][0]:
             raise not_ours(job)
 
     async def acomplete(self, job: RunningJob, connection: object) -> None:
@@ -60,7 +59,7 @@ class CallersTransactions:
         if await async_driver(connection, _COMPLETE).aautocommits(connection):
             raise _no_transaction(job)
         job.mark_in_doubt()
-        if not (await arun(connection, self._sql, job.id, job.token))[0][0]:
+        if not (await arun(connection, *completing(self._pool.schema, job)))[0][0]:
             raise not_ours(job)
 
     @contextmanager
@@ -74,7 +73,7 @@ class CallersTransactions:
             yield
             if driver.autocommits(connection):
                 raise ended_inside(job)
-            if not run(connection, self._sql, job.id, job.token)[0][0]:
+            if not run(connection, *completing(self._pool.schema, job))[0][0]:
                 raise not_ours(job)
         except BaseException as exc:
             with suppress(Exception):  # the error that is on its way says more
@@ -102,7 +101,7 @@ class CallersTransactions:
             yield
             if await driver.aautocommits(connection):
                 raise ended_inside(job)
-            if not (await arun(connection, self._sql, job.id, job.token))[0][0]:
+            if not (await arun(connection, *completing(self._pool.schema, job)))[0][0]:
                 raise not_ours(job)
         except BaseException as exc:
             with suppress(Exception):

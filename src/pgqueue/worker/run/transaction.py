@@ -24,6 +24,7 @@ from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.run.callers import CallersTransactions
 from pgqueue.worker.run.lost_commit import ask, ended_inside, not_ours, session_ended
 from pgqueue.worker.run.not_begun import not_begun
+from pgqueue.worker.run.own_commit import finishing
 from pgqueue.worker.run.transaction_blocking import BlockingTransactions
 from pgqueue.worker.timings import TIMINGS
 
@@ -53,7 +54,6 @@ class JobTransactions:
         self._pool = pool
         self._deadline = deadline
         self._roll_back_seconds = roll_back
-        self._finish = statement("finish_jobs", pool.schema)
         self._reset = ";".join(statement(s, pool.schema) for s in ("reset_role", "discard_temp"))
         # A limit of its own, here as in threads: inside its block a handler may enqueue.
         self._turns = asyncio.Semaphore(pool.size)
@@ -170,7 +170,8 @@ class JobTransactions:
         if failpoints.armed is not None:
             failpoints.armed.reach("transaction.before_finish", lambda: _shut(connection))
         try:
-            rows = await connection.fetch(self._finish, [job.id], [job.token], "completed")
+            sql, values = finishing(self._pool.schema, job)
+            rows = await connection.fetch(sql, *values)
         except BaseException as exc:
             await self._roll_back(connection, transaction)
             if isinstance(exc, Exception):

@@ -25,6 +25,7 @@ from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.run.lost_commit import ask_blocking, ended_inside, not_ours
 from pgqueue.worker.run.not_begun import is_away_for_psycopg, not_begun, of_psycopg
+from pgqueue.worker.run.own_commit import finishing
 from pgqueue.worker.seldom import Seldom
 
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ class BlockingTransactions:
         self._pid = os.getpid()
         self._pool = pool
         self._deadline = deadline
-        self._finish = statement("finish_jobs", pool.schema)
         self._open = statement("open_transaction", pool.schema)
         self._discard = statement("discard_session", pool.schema)
         self._idle: list[SyncConnection[Any]] = []
@@ -188,10 +188,9 @@ class BlockingTransactions:
                 return
             if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
                 raise ended_inside(job)
+            sql, values = finishing(self._pool.schema, job)
             with psycopg.RawCursor(connection) as cursor:
-                cursor.execute(
-                    self._finish.encode(), ([job.id], [job.token], "completed"), prepare=False
-                )
+                cursor.execute(sql.encode(), values, prepare=False)
                 row = cursor.fetchone()
             if row is None or row[0] is not None:
                 connection.rollback()
