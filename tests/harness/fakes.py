@@ -31,6 +31,7 @@ RENEWED: dict[str, Any] = {
 def view(**others: Any) -> Any:
     """What the heartbeat thread reads of a worker with two queues that runs nothing."""
     at_rest: dict[str, Any] = {"running": 0, "takes_jobs": True, "due_since": None}
+    at_rest["allowed_slots"] = None
     return SimpleNamespace(
         **{**at_rest, "cursors": lambda: [0] * 20, "successes": set[tuple[int, int]], **others}
     )

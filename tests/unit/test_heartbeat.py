@@ -81,7 +81,7 @@ class Scene:
         self.membership = Membership()
         self.orders = Orders()
         self.lease = Lease()
-        view = SimpleNamespace(running=2, takes_jobs=True, due_since=None)
+        view = SimpleNamespace(running=2, takes_jobs=True, due_since=None, allowed_slots=None)
         settings = WorkerSettings(listen=listen, heartbeat=0.05)
         self.heart = Heartbeat(
             cast("Any", self.server), Identity(settings, ["a"], ["t"], None),

@@ -46,7 +46,7 @@ class Runner:
 
 def intake(workers: int = 1, **settings: Any) -> tuple[Intake, Runner, Any]:
     runner = Runner()
-    rest = SimpleNamespace(is_over=False, seat=Seat(0, workers), state=QueueState("q"))
+    rest = SimpleNamespace(is_over=False, took=0.0, seat=Seat(0, workers), state=QueueState("q"))
     one = Intake(
         cast("Any", runner),
         cast("Any", rest),

@@ -56,6 +56,7 @@ DONE: list[tuple[Event, list[Any]]] = [
         events.Seated(2, 9, 4, takes_jobs=True),
         [call.claimer.seating.on_heartbeat(2, 9, running=4, takes_jobs=True)],
     ),
+    (events.LoopAnswered(0.5), [call.claimer.intake.answered(0.5), call.claimer.on_room()]),
     (events.ServerSilent(), [call.pool.distrust()]),
     (events.MinutePassed(), [call.pool.rest()]),
     (events.HeartbeatFailed(BROKEN), [call.life.send(events.HeartbeatFailed(BROKEN))]),
@@ -78,6 +79,7 @@ def test_each_event_has_a_line_here() -> None:
 @pytest.mark.parametrize(("event", "calls"), DONE, ids=lambda value: type(value).__name__)
 def test_what_is_done(event: Event, calls: list[Any]) -> None:
     machines = Mock()
+    machines.claimer.intake.answered.return_value = True
     reactions_of(machines).on(event)
     assert machines.mock_calls == calls
 

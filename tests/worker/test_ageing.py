@@ -8,13 +8,13 @@ import dataclasses
 import pytest
 
 from pgqueue import App
-from pgqueue.worker.timings import TIMINGS
+from pgqueue.worker.timings import TIMINGS, AgeTimings
 from tests.worker.support import Eyes, working
 
 pytestmark = [pytest.mark.one_pg, pytest.mark.one_turn]
 
 SOON = dataclasses.replace(
-    TIMINGS, plan=dataclasses.replace(TIMINGS.plan, ages_after=0.0, ages_every=8)
+    TIMINGS, plan=dataclasses.replace(TIMINGS.plan, ages=AgeTimings(after=0.0, every=8))
 )
 
 

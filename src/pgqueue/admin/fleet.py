@@ -10,7 +10,7 @@ from pgqueue.admin.session import reading, writing
 from pgqueue.db.statements import statement
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["pause", "queues", "read_queues", "read_workers", "resume", "workers"]
 
@@ -79,7 +79,7 @@ async def read_workers(connection: Connection, schema: str) -> list[WorkerInfo]:
     return [
         WorkerInfo(
             id=row["id"],
-            state=_worker_state(row["heartbeat_age"], row["lease_seconds"], row["stopping"]),
+            state=_worker_state(row),
             host=row["host"],
             pid=row["pid"],
             started_at=row["started_at"],
@@ -90,12 +90,15 @@ async def read_workers(connection: Connection, schema: str) -> list[WorkerInfo]:
             queues=tuple(row["queues"]),
             stopping=row["stopping"],
             version=row["version"],
+            allowed_slots=row["allowed_slots"],
         )
         for row in await connection.fetch(statement("list_workers", schema))
     ]
 
 
-def _worker_state(age: float, lease: float, stopping: bool) -> WorkerState:
-    if age > lease / 2:
+def _worker_state(row: Record) -> WorkerState:
+    if row["heartbeat_age"] > row["lease_seconds"] / 2:
         return WorkerState.LATE
-    return WorkerState.STOPPING if stopping else WorkerState.ALIVE
+    if row["stopping"]:
+        return WorkerState.STOPPING
+    return WorkerState.ALIVE if row["allowed_slots"] is None else WorkerState.OVERLOADED

@@ -223,11 +223,13 @@ class QueueInfo(msgspec.Struct, frozen=True):
 
 
 class WorkerState(enum.StrEnum):
-    """How a worker is: ``alive``, ``stopping``, or ``late``, silent for over half its lease."""
+    """How a worker is. ``late``: silent for over half its lease. ``overloaded``: it uses fewer
+    slots than it has, since its event loop or its renewals lag."""
 
     ALIVE = "alive"
     LATE = "late"
     STOPPING = "stopping"
+    OVERLOADED = "overloaded"
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
@@ -236,7 +238,8 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     ``heartbeat_age``: seconds since its last heartbeat, by the database's clock. It is lost once
     that is more than ``lease_seconds``. ``running``: how many of its ``concurrency`` slots are
     taken. ``queues``: those that it serves. ``started_at`` is by the database's clock as well;
-    ``stopping``: it claims no more.
+    ``stopping``: it claims no more. ``allowed_slots``: how many slots it uses while it is
+    overloaded, else None.
     """
 
     id: int
@@ -251,6 +254,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     queues: tuple[str, ...]
     stopping: bool
     version: str
+    allowed_slots: int | None = None
 
 
 class SchemaStatus(msgspec.Struct, frozen=True):

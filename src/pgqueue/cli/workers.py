@@ -26,6 +26,11 @@ def workers(as_json: bool) -> None:
         print_workers(found)
 
 
+def _slots(worker: WorkerInfo) -> str:
+    allowed = "" if worker.allowed_slots is None else f" (uses {worker.allowed_slots})"
+    return f"{worker.running}/{worker.concurrency}{allowed}"
+
+
 def print_workers(found: Sequence[WorkerInfo]) -> None:
     """Print a table of workers."""
     print_table(
@@ -35,7 +40,7 @@ def print_workers(found: Sequence[WorkerInfo]) -> None:
                 w.host,
                 w.pid,
                 w.state.value,
-                f"{w.running}/{w.concurrency}",
+                _slots(w),
                 f"{ago(w.heartbeat_age)} ago",
                 w.started_at,
                 w.queues,

@@ -135,6 +135,10 @@ class FleetStore:
         """Renew the lease; see renew_lease.sql for the values and the answer."""
         return (await self._rows("renew_lease", *values))[0]
 
+    async def tell_slots(self, worker: int | None, slots: int | None) -> None:
+        """Note how many slots a worker uses while it is overloaded; None: all."""
+        await self._rows("tell_slots", worker, slots)
+
     async def remove_worker(self, worker: int) -> None:
         """Take a worker off the list."""
         await self._rows("remove_worker", [worker])

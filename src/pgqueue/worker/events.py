@@ -11,9 +11,9 @@ from pgqueue.worker.receipt import Entry
 __all__ = [
     "AnswerLost", "CameToWatch", "CancelWanted", "CannotWrite", "ClaimEvent", "EndEvent", "Event",
     "Events", "FinishEvent", "FlagsTold", "FleetEvent", "HeartbeatFailed", "HeartbeatWanted",
-    "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "MinutePassed", "NextDue",
-    "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined", "Seated", "ServerSilent",
-    "TicketsWritten", "Written",
+    "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "LoopAnswered",
+    "MinutePassed", "NextDue", "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined",
+    "Seated", "ServerSilent", "TicketsWritten", "Written",
 ]  # fmt: skip
 
 E = TypeVar("E", contravariant=True)
@@ -164,6 +164,13 @@ class Seated:
 
 
 @dataclass(frozen=True, slots=True)
+class LoopAnswered:
+    """The worker's loop was asked whether it runs, and answered after so many seconds."""
+
+    lag: float
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSilent:
     """A connection was found silent: others may be as silent."""
 
@@ -184,7 +191,7 @@ ClaimEvent = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesRea
 FinishEvent = Written | NotOurs | CannotWrite | TicketsWritten
 FleetEvent = (
     CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | NextSlot
-    | Seated | ServerSilent | MinutePassed | HeartbeatFailed
+    | Seated | LoopAnswered | ServerSilent | MinutePassed | HeartbeatFailed
 )  # fmt: skip
 Event = ClaimEvent | FinishEvent | FleetEvent
 """What the parts say to each other."""

@@ -33,6 +33,11 @@ class HeartbeatPort:
         return self.claimer.takes_jobs
 
     @property
+    def allowed_slots(self) -> int | None:
+        overload = self.claimer.intake.overload
+        return overload.allowed if overload.is_on else None
+
+    @property
     def watches(self) -> bool:
         seating = self.claimer.seating
         return seating.seat.rank is not None or not self.listen

@@ -32,12 +32,13 @@ class Lease:
     is counted from before the heartbeat was sent: so it ends here before it ends in the database.
     Nobody sees that the clock stood still while the host was suspended.
     ``renewing_since``: the begin of the time in which heartbeats succeeded without a gap, as far as
-    this worker may judge others by it, and itself.
+    this worker may judge others by it, and itself. ``took``: the seconds that the last one took.
     """
 
     def __init__(self) -> None:
         self.until = -math.inf
         self.renewing_since = time.monotonic()
+        self.took = 0.0
         self._next = -math.inf
         self._losses = 0
         self._lock = threading.Lock()
@@ -50,6 +51,7 @@ class Lease:
         """It runs for so many seconds from the time ``since``."""
         with self._lock:
             self._next = since + seconds
+            self.took = time.monotonic() - since
             self._settle()
 
     def cut(self, moment: float) -> None:

@@ -26,7 +26,9 @@ log = logging.getLogger("pgqueue.worker")
 
 _OVERDUE = 0.5
 _Resumed = events.Rejoined | events.LeaseHeldAgain
-_ForClaimer = events.QueuesReady | events.ReadyAgain | events.Seated | _Resumed
+_ForClaimer = (
+    events.QueuesReady | events.ReadyAgain | events.Seated | events.LoopAnswered | _Resumed
+)
 
 
 def promotes(seconds: float, seat: Seat, *, listen: bool) -> bool:
@@ -99,6 +101,9 @@ class Reactions:
                 claimer.on_room()
             case events.LeaseHeldAgain():
                 claimer.on_room()
+            case events.LoopAnswered(lag):
+                if claimer.intake.answered(lag):
+                    claimer.on_room()
             case events.Seated(before, alike, running, takes_jobs):
                 claimer.seating.on_heartbeat(before, alike, running=running, takes_jobs=takes_jobs)
 

@@ -14,11 +14,13 @@ from pgqueue.worker.stop_times import ASIDE_SECONDS, CANCEL_SECONDS, WRITE_SECON
 
 __all__ = [
     "TIMINGS",
+    "AgeTimings",
     "DueTimings",
     "DutyTimings",
     "EarTimings",
     "FiringTimings",
     "IdleTimings",
+    "OverloadTimings",
     "PlanTimings",
     "ReconcileTimings",
     "RescueTimings",
@@ -27,6 +29,32 @@ __all__ = [
     "WatchTimings",
     "WriteTimings",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadTimings:
+    """When a worker claims less than it has slots for, and when more again."""
+
+    lag: float = 0.5  # the loop took so long to answer: a busy machine alone is quicker
+    bad_looks: int = 3  # in a row, for a burst is no overload
+    good_looks: int = 4  # in a row: more slots are tried slowly
+
+    def __post_init__(self) -> None:
+        assert self.bad_looks <= self.good_looks
+
+
+@dataclass(frozen=True, slots=True)
+class AgeTimings:
+    """When a claim begins below the first priority."""
+
+    after: float = 5.0  # priorities are strict for so long
+    every: int = 16  # then one of so many claims begins below
+    most: float = 60.0  # where claims are rare, a lower priority waits for so long
+    least: int = 4  # and for so many claims, so that higher ones keep most
+
+    def __post_init__(self) -> None:
+        assert self.after < self.most
+        assert self.least < self.every
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +71,13 @@ class PlanTimings:
     long_walk: float = 0.01  # a look that found nothing and took so long walks over what is dead
     long_probes: float = 0.001  # so much longer for each queue
     step_every: float = 1.0  # from one step over what is dead to the next
-    ages_after: float = 5.0  # priorities are strict for so long
-    ages_every: int = 16  # then one of so many claims begins below
-    ages_most: float = 60.0  # where claims are rare, a lower priority waits for so long
-    ages_least: int = 4  # and for so many claims, so that higher ones keep most
+    ages: AgeTimings = AgeTimings()
+    overload: OverloadTimings = OverloadTimings()
 
     def __post_init__(self) -> None:
         # Else a look would begin later than it says.
         assert self.near < self.far <= self.memory - self.memory_step
         assert self.lag_spacing < self.lag_every
-        assert self.ages_after < self.ages_most
-        assert self.ages_least < self.ages_every
 
 
 @dataclass(frozen=True, slots=True)

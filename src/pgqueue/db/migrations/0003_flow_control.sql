@@ -1139,3 +1139,6 @@ alter table :"schema".queue
         generated always as (coalesce(declared, '{}') || coalesce(changed, '{}')) stored,
     add column changed_at timestamptz,
     add column changed_by text;
+
+-- Overload. How many slots a worker uses while it is overloaded; null: all of them.
+alter table :"schema".worker add column allowed_slots integer;

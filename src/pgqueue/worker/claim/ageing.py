@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pgqueue.worker.claim.cursor import PRIORITIES
-from pgqueue.worker.timings import TIMINGS, PlanTimings
+from pgqueue.worker.timings import TIMINGS, AgeTimings
 
 __all__ = ["PASSED_BY", "Ageing", "Ages"]
 
@@ -28,7 +28,7 @@ PASSED_BY = 2**63 - 1
 class Ageing:
     """When claims of one queue came down to each of its priorities."""
 
-    def __init__(self, timings: PlanTimings = TIMINGS.plan) -> None:
+    def __init__(self, timings: AgeTimings = TIMINGS.plan.ages) -> None:
         self._timings = timings
         self._reached: list[float] | None = None
         self._claims = 0  # since one began below, or came down to the last priority
@@ -36,14 +36,14 @@ class Ageing:
 
     def start(self, now: float) -> int:
         """Return the priority at which the next claim begins: nearly always 0."""
-        if self._reached is None or self._claims < self._timings.ages_least:
+        if self._reached is None or self._claims < self._timings.least:
             return 0
         oldest = min(self._reached)
         passed_by = now - oldest
-        if self._claims >= self._timings.ages_every:
-            due = self._found or passed_by >= self._timings.ages_after
+        if self._claims >= self._timings.every:
+            due = self._found or passed_by >= self._timings.after
         else:
-            due = passed_by >= self._timings.ages_most
+            due = passed_by >= self._timings.most
         return self._reached.index(oldest) if due else 0
 
     def answered(self, start: int, last: int | None, now: float, *, full: bool) -> None:
@@ -69,7 +69,7 @@ class Ageing:
 class Ages:
     """The ageing of all queues of a worker, apart for claims of async tasks alone."""
 
-    def __init__(self, queues: Iterable[str], timings: PlanTimings = TIMINGS.plan) -> None:
+    def __init__(self, queues: Iterable[str], timings: AgeTimings = TIMINGS.plan.ages) -> None:
         self._of = {(name, sync): Ageing(timings) for name in queues for sync in (True, False)}
 
     def lift(

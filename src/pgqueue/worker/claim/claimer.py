@@ -80,9 +80,10 @@ class Claimer:
         self.seating = seating = Seating(
             store, listener, settings=settings, flags=self.flags, events=self
         )
-        self._intake = intake = Intake(
-            runner, lease, settings=settings, states=plan.states.values(), seating=seating
-        )
+        self.intake = intake = Intake(
+            runner, lease, settings=settings, states=plan.states.values(), seating=seating,
+            timings=timings.plan.overload,
+        )  # fmt: skip
         sender = Sender(
             store, tasks=tasks, async_tasks=async_tasks, settings=settings, plan=plan,
             intake=intake, seating=seating, completer=completer, holdings=holdings,
@@ -95,8 +96,7 @@ class Claimer:
         )  # fmt: skip
         self._bell, self._room = asyncio.Event(), runner.has_room
         self.task: asyncio.Task[None] | None = None
-        self._retry = RetryDelay()
-        self._stopping = asyncio.Lock()
+        self._retry, self._stopping = RetryDelay(), asyncio.Lock()
         self.is_away = False  # claims fail
 
     @property
@@ -112,17 +112,17 @@ class Claimer:
     @property
     def claimed(self) -> int:
         """How many jobs were claimed, and handed on."""
-        return self._intake.claimed
+        return self.intake.claimed
 
     @property
     def is_stopping(self) -> bool:
         """True once it was told to stop."""
-        return self._intake.closed
+        return self.intake.closed
 
     @property
     def takes_jobs(self) -> bool:
         """True if a job that is enqueued now can begin here."""
-        return not self.is_away and not self._completer.is_full and self._intake.takes_jobs
+        return not self.is_away and not self._completer.is_full and self.intake.takes_jobs
 
     def cursors(self) -> list[int]:
         """Return where the claims of each queue go on from, ten for each."""
@@ -134,13 +134,13 @@ class Claimer:
         """Begin to claim, unless it does."""
         if self.task is not None:
             return
-        if self._intake.closed:  # it has stopped
-            self._intake.closed = False
+        if self.intake.closed:  # it has stopped
+            self.intake.closed = False
             self.seating.start()
             self.plan.heat(self.plan.states)
         self.flags.tell()
         self.task = asyncio.create_task(
-            keep_up(self._step, self._on_error, going=lambda: not self._intake.closed),
+            keep_up(self._step, self._on_error, going=lambda: not self.intake.closed),
             name="pgqueue claimer",
         )
 
@@ -173,7 +173,7 @@ class Claimer:
 
     def on_rewind(self, queue: str, position: int) -> None:
         """A job is ready again at an old position."""
-        if self._intake.returned(queue, position):
+        if self.intake.returned(queue, position):
             self._room.set()
         self.plan.scope.rewind(queue, position)
         self.on_ready((queue,))
@@ -204,7 +204,7 @@ class Claimer:
     async def stop(self) -> None:
         """Stop claiming; a claim that is on its way is waited for, and its jobs released."""
         async with self._stopping:
-            self._intake.closed = True
+            self.intake.closed = True
             self._bell.set()
             self._room.set()
             await self.seating.stop()
@@ -239,26 +239,26 @@ class Claimer:
 
     async def _turn(self) -> None:
         """Wait until there is room and a reason, then claim."""
-        while self._completer.is_full and not self._intake.closed:
+        while self._completer.is_full and not self.intake.closed:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SURPLUS_SECONDS):
                     await self._completer.wait_room()
         if not await self._wait_room():
             return
         states = await self._wait_reason()
-        room = self._intake.room(time.monotonic())
+        room = self.intake.room(time.monotonic())
         if room > 0:
             await self.looks.look(states, room)
 
     async def _wait_room(self) -> bool:
         """Return True once there is room for a batch worth claiming, False when stopping."""
-        self._intake.mark()
+        self.intake.mark()
         timeout = self.looks.full_after()
-        while not self._intake.closed:
+        while not self.intake.closed:
             self._room.clear()
-            if self._intake.is_worth_it(time.monotonic()):
+            if self.intake.is_worth_it(time.monotonic()):
                 return True
-            if self._intake.is_spent:
+            if self.intake.is_spent:
                 self._events.send(LimitReached())
             try:
                 async with asyncio.timeout(timeout):
@@ -269,7 +269,7 @@ class Claimer:
 
     async def _wait_reason(self) -> list[QueueState]:
         """Return the queues to look at, or to look back on, once there is a reason to."""
-        while not self._intake.closed:
+        while not self.intake.closed:
             now = time.monotonic()
             if self.plan.scope.left:
                 self._mind_threads()
@@ -277,7 +277,7 @@ class Claimer:
             if states or next_look <= now:
                 return states
             self._bell.clear()
-            if self._intake.has_free_slot:
+            if self.intake.has_free_slot:
                 self.seating.on_idle()
             await self._wait_bell(next_look - now)
         return []
@@ -294,7 +294,7 @@ class Claimer:
 
     def _mind_threads(self) -> None:
         """Look for jobs that need a thread if one is free; else let others hear of them."""
-        if self._intake.thread_room() != 0:  # None: no job here needs one any more
+        if self.intake.thread_room() != 0:  # None: no job here needs one any more
             self.plan.threads_came_free()
-        elif not self._intake.has_free_thread:
+        elif not self.intake.has_free_thread:
             self.seating.on_threads_full()

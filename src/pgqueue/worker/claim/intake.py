@@ -6,12 +6,14 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from pgqueue.config import WorkerSettings
+from pgqueue.worker.claim.overload import Overload
 from pgqueue.worker.claim.prefetch import Prefetch
 from pgqueue.worker.claim.queue_state import QueueState
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.neighbours import Room
 from pgqueue.worker.receipt import Claimed
+from pgqueue.worker.timings import TIMINGS, OverloadTimings
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -22,6 +24,7 @@ SURPLUS_SECONDS = 1.0
 """A job that no slot will come free for within so many seconds is released."""
 
 _SINGLY_SECONDS = 10.0
+_LATE_SHARE = 8  # a renewal that took so much of the lease is late
 
 
 class Intake:
@@ -35,12 +38,14 @@ class Intake:
         settings: WorkerSettings,
         states: Collection[QueueState],
         seating: Seating,
+        timings: OverloadTimings = TIMINGS.plan.overload,
     ) -> None:
         self._runner = runner
         self._lease = lease
         self._settings = settings
         self._states = states
         self._seating = seating
+        self.overload = Overload(settings.concurrency, timings)
         self._prefetch = Prefetch(runner, settings.max_prefetch)
         self._thread_prefetch: Prefetch | None = None
         if runner.threads is not None:
@@ -61,6 +66,8 @@ class Intake:
         if self.closed or self._lease.is_over or self._returning:
             return 0
         room = self._runner.free + self._ahead(self._prefetch)
+        if self.overload.is_on:
+            room = max(0, self._runner.free - self._settings.concurrency + self.overload.allowed)
         if self._settings.max_jobs is not None:
             room = min(room, self._settings.max_jobs - self._kept)
         return room if now >= self._singly_until else min(room, 1)
@@ -102,7 +109,7 @@ class Intake:
         """True if a job that is enqueued now can begin here."""
         most = self._settings.max_jobs
         return (
-            self._runner.running < self._settings.concurrency
+            self._runner.running < self.overload.allowed
             and (most is None or self._kept < most)
             and self.has_free_thread
         )
@@ -116,6 +123,11 @@ class Intake:
     def running_beside(self, count: int) -> int:
         """How many jobs run, or wait, that were here before a claim of ``count`` jobs."""
         return self._settings.concurrency - self._runner.free - count
+
+    def answered(self, lag: float) -> bool:
+        """Note how long the loop took to answer; return whether there may be more room by that."""
+        late = self._lease.took * _LATE_SHARE >= self._settings.lease
+        return self.overload.look(lag, late=late)
 
     @property
     def _kept(self) -> int:

@@ -82,7 +82,7 @@ class Plan:
         self.states = {name: QueueState(name) for name in queues}
         self.scope = Scope(queues, timings)
         self.cursors = self.scope.cursors
-        self._ages = Ages(queues, timings)
+        self._ages = Ages(queues, timings.ages)
         self._lowest: dict[str, int] = {}  # the lowest priority of which the last claim took a job
         self.poll_at = 0.0
         self.polls = 0

@@ -58,6 +58,7 @@ class Heartbeat:
         self._hurry = asyncio.Event()
         self.renewals = Renewals()
         self.former_rescue: asyncio.Task[None] | None = None
+        self._told_slots: int | None = None  # of what its row says
 
     def hurry(self) -> None:
         """Send the next heartbeat now."""
@@ -71,6 +72,7 @@ class Heartbeat:
     async def register(self) -> None:
         """Enter the list of workers under a new id."""
         worker_id, began = await self.registration.enter()
+        self._told_slots = None
         steps = self._membership.registered(worker_id)
         self._lease.hold(began, self._settings.lease)
         self._follow(steps)
@@ -111,9 +113,17 @@ class Heartbeat:
         self.renewals.count += 1
         if row["alive"]:
             self._heed(row, sent, began)
+            await self._tell_slots()
         elif not self._orders.halt:
             self._follow(self._membership.on(Change.GONE))
             await self.register()
+
+    async def _tell_slots(self) -> None:
+        """Let people see how many slots this worker uses, where that has changed."""
+        allowed = self._view.allowed_slots
+        if allowed != self._told_slots:
+            await self._store.tell_slots(self._membership.worker_id, allowed)
+            self._told_slots = allowed
 
     def _sent(self) -> Sent:
         looks = random.random() < self.census.share_of_looks()

@@ -24,6 +24,11 @@ class WorkerView(Protocol):
         ...
 
     @property
+    def allowed_slots(self) -> int | None:
+        """How many slots it uses while it is overloaded; None: all of them."""
+        ...
+
+    @property
     def watches(self) -> bool:
         """True if this worker is one of those that wait for what will be due."""
         ...

@@ -17,7 +17,7 @@ import time
 import traceback
 
 from pgqueue.db.watch import Watch
-from pgqueue.worker.events import Events, MinutePassed, ServerSilent
+from pgqueue.worker.events import Events, LoopAnswered, MinutePassed, ServerSilent
 from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import TIMINGS, WatchTimings
@@ -42,7 +42,7 @@ class Watchdog:
         view: WorkerView,
         deadline: float,
         side: SideLoop,
-        events: Events[ServerSilent | MinutePassed],
+        events: Events[LoopAnswered | ServerSilent | MinutePassed],
         timings: WatchTimings = TIMINGS.watch,
     ) -> None:
         self._watch, self._own_watch = watch, own_watch
@@ -140,6 +140,7 @@ class Watchdog:
 
     def _answer(self) -> None:
         self._answered = True
+        self._events.send(LoopAnswered(max(0.0, time.monotonic() - self._asked_at)))
 
     def _report_blocked(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._owner_thread)  # pyright: ignore[reportPrivateUsage]
