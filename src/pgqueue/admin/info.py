@@ -223,8 +223,8 @@ class QueueInfo(msgspec.Struct, frozen=True):
 
 
 class WorkerState(enum.StrEnum):
-    """How a worker is. ``late``: silent for over half its lease. ``overloaded``: it uses fewer
-    slots than it has, since its event loop or its renewals lag."""
+    """``alive``, ``stopping``, or ``late``: silent for over half its lease; or ``overloaded``: its
+    event loop or its renewals lag, and it uses fewer slots than it has."""
 
     ALIVE = "alive"
     LATE = "late"
