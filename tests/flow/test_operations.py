@@ -264,7 +264,9 @@ async def test_a_name_that_is_not_there_gets_the_nearest(app: App, line: Line) -
         flows.apause("crm", key="acne"), flows.aresume("crm", key="acne"),
         flows.aset("crm", key="acne", weight=2), flows.areset("crm", key="acne"),
     ):  # fmt: skip
-        with pytest.raises(ConfigError, match=r'no key "acne" now; did you mean "acme".*new=True'):
+        with pytest.raises(
+            ConfigError, match=r'no key "acne" now; did you mean "acme".*new=True, or --new'
+        ):
             await call
     assert await flows.aset("crm", key="soon", weight=2, new=True)
     assert await flows.apause("crm", key="later", new=True)

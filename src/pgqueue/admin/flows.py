@@ -178,7 +178,8 @@ async def _read_key(
         rows = await connection.fetch(statement("name_flow_keys", schema), flow, KEYS_BOUND)
         guess = nearest(key, [row["key"] for row in rows])
         raise ConfigError(
-            f'flow "{flow}" has no key "{key}" now{guess}; new=True takes it all the same'
+            f'flow "{flow}" has no key "{key}" now{guess}; for one that has no jobs yet, say '
+            "new=True, or --new"
         )
     return KeyRow(record["concurrency"], record["weight"], record["paused"], record["held"])
 

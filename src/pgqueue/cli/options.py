@@ -22,6 +22,7 @@ else:
 
 __all__ = [
     "JOB_ID",
+    "LIMIT",
     "SECONDS",
     "Names",
     "connection_options",
@@ -96,8 +97,26 @@ class JobId(_Type):
         return int(value)
 
 
+class Limit(_Type):
+    """A whole number, or "none"."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the number, or "none"."""
+        if isinstance(value, int) or value == "none":
+            return value
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f'"{value}" is no limit; write a whole number, or none', param, ctx)
+
+
 SECONDS = Seconds()
 JOB_ID = JobId()
+LIMIT = Limit()
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -53,6 +53,8 @@ _COMMANDS = {
     "jobs": ("pgqueue.cli.jobs:jobs", "List, show, retry, cancel jobs."),
     "dead": ("pgqueue.cli.dead:dead", "List, show, redrive, purge dead letters."),
     "queues": ("pgqueue.cli.queues:queues", "List, pause, resume queues."),
+    "flows": ("pgqueue.cli.flows:flows", "List, show, set, pause flows: limits and turns of keys."),
+    "keys": ("pgqueue.cli.keys:keys", "List the keys of a flow, or change one."),
     "schedules": ("pgqueue.cli.schedules:schedules", "List, preview, pause, run, set schedules."),
     "workers": ("pgqueue.cli.workers:workers", "List the workers."),
     "demo": ("pgqueue.cli.demo:demo", "See it at work, with nothing installed."),

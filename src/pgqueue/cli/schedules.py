@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timezone
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo
+from pgqueue.cli.changes import changes
 from pgqueue.cli.enqueue import read_moment, read_object
 from pgqueue.cli.group import Group
 from pgqueue.cli.options import SECONDS, Names, connection_options, json_option, open_client
@@ -20,23 +21,11 @@ from pgqueue.operations.schedules import Schedules
 
 __all__ = ["schedules"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 @click.group(cls=Group)
 @connection_options
 def schedules() -> None:
     """List, preview, pause, run, set schedules."""
-
-
-def _changes(function: F) -> F:
-    """Accept who changes something and why, for the table of changes."""
-    for name, about in (
-        ("--reason", "Why, for the record of changes."),
-        ("--actor", "Who, for the record of changes [default: user@host]."),
-    ):
-        function = click.option(name, help=about)(function)
-    return function
 
 
 def _verbs(client: Client, actor: str | None, reason: str | None) -> Schedules:
@@ -143,7 +132,7 @@ def _what(fire: ScheduleFire) -> str:
 
 @schedules.command()
 @click.argument("name")
-@_changes
+@changes
 @connection_options
 def pause(name: str, actor: str | None, reason: str | None) -> None:
     """Stop a schedule, also over deploys. Slots of the pause are never made up."""
@@ -154,7 +143,7 @@ def pause(name: str, actor: str | None, reason: str | None) -> None:
 
 @schedules.command()
 @click.argument("name")
-@_changes
+@changes
 @connection_options
 def resume(name: str, actor: str | None, reason: str | None) -> None:
     """Let a schedule fire again, from its next slot on."""
@@ -165,7 +154,7 @@ def resume(name: str, actor: str | None, reason: str | None) -> None:
 
 @schedules.command()
 @click.argument("name")
-@_changes
+@changes
 @json_option
 @connection_options
 def run(name: str, actor: str | None, reason: str | None, as_json: bool) -> None:
@@ -200,7 +189,7 @@ def run(name: str, actor: str | None, reason: str | None, as_json: bool) -> None
 @click.option("--max-attempts", type=int, help="How often a job is tried.")
 @click.option("--timeout", type=SECONDS, help="How long an attempt may take.")
 @click.option("--expires", type=SECONDS, help="After so long no attempt begins any more.")
-@_changes
+@changes
 @connection_options
 def set_(name: str, actor: str | None, reason: str | None, args: str | None, **given: Any) -> None:
     """Make a schedule, or change one. What is not given stays as it is.
@@ -225,7 +214,7 @@ def set_(name: str, actor: str | None, reason: str | None, args: str | None, **g
 
 @schedules.command()
 @click.argument("name")
-@_changes
+@changes
 @connection_options
 def reset(name: str, actor: str | None, reason: str | None) -> None:
     """Let code say again how a schedule is. A pause stays."""
@@ -237,7 +226,7 @@ def reset(name: str, actor: str | None, reason: str | None) -> None:
 
 @schedules.command()
 @click.argument("name")
-@_changes
+@changes
 @connection_options
 def remove(name: str, actor: str | None, reason: str | None) -> None:
     """Delete a schedule that no worker's code declares."""
