@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pgqueue.admin.in_line import Line, line_reasons, read_line
 from pgqueue.admin.session import reading
 from pgqueue.db.statements import statement
 from pgqueue.failure import MISFIT
@@ -25,6 +26,7 @@ class Facts:
 
     Of the live workers, some are ``serving`` its queue; of these, some are ``knowing`` its task; of
     these, some are ``free``. ``misfits``: how many workers in a row could not read its arguments.
+    ``line``: what keeps a job of a flow in line.
     """
 
     state: str
@@ -42,6 +44,7 @@ class Facts:
     knowing: int
     free: int
     misfits: int = 0
+    line: Line | None = None
 
 
 def reasons(facts: Facts) -> tuple[str, ...]:
@@ -60,7 +63,9 @@ def _of_the_job(facts: Facts) -> list[str]:
         found.append("its cancellation was asked for: whoever takes it ends it")
     if facts.expired:
         found.append("it has expired: it is cancelled when a worker takes it")
-    if facts.state == "blocked":
+    if facts.line is not None:
+        found += line_reasons(facts.line)
+    elif facts.state == "blocked":
         found.append("its run_at is infinity, so it never comes due")
     if facts.misfits:
         found.append("its arguments did not fit the last worker that had it: it waits for another")
@@ -110,4 +115,5 @@ async def why_waiting(connection: Connection, schema: str, job_id: int) -> tuple
         misfits = 0
         if await connection.fetchval(statement("may_read_errors", schema)):
             misfits = await connection.fetchval(statement("count_misfits", schema), job_id, MISFIT)
-    return reasons(Facts(**row, misfits=misfits or 0))
+        line = await read_line(connection, schema, job_id) if row["state"] == "blocked" else None
+    return reasons(Facts(**row, misfits=misfits or 0, line=line))

@@ -28,8 +28,9 @@ class JobOperations(Base):
     ) -> Work[tuple[str, ...]]:
         """Return what keeps a job from running now, a sentence each.
 
-        It is due later, its queue is paused, nobody serves that or knows the task, other jobs are
-        before it, all workers are busy. None for a job that runs, is over, or is not there.
+        It is due later, its flow is at a limit, a queue, flow or key is paused, nobody serves its
+        queue or knows its task, other jobs are before it, all workers are busy. None for a job that
+        runs, is over, or is not there.
         """
         (one,) = check_ids(job_id)
         return Work(lambda c: admin.why_waiting(c, self.schema, one), connection=connection)
