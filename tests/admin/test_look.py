@@ -196,6 +196,26 @@ async def test_status_is_one_snapshot(client: Client, other: Session) -> None:
     assert len(status.workers) == 1
 
 
+async def test_a_status_names_the_schedules_that_stand_still(
+    client: Client, other: Session
+) -> None:
+    for name in ("well", "late", "later", "paused", "orphan", "paused orphan"):
+        await client.schedules.aset(name, task="report", cron="@daily")
+    for name in ("paused", "paused orphan"):
+        await client.schedules.apause(name)
+    await other.sql(
+        "update pgqueue.schedule set next_at = now() - interval '61 s' where name <> 'well'"
+    )
+    await other.sql(
+        "update pgqueue.schedule set next_at = now() - interval '1 h' where name = 'later'"
+    )
+    await other.sql("update pgqueue.schedule set orphaned_at = now() where name like '%orphan'")
+    status = await client.astatus()
+    assert list(status.late_schedules) == ["later", "late"]
+    assert status.late_schedules["later"] >= 3600 > status.late_schedules["late"] >= 61
+    assert status.orphaned_schedules == ("orphan",)
+
+
 async def test_counts_are_bounded(client: Client, other: Session) -> None:
     await other.sql(
         "insert into pgqueue.job (task, queue, position, run_at)"

@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from tests.cli.conftest import Run
+from tests.cli.test_look import register
 
 
 def said(result: Result) -> str:
@@ -129,3 +130,27 @@ def test_wrong_input_is_refused(on: Run, args: list[str], reason: str) -> None:
     found = on("schedules", *args)
     assert found.exit_code == 2
     assert reason in found.output
+
+
+def test_status_and_health_name_the_schedules_that_stand_still(on: Run, dsn: str) -> None:
+    said(on("schedules", "set", "nightly", "--task", "t", "--every", "1d"))
+    said(on("schedules", "set", "gone", "--task", "t", "--every", "1d"))
+    assert "not fired" not in said(on("status"))
+    with psycopg.connect(dsn, autocommit=True) as db:
+        register(db, 1, ["default"], [])
+        late = (
+            "update pgqueue.schedule set next_at = now() - interval '90 s' where name = 'nightly'"
+        )
+        db.execute(late)
+        db.execute("update pgqueue.schedule set orphaned_at = now() where name = 'gone'")
+    lines = (
+        'schedule "nightly": due for 9',
+        'schedule "gone": in the code of no worker; pgqueue schedules remove ends it',
+    )
+    judged = on("health")
+    assert judged.exit_code == 1
+    shown = said(on("status"))
+    assert all(line in text for line in lines for text in (judged.stdout, shown))
+    said(on("schedules", "pause", "nightly"))
+    said(on("schedules", "remove", "gone"))
+    assert on("health").exit_code == 0

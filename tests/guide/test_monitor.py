@@ -132,7 +132,9 @@ def test_metrics_say_what_is_there(viewer: psycopg.Connection[dict[str, Any]]) -
 
 def test_metrics_of_an_empty_queue(viewer: psycopg.Connection[dict[str, Any]]) -> None:
     found = {name: collected(viewer, name) for name in METRICS}
-    of_any_schema = {"pgqueue_became_ready_total", "pgqueue_duty_overdue_seconds"}
+    of_any_schema = {
+        "pgqueue_became_ready_total", "pgqueue_duty_overdue_seconds", "pgqueue_schedules",
+    }  # fmt: skip
     assert {name for name, values in found.items() if values} == of_any_schema
 
 
@@ -144,6 +146,21 @@ def test_upkeep_that_nobody_does_is_told(
     overdue = collected(viewer, "pgqueue_duty_overdue_seconds")
     assert overdue.pop("retention") >= 7200
     assert overdue == {"history": 0, "orphans": 0}
+
+
+def test_schedules_that_stand_still_are_counted(
+    dsn: str, db: psycopg.Connection, viewer: psycopg.Connection[dict[str, Any]]
+) -> None:
+    with Client(dsn) as client:
+        for name in ("well", "late", "paused", "orphan"):
+            client.schedules.set(name, task="report", cron="@daily")
+        client.schedules.pause("paused")
+    assert collected(viewer, "pgqueue_schedules") == {"late": 0, "orphaned": 0}
+    db.execute(
+        "update pgqueue.schedule set next_at = now() - interval '2 min' where name <> 'well'"
+    )
+    db.execute("update pgqueue.schedule set orphaned_at = now() where name = 'orphan'")
+    assert collected(viewer, "pgqueue_schedules") == {"late": 1, "orphaned": 1}
 
 
 @pytest.mark.usefixtures("busy")

@@ -48,11 +48,13 @@ WELL: list[tuple[Status, dict[str, Any]]] = [
     (status(due=3600.0), {}),
     (status(due=-60.0), {"max_age": 60}),
     (status(queue(), due=-61.0), {"max_age": 60, "wanted": ["default"], "only": True}),
+    (status(queue(), late_schedules={"s": 99.0}), {"wanted": ["default"], "only": True}),
     (status(dead=7), {}),
     (status(dead=7), {"max_dead": 7}),
 ]
 UNWELL: list[tuple[Status, dict[str, Any], str]] = [
     (status(workers=()), {}, "no live worker"),
+    (status(workers=(), late_schedules={"s": 99.0}), {}, "no live worker"),
     (status(queue(ready=1, workers=0), workers=(worker(16.0),)), {}, "no live worker"),
     (status(workers=(worker(stopping=True),)), {}, "no live worker"),
     (status(queue(ready=5, workers=0)), {}, 'no live worker serves queue "default"'),
@@ -73,6 +75,22 @@ UNWELL: list[tuple[Status, dict[str, Any], str]] = [
         status(due=-61.0),
         {"max_age": 60},
         "a scheduled job is overdue by 61 s, more than 60 s, and no worker makes it ready",
+    ),
+    (
+        status(late_schedules={"nightly": 75.4}),
+        {},
+        'schedule "nightly": due for 75 s, and not fired',
+    ),
+    (
+        status(late_schedules={name: 61.0 + n for n, name in enumerate("abcdefghijkl")}),
+        {},
+        'schedules "a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 2 more: due for 72 s, and '
+        "not fired",
+    ),
+    (
+        status(orphaned_schedules=("a", "b")),
+        {},
+        'schedules "a", "b": in the code of no worker; pgqueue schedules remove ends it',
     ),
     (status(dead=1), {"max_dead": 0}, "1 dead letter, more than 0"),
     (status(dead=20_000), {"max_dead": 7}, "10000+ dead letters, more than 7"),

@@ -8,7 +8,7 @@ import msgspec
 
 from pgqueue.admin.info import QueueInfo, Status, WorkerInfo
 
-__all__ = ["Health", "HostHealth", "judge", "judge_host", "say_unserved"]
+__all__ = ["Health", "HostHealth", "judge", "judge_host", "say_schedules", "say_unserved"]
 
 _NAMED = 10
 
@@ -49,10 +49,12 @@ def judge(
 
     Unwell is: no live worker at all; a queue that holds jobs, or is wanted, and that no live worker
     serves; ready jobs whose task no live worker knows; a ready job that has been due for more than
-    ``max_age`` seconds, or a scheduled one that nobody has made ready for so long; more than
-    ``max_dead`` dead letters; a copy of another database; damage. A paused queue waits for a
-    person, and is not judged. ``wanted``: queues that need a worker also while they are empty; with
-    ``only``, no others are judged. ``max_dead`` counts those of all queues.
+    ``max_age`` seconds, or a scheduled one that nobody has made ready for so long; a schedule whose
+    slot has been due for more than a minute, or that the code of no worker declares any more; more
+    than ``max_dead`` dead letters; a copy of another database; damage. A paused queue or schedule
+    waits for a person, and is not judged. ``wanted``: queues that need a worker also while they are
+    empty; with ``only``, no others are judged, and no schedules. ``max_dead`` counts those of all
+    queues.
     """
     names = list(dict.fromkeys(wanted))
     judged = [q for q in status.queues if q.paused_at is None and (q.name in names or not only)]
@@ -68,6 +70,7 @@ def judge(
         )
         problems += _say_unknown(judged)
         problems += [] if only else _say_overdue(status.next_due_seconds, max_age)
+        problems += [] if only else say_schedules(status)
     problems += _say_dead(status, max_dead)
     problems += [_late(q, max_age) for q in judged if (q.oldest_ready_seconds or 0) > max_age]
     ages = [q.oldest_ready_seconds for q in judged if q.oldest_ready_seconds is not None]
@@ -110,9 +113,26 @@ def _say_unserved(names: Iterable[str]) -> list[str]:
     once = list(dict.fromkeys(names))
     if not once:
         return []
-    named = ", ".join(f'"{name}"' for name in once[:_NAMED])
-    more = f" and {len(once) - _NAMED} more" if len(once) > _NAMED else ""
-    return [f"no live worker serves {'queue' if len(once) == 1 else 'queues'} {named}{more}"]
+    return [f"no live worker serves {'queue' if len(once) == 1 else 'queues'} {_named(once)}"]
+
+
+def _named(names: Sequence[str]) -> str:
+    named = ", ".join(f'"{name}"' for name in names[:_NAMED])
+    return f"{named} and {len(names) - _NAMED} more" if len(names) > _NAMED else named
+
+
+def say_schedules(status: Status) -> list[str]:
+    """Return which schedules do not fire: those that are late, and those of no worker's code."""
+    said: list[str] = []
+    if late := status.late_schedules:
+        what = "schedule" if len(late) == 1 else "schedules"
+        said.append(f"{what} {_named([*late])}: due for {max(late.values()):.0f} s, and not fired")
+    if orphaned := status.orphaned_schedules:
+        what = "schedule" if len(orphaned) == 1 else "schedules"
+        said.append(
+            f"{what} {_named(orphaned)}: in the code of no worker; pgqueue schedules remove ends it"
+        )
+    return said
 
 
 def _say_unknown(queues: Iterable[QueueInfo]) -> list[str]:

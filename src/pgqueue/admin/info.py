@@ -287,6 +287,9 @@ class Status(msgspec.Struct, frozen=True):
     been due; ``next_due_seconds``: in how many seconds the next one is; None: there is none.
     ``misfits``: by task, the scheduled jobs that wait for a worker that their arguments fit; none
     for a role that may not read errors, as a viewer.
+    ``late_schedules``: by name, for how many seconds a slot has been due that nobody fires, where
+    that is more than a minute; ``orphaned_schedules``: those that the code of no worker declares
+    any more; up to a thousand of both, and no paused ones.
     ``copy_of``: what tells that this is a copy of another database, on which no worker starts.
     ``damage``: what a restore or TRUNCATE has left out; ``migrate`` repairs it.
     """
@@ -301,3 +304,5 @@ class Status(msgspec.Struct, frozen=True):
     misfits: Mapping[str, Count]
     copy_of: str | None = None
     damage: tuple[str, ...] = ()
+    late_schedules: Mapping[str, float] = {}
+    orphaned_schedules: tuple[str, ...] = ()

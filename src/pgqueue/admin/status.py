@@ -20,6 +20,7 @@ __all__ = ["status"]
 
 # Their errors are read, which may be long: of an incident as well, when many wait.
 _MISFITS_OF = 1_000
+_SCHEDULES = 1_000
 
 
 async def status(connection: Connection, schema: str) -> Status:
@@ -31,6 +32,7 @@ async def status(connection: Connection, schema: str) -> Status:
         fleet = await read_workers(connection, schema)
         copy_of = await find_copy(connection, schema)
         damage = await find_damage(connection, schema)
+        still = await connection.fetch(statement("find_late_schedules", schema), _SCHEDULES)
         misfits = []
         if await connection.fetchval(statement("may_read_errors", schema)):
             misfits = await connection.fetch(statement("find_misfits", schema), _MISFITS_OF, MISFIT)
@@ -49,6 +51,8 @@ async def status(connection: Connection, schema: str) -> Status:
         misfits={row["task"]: Count.bounded(row["jobs"], cut=cut) for row in misfits},
         copy_of=copy_of,
         damage=damage,
+        late_schedules={row["name"]: row["late"] for row in still if not row["orphaned"]},
+        orphaned_schedules=tuple(row["name"] for row in still if row["orphaned"]),
     )
 
 

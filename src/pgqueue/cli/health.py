@@ -36,8 +36,9 @@ def health(
 
     It asks for a database that answers, a schema that fits, a live worker for each queue that holds
     jobs (with --app also for those of its tasks, with --queue for these alone), workers that know
-    the tasks of the ready jobs, and no job that has waited for longer than --max-age since it was
-    due. A queue that is paused is not judged.
+    the tasks of the ready jobs, no job that has waited for longer than --max-age since it was due,
+    and no schedule that should have fired a minute ago, or that no worker's code declares any more.
+    A queue or a schedule that is paused is not judged, nor are schedules with --queue.
 
     --here is for a probe of one container: it asks for a live worker on the host that it runs on.
     Neither a backlog nor what other hosts do makes it fail. A worker's role may ask it.

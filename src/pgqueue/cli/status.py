@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import click
 
+from pgqueue.admin.health import say_schedules
 from pgqueue.admin.info import Status
 from pgqueue.cli.options import SECONDS, connection_options, json_option, open_client
 from pgqueue.cli.output import ago, print_json, print_table
@@ -72,6 +73,9 @@ def _print(found: Status) -> None:
         overdue = due < 0
         click.echo()
         click.echo(f"next scheduled job: {'overdue by' if overdue else 'in'} {ago(abs(due))}")
+    for said in say_schedules(found):
+        click.echo()
+        click.echo(plain(said))
     if found.copy_of is not None:
         click.echo()
         click.echo(f"{plain(found.copy_of)}: no worker starts here; see: pgqueue adopt --help")
