@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from cronsim import CronSim
 
 from pgqueue.errors import ConfigError
 from pgqueue.schedule.grammar import check_cron
+from pgqueue.schedule.walls import Walls, walls_of
 from pgqueue.schedule.when import Cron, Every, newest, slots_after
 from tests.schedule.reference import ODD_DAYS, Days, every_days, random_expression
 
@@ -231,3 +233,35 @@ def test_a_zone_that_nobody_knows_is_refused_with_the_nearest() -> None:
     for wrong in ("", "../etc/passwd", "/etc", 3, None, ZoneInfo("UTC")):
         with pytest.raises(ConfigError):
             check_zone(wrong)
+
+
+ODD_FIELDS = {
+    "day": ["L", "LW", "29", "30,31", "1-7", "*/9", "*"],
+    "month": ["*", "2", "2,6", "*/5", "FEB-APR"],
+    "weekday": ["*", "MON#5", "0#1", "7#2", "5L", "1,3", "*/3", "6-7"],
+}
+
+
+def test_the_wall_times_are_those_of_what_reads_the_expression() -> None:
+    rng = random.Random(5)
+    days = itertools.product(*ODD_FIELDS.values())
+    walked = 0
+    for n, fields in enumerate(days):
+        clock = " ".join(rng.choice(("*", "0", "7-50/11", "3,20")) for _ in "sm")
+        expression = f"{clock} {rng.choice(('*', '0,23', '5'))} {' '.join(fields)}"
+        start = datetime(2024, 1, 1) + timedelta(seconds=rng.randrange(4 * 31_536_000))
+        try:
+            check_cron(expression)
+        except ConfigError:
+            continue  # that day never comes
+        walked += 1
+        theirs, wall = CronSim(expression, start), start
+        for _ in range(6 if n % 7 else 40):
+            wall = walls_of(expression).after(wall)
+            assert wall == next(theirs), (expression, start)
+    assert walked > 200
+
+
+def test_a_day_that_never_comes_is_not_looked_for_without_end() -> None:
+    with pytest.raises(LookupError, match="50 years"):
+        Walls((2,), (0,), (0,), (0,), lambda day: day.day == 30).after(datetime(2027, 1, 1))

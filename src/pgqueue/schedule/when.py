@@ -10,19 +10,15 @@ knows no zone: it counts from its anchor.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from pgqueue.schedule.grammar import follows_clock, six_fields
+from pgqueue.schedule.grammar import follows_clock
+from pgqueue.schedule.walls import walls_of
 from pgqueue.schedule.zone import instant_of, offset, transition, zone_of
-
-if TYPE_CHECKING:
-    from cronsim import CronSim
 
 __all__ = ["EPOCH", "Cron", "Every", "When", "newest", "slots_after"]
 
@@ -56,11 +52,11 @@ class Cron:
 
     def _of_clock(self, at: datetime) -> datetime:
         """One turn for each stretch in which the offset stays as it is."""
-        zone, margin = zone_of(self.zone), timedelta(0)
+        zone, walls, margin = zone_of(self.zone), walls_of(self.expression), timedelta(0)
         while True:
             shift = offset(at, zone)
             wall = (at + shift).replace(tzinfo=None) - margin
-            found = next(self._walls(wall)).replace(tzinfo=UTC) - shift
+            found = walls.after(wall).replace(tzinfo=UTC) - shift
             change = transition(at, found, zone)
             if change is None:
                 return found
@@ -71,24 +67,11 @@ class Cron:
         wall = after.astimezone(zone).replace(tzinfo=None, fold=0)
         if offset(after - _SINCE_A_JUMP, zone) != offset(after, zone):
             wall -= _SINCE_A_JUMP  # a wall time before may be an instant after
-        walls = self._walls(wall)
-        while (at := instant_of(next(walls), zone)) <= after:
-            pass
-        return at
-
-    def _walls(self, after: datetime) -> Iterator[datetime]:
-        """Yield the matching wall times; what reads the expression never sees a zone."""
-        walls = copy(_parsed(self.expression))
-        walls.dt = after
-        return walls
-
-
-@functools.lru_cache(maxsize=1024)
-def _parsed(expression: str) -> CronSim:
-    """Read an expression, which takes half as long as to find a slot."""
-    from cronsim import CronSim
-
-    return CronSim(six_fields(expression), EPOCH.replace(tzinfo=None))
+        walls = walls_of(self.expression)
+        while True:
+            wall = walls.after(wall)
+            if (at := instant_of(wall, zone)) > after:
+                return at
 
 
 @dataclass(frozen=True, slots=True)
