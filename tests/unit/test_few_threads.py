@@ -24,8 +24,8 @@ from pgqueue.worker.seat import Seat
 
 def row(job_id: int, task: str, crashes: int = 0) -> Any:
     return {
-        "id": job_id, "task": task, "crash_count": crashes, "queue": "q", "attempt": 1, "flow": None,
-        "position": job_id,
+        "id": job_id, "task": task, "crash_count": crashes, "queue": "q", "attempt": 1,
+        "flow": None, "position": job_id,
     }  # fmt: skip
 
 

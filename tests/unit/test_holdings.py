@@ -36,8 +36,8 @@ class Worker:
         self.released.clear()
         rows: list[Any] = [
             {
-                "id": job, "claim_token": token, "queue": "q", "position": job, "task": "t", "flow": None,
-                "attempt": 1,
+                "id": job, "claim_token": token, "queue": "q", "position": job, "task": "t",
+                "flow": None, "attempt": 1,
             }
             for job, token in receipts
         ]  # fmt: skip
