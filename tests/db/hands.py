@@ -61,6 +61,10 @@ class Hands:
         """Enqueue as the Python client does; rows of id, duplicate, state."""
         return await self.run("enqueue_jobs", json.dumps(jobs))
 
+    async def enqueue_unique(self, *jobs: dict[str, Any]) -> list[Any]:
+        """Enqueue as the client does where a job has ``unique``; rows have ``replaced`` as well."""
+        return await self.run("enqueue_unique", json.dumps(jobs))
+
     async def public(self, jobs: object) -> list[Any]:
         """Enqueue as psql does."""
         return await self.sql("select * from @.enqueue($1::text::jsonb)", json.dumps(jobs))

@@ -15,6 +15,7 @@ DOORS = {
     "enqueue_one(text,jsonb,text,integer,integer,boolean)",
     "enqueue_alike(text,jsonb,text,integer,integer)", "ensure_history(integer)",
     "drop_history(interval,integer)", "drop_audit(integer)",
+    "enqueue_unique(jsonb)", "forget_unique(integer)",
 }  # fmt: skip
 BARE = "enqueue_one(text,jsonb,text,integer,integer,boolean)"
 FUNCTIONS = """

@@ -209,3 +209,7 @@ class FleetStore:
     async def drop_audit(self, most: int) -> int:
         """Delete the oldest notes of changes past their time; return how many were deleted."""
         return (await self._rows("drop_audit", most))[0][0]  # type: ignore[no-any-return]
+
+    async def forget_unique(self, most: int) -> int:
+        """Forget unique keys that are free again; return how many were forgotten."""
+        return (await self._rows("forget_unique", most))[0][0]  # type: ignore[no-any-return]

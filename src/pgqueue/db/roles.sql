@@ -55,13 +55,15 @@ begin
 end;
 $body$;
 
--- These seven are doors: whoever may call one needs no rights on what is behind it. They run as the
+-- These nine are doors: whoever may call one needs no rights on what is behind it. They run as the
 -- owner, with a search_path of their own in which nobody can put anything.
 alter function :"schema".enqueue(jsonb) security definer;
 alter function :"schema".enqueue_checked(jsonb) security definer;
 alter function :"schema".enqueue_one(text, jsonb, text, integer, integer, boolean)
     security definer set search_path = pg_catalog, pg_temp;
 alter function :"schema".enqueue_alike(text, jsonb, text, integer, integer) security definer;
+alter function :"schema".enqueue_unique(jsonb) security definer;
+alter function :"schema".forget_unique(integer) security definer;
 alter function :"schema".ensure_history(integer) security definer;
 alter function :"schema".drop_history(interval, integer) security definer;
 alter function :"schema".drop_audit(integer) security definer;
@@ -85,7 +87,8 @@ grant select on :"schema".duty, :"schema".job_id_seq, :"schema".position_seq
 -- The producer enqueues, and sees nothing of what is in the queue.
 grant execute on function :"schema".enqueue(jsonb), :"schema".enqueue_checked(jsonb),
     :"schema".enqueue_one(text, jsonb, text, integer, integer, boolean),
-    :"schema".enqueue_alike(text, jsonb, text, integer, integer) to :"producer", :"worker";
+    :"schema".enqueue_alike(text, jsonb, text, integer, integer), :"schema".enqueue_unique(jsonb)
+    to :"producer", :"worker";
 
 -- Through this door a job is put in, and nothing is seen: the view has no rows.
 grant insert (task, args, queue, priority, max_attempts), select (id) on :"schema".new_job
@@ -95,7 +98,7 @@ grant usage on sequence :"schema".position_seq to :"producer";
 -- The worker claims, finishes and rescues; its tasks enqueue. Of a job it cannot change what is to
 -- be done, nor read the arguments of one that is over.
 grant select, delete, update (position, run_at, claimed_at, worker_id, claim_token, attempt,
-                              crash_count, quarantined, errors, began_at)
+                              crash_count, quarantined, errors, began_at, unique_key)
     on :"schema".job to :"worker";
 grant insert, select (id, claim_token, queue, task, worker_id)
     on :"schema".history, :"schema".dead to :"worker";
@@ -117,7 +120,7 @@ grant execute on function :"schema".admit(text, integer, bigint, bigint, timesta
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer),
-    :"schema".drop_audit(integer) to :"worker";
+    :"schema".drop_audit(integer), :"schema".forget_unique(integer) to :"worker";
 
 -- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes schedules.
 -- Retry and redrive put a job back under its id: so an operator can put in any job, as one that waits. What

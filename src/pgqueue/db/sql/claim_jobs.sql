@@ -8,6 +8,7 @@
 -- $5 how many in all, $6 worker, $7 token of this claim, $8 whether to claim from busy queues, too,
 -- $9 how many bytes of arguments or metadata, as stored, a row may have: where it has more, they are
 -- left out, and read when the job begins (see read_claimed). due_at: null where it was due as it was enqueued.
+-- A key that is taken until its job starts is free from here on: the update of such a row alone is not HOT.
 -- What is not to run says why in refused: cancelled, interrupted (see begin_job) or expired.
 -- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
 -- locks: each queue's row of turn, never waited for; the rows it takes, and no others
@@ -57,6 +58,7 @@ taken as (
     set worker_id = $6::bigint,
         claim_token = $7::bigint,
         claimed_at = statement_timestamp(),
+        unique_key = case when unique_started then cast(null as :"schema".unique_key) else unique_key end,
         attempt = least(attempt, 2147483646) + 1  -- whatever a row says: it is one of a batch
     from picked
     where job.ctid = picked.row_id

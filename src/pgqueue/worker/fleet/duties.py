@@ -15,7 +15,7 @@ __all__ = ["Duties"]
 
 log = logging.getLogger("pgqueue.worker")
 
-_AUDIT_BATCH = 1_000
+_BATCH = 1_000
 
 
 class Duties:
@@ -88,11 +88,15 @@ class Duties:
 
     async def _drop_past(self) -> bool:
         await self._drop_history()
-        deleted = _AUDIT_BATCH
-        while deleted == _AUDIT_BATCH:
-            async with self._store.turn:
-                deleted = await self._store.drop_audit(_AUDIT_BATCH)
+        await self._in_batches(self._store.drop_audit)
+        await self._in_batches(self._store.forget_unique)
         return True
+
+    async def _in_batches(self, delete: Callable[[int], Awaitable[int]]) -> None:
+        deleted = _BATCH
+        while deleted == _BATCH:
+            async with self._store.turn:
+                deleted = await delete(_BATCH)
 
     async def _drop_history(self) -> None:
         # One a statement: together they may take longer than a statement may, again and again.
