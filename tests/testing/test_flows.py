@@ -65,6 +65,23 @@ def test_an_ordered_key_waits_for_its_retry(app: App, kit: Kit) -> None:
     kit.assert_enqueued(book, flow_key="b", count=2)
 
 
+@pytest.mark.parametrize(("on_dead", "ran"), [("halt", [1]), ("skip", [1, 2])])
+def test_an_ordered_key_halts_at_a_dead_job(app: App, kit: Kit, on_dead: str, ran: object) -> None:
+    seen: list[int] = []
+
+    @app.task(max_attempts=1, flow=Flow("ledger", ordered=True, on_dead=on_dead))  # type: ignore[arg-type]  # pyright: ignore
+    def book(n: int) -> None:
+        seen.append(n)
+        if n == 1:
+            raise ValueError("no")
+
+    for n in (1, 2):
+        book.enqueue(n)
+    kit.drain(raise_errors=False)
+    kit.drain()
+    assert seen == ran
+
+
 async def test_jobs_of_flows_on_an_asynchronous_connection(app: App) -> None:
     @app.task(flow=Flow("crm", key="customer", key_concurrency=1))
     async def sync(customer: str) -> None:

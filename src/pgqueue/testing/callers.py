@@ -103,7 +103,7 @@ class InlineCallers:
             raise _another(job)
 
     async def _finish(self, job: RunningJob) -> None:
-        if await self._store.finish([job.id], [job.token], "completed") is not None:
+        if not await self._store.complete(job):
             raise LeaseLost(f"job {job.id} is not this attempt's any more")
 
 

@@ -140,7 +140,8 @@ class InlineRunner:
         if told == "completed":
             verdict = Verdict(DONE)
         elif verdict is not None:
-            await write(self._store, entry_of(record, token, verdict.outcome))  # type: ignore[arg-type]  # pyright: ignore
+            used = None if job is None else job.used
+            await write(self._store, entry_of(record, token, verdict.outcome, used))  # type: ignore[arg-type]  # pyright: ignore
         self._note(slot, record, verdict, error)
 
     def _note(

@@ -10,6 +10,7 @@ from typing import Any
 
 from pgqueue.db.literal import Value
 from pgqueue.db.store import Store
+from pgqueue.running import RunningJob
 from pgqueue.testing.wire import Wire
 
 __all__ = ["InlineStore"]
@@ -69,6 +70,13 @@ class InlineStore(Store):
         ((text,),) = await self.wire.rows("read_job", job_id, token)
         record: dict[str, Any] = json.loads(text)
         return record
+
+    async def complete(self, job: RunningJob) -> bool:
+        """Move a job to history, as its handler asks for it; False if its claim is gone."""
+        if job.flow is None:
+            return await self.finish([job.id], [job.token], "completed") is None
+        used = [job.used]
+        return await self.finish_in_flows([job.id], [job.token], "completed", used) is None
 
     async def ready_queues(self, queues: Sequence[str], tasks: Sequence[str]) -> list[str]:
         """Return those of the queues in which a job of these tasks waits; of all, if none given.

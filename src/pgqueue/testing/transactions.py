@@ -35,8 +35,7 @@ class InlineTransactions:
         if error is not None:
             await handle.go_back()
             return
-        good = await self._store.finish([job.id], [job.token], "completed")
-        if good is not None:
+        if not await self._store.complete(job):
             await handle.go_back()
             raise LeaseLost(f"job {job.id} is not this attempt's any more; all is rolled back")
         await handle.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgqueue.outcome import Outcome
+from pgqueue.outcome import Outcome, RetryAt, Snoozed
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -38,8 +38,10 @@ class Entry:
     holds_flow: bool = False
 
 
-def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
-    """Return the completer's entry for a claimed job."""
+def entry_of(record: Record, token: int, outcome: Outcome, used: float | None = None) -> Entry:
+    """Return the completer's entry for a claimed job. ``used``: the tokens that it has charged."""
+    flow = record["flow"]
+    held, holds_flow = (None, False) if flow is None else _break(outcome)
     return Entry(
         id=record["id"],
         token=token,
@@ -48,5 +50,15 @@ def entry_of(record: Record, token: int, outcome: Outcome) -> Entry:
         queue=record["queue"],
         attempt=record["attempt"],
         position=record["position"],
-        flow=record["flow"],
+        flow=flow,
+        used=used,
+        held=held,
+        holds_flow=holds_flow,
     )
+
+
+def _break(outcome: Outcome) -> tuple[float | None, bool]:
+    """Return for how many seconds an outcome holds its key, and whether it holds its whole flow."""
+    if not isinstance(outcome, RetryAt | Snoozed) or outcome.pause is None:
+        return None, False
+    return outcome.delay, outcome.pause == "flow"

@@ -121,7 +121,7 @@ class Attempts:
                 if record["flow"] is None:
                     self._completer.done(record["id"], slot.token)
                 else:
-                    self._completer.add(entry_of(record, slot.token, DONE))
+                    self._completer.add(entry_of(record, slot.token, DONE, job.used))
             else:
                 await self._completed_by_handler(job)
             if slot.began >= self._log.silent_until[name]:
@@ -269,7 +269,8 @@ class Attempts:
     ) -> None:
         """Hand an outcome other than success on to be written."""
         self.counts.add(verdict.outcome)
-        self._completer.add(entry_of(record, slot.token, verdict.outcome))
+        used = None if slot.job is None else slot.job.used
+        self._completer.add(entry_of(record, slot.token, verdict.outcome, used))
         self._log.ended(record, slot.began, verdict)
         if self.counts.tell is not None:
             self.counts.tell(record, verdict, error)
