@@ -102,18 +102,6 @@ def deliver(user_id: int) -> None: ...
     ),
     Mistake(
         code="""
-@app.task(rate_limit="10/m")
-def deliver(user_id: int) -> None: ...
-""",
-        says='ConfigError: @app.task() takes no "rate_limit"; there are no limits yet; give the '
-        "task a queue and a worker of its own: pgqueue worker MODULE:APP --queue NAME "
-        "--concurrency 1",
-        cause="The word is that of another queue.",
-        remedy="Such a worker runs one job after another. What one job may do in a second, the "
-        "task has to see to.",
-    ),
-    Mistake(
-        code="""
 @app.task(timeout="5m")
 def deliver(user_id: int) -> None: ...
 """,

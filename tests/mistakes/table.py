@@ -7,6 +7,7 @@ from tests.mistakes.command_line import COMMAND_LINE, WAITING
 from tests.mistakes.connecting import CONNECTING
 from tests.mistakes.decoration import DECORATION
 from tests.mistakes.enqueue import ENQUEUE, MIXED
+from tests.mistakes.flows import FLOWS
 from tests.mistakes.transactions import TRANSACTIONS
 from tests.mistakes.workers import WORKERS
 
@@ -16,6 +17,7 @@ TABLE = {
     "Making a task": DECORATION,
     "Arguments": ARGUMENTS,
     "Enqueueing": ENQUEUE,
+    "Flows": FLOWS,
     "Async and sync": MIXED,
     "Apps and databases": CONNECTING,
     "Transactions": TRANSACTIONS,

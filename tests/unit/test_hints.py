@@ -80,6 +80,26 @@ CALLS: dict[str, tuple[type[Exception], str, Callable[[], Any]]] = {
         'takes no "time_limit"; timeout=seconds',
         lambda: app.task(time_limit=5),
     ),
+    "rate_limit": (
+        ConfigError,
+        'takes no "rate_limit"; flow=pgqueue.Flow("name", rate="60/min")',
+        lambda: app.task(rate_limit="60/m"),
+    ),
+    "concurrency_limit": (
+        ConfigError,
+        'flow=pgqueue.Flow("name", concurrency=1)',
+        lambda: app.task(concurrency_limit=1),
+    ),
+    "partition_key": (
+        ConfigError,
+        'flow=pgqueue.Flow("name", key="parameter", key_concurrency=1)',
+        lambda: app.task(partition_key="a"),
+    ),
+    "group": (
+        ConfigError,
+        'using() takes no "group"; flow_key="...", for a task with flow=',
+        lambda: add.using(group="a"),
+    ),
     "an option of a job": (
         ConfigError,
         "task.using(delay=...).enqueue(...)",
