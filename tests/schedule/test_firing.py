@@ -362,6 +362,36 @@ async def test_neither_a_pause_nor_a_change_is_overtaken_by_a_firer(
                           *asked[3:]) == []  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "change", [{"priority": 1}, {"cron": "*/2 * * * *"}, {"every": 60}], ids=str
+)
+async def test_a_change_does_not_undo_a_fire(
+    app: App, eyes: Eyes, dsn: str, machines: Machines, change: Any
+) -> None:
+    """It was decided by what was there before the fire, and is decided anew."""
+    await app.schedules.aset("s", task="report", cron="* * * * *")
+    await move(eyes, "0 minutes")
+    (row,) = await eyes.sql("select next_at, revision from pgqueue.schedule")
+    slot, following = row["next_at"], row["next_at"] + MINUTE
+    firing = await asyncpg.connect(dsn)
+    await firing.execute("begin")
+    notes = json.dumps([{"slot": slot.isoformat(), "job": {"task": "report"}}])
+    await firing.fetch(
+        statement("fire_slots", "pgqueue"), ["s"], [slot], [row["revision"]], [following], [notes]
+    )
+    changing = asyncio.ensure_future(app.schedules.aset("s", **change))
+
+    async def waits() -> bool:
+        return bool(await eyes.value("select count(*) from pg_locks where not granted"))
+
+    await eventually(waits)
+    await firing.execute("commit")
+    await firing.close()
+    assert not await changing
+    assert await eyes.value("select next_at > $1 from pgqueue.schedule", slot)
+    assert await eyes.value("select revision from pgqueue.schedule") == row["revision"] + 1
+
+
 @asynccontextmanager
 async def fleet_of(dsn: str, *schedules: str) -> AsyncIterator[Worker]:
     """A worker of a version of the code that declares these."""

@@ -184,7 +184,7 @@ async def _write(
         await connection.fetch(
             statement("write_schedule", schema), row.name, row.revision, _json(anew.declared),
             _json(anew.changed), anew.next_at, anew.paused, by_code, actor.name, actor.via, action,
-            json.dumps(target), actor.reason,
+            json.dumps(target), actor.reason, row.next_at,
         )
     )  # fmt: skip
 

@@ -1,7 +1,8 @@
 -- Writes what is said of a schedule, and who said it, unless somebody else was first.
 -- $1 name, $2 the revision that this was decided by, 0 for a new one, $3 what code declares or null, $4 what
 -- an operator changed or null, $5 the next slot, $6 whether it is paused, $7 whether code says it: then it is
--- no orphan any more, and no operator's change, $8 actor, $9 via, $10 action, $11 target, $12 reason.
+-- no orphan any more, and no operator's change, $8 actor, $9 via, $10 action, $11 target, $12 reason, $13 the
+-- slot that it waited for when this was decided, null for a new one: who fires meanwhile was first.
 -- Answers the name; nothing where somebody else was first. Workers hear of a slot that comes within the hour.
 -- needs: the primary key of schedule
 -- locks: its row
@@ -26,7 +27,7 @@ altered as (
         orphaned_at = case when not $7::boolean then orphaned_at end,
         changed_at = case when $7::boolean then changed_at else clock_timestamp() end,
         changed_by = case when $7::boolean then changed_by else $8::text end
-    where name = $1::text and revision = $2::bigint
+    where name = $1::text and revision = $2::bigint and next_at = $13::timestamptz
     returning name
 ),
 written as (
