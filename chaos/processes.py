@@ -21,7 +21,12 @@ _STEADY = {"lease": 3.0, "heartbeat": 1.0, "poll_interval": 15.0, "grace": 5.0}
 def make_workers(setup: Setup, home: Path, dsn: str) -> list[WorkerProcess]:
     """Make the supervisors; with ``setup.ordered``, one for a queue that is served in order."""
     settings = {**_STEADY, "concurrency": setup.concurrency, **setup.settings}
-    common = {"dsn": dsn, "home": str(home), "processes": setup.processes}
+    common = {
+        "dsn": dsn,
+        "home": str(home),
+        "processes": setup.processes,
+        "schedules": "scheduler" in setup.programs,
+    }
     wide = {**settings, "queues": ["main", "side"]}
     made = [
         WorkerProcess(f"worker-{n}", home, {**common, "role": f"worker-{n}", "settings": wide})
@@ -41,7 +46,7 @@ def _env(setup: Setup) -> dict[str, str]:
 
 
 class Programs:
-    """Producers, the canceller and the operator."""
+    """Producers, the canceller, the operator, and the one that changes schedules."""
 
     def __init__(self, setup: Setup, home: Path) -> None:
         self._setup = setup

@@ -24,7 +24,7 @@ from chaos import mutants
 from chaos.history import History
 from pgqueue import RunningJob, current_job
 
-__all__ = ["app", "history"]
+__all__ = ["CODE", "app", "history"]
 
 CONFIG: dict[str, Any] = json.loads(os.environ.get("CHAOS_CONFIG", "{}"))
 EXIT_CODE = 77
@@ -136,6 +136,14 @@ async def tick(k: int) -> None:
     job = current_job()
     with noted(job, "tick", k):
         pass
+
+
+CODE = ("code", "code with a function")
+"""The schedules that the code of workers declares, in a run that has schedules."""
+
+if CONFIG.get("schedules"):
+    app.schedule(CODE[0], "tick", cron="*/2 * * * * *", misfire="all", args={"k": -91})
+    app.schedule(CODE[1], "tick", every=3, args=lambda _: {"k": -92})
 
 
 @app.task(queue="side", retry=_POLICY)

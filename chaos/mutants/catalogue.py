@@ -54,6 +54,7 @@ def _mutant(
 _CALM = Step(1.5)
 _STOPS = _strikes("stop", 1.0, 2.5)
 _NAPS = {"nap": 15.0, "noop": 85.0}
+_TICKING = {"programs": ("scheduler",)}
 
 _ALL = (
     _mutant(
@@ -67,6 +68,9 @@ _ALL = (
     _mutant(statements.promoted_early, "I12"),
     _mutant(statements.eager_rescue, "I4", seconds=9.0, shares=_NAPS),
     _mutant(statements.history_lost, "I1"),
+    _mutant(statements.slots_passed, "I13", seconds=5.0, **_TICKING),
+    _mutant(statements.slots_early, "I13", seconds=5.0, **_TICKING),
+    _mutant(statements.slots_doubled, "I13", seconds=8.0, **_TICKING),
     _mutant(statements.crash_not_counted, "I7", plan=_strikes("kill-child", 1.0), shares=_NAPS),
     _mutant(machines.stragglers_passed, "I1", "I18", seconds=6.0),
     _mutant(machines.wake_up_lost, "I1", "I18", seconds=8.0, plan=(_CALM,), calm_seconds=6.0),

@@ -13,6 +13,9 @@ __all__ = [
     "fence_dropped",
     "history_lost",
     "promoted_early",
+    "slots_doubled",
+    "slots_early",
+    "slots_passed",
     "snooze_counts",
 ]
 
@@ -89,3 +92,33 @@ def crash_not_counted() -> None:
         "crash_count = least(job.crash_count, 32766) + blamed::integer",
         "crash_count = job.crash_count",
     )
+
+
+def slots_passed() -> None:
+    """A fire passes over the slots of two seconds."""
+    replace_text(
+        "fire_slots",
+        "next_at = taken.following_at",
+        "next_at = taken.following_at + interval '2 seconds'",
+    )
+
+
+def slots_early() -> None:
+    """A slot fires a second before it is due."""
+    replace_text(
+        "find_slots",
+        "clock_timestamp() as now",
+        "clock_timestamp() + interval '1 second' as now",
+    )
+    replace_text("fire_slots", "and schedule.next_at <= clock_timestamp()", "")
+
+
+def slots_doubled() -> None:
+    """A fire does not compare the slot that it was decided for."""
+    for condition in (
+        "and schedule.next_at = asked.due_at",
+        "and schedule.revision = asked.revision",
+        "and schedule.next_at <= clock_timestamp()",
+    ):
+        replace_text("fire_slots", condition, "")
+    replace_text("fire_slots", "for update skip locked", "for update")
