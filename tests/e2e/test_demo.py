@@ -44,6 +44,8 @@ KEYS = {
     "rescued",
     "lost",
     "exactly_once",
+    "slots",
+    "slots_once",
     "rescue_seconds",
     "jobs_per_second",
 }
@@ -126,6 +128,8 @@ def judge(out: str) -> None:
     assert 1 <= answer["rescued"] < FILES
     assert answer["lost"] == 0
     assert answer["exactly_once"] is True
+    assert answer["slots_once"] is True
+    assert answer["slots"] >= 1
     assert 0 < answer["rescue_seconds"] < 30
     assert answer["jobs_per_second"] > 0
 
@@ -149,6 +153,7 @@ def test_it_runs_on_an_embedded_server_and_leaves_nothing(ground: Ground, wheel:
     assert code == 0, err
     judge(out)
     assert "killed with SIGKILL" in err
+    assert 'schedule "tally" fired: ' in err
     assert f"{FILES} of {FILES} files" in err
     assert remaining(ground.left, timeout_s=_LEFT_SECONDS) == []
 
@@ -329,6 +334,13 @@ insert into pgqueue_demo_queue.history
 select id, now(), run_at, enqueued_at, 1 + (id in (4, 5))::integer, max_attempts, priority,
        (id in (4, 5))::integer, 'completed', queue, task, args
 from gone;
+insert into pgqueue_demo_queue.history
+    (id, finished_at, run_at, enqueued_at, attempt, max_attempts, priority, crash_count, state,
+     queue, task, args, metadata)
+select 100 + n, now(), now(), now(), 1, 1, 5, 0, 'completed', 'upkeep', 'tally', '{}',
+       jsonb_build_object('schedule', 'tally',
+                          'slot', '2027-01-01T00:00:00Z'::timestamptz + n * '2 s'::interval)
+from generate_series(1, 3) as n;
 insert into pgqueue_demo.result (file_id, bytes, lines, compressed, digest)
 select id, 1, 1, 1, sha256(path::bytea) from pgqueue_demo.file where not poison;
 """
@@ -342,8 +354,8 @@ async def test_a_good_run_is_found_good(good: asyncpg.Connection) -> None:
     verdict = await check_run(good)
     assert replace(verdict, rescue_seconds=0.0, seconds=0.0) == Verdict(
         files=10, enqueued=10, completed=9, retried=2, dead=1, rescued=2, lost=0, doubled=0,
-        exactly_once=True, held=2, run_again=2, started_twice=1, rescue_seconds=0.0, unreadable=0,
-        bytes=9, lines=9, compressed=9, seconds=0.0,
+        exactly_once=True, held=2, run_again=2, started_twice=1, rescue_seconds=0.0, slots=3,
+        slots_once=True, unreadable=0, bytes=9, lines=9, compressed=9, seconds=0.0,
     )  # fmt: skip
     assert verdict.rescue_seconds is not None
     assert report(verdict).ok
@@ -411,6 +423,23 @@ async def test_a_spoilt_run_is_found_out(
     verdict = await check_run(good)
     assert seen(verdict), verdict
     assert not verdict.exactly_once
+    assert not report(verdict).ok
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "delete from pgqueue_demo_queue.history where id = 102",
+        "update pgqueue_demo_queue.history set metadata = (select metadata from"
+        " pgqueue_demo_queue.history where id = 101) where id = 102",
+    ],
+)
+async def test_a_slot_without_a_job_or_with_two_is_found_out(
+    good: asyncpg.Connection, spoil: str
+) -> None:
+    await good.execute(spoil)
+    verdict = await check_run(good)
+    assert (verdict.slots_once, verdict.exactly_once) == (False, True)
     assert not report(verdict).ok
 
 

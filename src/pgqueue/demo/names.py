@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["APP", "CONCURRENCY", "PROCESSES", "QUEUE_SCHEMA"]
+__all__ = ["APP", "CONCURRENCY", "EVERY", "PROCESSES", "QUEUE_SCHEMA", "SCHEDULE"]
 
 APP = "pgqueue.demo.tasks:app"
 QUEUE_SCHEMA = "pgqueue_demo_queue"
 PROCESSES = 2
 CONCURRENCY = 8
+SCHEDULE = "tally"
+EVERY = 2
+"""Seconds from one slot of the schedule to the next."""

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pgqueue.demo.killer import Killed
+from pgqueue.demo.names import EVERY, SCHEDULE
 from pgqueue.demo.scan import Found
 from pgqueue.demo.verdict import Sample, Verdict
 from pgqueue.observe.plain import plain
@@ -40,6 +41,7 @@ class Report:
             verdict.exactly_once
             and not verdict.lost
             and not verdict.doubled
+            and verdict.slots_once
             and verdict.run_again == verdict.held
             and not self.sample.wrong
         )
@@ -56,6 +58,8 @@ def print_json(report: Report) -> None:
         "rescued": verdict.rescued,
         "lost": verdict.lost,
         "exactly_once": verdict.exactly_once,
+        "slots": verdict.slots,
+        "slots_once": verdict.slots_once,
         "rescue_seconds": _rounded(verdict.rescue_seconds, 3),
         "jobs_per_second": _rounded(verdict.jobs_per_second, 1),
     }
@@ -107,6 +111,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     once = "yes" if verdict.exactly_once else "NO"
     yield "exactly once", once, "in SQL: for each file one job and one result"
     yield "wrong", f"{sample.wrong}", f"of {sample.read} files read again and compared"
+    yield "slots", f"{verdict.slots}", _slots(verdict)
     again = "from the kill until its last job ran again"
     yield "seconds to rescue", _number(verdict.rescue_seconds, 2), again
     rate = "from the first row to the last result"
@@ -129,6 +134,11 @@ def _work(verdict: Verdict) -> str:
 def _dead(verdict: Verdict) -> str:
     others = verdict.dead - 1
     return "out of attempts: the poison" + (f", and {others} others" if others > 0 else "")
+
+
+def _slots(verdict: Verdict) -> str:
+    what = "each has one job" if verdict.slots_once else "NOT each has one job"
+    return f'of the schedule "{SCHEDULE}", every {EVERY} s; {what}, whoever was killed'
 
 
 def _rescued(killed: Killed | None) -> str:

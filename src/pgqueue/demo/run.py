@@ -8,13 +8,14 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgqueue.demo.fleet import Fleet, lend_fleet
 from pgqueue.demo.ground import lend_ground
 from pgqueue.demo.killer import Killed, kill_one
-from pgqueue.demo.names import PROCESSES, QUEUE_SCHEMA
+from pgqueue.demo.names import PROCESSES, QUEUE_SCHEMA, SCHEDULE
 from pgqueue.demo.place import Place, lend_place
 from pgqueue.demo.producer import CHUNK, Producer
 from pgqueue.demo.progress import Voice, voice
@@ -92,6 +93,7 @@ class _Run:
         self._out = out
         self._total = len(found.paths)
         self._done = 0
+        self._slot: datetime | None = None
 
     async def go(self) -> Report:
         """Enqueue, kill a worker half-way, wait for the end, and check."""
@@ -149,18 +151,30 @@ class _Run:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _wait(self, connection: Connection, fleet: Fleet, enough: int | None) -> None:
-        """Wait until so many files are done, or until no job is left; show how far it is."""
+        """Wait until so many files are done, or until all are and the schedule has fired.
+
+        Show how far it is.
+        """
         while True:
             began = time.monotonic()
             row = await connection.fetchrow(sql("measure_progress"))
             assert row is not None
             self._done = row["done"]
             self._out.show(self._done, self._total)
-            if not row["busy"] if enough is None else self._done >= enough:
+            self._tell_slot(row["slot"], row["results"])
+            ended = not row["busy"] and self._slot is not None
+            if ended if enough is None else self._done >= enough:
                 return
             self._check(fleet)
             took = time.monotonic() - began
             await asyncio.sleep(max(_LOOK_SECONDS, took * _LOOK_SHARE))
+
+    def _tell_slot(self, slot: datetime | None, results: int) -> None:
+        """Say what the schedule's newest job found, once."""
+        if slot is not None and slot != self._slot:
+            self._slot = slot
+            at = slot.astimezone()
+            self._out.say(f'{at:%H:%M:%S} schedule "{SCHEDULE}" fired: {results} results so far')
 
     def _check(self, fleet: Fleet) -> None:
         if not fleet.is_running:

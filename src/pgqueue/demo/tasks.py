@@ -7,12 +7,12 @@ import os
 
 from pgqueue.app import App
 from pgqueue.demo import measure as measuring
-from pgqueue.demo.names import CONCURRENCY, QUEUE_SCHEMA
+from pgqueue.demo.names import CONCURRENCY, EVERY, QUEUE_SCHEMA, SCHEDULE
 from pgqueue.demo.statements import sql
 from pgqueue.retry import Backoff
 from pgqueue.running import RunningJob, current_job
 
-__all__ = ["app", "measure"]
+__all__ = ["app", "measure", "tally"]
 
 app = App(schema=QUEUE_SCHEMA, pool_size=CONCURRENCY)
 
@@ -32,6 +32,17 @@ async def measure(file_id: int, path: str, poison: bool = False) -> None:
         values = (found.bytes, found.lines, found.compressed, found.digest, None)
     async with job.transaction() as tx:
         await tx.execute(sql("write_result"), file_id, *values)
+
+
+@app.task(queue="upkeep")
+async def tally() -> None:
+    """Count the results that are there, once for each slot of the schedule."""
+    job = current_job()
+    async with job.transaction() as tx:
+        await tx.execute(sql("write_tally"), job.metadata["slot"])
+
+
+app.schedule(SCHEDULE, tally, every=EVERY, misfire="all")
 
 
 async def _note_attempt(job: RunningJob) -> None:

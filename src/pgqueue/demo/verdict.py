@@ -33,6 +33,8 @@ class Verdict:
     run_again: int
     started_twice: int
     rescue_seconds: float | None
+    slots: int
+    slots_once: bool
     unreadable: int
     bytes: int
     lines: int

@@ -7,6 +7,8 @@
 --   run_again       of the jobs held by the killed worker, those that somebody else started since
 --   started_twice   of the jobs that it had started and not completed, those started once more
 --   rescue_seconds  from the kill until the last of its jobs was started by somebody else
+--   slots           of the schedule, that have a job
+--   slots_once      each slot from the first to the last of them has one job
 -- needs: nothing: it reads everything
 -- locks: nothing
 with job as (
@@ -71,6 +73,14 @@ rescue as (
                as rescue_seconds
     from again
 ),
+slots as (
+    select count(*) as slots,
+           count(*) = count(distinct slot)
+               and count(*) = coalesce(extract(epoch from max(slot) - min(slot)) / 2 + 1, 0) as slots_once
+    from (select (metadata ->> 'slot')::timestamptz as slot
+          from pgqueue_demo_queue.jobs
+          where metadata ->> 'schedule' = 'tally') as job
+),
 results as (
     select count(*) as results,
            count(unreadable) as unreadable,
@@ -84,5 +94,5 @@ results as (
 select files, enqueued, completed, retried, dead, rescued, lost, doubled,
        coalesce(each_once, false) and results = wanted as exactly_once,
        held, run_again, started_twice, rescue_seconds,
-       unreadable, bytes, lines, compressed, seconds
-from counts, rescue, results
+       slots, slots_once, unreadable, bytes, lines, compressed, seconds
+from counts, rescue, slots, results

@@ -33,6 +33,12 @@ create table pgqueue_demo.attempt (
     started_at timestamptz not null default clock_timestamp()
 );
 
+-- What the jobs of the schedule found.
+create table pgqueue_demo.tally (
+    slot    timestamptz not null,
+    results bigint not null
+);
+
 -- The worker that was killed, and what it held at that moment.
 create table pgqueue_demo.killed (
     worker_id bigint not null,
