@@ -58,6 +58,7 @@ from pgqueue.retry import Backoff, RetryPolicy
 from pgqueue.running import RunningJob, current_job
 from pgqueue.schedule.settings import ScheduleOptions
 from pgqueue.task import BoundTask, Task
+from pgqueue.unique.modes import Debounce, Replace, Throttle, Unique
 from pgqueue.version import __version__
 
 _refuse_namesake(__path__[0])
@@ -77,6 +78,7 @@ __all__ = [
     "Count",
     "DatabaseError",
     "DeadCount",
+    "Debounce",
     "Discard",
     "Drained",
     "EmbeddedError",
@@ -106,6 +108,7 @@ __all__ = [
     "QueueLimitOptions",
     "QueueLimits",
     "RedriveResult",
+    "Replace",
     "Retry",
     "RetryPolicy",
     "RetryResult",
@@ -124,6 +127,8 @@ __all__ = [
     "StillFlow",
     "SyncInAsync",
     "Task",
+    "Throttle",
+    "Unique",
     "UnknownTask",
     "Unreachable",
     "Worker",

@@ -30,6 +30,7 @@ from pgqueue.retry import RetryPolicy
 from pgqueue.schedule.code import Declarations, SlotArgs
 from pgqueue.schedule.settings import ScheduleOptions, Spec
 from pgqueue.task import OnCrash, Task
+from pgqueue.unique.modes import Mode
 from pgqueue.within import Provider
 
 __all__ = ["App"]
@@ -173,6 +174,7 @@ class App(Client):
         retry: RetryPolicy | None = None,
         on_crash: OnCrash = "retry",
         flow: Flow | None = None,
+        unique: Mode | None = None,
     ) -> TaskDecorator: ...
     @hinting("@app.task()")
     def task(
@@ -190,6 +192,7 @@ class App(Client):
         retry: RetryPolicy | None = None,
         on_crash: OnCrash = "retry",
         flow: Flow | None = None,
+        unique: Mode | None = None,
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
@@ -201,13 +204,16 @@ class App(Client):
         or None to give up. ``on_crash``: what follows if nobody knows how an attempt ended, since
         its worker died, stopped or lost it while it ran. "retry": it runs again. "dead": it does
         not, and becomes a dead letter; each attempt costs one statement more. ``flow``: limits
-        that its jobs share, and turns between its tenants.
+        that its jobs share, and turns between its tenants. ``unique``: which of its jobs are the
+        same one, and what becomes of the second: Unique, Replace, Debounce or Throttle.
         """
         given: dict[str, object] = {
             "queue": queue, "priority": priority, "max_attempts": max_attempts,
         }  # fmt: skip
         if expires is not None:
             given["expires"] = check_seconds(expires, "expires", least=0.001)
+        if unique is not None:
+            given["unique"] = unique
         options = check_options(given)
 
         def decorate(target: Callable[..., Any], /) -> Task[..., Any]:

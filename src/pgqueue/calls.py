@@ -51,13 +51,16 @@ class Calls:
         self.quiet = statement("insert_one", schema)
         self._alike = statement("enqueue_alike", schema)
         self._documents = statement("enqueue_jobs", schema)
+        self._unique = statement("enqueue_unique", schema)
 
     def many(self, jobs: Sequence[NewJob]) -> Iterator[Call]:
         """Yield calls that enqueue the jobs in their order, not too many in one of them."""
         for chunk in _chunks(jobs):
             values = plain(chunk[0])
             if values is None or not _are_alike(chunk):
-                yield self._documents, (f"[{','.join(_documents(chunk))}]",)
+                unique = any("unique" in job.options for job in chunk)
+                sql = self._unique if unique else self._documents
+                yield sql, (f"[{','.join(_documents(chunk))}]",)
                 continue
             task, _, *others = values
             yield self._alike, (task, f"[{','.join([job.args for job in chunk])}]", *others)
@@ -117,6 +120,11 @@ def answers(rows: Sequence[Any]) -> list[Enqueued]:
     if len(rows) == 1 and len(rows[0]) == 1:
         ids = cast("list[int]", rows[0][0])
         return [new(job_id) for job_id in ids]
+    if rows and len(rows[0]) == 4:  # of enqueue_unique
+        return [
+            Enqueued(job_id, duplicate, _STATES[state], replaced)
+            for job_id, duplicate, state, replaced in rows
+        ]
     return [Enqueued(job_id, duplicate, _STATES[state]) for job_id, duplicate, state in rows]
 
 

@@ -24,7 +24,7 @@ from pgqueue.db.source import GivenDsn
 from pgqueue.db.statements import check_schema_name
 from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError
-from pgqueue.job import Enqueued, NewJob, Options, with_options
+from pgqueue.job import Enqueued, NewJob, Options, new_job, with_options
 from pgqueue.operations import Operations, ScheduleOperations
 from pgqueue.payload import encode_untyped
 from pgqueue.within import Joining, Provider
@@ -102,7 +102,7 @@ class Client(Joining, Operations, ScheduleOperations):
     ) -> NewJob:
         name = check_task_name(task)
         text = encode_untyped({} if args is None else args, max_bytes=self.max_args_bytes)
-        return NewJob(name, text, with_options(defaults, options))
+        return new_job(name, text, with_options(defaults, options))
 
     def enqueue(
         self,

@@ -98,8 +98,8 @@ _DECORATOR = {
         "leave it out: what a task returns is not kept",
     ),
     **dict.fromkeys(
-        ("lock", "queueing_lock", "unique", "singleton", "lock_task"),
-        'a unique key belongs to a job: task.using(unique_key="...").enqueue(...)',
+        ("lock", "queueing_lock", "singleton", "lock_task", "unique_by", "dedupe"),
+        'unique=pgqueue.Unique(by=["parameter"]), or task.using(unique_key="...").enqueue(...)',
     ),
     **dict.fromkeys(
         ("delay", "run_at", "unique_key", "tags", "metadata", "flow_key", "weight"),
@@ -108,7 +108,7 @@ _DECORATOR = {
 }
 OPTIONS = (
     "connection", "delay", "expires", "flow", "flow_key", "max_attempts", "metadata", "priority",
-    "queue", "run_at", "tags", "timeout", "unique_key", "weight",
+    "queue", "run_at", "tags", "timeout", "unique", "unique_key", "weight",
 )  # fmt: skip
 _USING = {
     **dict.fromkeys(("expire", "max_age", "ttl", "start_before"), "expires=seconds"),
@@ -125,6 +125,8 @@ _USING = {
     "job_id": 'unique_key="..."; pgqueue gives the ids',
     "queueing_lock": 'unique_key="..."',
     "lock": 'unique_key="..."',
+    "debounce": "unique=pgqueue.Debounce(seconds)",
+    "throttle": "unique=pgqueue.Throttle(seconds)",
     **dict.fromkeys(
         ("concurrency_key", "partition_key", "group", "group_id", "partition", "fairness_key"),
         'flow_key="...", for a task with flow=pgqueue.Flow("name", ...)',

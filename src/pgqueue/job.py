@@ -21,6 +21,8 @@ from pgqueue.config import (
 from pgqueue.errors import ConfigError, PayloadError, nearest, shown
 from pgqueue.flow.names import check_flow, check_key, check_weight
 from pgqueue.hints import word_for
+from pgqueue.unique.modes import Mode, check_unique
+from pgqueue.unique.options import settle, with_key
 
 __all__ = [
     "CHECKS",
@@ -31,6 +33,7 @@ __all__ = [
     "Options",
     "check_options",
     "envelope",
+    "new_job",
     "with_options",
 ]
 
@@ -91,7 +94,8 @@ class Options(TypedDict, total=False):
     for what is not an argument. ``expires``: seconds, a timedelta or an aware datetime; an attempt
     that would begin later does not. ``flow``: the name of a flow, whose limits hold for the job.
     ``flow_key``: its tenant, customer or account there, up to 200 bytes. ``weight``: how many
-    tokens of a rate it takes; 1 by default.
+    tokens of a rate it takes; 1 by default. ``unique``: what counts as the same job, and what
+    becomes of the second one: a Unique, Replace, Debounce or Throttle.
     """
 
     queue: str
@@ -107,6 +111,7 @@ class Options(TypedDict, total=False):
     flow: str | None
     flow_key: str | None
     weight: int | None
+    unique: Mode | None
 
 
 def _tags(value: object) -> list[str]:
@@ -159,6 +164,7 @@ CHECKS: Mapping[str, Callable[[object], object]] = {
     "flow": lambda name: None if name is None else check_flow(name),
     "flow_key": lambda key: None if key is None else check_key(key),
     "weight": lambda weight: None if weight is None else check_weight(weight),
+    "unique": check_unique,
 }
 """The check of each key of ``Options``; it returns what stands in the job's document."""
 
@@ -194,6 +200,8 @@ def with_options(former: Mapping[str, Any], options: Mapping[str, object]) -> di
     if "flow" in changed and changed["flow"] != former.get("flow"):
         for name in _OF_FLOW - changed.keys():
             merged.pop(name, None)
+    if "unique" in merged:
+        settle(former, changed, merged)
     _check_expires(merged)
     _check_flow(merged)
     return merged
@@ -234,7 +242,12 @@ class NewJob(msgspec.Struct, frozen=True):
 
     def using(self, **options: Unpack[Options]) -> NewJob:
         """Return the same job with other options; ConfigError for a wrong one."""
-        return NewJob(self.task, self.args, with_options(self.options, options))
+        return new_job(self.task, self.args, with_options(self.options, options))
+
+
+def new_job(task: str, args: str, options: Mapping[str, Any]) -> NewJob:
+    """Return a job of checked options; what is unique by its arguments gets its key of them."""
+    return NewJob(task, args, with_key(task, args, options) if "unique" in options else options)
 
 
 # No escapes beyond ASCII: a database that is not UTF-8 may know the letter, and not its escape.
@@ -250,9 +263,11 @@ def envelope(job: NewJob) -> tuple[str, str]:
 class Enqueued(msgspec.Struct, frozen=True):
     """What became of an enqueue: the job's ``id`` and ``state``.
 
-    ``duplicate``: a live job with the same unique key was there; it is that one, as it was.
+    ``duplicate``: a job with the same unique key was there; it is that one. ``replaced``: it
+    waited, and was changed as ``unique`` says; else it is as it was.
     """
 
     id: int
     duplicate: bool
     state: JobState
+    replaced: bool = False

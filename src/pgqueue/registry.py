@@ -14,6 +14,7 @@ from pgqueue.retry import Backoff, RetryPolicy, check_policy
 from pgqueue.running import RunningJob
 from pgqueue.shape import fault_of, where
 from pgqueue.task import Enqueuer, OnCrash, Task
+from pgqueue.unique.paths import check_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -128,6 +129,7 @@ def make_task(
             f"flow must be a Flow, got {shown(flow)}; "
             f"write flow=pgqueue.Flow({said}, concurrency=1)"
         )
+    check_paths(options, function, name)
     return Task(
         function,
         app=app,

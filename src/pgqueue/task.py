@@ -11,9 +11,10 @@ from pgqueue.around import is_async
 from pgqueue.flow.key import key_of
 from pgqueue.flow.value import Flow
 from pgqueue.hints import hinting, no_attribute, no_call
-from pgqueue.job import Enqueued, NewJob, with_options
+from pgqueue.job import Enqueued, NewJob, new_job, with_options
 from pgqueue.payload import Payload
 from pgqueue.retry import RetryPolicy
+from pgqueue.unique.modes import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +102,7 @@ class Task(Generic[P, R_co]):
         self, options: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> NewJob:
         """Return the job of a call with these options, which are checked already."""
-        job = NewJob(self.name, self.payload.encode(args, kwargs), options)
+        job = new_job(self.name, self.payload.encode(args, kwargs), options)
         return job if self._key_of is None else self.keyed(job, args, kwargs)
 
     def keyed(self, job: NewJob, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NewJob:
@@ -146,6 +147,7 @@ class Task(Generic[P, R_co]):
         flow: str | None = None,
         flow_key: str | None = None,
         weight: int | None = None,
+        unique: Mode | None = None,
     ) -> BoundTask[P]:
         """Return this task with options for the jobs it enqueues; None leaves one as it is.
 
@@ -156,7 +158,8 @@ class Task(Generic[P, R_co]):
         ``expires``: seconds or timedelta from now, or an aware datetime; an attempt that would
         begin later does not, and the job is cancelled. ``flow``: the name of another flow.
         ``flow_key``: in place of the key that the arguments give. ``weight``: how many tokens of
-        a rate the job takes.
+        a rate the job takes. ``unique``: what counts as the same job, and what becomes of the
+        second one: a Unique, Replace, Debounce or Throttle.
         """
         given: dict[str, Any] = {
             "queue": queue,
@@ -172,6 +175,7 @@ class Task(Generic[P, R_co]):
             "flow": flow,
             "flow_key": flow_key,
             "weight": weight,
+            "unique": unique,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         return BoundTask(self, with_options(self.options, chosen), connection)

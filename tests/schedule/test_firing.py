@@ -18,7 +18,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 
-from pgqueue import App, Worker
+from pgqueue import App, Debounce, Replace, Worker
 from pgqueue.db.link import Link, Watch
 from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
@@ -313,11 +313,31 @@ async def test_a_duplicate_is_skipped_logged_and_noted(
     await move(eyes, "1 minutes")
     await firing.step(called=True)
     assert len(await jobs(eyes)) == 1
-    assert f"job {job['id']} with its unique key is alive" in caplog.text
+    assert f"job {job['id']} has its unique key" in caplog.text
     fires = await app.schedules.ahistory("s")
     assert [(fire.job_id, fire.duplicate) for fire in fires if not fire.missed] == [
         (job["id"], True), (job["id"], False),
     ]  # fmt: skip
+
+
+@pytest.mark.past_bug(69)
+async def test_the_modes_of_unique_jobs_hold_for_slots(
+    app: App, eyes: Eyes, machines: Machines
+) -> None:
+    await app.schedules.aset("r", task="report", cron="* * * * *", priority=2, queue="slow",
+                             unique=Replace("priority"))  # fmt: skip
+    await app.schedules.aset("d", task="report", cron="* * * * *", queue="d",
+                             unique=Debounce(3600), unique_key="d")  # fmt: skip
+    firing = machines.one(app)
+    for _ in range(2):
+        await move(eyes, "2 minutes")
+        await firing.step(called=True)
+        await app.schedules.aset("r", priority=1)
+    first, second = [await eyes.job(row["id"]) for row in await jobs(eyes)]
+    if first["queue"] == "slow":
+        first, second = second, first
+    assert (first["queue"], first["state"]) == ("d", "scheduled")
+    assert (second["queue"], second["priority"]) == ("slow", 1)
 
 
 async def test_the_jobs_of_a_slot_with_jitter_are_due_later(

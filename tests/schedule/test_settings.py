@@ -11,6 +11,7 @@ import pytest
 from pgqueue.errors import ConfigError
 from pgqueue.schedule.settings import Spec, check_name, check_settings, read
 from pgqueue.schedule.when import Cron, Every
+from pgqueue.unique.modes import Debounce, Unique
 
 SLOT = datetime(2027, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -55,6 +56,9 @@ def test_what_is_stored_reads_back() -> None:
         ({"cron": "@daily", "jitter": 60, "expires": 30}, "more than jitter"),
         ({"cron": "@daily", "expires": SLOT}, "must be seconds"),
         ({"cron": "@daily", "overlap": "skip", "unique_key": "k"}, "one of both"),
+        ({"cron": "@daily", "overlap": "skip", "unique": Unique()}, "one of both"),
+        ({"cron": "@daily", "unique_key": "k", "unique": Unique(["a"])}, "not both"),
+        ({"cron": "@daily", "jitter": 5, "unique": Debounce(1)}, "leave out jitter"),
     ],
 )
 def test_what_makes_no_schedule_is_refused(given: dict[str, Any], reason: str) -> None:
@@ -80,6 +84,7 @@ def test_a_job_is_told_its_schedule_and_its_slot() -> None:
     assert options == {
         "metadata": {"team": "a", "schedule": "nightly", "slot": "2027-05-01T12:00:00+00:00"},
         "unique_key": "cron:nightly",
+        "unique": None,
     }
     late = spec(cron="@hourly", jitter=300, priority=2)
     assert late.options_for(SLOT)["run_at"] == late.due_at(SLOT)

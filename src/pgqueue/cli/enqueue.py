@@ -29,6 +29,9 @@ __all__ = ["enqueue", "read_moment", "read_object"]
 @click.option("--timeout", type=SECONDS, help="How long an attempt may take.")
 @click.option("--expires", type=SECONDS, help="After so long no attempt begins any more.")
 @click.option("--unique-key", help="While a job with this key is alive, no other is made.")
+@click.option(
+    "--unique", metavar="JSON", help="""What is the same job: '{"by": ["user_id"], "wait": 2}'."""
+)
 @click.option("--flow", help="A flow, whose limits hold for it [default: the task's].")
 @click.option("--flow-key", help="Its tenant, customer or account in the flow.")
 @click.option("--weight", type=int, help="How many tokens of a rate it takes [default: 1].")
@@ -54,6 +57,8 @@ def enqueue(task: str, args: str | None, as_json: bool, **given: Any) -> None:
         done = client.enqueue_job(job, None)
     if as_json:
         print_json(done)
+    elif done.replaced:
+        click.echo(f"job {done.id} waited with this unique key, and was changed ({done.state})")
     elif done.duplicate:
         click.echo(f"job {done.id} has this unique key already ({done.state}); none was made")
     else:
@@ -73,6 +78,8 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     options = {name: value for name, value in given.items() if value is not None and value != ()}
     if "run_at" in options:
         options["run_at"] = read_moment(options["run_at"], ", or --delay 12h")
+    if "unique" in options:
+        options["unique"] = read_object(options["unique"], "--unique")
     if "metadata" in options:
         options["metadata"] = read_object(options["metadata"], "--metadata")
     return options

@@ -126,7 +126,7 @@ def _what(fire: ScheduleFire) -> str:
     if fire.job_id is None:
         return "its code wanted no job"
     if fire.duplicate:
-        return f"no job: job {fire.job_id} with its unique key was alive"
+        return f"no job: job {fire.job_id} had its unique key"
     return f"job {fire.job_id}"
 
 

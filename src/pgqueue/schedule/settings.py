@@ -19,6 +19,7 @@ from pgqueue.schedule.grammar import check_cron
 from pgqueue.schedule.misfire import Misfire, Policy
 from pgqueue.schedule.when import EPOCH, Cron, Every, When
 from pgqueue.schedule.zone import check_zone
+from pgqueue.unique.options import check_together
 
 __all__ = ["Overlap", "ScheduleOptions", "Spec", "Timing", "check_name", "check_settings", "read"]
 
@@ -26,7 +27,7 @@ Overlap = Literal["allow", "skip"]
 """``skip``: no job while the one before is alive."""
 
 _OPTIONS = ("queue", "priority", "max_attempts", "timeout", "unique_key", "tags", "metadata",
-            "expires", "flow", "flow_key", "weight")  # fmt: skip
+            "expires", "flow", "flow_key", "weight", "unique")  # fmt: skip
 _WHEN = ("cron", "every", "anchor")
 _LONGEST_JITTER = 86_400.0
 
@@ -145,6 +146,7 @@ class Spec:
         options["metadata"] = {**(options.get("metadata") or {}), "schedule": self.name, "slot": at}
         if self.overlap == "skip":
             options["unique_key"] = f"cron:{self.name}"
+            options["unique"] = None  # of the task
         if slot is not None and (due := self.due_at(slot)) != slot:
             options["run_at"] = due
         return options
@@ -194,9 +196,14 @@ def _read_when(when: Mapping[str, Any], zone: str) -> When:
 
 
 def _check_together(spec: Spec) -> None:
-    if spec.overlap == "skip" and "unique_key" in spec.options:
+    if spec.overlap == "skip" and not spec.options.keys().isdisjoint(("unique_key", "unique")):
         raise ConfigError(
             f'schedule "{spec.name}": overlap="skip" has a unique key of its own; give one of both'
+        )
+    check_together(spec.options)
+    if "wait" in spec.options.get("unique", ()) and spec.jitter:
+        raise ConfigError(
+            f'schedule "{spec.name}": a debounced job is due after its wait; leave out jitter'
         )
     expires = spec.options.get("expires")
     if isinstance(expires, str):

@@ -1194,7 +1194,7 @@ language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $body$
 declare
     rule constant jsonb := doc -> 'unique';
-    known constant text[] := array['by', 'until', 'for', 'replace', 'wait', 'max_wait', 'period'];
+    names constant text[] := array['by', 'until', 'for', 'replace', 'wait', 'max_wait', 'period'];
     columns constant jsonb := '["args", "run_at", "priority", "tags"]';
     modes constant integer := (rule ? 'replace')::integer + (rule ? 'wait')::integer
                               + (rule ? 'period')::integer + (rule ? 'for')::integer;
@@ -1205,9 +1205,9 @@ begin
         return 'has unique that is not an object';
     end if;
     return case
-        when rule - known <> '{}' then format('has an unknown key "%s" in unique; known are %s',
-            (select key from jsonb_object_keys(rule - known) as key limit 1),
-            array_to_string(known, ', '))
+        when rule - names <> '{}' then format('has an unknown key "%s" in unique; known are %s',
+            (select key from jsonb_object_keys(rule - names) as key limit 1),
+            array_to_string(names, ', '))
         when modes > 1 then 'has more than one of replace, wait, period and for in unique'
         when jsonb_typeof(rule -> 'by') not in ('array', 'null')
              or jsonb_typeof(rule -> 'by') = 'array' and rule @? '$.by[*] ? (@.type() != "string")'

@@ -221,8 +221,8 @@ class Firing:
         for row in rows:
             if row["duplicate"]:
                 log.info(
-                    'schedule "%s": the slot %s got no job, since job %d with its unique key is '
-                    "alive", row["name"], row["slot"], row["id"],
+                    'schedule "%s": the slot %s got no job, since job %d has its unique key',
+                    row["name"], row["slot"], row["id"],
                 )  # fmt: skip
             elif row["id"] is not None:
                 log.debug('schedule "%s": job %d of slot %s', row["name"], row["id"], row["slot"])
