@@ -5,23 +5,20 @@ Enqueued in the same transaction as your data, run at least once, never lost.
 
 from typing import TYPE_CHECKING
 
-from pgqueue.admin.flow_info import FlowInfo, FlowKey, FlowState, FlowUsage, StillFlow
+from pgqueue.admin.flow_info import FlowInfo, FlowKey, FlowState, FlowUsage
 from pgqueue.admin.info import (
     AttemptError,
-    CancelResult,
     Count,
-    DeadCount,
     JobInfo,
-    PurgeResult,
     QueueInfo,
-    RedriveResult,
-    RetryResult,
     SchemaStatus,
     Status,
+    StillFlow,
     WorkerInfo,
     WorkerState,
 )
 from pgqueue.admin.limit_info import QueueLimitInfo
+from pgqueue.admin.results import CancelResult, DeadCount, PurgeResult, RedriveResult, RetryResult
 from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo, ScheduleSlot, ScheduleState
 from pgqueue.app import App
 from pgqueue.client import Client

@@ -61,9 +61,9 @@ class JobState(enum.StrEnum):
 
 
 MOVES: Mapping[JobState, frozenset[JobState]] = {
-    JobState.SCHEDULED: frozenset({JobState.PENDING, JobState.CANCELLED}),
-    JobState.BLOCKED: frozenset({JobState.PENDING, JobState.SCHEDULED, JobState.CANCELLED}),
-    JobState.PENDING: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.SCHEDULED: frozenset({JobState.PENDING, JobState.BLOCKED, JobState.CANCELLED}),
+    JobState.BLOCKED: frozenset({JobState.PENDING, JobState.CANCELLED}),
+    JobState.PENDING: frozenset({JobState.RUNNING, JobState.BLOCKED, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
         {
             JobState.COMPLETED,
@@ -74,8 +74,8 @@ MOVES: Mapping[JobState, frozenset[JobState]] = {
         }
     ),
     JobState.COMPLETED: frozenset(),
-    JobState.CANCELLED: frozenset({JobState.PENDING}),
-    JobState.DEAD: frozenset({JobState.PENDING}),
+    JobState.CANCELLED: frozenset({JobState.PENDING, JobState.BLOCKED}),
+    JobState.DEAD: frozenset({JobState.PENDING, JobState.BLOCKED}),
 }
 """Allowed moves. Those out of ``dead`` and ``cancelled`` are an operator's: redrive and retry.
 

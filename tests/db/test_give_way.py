@@ -12,7 +12,7 @@ from tests.db.conftest import Connect
 from tests.db.hands import Hands
 from tests.harness.waiting import eventually
 
-from pgqueue.admin.info import PurgeResult, RedriveResult
+from pgqueue.admin.results import PurgeResult, RedriveResult
 from pgqueue.client import Client
 from pgqueue.job import Enqueued
 

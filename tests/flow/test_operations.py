@@ -382,3 +382,19 @@ async def test_jobs_of_a_paused_queue_hold_no_slot(app: App, line: Line) -> None
     await line.drop(*fast)
     assert await line.admit() == 2
     assert await line.admitted() == slow
+
+
+async def test_what_code_declares_anew_acts_at_once(app: App, line: Line) -> None:
+    """A deploy with a faster rate: nobody waits for a token of the slow one."""
+
+    async def declare(settings: str) -> None:
+        (row,) = await line.run("declare_flows", ["crm"], [settings], "host:1")
+        assert row["names"] == ["crm"]
+
+    await declare('{"rate": 0.0001}')
+    await line.put("a", "a")
+    assert await line.admit() == 1
+    assert await line.admit() == 0
+    await declare('{"rate": 1000.0}')
+    await line.sql("select pg_sleep(0.01)")
+    assert await line.admit() == 1

@@ -16,7 +16,7 @@ import yaml
 from psycopg.rows import dict_row
 
 from pgqueue import Client, JobState
-from pgqueue.admin.info import QueueInfo, Status, WorkerInfo
+from pgqueue.admin.info import QueueInfo, Status, StillFlow, WorkerInfo
 from tests.cli.conftest import bury
 from tests.cli.test_look import register
 from tests.guide.page import files_of
@@ -99,11 +99,12 @@ def collected(viewer: psycopg.Connection[dict[str, Any]], name: str) -> dict[str
 
 def test_every_number_of_a_status_is_explained_and_no_other() -> None:
     explained = {name for cell in columns("number") for name in re.findall(r"`([^`]+)`", cell)}
-    nested = {"jobs", "queues", "workers"}
+    nested = {"jobs", "queues", "workers", "still_flows"}
     expected = names(Status) - nested
     expected |= {f"jobs.{state}" for state in JobState}
     expected |= {f"queues[].{name}" for name in names(QueueInfo)}
     expected |= {f"workers[].{name}" for name in names(WorkerInfo)}
+    expected |= {f"still_flows[].{name}" for name in names(StillFlow)}
     # What counts of the server are watched for is another table of this title.
     assert explained - {"max_connections"} == expected
 

@@ -420,3 +420,36 @@ async def test_each_role_does_with_schedules_what_it_is_for(logins: Logins, eyes
         "insert into pgqueue.schedule (name, next_at, changed) values ('x', now(), '{}')",
     )  # fmt: skip
     await app.aclose()
+
+
+async def test_flows_with_the_roles(logins: Logins, eyes: Eyes) -> None:
+    """An operator sets limits and pauses; a viewer sees no keys."""
+    docs = '[{"task": "t", "flow": "crm", "flow_key": "acme"}, {"task": "t", "flow": "crm"}]'
+    allowed(logins.dsn_of("producer"), f"select * from pgqueue.enqueue('{docs}')")
+    allowed(logins.dsn_of("worker"), "select * from pgqueue.admit('crm', 9, 0, 0, '-infinity')")
+    async with Client(logins.dsn_of("operator")) as operator:
+        flows = operator.flows
+        assert await flows.aset("crm", concurrency=5, rate="1/s", key_rate="1/min")
+        assert await flows.aset("crm", key="acme", weight=3)
+        assert await flows.apause("crm", key="acme")
+        assert await flows.aresume("crm", key="acme")
+        assert await flows.apause("crm")
+        assert [one.key for one in await flows.akeys("crm")] == ["", "acme"]
+        assert await flows.ausage("crm") == []
+        assert [one.state for one in await flows.alist()] == ["paused"]
+        assert await operator.apause("default")
+        (job,) = [job for job in await operator.alist_jobs() if job.state == "blocked"][:1]
+        assert (await operator.awhy_waiting(job.id))[0].startswith("in line of crm")
+    async with Client(logins.dsn_of("viewer")) as viewer:
+        (still,) = (await viewer.astatus()).still_flows
+        assert (still.name, still.waiting) == ("crm", 2)
+    allowed(logins.dsn_of("viewer"), "select flow, weight from pgqueue.jobs")
+    refused(
+        logins.dsn_of("viewer"), "select flow_key from pgqueue.jobs",
+        "select key from pgqueue.flow_key", "select key from pgqueue.line",
+        "select * from pgqueue.flow_usage", "update pgqueue.flow set paused_at = now()",
+    )  # fmt: skip
+    refused(
+        logins.dsn_of("operator"), "delete from pgqueue.flow", "delete from pgqueue.line",
+        "update pgqueue.flow set declared = '{}'", "delete from pgqueue.ticket",
+    )  # fmt: skip

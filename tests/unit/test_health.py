@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pgqueue.admin.health import judge, judge_host, say_unserved
-from pgqueue.admin.info import Count, QueueInfo, Status, WorkerInfo, WorkerState
+from pgqueue.admin.health import judge, judge_host, say_still, say_unserved
+from pgqueue.admin.info import Count, QueueInfo, Status, StillFlow, WorkerInfo, WorkerState
 
 NOW = datetime.now(UTC)
 
@@ -92,6 +92,11 @@ UNWELL: list[tuple[Status, dict[str, Any], str]] = [
         {},
         'schedules "a", "b": in the code of no worker; pgqueue schedules remove ends it',
     ),
+    (
+        status(queue("mail", workers=0, blocked=Count(2))),
+        {},
+        'no live worker serves queue "mail"',
+    ),
     (status(dead=1), {"max_dead": 0}, "1 dead letter, more than 0"),
     (status(dead=20_000), {"max_dead": 7}, "10000+ dead letters, more than 7"),
     (status(copy_of="this is a copy"), {}, "this is a copy: no worker starts here"),
@@ -123,6 +128,30 @@ def test_a_host_is_well_while_a_worker_lives_on_it() -> None:
         said = 'no live worker on host "host" (there are some that stop, or send no heartbeats)'
         assert (found.ok, found.problems, found.workers) == (False, (said,), 0)
     assert judge_host((there,), "host").problems == ('no live worker on host "host"',)
+
+
+@pytest.mark.parametrize(
+    ("flow", "said"),
+    [
+        (
+            StillFlow("crm", Count(7), NOW, None, 0),
+            ['flow "crm" is paused (7 in line); pgqueue flows resume lets it go on'],
+        ),
+        (
+            StillFlow("crm", Count(7), None, datetime(2026, 11, 30, 12, tzinfo=UTC), 1),
+            [
+                'flow "crm" is held until 2026-11-30 12:00:00+00:00 (7 in line)',
+                'flow "crm": 1 key stands still; see pgqueue keys --stopped',
+            ],
+        ),
+        (
+            StillFlow("crm", Count(7), None, None, 3),
+            ['flow "crm": 3 keys stand still; see pgqueue keys --stopped'],
+        ),
+    ],
+)
+def test_flows_that_stand_still_are_said(flow: StillFlow, said: list[str]) -> None:
+    assert say_still([flow]) == said
 
 
 def test_of_many_queues_without_a_worker_a_few_are_named() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pgqueue.admin.info import CancelResult
+from pgqueue.admin.results import CancelResult
 from pgqueue.admin.session import writing
 from pgqueue.admin.states import find_states
 from pgqueue.admin.wake import wake_flows

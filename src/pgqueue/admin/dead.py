@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pgqueue.admin.filters import DeadFilter, JobFilter
-from pgqueue.admin.info import (
-    COUNT_BOUND,
-    Count,
-    DeadCount,
-    JobInfo,
-    PurgeResult,
-    RedriveResult,
-)
+from pgqueue.admin.info import COUNT_BOUND, Count, JobInfo
+from pgqueue.admin.results import DeadCount, PurgeResult, RedriveResult
 from pgqueue.admin.retry import redrive
 from pgqueue.admin.rows import job_info
 from pgqueue.admin.session import reading, writing

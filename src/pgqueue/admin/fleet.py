@@ -37,6 +37,7 @@ async def read_queues(connection: Connection, schema: str) -> list[QueueInfo]:
             running=Count.bounded(row["running"]),
             scheduled=Count.bounded(row["scheduled"], cut=row["cut_scheduled"]),
             oldest_ready_seconds=row["oldest_seconds"],
+            blocked=Count.bounded(row["blocked"], cut=row["cut_blocked"]),
             workers=served[row["queue"]]["workers"],
             unknown=_unknown(served[row["queue"]]["unknown"]),
         )

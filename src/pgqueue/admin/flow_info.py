@@ -11,7 +11,7 @@ import msgspec
 
 from pgqueue.admin.info import Count
 
-__all__ = ["FlowInfo", "FlowKey", "FlowState", "FlowUsage", "StillFlow"]
+__all__ = ["FlowInfo", "FlowKey", "FlowState", "FlowUsage"]
 
 
 class FlowState(enum.StrEnum):
@@ -95,17 +95,3 @@ class FlowUsage(msgspec.Struct, frozen=True):
     day: date
     jobs: int
     used: float
-
-
-class StillFlow(msgspec.Struct, frozen=True):
-    """A flow of which jobs wait and are not admitted: it, or some of its keys, stand still.
-
-    ``name``, ``waiting``, ``paused_at``, ``held_until`` and ``paused_keys``: as ``FlowInfo`` has
-    them.
-    """
-
-    name: str
-    waiting: Count
-    paused_at: datetime | None
-    held_until: datetime | None
-    paused_keys: int

@@ -6,8 +6,8 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.admin.flow_info import FlowInfo, FlowKey, FlowState, FlowUsage, StillFlow
-from pgqueue.admin.info import COUNT_BOUND, Count
+from pgqueue.admin.flow_info import FlowInfo, FlowKey, FlowState, FlowUsage
+from pgqueue.admin.info import COUNT_BOUND, Count, StillFlow
 from pgqueue.admin.session import reading
 from pgqueue.db.statements import statement
 from pgqueue.errors import ConfigError, nearest

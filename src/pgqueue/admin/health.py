@@ -6,9 +6,17 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from pgqueue.admin.info import QueueInfo, Status, WorkerInfo
+from pgqueue.admin.info import QueueInfo, Status, StillFlow, WorkerInfo
 
-__all__ = ["Health", "HostHealth", "judge", "judge_host", "say_schedules", "say_unserved"]
+__all__ = [
+    "Health",
+    "HostHealth",
+    "judge",
+    "judge_host",
+    "say_schedules",
+    "say_still",
+    "say_unserved",
+]
 
 _NAMED = 10
 
@@ -106,7 +114,11 @@ def say_unserved(queues: Sequence[QueueInfo]) -> list[str]:
 
 
 def _without_worker(queues: Iterable[QueueInfo]) -> list[str]:
-    return [q.name for q in queues if not q.workers and (q.ready or q.running or q.scheduled)]
+    return [
+        q.name
+        for q in queues
+        if not q.workers and (q.ready or q.running or q.scheduled or q.blocked)
+    ]
 
 
 def _say_unserved(names: Iterable[str]) -> list[str]:
@@ -165,6 +177,24 @@ def _say_paused(queues: Iterable[QueueInfo]) -> list[str]:
         for queue in queues
         if queue.paused_at is not None and queue.ready
     ]
+
+
+def say_still(flows: Iterable[StillFlow]) -> list[str]:
+    """Return which flows, or keys of flows, stand still while jobs wait in their lines."""
+    said: list[str] = []
+    for flow in flows:
+        if flow.paused_at is not None:
+            said.append(
+                f'flow "{flow.name}" is paused ({flow.waiting} in line); pgqueue flows resume lets '
+                "it go on"
+            )
+        elif flow.held_until is not None:
+            until = flow.held_until.isoformat(" ", "seconds")
+            said.append(f'flow "{flow.name}" is held until {until} ({flow.waiting} in line)')
+        if flow.paused_keys:
+            keys = "1 key stands" if flow.paused_keys == 1 else f"{flow.paused_keys} keys stand"
+            said.append(f'flow "{flow.name}": {keys} still; see pgqueue keys --stopped')
+    return said
 
 
 def _late(queue: QueueInfo, max_age: float) -> str:

@@ -14,16 +14,12 @@ from pgqueue.job import JobState
 __all__ = [
     "COUNT_BOUND",
     "AttemptError",
-    "CancelResult",
     "Count",
-    "DeadCount",
     "JobInfo",
-    "PurgeResult",
     "QueueInfo",
-    "RedriveResult",
-    "RetryResult",
     "SchemaStatus",
     "Status",
+    "StillFlow",
     "WorkerInfo",
     "WorkerState",
 ]
@@ -132,83 +128,15 @@ class JobInfo(msgspec.Struct, frozen=True):
         )
 
 
-class CancelResult(msgspec.Struct, frozen=True):
-    """What became of a cancel.
-
-    ``state``: ``cancelled``, ``requested`` (it runs; its worker was asked to stop it), or what kept
-    it from being cancelled: ``completed``, ``dead``, ``missing``. ``changed``: this call did it.
-    ``id``: the job's.
-    """
-
-    id: int
-    state: str
-    changed: bool
-
-
-class RetryResult(msgspec.Struct, frozen=True):
-    """What became of a retry or a redrive of the job ``id``.
-
-    ``state``: ``pending`` when it is ready, else where it still is, or ``missing``. ``changed``:
-    this call made it ready. ``holder``: the live job whose unique key it would need.
-    """
-
-    id: int
-    state: str
-    changed: bool
-    holder: int | None = None
-
-
-class RedriveResult(msgspec.Struct, frozen=True):
-    """What became of a redrive. ``jobs``: each one that fitted; in a dry run nothing was done.
-
-    ``matched``: how many fitted. ``last_id``: go on behind it while ``more``. ``dry_run``: it was
-    only counted.
-    """
-
-    jobs: tuple[RetryResult, ...]
-    matched: Count
-    last_id: int
-    more: bool
-    dry_run: bool
-
-    @property
-    def redriven(self) -> int:
-        """How many became ready."""
-        return sum(job.changed for job in self.jobs)
-
-
-class PurgeResult(msgspec.Struct, frozen=True):
-    """What became of a purge: ``matched`` jobs fitted, and ``deleted`` are gone.
-
-    ``more``: the limit was reached; ask again. ``dry_run``: it was only counted.
-    """
-
-    matched: Count
-    deleted: int
-    more: bool
-    dry_run: bool
-
-
-class DeadCount(msgspec.Struct, frozen=True):
-    """Dead letters of one ``task`` in one ``queue``: ``jobs`` of them, dead since ``oldest`` to
-    ``newest``.
-    """
-
-    queue: str
-    task: str
-    jobs: Count
-    oldest: datetime
-    newest: datetime
-
-
 class QueueInfo(msgspec.Struct, frozen=True):
     """One queue, by its ``name``. ``waiting``: a worker waits to be notified.
 
     ``paused_at``: since when nothing is claimed from it; None: it is not paused. ``ready``,
-    ``running`` and ``scheduled``: how many jobs are due, run, and are due later. ``running`` is
-    counted among the first 10,000 of each priority, where claims take. ``oldest_ready_seconds``:
-    for how long the oldest ready job has been due. ``workers``: the live ones that serve it.
-    ``unknown``: by task, ready jobs among the first 1,000 whose task none of these workers knows.
+    ``running``, ``scheduled`` and ``blocked``: how many jobs are due, run, are due later, and wait
+    in the lines of flows. ``running`` is counted among the first 10,000 of each priority, where
+    claims take. ``oldest_ready_seconds``: for how long the oldest ready job has been due.
+    ``workers``: the live ones that serve it. ``unknown``: by task, ready jobs among the first 1,000
+    whose task none of these workers knows.
     """
 
     name: str
@@ -218,6 +146,7 @@ class QueueInfo(msgspec.Struct, frozen=True):
     running: Count
     scheduled: Count
     oldest_ready_seconds: float | None
+    blocked: Count = Count(0)
     workers: int = 0
     unknown: Mapping[str, Count] = msgspec.field(default_factory=dict[str, Count])
 
@@ -279,12 +208,27 @@ class SchemaStatus(msgspec.Struct, frozen=True):
         return self.problem is None
 
 
+class StillFlow(msgspec.Struct, frozen=True):
+    """A flow of which jobs wait and are not admitted: it, or some of its keys, stand still.
+
+    ``name``, ``waiting``, ``paused_at``, ``held_until`` and ``paused_keys``: as ``FlowInfo`` has
+    them.
+    """
+
+    name: str
+    waiting: Count
+    paused_at: datetime | None
+    held_until: datetime | None
+    paused_keys: int
+
+
 class Status(msgspec.Struct, frozen=True):
     """Everything at one moment. Beyond COUNT_BOUND finished jobs, their counts are estimates.
 
     ``schema`` and ``schema_version``: what was looked at. ``jobs``: how many, by state. ``queues``
     and ``workers``: each of them. ``oldest_ready_seconds``: for how long the oldest ready job has
     been due; ``next_due_seconds``: in how many seconds the next one is; None: there is none.
+    ``still_flows``: those that have jobs in line, and stand still or have keys that do.
     ``misfits``: by task, the scheduled jobs that wait for a worker that their arguments fit; none
     for a role that may not read errors, as a viewer.
     ``late_schedules``: by name, for how many seconds a slot has been due that nobody fires, where
@@ -302,6 +246,7 @@ class Status(msgspec.Struct, frozen=True):
     oldest_ready_seconds: float | None
     next_due_seconds: float | None
     misfits: Mapping[str, Count]
+    still_flows: tuple[StillFlow, ...] = ()
     copy_of: str | None = None
     damage: tuple[str, ...] = ()
     late_schedules: Mapping[str, float] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.admin.fleet import read_queues, read_workers
+from pgqueue.admin.flow_look import still_flows
 from pgqueue.admin.home import find_copy
 from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, Status
 from pgqueue.admin.repair import find_damage
@@ -32,7 +33,8 @@ async def status(connection: Connection, schema: str) -> Status:
         fleet = await read_workers(connection, schema)
         copy_of = await find_copy(connection, schema)
         damage = await find_damage(connection, schema)
-        still = await connection.fetch(statement("find_late_schedules", schema), _SCHEDULES)
+        late = await connection.fetch(statement("find_late_schedules", schema), _SCHEDULES)
+        still = await still_flows(connection, schema)
         misfits = []
         if await connection.fetchval(statement("may_read_errors", schema)):
             misfits = await connection.fetch(statement("find_misfits", schema), _MISFITS_OF, MISFIT)
@@ -49,10 +51,11 @@ async def status(connection: Connection, schema: str) -> Status:
         oldest_ready_seconds=max(ages, default=None),
         next_due_seconds=counted["next_due"],
         misfits={row["task"]: Count.bounded(row["jobs"], cut=cut) for row in misfits},
+        still_flows=tuple(still),
         copy_of=copy_of,
         damage=damage,
-        late_schedules={row["name"]: row["late"] for row in still if not row["orphaned"]},
-        orphaned_schedules=tuple(row["name"] for row in still if row["orphaned"]),
+        late_schedules={row["name"]: row["late"] for row in late if not row["orphaned"]},
+        orphaned_schedules=tuple(row["name"] for row in late if row["orphaned"]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pgqueue.admin.info import RedriveResult, RetryResult
+from pgqueue.admin.results import RedriveResult, RetryResult
 from pgqueue.cli.group import Group
 from pgqueue.cli.options import (
     JOB_ID,

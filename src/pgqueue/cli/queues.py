@@ -48,13 +48,23 @@ def print_queues(found: Sequence[QueueInfo]) -> None:
     """Print a table of queues; of very many, those that hold the most."""
     shown = fullest(found, _MOST)
     print_table(
-        ("queue", "ready", "running", "scheduled", "oldest ready", "workers", "paused since"),
+        (
+            "queue",
+            "ready",
+            "running",
+            "scheduled",
+            "blocked",
+            "oldest ready",
+            "workers",
+            "paused since",
+        ),
         [
             (
                 q.name,
                 q.ready,
                 q.running,
                 q.scheduled,
+                q.blocked,
                 ago(q.oldest_ready_seconds),
                 q.workers,
                 q.paused_at,
@@ -80,7 +90,9 @@ def fullest(found: Sequence[QueueInfo], most: int) -> Sequence[QueueInfo]:
     if len(found) <= most:
         return found
     return heapq.nsmallest(
-        most, found, key=lambda q: (-q.ready - q.running, -q.scheduled, q.paused_at is None, q.name)
+        most,
+        found,
+        key=lambda q: (-q.ready - q.running, -q.scheduled - q.blocked, q.paused_at is None, q.name),
     )
 
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 import click
 
-from pgqueue.admin.info import AttemptError, JobInfo, RetryResult
+from pgqueue.admin.info import AttemptError, JobInfo
+from pgqueue.admin.results import RetryResult
 from pgqueue.cli.attempts import ran_seconds, tracebacks_once, waited_seconds
 from pgqueue.cli.output import Failed, ago, moment, print_json, print_pairs, print_table
 from pgqueue.client import Client

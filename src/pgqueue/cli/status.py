@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import click
 
-from pgqueue.admin.health import say_schedules
+from pgqueue.admin.health import say_schedules, say_still
 from pgqueue.admin.info import Status
 from pgqueue.cli.options import SECONDS, connection_options, json_option, open_client
 from pgqueue.cli.output import ago, print_json, print_table
@@ -62,6 +62,8 @@ def _print(found: Status) -> None:
     click.echo()
     print_queues(found.queues)
     print_unserved(found.queues)
+    for said in say_still(found.still_flows):
+        click.echo(plain(said))
     click.echo()
     print_workers(found.workers)
     if found.misfits:

@@ -114,20 +114,23 @@ grant select, insert, update on :"schema".flow, :"schema".flow_key, :"schema".fl
 grant select, insert, update, delete on :"schema".line, :"schema".ticket to :"worker";
 grant select on sequence :"schema".ticket_id_seq to :"worker";
 grant execute on function :"schema".admit(text, integer, bigint, bigint, timestamptz),
-    :"schema".withdraw(text), :"schema".heal_lines(), :"schema".wake_flows(text[], text[]),
-    :"schema".next_rank(text, integer, timestamptz) to :"worker";
+    :"schema".withdraw(text), :"schema".flow_changed(text, jsonb), :"schema".heal_lines(),
+    :"schema".wake_flows(text[], text[]), :"schema".next_rank(text, integer, timestamptz)
+    to :"worker";
 
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer),
     :"schema".drop_audit(integer), :"schema".forget_unique(integer) to :"worker";
 
--- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes schedules.
+-- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes flows and
+-- schedules.
 -- Retry and redrive put a job back under its id: so an operator can put in any job, as one that waits. What
 -- is noted of operators' changes they can add to, and not change.
 grant select, delete, update (position, run_at, cancel_requested),
       insert (id, position, run_at, enqueued_at, max_attempts, timeout_seconds, priority, queue, task,
-              args, unique_key, tags, metadata, errors)
+              args, unique_key, tags, metadata, errors, flow, flow_key, rank, weight),
+      update (rank)
     on :"schema".job to :"operator";
 grant select, insert, delete, update (state) on :"schema".history to :"operator";
 grant select, delete, update (reason) on :"schema".dead to :"operator";
@@ -135,22 +138,36 @@ grant select, insert, update (paused_at, changed, changed_at, changed_by) on :"s
 grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit to :"operator";
 grant select, insert, update, delete on :"schema".schedule to :"operator";
 grant execute on function :"schema".enqueue_checked(jsonb) to :"operator";
+
+-- It sets the limits of flows, and pauses them and their keys.
+grant select, insert (name), update (changed, paused_at, held_until, tat, changed_at, changed_by)
+    on :"schema".flow to :"operator";
+grant select, insert, update on :"schema".flow_key to :"operator";
+grant select, update (turn, tat) on :"schema".line to :"operator";
+grant insert on :"schema".ticket to :"operator";
+grant select on :"schema".flow_usage to :"operator";
+grant execute on function :"schema".flow_changed(text, jsonb), :"schema".withdraw(text),
+    :"schema".wake_flows(text[], text[]), :"schema".next_rank(text, integer, timestamptz)
+    to :"operator";
+
 grant usage on sequence :"schema".position_seq to :"operator";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer) to :"operator";
 grant execute on function :"schema".readable(timestamptz) to :"operator", :"viewer";
 
 -- The viewer sees jobs, queues and workers, and nothing that users put into a job but its queue,
--- task and tags: not args, metadata, results or unique keys, nor errors, which may quote them.
+-- task, tags and flow: not args, metadata, results or unique keys, nor errors, which may quote them,
+-- nor the keys of flows, which are made of args.
 grant select (id, state, queue, task, priority, run_at, enqueued_at, claimed_at, finished_at,
               attempt, max_attempts, crash_count, timeout_seconds, tags, worker_id,
-              expires_at)
+              expires_at, flow, weight)
     on :"schema".jobs to :"viewer";
 grant select (id, position, run_at, enqueued_at, claimed_at, worker_id, attempt, max_attempts,
               timeout_seconds, priority, crash_count, cancel_requested, queue, task, tags,
-              expires_at)
+              expires_at, flow, rank, weight)
     on :"schema".job to :"viewer";
 grant select (id, state, finished_at, queue, task) on :"schema".history to :"viewer";
 grant select (id, finished_at, queue, task) on :"schema".dead to :"viewer";
-grant select on :"schema".queue, :"schema".worker, :"schema".schedules to :"viewer";
+grant select on :"schema".queue, :"schema".worker, :"schema".schedules, :"schema".flow to :"viewer";
+grant select (flow, paused_at, held_until) on :"schema".flow_key to :"viewer";
 commit;

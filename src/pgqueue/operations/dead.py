@@ -8,7 +8,8 @@ from datetime import timedelta
 from pgqueue import admin
 from pgqueue.admin import DeadFilter, JobFilter, check_page
 from pgqueue.admin.filters import LARGEST_ID, check_reason
-from pgqueue.admin.info import DeadCount, JobInfo, PurgeResult, RedriveResult
+from pgqueue.admin.info import JobInfo
+from pgqueue.admin.results import DeadCount, PurgeResult, RedriveResult
 from pgqueue.config import check_int
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from pgqueue import admin
 from pgqueue.admin import JobFilter, check_ids, check_page
-from pgqueue.admin.info import CancelResult, JobInfo, RetryResult
+from pgqueue.admin.info import JobInfo
+from pgqueue.admin.results import CancelResult, RetryResult
 from pgqueue.config import check_int
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking
 

@@ -1,7 +1,7 @@
 -- What every queue holds, counted up to a bound: the cost does not grow with the backlog.
--- $1 how many to look at of each queue and priority, and of all scheduled jobs.
+-- $1 how many to look at of each queue and priority, of all scheduled jobs, and of all blocked ones.
 -- Answers for each queue: ready and running, cut (there may be more), age of the oldest ready one in
--- seconds, scheduled, and cut_scheduled.
+-- seconds, scheduled and blocked, and cut_scheduled and cut_blocked.
 -- needs: job_ready (two probes for each queue and priority that holds jobs), job_scheduled
 -- locks: nothing
 with recursive front (queue, priority) as (
@@ -56,12 +56,24 @@ soonest as materialized (
 scheduled as (
     select queue, count(*) as jobs from soonest group by queue
 ),
+lined as materialized (
+    select queue
+    from :"schema".job
+    where position is null and run_at = 'infinity'
+    order by run_at, id
+    limit $1::bigint + 1
+),
+blocked as (
+    select queue, count(*) as jobs from lined group by queue
+),
 known as (
     select queue from head
     union
     select name from :"schema".queue
     union
     select queue from scheduled
+    union
+    select queue from blocked
 )
 select known.queue, served.paused_at, coalesce(served.waiting, false) as waiting,
        coalesce(head.ready, 0) as ready, coalesce(head.running, 0) as running,
@@ -70,9 +82,12 @@ select known.queue, served.paused_at, coalesce(served.waiting, false) as waiting
             then greatest(extract(epoch from clock_timestamp() - :"schema".readable(head.oldest)), 0)::float8
        end as oldest_seconds,
        coalesce(scheduled.jobs, 0) as scheduled,
-       (select count(*) > $1::bigint from soonest) as cut_scheduled
+       (select count(*) > $1::bigint from soonest) as cut_scheduled,
+       coalesce(blocked.jobs, 0) as blocked,
+       (select count(*) > $1::bigint from lined) as cut_blocked
 from known
      left join :"schema".queue as served on served.name = known.queue
      left join head on head.queue = known.queue
      left join scheduled on scheduled.queue = known.queue
+     left join blocked on blocked.queue = known.queue
 order by known.queue

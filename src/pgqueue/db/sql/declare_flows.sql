@@ -1,10 +1,10 @@
 -- Writes the flows that the code of a worker declares, where it says anything new: unless a worker is registered
 -- that does not know flows, since it would give a position to a job of a flow that is due.
 -- $1 names, $2 their settings as JSON text, $3 actor.
--- Answers how many such workers there are, and the names of what was written. Jobs beyond a lowered limit go back
--- to their places in line, and workers hear that there is something to admit.
+-- Answers how many such workers there are, and the names of what was written. Admissions act by it at once; the
+-- settings as they were are those that this statement saw.
 -- needs: the primary key of flow; worker has a row for each process
--- locks: rows of flow in the order of name; then what withdraw() locks
+-- locks: rows of flow in the order of name; then what flow_changed() locks
 with older as materialized (
     select count(*)::integer as workers from :"schema".worker where not knows_flows
 ),
@@ -28,6 +28,7 @@ audited as (
     from anew left join :"schema".flow using (name)
 ),
 told as materialized (
-    select name, :"schema".withdraw(name), :"schema".notify('f:' || name) from written
+    select written.name, :"schema".flow_changed(written.name, flow.settings)
+    from written left join :"schema".flow on flow.name = any (array[written.name])
 )
 select (select workers from older) as older, array(select name from told order by name) as names
