@@ -10,7 +10,7 @@ from pgqueue.admin.limit_info import QueueLimitInfo
 from pgqueue.admin.schedules import Actor
 from pgqueue.admin.session import reading, writing
 from pgqueue.db.statements import statement
-from pgqueue.flow.queue_limits import Limits
+from pgqueue.flow.queue_limits import Limits, check_together
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -49,7 +49,7 @@ async def limit_queue(
     async with writing(connection, schema, what="limit"):
         row = await _write(connection, schema, queue, json.dumps(changes), actor, "queue.limit")
         assert row is not None
-        Limits.of(json.loads(row["settings"]))
+        check_together(json.loads(row["settings"]))
 
 
 async def reset_queue(connection: Connection, schema: str, queue: str, actor: Actor) -> bool:

@@ -109,6 +109,11 @@ grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, insert, update on :"schema".schedule to :"worker";
 grant insert on :"schema".audit to :"worker", :"operator";
 
+-- It takes permits and tokens of queues with limits.
+grant select, insert, update, delete on :"schema".permit, :"schema".limiter, :"schema".pace to :"worker";
+grant execute on function :"schema".lock_limits(text), :"schema".wake_permits(text, bigint),
+    :"schema".take_permits(text, bigint, integer, integer), :"schema".take_tokens(text, integer, integer) to :"worker";
+
 -- It admits jobs of flows, and declares the flows of its code.
 grant select, insert, update on :"schema".flow, :"schema".flow_key, :"schema".flow_usage to :"worker";
 grant select, insert, update, delete on :"schema".line, :"schema".ticket to :"worker";

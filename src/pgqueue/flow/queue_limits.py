@@ -11,7 +11,14 @@ from pgqueue.config import check_int, check_queue
 from pgqueue.errors import ConfigError, nearest
 from pgqueue.flow.rate import rate_per_second
 
-__all__ = ["KEYS", "DeclaredQueues", "Limits", "QueueLimitOptions", "check_limits"]
+__all__ = [
+    "KEYS",
+    "DeclaredQueues",
+    "Limits",
+    "QueueLimitOptions",
+    "check_limits",
+    "check_together",
+]
 
 _BURST_SECONDS = 0.1
 _MOST = 1_000_000
@@ -49,6 +56,12 @@ def check_limits(given: Mapping[str, object]) -> dict[str, Any]:
     return out
 
 
+def check_together(settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError where stored limits do not go together."""
+    if settings.get("burst") is not None and settings.get("rate") is None:
+        raise ConfigError("burst needs a rate: it says how many may begin at the same moment")
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one queue that count. ``rate``: jobs a second. ``burst``: 0 without a rate."""
@@ -59,13 +72,13 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Limits:
-        """Read stored settings; raises ConfigError for a burst without a rate."""
+        """Read stored settings."""
         rate, burst = settings.get("rate"), settings.get("burst")
-        if rate is None and burst is not None:
-            raise ConfigError("burst needs a rate: it says how many may begin at the same moment")
-        if rate is not None and burst is None:
+        if rate is None:
+            return cls(settings.get("concurrency"))
+        if burst is None:
             burst = max(1, math.floor(rate * _BURST_SECONDS))
-        return cls(settings.get("concurrency"), rate, burst or 0)
+        return cls(settings.get("concurrency"), rate, burst)
 
     def __bool__(self) -> bool:
         return self.concurrency is not None or self.rate is not None
@@ -81,7 +94,7 @@ class DeclaredQueues:
         """Enter a queue; raises ConfigError for what cannot be, and for two that differ."""
         check_queue(name)
         settings = {key: value for key, value in check_limits(given).items() if value is not None}
-        Limits.of(settings)
+        check_together(settings)
         if self._declared.setdefault(name, settings) != settings:
             raise ConfigError(f'queue "{name}" is declared twice, with different settings')
 

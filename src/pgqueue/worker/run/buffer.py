@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.limits.lanes import Lanes
 from pgqueue.worker.receipt import Claimed, Entry
 
 if TYPE_CHECKING:
@@ -59,8 +60,17 @@ class Taker(Protocol):
 class Buffer:
     """Claimed jobs that wait for a slot, each with the token of its claim."""
 
-    def __init__(self, taker: Taker, *, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        taker: Taker,
+        *,
+        lease: Lease,
+        loop: asyncio.AbstractEventLoop,
+        lanes: Lanes | None = None,
+    ) -> None:
         self._taker = taker
+        self.lanes = Lanes(0) if lanes is None else lanes
+        self.minds = False  # it is to be told of each job that leaves its slot
         self._lease = lease
         self._loop = loop
         self._put_off_timer: asyncio.TimerHandle | None = None
@@ -73,7 +83,7 @@ class Buffer:
         self.looked_at = 0.0  # when a job was taken last
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.quarantined)
+        return bool(self.jobs or self.quarantined) or (self.minds and self.lanes.waiting)
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
@@ -86,7 +96,7 @@ class Buffer:
 
     def way(self) -> Callable[[], Claimed | None]:
         """Return how to take jobs until others come."""
-        return self.next
+        return self.next_limited if self.minds and self.lanes.waiting else self.next
 
     def next(self) -> Claimed | None:
         """Take the job to run next. None begins without a lease: others may have it by now."""
@@ -107,13 +117,63 @@ class Buffer:
             self._taker.has_room.set()
         return claimed
 
+    def next_limited(self) -> Claimed | None:
+        """Take the job to run next where jobs of queues with limits wait, which take turns."""
+        lane = None
+        if not (self.jobs and self.lanes.others_first()):
+            lane = self.lanes.foremost(time.monotonic(), self.fits)
+        if lane is None:
+            return self.next()
+        first = lane.jobs[0]
+        self.put_first(first)
+        claimed = self.next()
+        if claimed is first:
+            self.lanes.begin(lane)
+            if is_quarantined(first[0]):
+                self.in_quarantine = first[0]["id"], first[1]
+        else:  # a quarantined one, or none without a lease
+            self.take_first()
+        return claimed
+
+    def fits(self, record: Record) -> bool:
+        """Return whether a job could begin now, if a slot is free."""
+        return not (self.in_quarantine and is_quarantined(record))
+
+    def put_first(self, claimed: Claimed) -> None:
+        """Put a job before all others."""
+        self.jobs.appendleft(claimed)
+
+    def take_first(self) -> None:
+        """Take the first job out."""
+        self.jobs.popleft()
+
+    def left(self, record: Record) -> None:
+        """Note that the job has left its slot."""
+        self.lanes.left(record)
+
+    def learn(self, said: str | None, running: Mapping[str, int]) -> None:
+        """Take limits of queues that differ: their jobs wait in lanes, and no others do."""
+        for lane in self.lanes.learn(said, running):
+            for record, token in lane.jobs:
+                self.add([record], token)
+        for lane in self.lanes:
+            lane.jobs.extend(self.remove(self._of_queue(lane.queue)))
+        self.minds = bool(self.lanes)
+
+    def _of_queue(self, queue: str) -> set[int]:
+        return {record["id"] for record, _ in self._waiting() if record["queue"] == queue}
+
+    def _waiting(self) -> Iterable[Claimed]:
+        return chain(self.jobs, self.quarantined)
+
     def receipts(self) -> Iterable[tuple[int, int]]:
         """Return ids and tokens of all."""
-        return ((record["id"], token) for record, token in chain(self.jobs, self.quarantined))
+        mine = ((record["id"], token) for record, token in self._waiting())
+        return chain(mine, self.lanes.receipts())
 
     def remove(self, job_ids: Container[int]) -> list[Claimed]:
         """Take out those of these jobs that wait."""
-        removed: list[Claimed] = []
+        removed = self.lanes.remove(job_ids)
         for waiting in (self.jobs, self.quarantined):
             found = [claimed for claimed in waiting if claimed[0]["id"] in job_ids]
             for claimed in found:
@@ -122,8 +182,11 @@ class Buffer:
         return removed
 
     def take_surplus(self, keep: int) -> list[Claimed]:
-        """Take out all but the first ``keep`` that are not quarantined: for others to have."""
-        taken: list[Claimed] = []
+        """Take out all but the first ``keep`` that are not quarantined: for others to have.
+
+        No slot comes free, so those of queues with limits go as well.
+        """
+        taken = self.lanes.clear()
         while len(self.jobs) > keep:
             taken.append(self.jobs.pop())
         self.passed_on += len(taken)
@@ -131,7 +194,7 @@ class Buffer:
 
     def clear(self) -> list[Claimed]:
         """Take out all, for good."""
-        taken = [*self.jobs, *self.quarantined]
+        taken = [*self.jobs, *self.quarantined, *self.lanes.clear()]
         self.passed_on += len(taken)
         self.jobs.clear()
         self.quarantined.clear()

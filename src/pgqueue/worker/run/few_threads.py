@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.limits.lanes import Lanes
 from pgqueue.worker.receipt import Claimed, entry_of
 from pgqueue.worker.run.buffer import Buffer, Taker, is_quarantined
 from pgqueue.worker.run.busy import BusyClock
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from pgqueue.task import Task
 
-__all__ = ["FewThreads", "sync_tasks"]
+__all__ = ["FewThreads", "make_buffer", "sync_tasks"]
 
 _WAITS_AT_MOST = 1.0
 _TASK = itemgetter("task")
@@ -34,6 +35,16 @@ _TASK = itemgetter("task")
 def sync_tasks(tasks: Mapping[str, Task[..., Any]]) -> frozenset[str]:
     """Return the names of the tasks whose jobs run in threads."""
     return frozenset(name for name, task in tasks.items() if not task.is_async)
+
+
+def make_buffer(
+    taker: Taker, tasks: Mapping[str, Task[..., Any]], slots: int, threads: int,
+    lanes: Lanes | None, *, lease: Lease, loop: asyncio.AbstractEventLoop, busy: BusyClock,
+) -> Buffer:  # fmt: skip
+    """Return the buffer of a worker with these tasks, slots and threads."""
+    if threads < slots and (needy := sync_tasks(tasks)):
+        return FewThreads(taker, needy, threads, lease=lease, loop=loop, lanes=lanes, busy=busy)
+    return Buffer(taker, lease=lease, loop=loop, lanes=lanes)
 
 
 class FewThreads(Buffer):
@@ -51,9 +62,11 @@ class FewThreads(Buffer):
         *,
         lease: Lease,
         loop: asyncio.AbstractEventLoop,
+        lanes: Lanes | None = None,
         busy: BusyClock,
     ) -> None:
-        super().__init__(taker, lease=lease, loop=loop)
+        super().__init__(taker, lease=lease, loop=loop, lanes=lanes)
+        self.minds = True
         self._needy = needy
         self._size = threads
         self._busy = busy
@@ -93,9 +106,26 @@ class FewThreads(Buffer):
 
     def way(self) -> Callable[[], Claimed | None]:
         """Return how to take jobs until others come: it costs less where none needs a thread."""
+        if self.lanes.waiting:
+            return self.next_limited
         if self._in_line or self._parked or self.quarantined:
             return self.next
         return super().next
+
+    def fits(self, record: Record) -> bool:
+        """Return whether a job could begin now, if a slot is free."""
+        has_thread = self.in_threads < self._size or not self._needs_one(record)
+        return has_thread and super().fits(record)
+
+    def put_first(self, claimed: Claimed) -> None:
+        """Put a job before all others."""
+        super().put_first(claimed)
+        self._in_line += self._needs_one(claimed[0])
+
+    def take_first(self) -> None:
+        """Take the first job out."""
+        self._in_line -= self._needs_one(self.jobs[0][0])
+        super().take_first()
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
@@ -141,9 +171,15 @@ class FewThreads(Buffer):
 
     def left(self, record: Record) -> None:
         """Note that the job has left its slot, and its thread if it had one."""
-        if self._needs_one(record):
+        if self.in_threads and self._needs_one(record):
             self.in_threads -= 1
             self.finished += 1
+        super().left(record)
+
+    def learn(self, said: str | None, running: Mapping[str, int]) -> None:
+        """Take limits of queues that differ."""
+        super().learn(said, running)
+        self.minds = True
 
     def _count(self) -> None:
         self._in_line = sum(1 for record, _ in self.jobs if self._needs_one(record))
@@ -151,10 +187,8 @@ class FewThreads(Buffer):
     def _needs_one(self, record: Record) -> bool:
         return record["task"] in self._needy
 
-    def receipts(self) -> Iterable[tuple[int, int]]:
-        """Return ids and tokens of all."""
-        parked = ((record["id"], token) for record, token in self._parked)
-        return chain(super().receipts(), parked)
+    def _waiting(self) -> Iterable[Claimed]:
+        return chain(super()._waiting(), self._parked)
 
     def remove(self, job_ids: Container[int]) -> list[Claimed]:
         """Take out those of these jobs that wait."""

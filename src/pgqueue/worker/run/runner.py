@@ -1,8 +1,8 @@
 """Runs claimed jobs: ``concurrency`` at a time, each in a context of its own, some in threads.
 
-A slot is a place with a number, under which its job is noted for the supervisor. While slots are
-free, jobs that wait are begun in the order in which they came. From Python 3.12 on a task makes its
-first step as it is made: a job that never waits is over at once, and costs the event loop nothing.
+A slot is a place with a number, under which its job is noted for the supervisor. Jobs that wait
+begin in the order in which they came. From Python 3.12 on a task makes its first step as it is
+made: a job that never waits is over at once, and costs the event loop nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pgqueue.outcome import CANCELLED
 from pgqueue.running import Transactions
 from pgqueue.within import without_blocks
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.limits.lanes import Lanes
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, Entry, entry_of
 from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
-from pgqueue.worker.run.buffer import Buffer
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
-from pgqueue.worker.run.few_threads import FewThreads, sync_tasks
+from pgqueue.worker.run.few_threads import FewThreads, make_buffer
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
-from pgqueue.worker.run.settle import NOTHING, Ended, Why, settle
-from pgqueue.worker.run.slot import Counts, Slot
+from pgqueue.worker.run.settle import Why
+from pgqueue.worker.run.slot import Counts, Slot, abandon, running_of
 from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.stop_times import SLOTS_SECONDS
 from pgqueue.worker.timings import TIMINGS, Timings
@@ -53,18 +53,17 @@ class Runner:
         concurrency: int, threads: int | None = None, running_jobs: RunningJobs,
         completer: Outcomes, transactions: Transactions, marks: Marks, large: LargeJobs,
         misfits: Misfits, lease: Lease, loop: asyncio.AbstractEventLoop, timings: Timings = TIMINGS,
+        lanes: Lanes | None = None,
     ) -> None:  # fmt: skip
         self._completer = completer
         self.has_room = asyncio.Event()
         self._loop = loop
         self._busy = BusyClock()
         threads = threads or concurrency
-        self._buffer = Buffer(self, lease=lease, loop=loop)
-        self.threads: FewThreads | None = None  # None where there is one for each slot
-        if threads < concurrency and (needy := sync_tasks(tasks)):
-            self._buffer = self.threads = FewThreads(
-                self, needy, threads, lease=lease, loop=loop, busy=self._busy
-            )
+        self._buffer = make_buffer(
+            self, tasks, concurrency, threads, lanes, lease=lease, loop=loop, busy=self._busy
+        )
+        self.threads = self._buffer if isinstance(self._buffer, FewThreads) else None
         admission = Admission(
             marks=marks, large=large, misfits=misfits, lease=lease, put_off=timings.put_off
         )
@@ -135,7 +134,10 @@ class Runner:
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Take claimed jobs, in the order in which they should run."""
-        self._buffer.add(records, token)
+        if self._buffer.minds:
+            records = self._buffer.lanes.take(records, token)
+        if records:
+            self._buffer.add(records, token)
         self._quiet.clear()
         self._busy.begin(time.monotonic())
         self.ring()
@@ -158,7 +160,11 @@ class Runner:
         self._settle_quiet()
         return taken
 
-    # -- for the worker
+    def limit(self, said: str | None) -> None:
+        """Take the limits of queues, as a heartbeat tells them."""
+        if self._buffer.lanes.differ(said):
+            self._buffer.learn(said, running_of(self.slots))
+            self.ring()
 
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that run or wait here, but for those given up."""
@@ -189,13 +195,7 @@ class Runner:
 
     def abandon(self) -> list[Claimed]:
         """Give up on what still runs although it was cancelled: its outcome is nobody's now."""
-        left: list[Claimed] = []
-        for slot in self.slots:
-            if slot.record is not None and slot.is_owed:
-                if settle(slot.told, Ended.CANCELLED) is not NOTHING:
-                    left.append((slot.record, slot.token))
-                slot.give_up()
-        return left
+        return abandon(self.slots)
 
     def disown(self) -> None:
         """Run nothing more in this process, which was forked by a job."""
@@ -266,8 +266,8 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
-        if self.threads is not None and self.threads.in_threads:
-            self.threads.left(record)
+        if self._buffer.minds:
+            self._buffer.left(record)
         if self._buffer.in_quarantine and self._buffer.in_quarantine == (record["id"], slot.token):
             self._buffer.in_quarantine = None
         if self._buffer.jobs:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.db.waits import Waits
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, RetryAt
 from pgqueue.running import RunningJob
-from pgqueue.worker.run.settle import Told, Why
+from pgqueue.worker.receipt import Claimed
+from pgqueue.worker.run.settle import NOTHING, Ended, Told, Why, settle
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from pgqueue.worker.run.verdict import Verdict
 
-__all__ = ["Counts", "Owner", "Slot"]
+__all__ = ["Counts", "Owner", "Slot", "abandon", "running_of"]
 
 
 class Owner(Protocol):
@@ -128,3 +130,19 @@ class Counts:
             case _:
                 self.released += outcome is RELEASED
                 self.cancelled += outcome is CANCELLED
+
+
+def running_of(slots: Iterable[Slot]) -> Counter[str]:
+    """Return how many jobs of each queue run in these slots."""
+    return Counter(slot.record["queue"] for slot in slots if slot.record is not None)
+
+
+def abandon(slots: Iterable[Slot]) -> list[Claimed]:
+    """Give up on the jobs that still run in these slots; return those to release."""
+    left: list[Claimed] = []
+    for slot in slots:
+        if slot.record is not None and slot.is_owed:
+            if settle(slot.told, Ended.CANCELLED) is not NOTHING:
+                left.append((slot.record, slot.token))
+            slot.give_up()
+    return left

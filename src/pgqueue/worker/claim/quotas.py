@@ -1,0 +1,51 @@
+"""How many jobs a claim may take of queues with limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pgqueue.worker.claim.prefetch import Prefetch
+from pgqueue.worker.claim.queue_state import QueueState
+from pgqueue.worker.limits.lanes import Lanes
+
+__all__ = ["NONE", "Quotas"]
+
+NONE: Mapping[str, int] = {}
+
+
+class Quotas:
+    """Nothing is asked of it while no queue has limits."""
+
+    def __init__(self, lanes: Lanes, max_prefetch: int) -> None:
+        self.lanes = lanes
+        self._max_prefetch = max_prefetch
+        self._prefetches: dict[str, Prefetch] = {}
+
+    def refresh(self) -> None:
+        """Learn how fast the jobs of each queue go through: so many are worth claiming ahead."""
+        for lane in self.lanes:
+            prefetch = self._prefetches.get(lane.queue)
+            if prefetch is None:
+                prefetch = self._prefetches[lane.queue] = Prefetch(lane.speed, self._max_prefetch)
+            lane.ahead = prefetch.ahead_at_first(0.0)
+
+    def open(self, states: list[QueueState]) -> list[QueueState]:
+        """Return those of these queues that a claim may take jobs of."""
+        if not self.lanes:
+            return states
+        return [state for state in states if self.lanes.allowance(state.name) != 0]
+
+    def of(self, queues: Iterable[str]) -> Mapping[str, int]:
+        """Return how many jobs a claim may take of those of these queues that have limits."""
+        if not self.lanes:
+            return NONE
+        found = ((queue, self.lanes.allowance(queue)) for queue in queues)
+        return {queue: most for queue, most in found if most is not None}
+
+    def on_short(self, states: Iterable[QueueState]) -> None:
+        """These queues had fewer jobs than a claim might take."""
+        if self.lanes:
+            for state in states:
+                if (lane := self.lanes.get(state.name)) is not None:
+                    lane.on_empty()
+                    self.lanes.asks.set()

@@ -1,0 +1,30 @@
+"""How fast the jobs of one queue with limits go through: see ``Speed`` of the neighbours."""
+
+from __future__ import annotations
+
+__all__ = ["LaneSpeed"]
+
+
+class LaneSpeed:
+    """``finished``: jobs that ran. The time in which none waits or runs does not count."""
+
+    def __init__(self) -> None:
+        self.finished = 0
+        self._seconds = 0.0
+        self._since: float | None = None
+
+    def begin(self, now: float) -> None:
+        """There is something to run, as there may have been before."""
+        if self._since is None:
+            self._since = now
+
+    def end_one(self, now: float, *, idle: bool) -> None:
+        """A job has ended; ``idle``: nothing more is to be run."""
+        self.finished += 1
+        if idle:
+            self._seconds = self.busy_seconds(now)
+            self._since = None
+
+    def busy_seconds(self, now: float) -> float:
+        """For how long there has been something to run, up to the monotonic time ``now``."""
+        return self._seconds + (0.0 if self._since is None else now - self._since)
