@@ -1286,61 +1286,6 @@ $body$;
 
 -- Forgets keys that are free: answers how many, most at the most.
 create function :"schema".forget_unique(most integer) returns integer
-
--- One row for each queue with limits. Who takes permits or tokens locks it. Nobody updates it.
-create table :"schema".limiter (
-    queue text primary key
-);
-
--- How many jobs of a queue a worker may run: n. wants: how many it would run. since: when n became zero, or
--- did not stay so. The permits of a worker that is not registered are void.
-create table :"schema".permit (
-    queue     text not null,
-    worker_id bigint not null,
-    n         integer not null,
-    wants     integer not null,
-    since     timestamptz not null,
-    primary key (queue, worker_id)
-) with (fillfactor = 50);
-
--- tat: when the tokens of a queue's rate are full again. No unique index, as in line: the newest is found first.
-create table :"schema".pace (
-    queue text not null,
-    tat   timestamptz not null
-) with (fillfactor = 50);
-create index pace_tat on :"schema".pace (queue, tat);
-
--- Locks the limits of a queue until the end of the transaction.
-create function :"schema".lock_limits(the_queue text) returns void
-language plpgsql volatile set search_path = pg_catalog, pg_temp
-as $body$
-begin
-    perform from :"schema".limiter where queue = the_queue for no key update;
-    if not found then
-        insert into :"schema".limiter values (the_queue) on conflict do nothing;
-        perform from :"schema".limiter where queue = the_queue for no key update;
-    end if;
-end;
-$body$;
-
--- Tells the worker that has waited longest for permits of a queue that there is one.
-create function :"schema".wake_permits(the_queue text, but bigint) returns void
-language sql volatile set search_path = ''
-begin atomic
-    select :"schema".call('p:' || longest.worker_id || ':' || the_queue)
-    from (select permit.worker_id
-          from :"schema".permit
-          where permit.queue = the_queue and permit.n = 0 and permit.wants > 0 and permit.worker_id <> but
-          order by permit.since
-          limit 1) as longest;
-end;
-
--- Answers in may how many jobs of a queue a worker may run at once from now on, where it would run so many as
--- wanted, and in held how many permits it has: it keeps so many as it keeps busy, until it asks again. All
--- grants of a queue together are never above its limit, unless that was lowered. Workers share alike; one that
--- others of its kind cannot stand in for gets its turn after a second.
-create function :"schema".take_permits(
-    the_queue text, the_worker bigint, wanted integer, busy integer, out may integer, out held integer)
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
@@ -1694,7 +1639,67 @@ begin
         end if;
     end if;
     return query select * from unnest(done.ids, done.duplicates, done.states, done.replacements);
+end;
+$body$;
 
+-- One row for each queue with limits. Who takes permits or tokens locks it. Nobody updates it.
+create table :"schema".limiter (
+    queue text primary key
+);
+
+-- How many jobs of a queue a worker may run: n. wants: how many it would run. since: when n became zero, or
+-- did not stay so. The permits of a worker that is not registered are void.
+create table :"schema".permit (
+    queue     text not null,
+    worker_id bigint not null,
+    n         integer not null,
+    wants     integer not null,
+    since     timestamptz not null,
+    primary key (queue, worker_id)
+) with (fillfactor = 50);
+
+-- tat: when the tokens of a queue's rate are full again. No unique index, as in line: the newest is found first.
+create table :"schema".pace (
+    queue text not null,
+    tat   timestamptz not null
+) with (fillfactor = 50);
+create index pace_tat on :"schema".pace (queue, tat);
+
+-- Locks the limits of a queue until the end of the transaction.
+create function :"schema".lock_limits(the_queue text) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $body$
+begin
+    perform from :"schema".limiter where queue = the_queue for no key update;
+    if not found then
+        insert into :"schema".limiter values (the_queue) on conflict do nothing;
+        perform from :"schema".limiter where queue = the_queue for no key update;
+    end if;
+end;
+$body$;
+
+-- Tells the worker that has waited longest for permits of a queue that there is one.
+create function :"schema".wake_permits(the_queue text, but bigint) returns void
+language sql volatile set search_path = ''
+begin atomic
+    select :"schema".call('p:' || longest.worker_id || ':' || the_queue)
+    from (select permit.worker_id
+          from :"schema".permit
+          where permit.queue = the_queue and permit.n = 0 and permit.wants > 0 and permit.worker_id <> but
+          order by permit.since
+          limit 1) as longest;
+end;
+
+-- Answers in may how many jobs of a queue a worker may run at once from now on, where it would run so many as
+-- wanted, and in held how many permits it has: it keeps so many as it keeps busy, until it asks again. All
+-- grants of a queue together are never above its limit, unless that was lowered. Workers share alike; one that
+-- others of its kind cannot stand in for gets its turn after a second.
+create function :"schema".take_permits(
+    the_queue text, the_worker bigint, wanted integer, busy integer, out may integer, out held integer)
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+declare
     most integer;
     mine record;
     fair record;
