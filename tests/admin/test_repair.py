@@ -69,7 +69,7 @@ async def test_what_was_repaired_works(client: Client, at_work: Session) -> None
     assert await at_work.finish(*ids) is None
     assert await at_work.sql("select from pgqueue.queue where name = 'default'")
     duties = await at_work.sql("select name from pgqueue.duty where due_at <= now() order by 1")
-    assert [row["name"] for row in duties] == ["history", "orphans", "retention"]
+    assert [row["name"] for row in duties] == ["history", "lines", "orphans", "retention"]
     assert (await client.astatus()).damage == ()
 
 

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from pgqueue.worker.events import CancelWanted, LeaseHeldAgain, NextDue, NextSlot, Seated
+from pgqueue.worker.events import (
+    CancelWanted,
+    FlowsSeen,
+    LeaseHeldAgain,
+    NextDue,
+    NextSlot,
+    Seated,
+)
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.heartbeat_answer import Heard, Renewals, Sent, read
 
@@ -16,13 +23,14 @@ SEATED = Seated(1, 9, 3, takes_jobs=True)
 
 def row(**values: Any) -> dict[str, Any]:
     usual = {"before": 1, "cancelled": [], "next_due": None, "next_slot": None, "age": 2.0}
+    usual |= {"has_flows": False, "slots": None}
     return {**usual, "expired": [], "vanished": [], **values}
 
 
 def heard(
     answer: dict[str, Any], *, expired: bool = False, at_rest: bool = False, sent: Sent = SENT
 ) -> Heard:
-    return read(answer, sent, expired=expired, alike=9, at_rest=at_rest)
+    return read(answer, sent, expired=expired, workers=12, alike=9, at_rest=at_rest)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +39,7 @@ def heard(
         ({}, False, [SEATED]),
         ({}, True, [LeaseHeldAgain(), SEATED]),
         ({"cancelled": [4, 5]}, False, [SEATED, CancelWanted([4, 5])]),
+        ({"has_flows": True, "slots": 40}, False, [SEATED, FlowsSeen(40, 12)]),
         ({"cancelled": [4], "next_due": 1.0}, False, [SEATED, CancelWanted([4]), NextDue(1.0)]),
     ],
 )

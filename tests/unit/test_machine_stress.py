@@ -54,7 +54,7 @@ class Due:
         await turns(self.rng)
         if self.rng.random() < 0.2:
             raise Unreachable("away")
-        return [{"queue": "a", "run_at": since}]
+        return [{"queue": "a", "run_at": since, "flow": None}]
 
     async def wake(self, queues: list[str]) -> None:
         await turns(self.rng)

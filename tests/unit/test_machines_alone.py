@@ -118,7 +118,7 @@ async def test_a_claimer_on_watch_listens_and_raises_flags() -> None:
 
 
 async def test_a_promoter_promotes_what_is_due_and_wakes_its_queues() -> None:
-    row = {"queue": "a", "run_at": datetime.now(UTC) - timedelta(seconds=1)}
+    row = {"queue": "a", "run_at": datetime.now(UTC) - timedelta(seconds=1), "flow": None}
     store, said = store_of(promote=[AWAY, [row], []]), Said[QueuesReady]()
     promoter = Promoter(store, events=said, settings=SETTINGS, timings=TIMINGS.due)
     promoter.start()
@@ -129,7 +129,7 @@ async def test_a_promoter_promotes_what_is_due_and_wakes_its_queues() -> None:
 
 
 async def test_a_promoter_learns_when_the_next_job_is_due() -> None:
-    row = {"queue": "a", "run_at": NOW}
+    row = {"queue": "a", "run_at": NOW, "flow": None}
     store = store_of(promote=[[], [row], []], next_due=[(0.01, NOW), (None, NOW)])
     said = Said[QueuesReady]()
     promoter = Promoter(store, events=said, settings=SETTINGS, timings=TIMINGS.due)

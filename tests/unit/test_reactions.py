@@ -8,6 +8,7 @@ from unittest.mock import Mock, call
 import pytest
 
 from pgqueue.config import WorkerSettings
+from pgqueue.outcome import DONE as DONE_WELL
 from pgqueue.outcome import RELEASED, Snoozed
 from pgqueue.worker import events
 from pgqueue.worker.events import Event
@@ -22,6 +23,7 @@ SETTINGS = WorkerSettings(heartbeat=2.0)
 BACK = Entry(1, 7, RELEASED, queue="a", position=5)
 SOON = Entry(2, 7, Snoozed(4.0), queue="a", position=6)
 LATER = Entry(3, 7, Snoozed(4.1), queue="a", position=7)
+IN_FLOW = Entry(4, 7, DONE_WELL, flow="f")
 
 DONE: list[tuple[Event, list[Any]]] = [
     (events.LimitReached(), [call.life.send(events.LimitReached())]),
@@ -29,12 +31,15 @@ DONE: list[tuple[Event, list[Any]]] = [
     (events.FlagsTold(up=True), [call.promoter.on_flags(up=True, raised=False)]),
     (events.HeartbeatWanted(), [call.heartbeat_thread.hurry()]),
     (events.QueuesReady("ab"), [call.claimer.on_ready("ab")]),
+    (events.TicketsWritten("fg", 0.003), [call.admitter.ticketed("fg", 0.003)]),
+    (events.Looked(poll=True), [call.admitter.on_look(poll=True)]),
     (
-        events.Written([BACK, LATER, SOON]),
+        events.Written([BACK, LATER, SOON, IN_FLOW]),
         [
             call.promoter.due_in(4.0),
             call.claimer.on_rewind("a", 5),
             call.session.announce([("a", 5)]),
+            call.admitter.ticketed({"f"}),
         ],
     ),
     (events.NotOurs(3), []),
@@ -56,6 +61,7 @@ DONE: list[tuple[Event, list[Any]]] = [
         events.Seated(2, 9, 4, takes_jobs=True),
         [call.claimer.seating.on_heartbeat(2, 9, running=4, takes_jobs=True)],
     ),
+    (events.FlowsSeen(20, 2), [call.admitter.on_fleet(20, 2)]),
     (events.LoopAnswered(0.5), [call.claimer.intake.answered(0.5), call.claimer.on_room()]),
     (events.ServerSilent(), [call.pool.distrust()]),
     (events.MinutePassed(), [call.pool.rest()]),
@@ -66,7 +72,8 @@ DONE: list[tuple[Event, list[Any]]] = [
 def reactions_of(machines: Mock, *, seat: Seat = WATCHER) -> Reactions:
     machines.claimer.seating.seat = seat
     names = (
-        "claimer", "promoter", "runner", "heartbeat_thread", "session", "lease", "pool", "life",
+        "claimer", "promoter", "admitter", "runner", "heartbeat_thread", "session", "lease",
+        "pool", "life",
     )  # fmt: skip
     fields: dict[str, Any] = {name: getattr(machines, name) for name in names}
     return Reactions(settings=SETTINGS, **fields)

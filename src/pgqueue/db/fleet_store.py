@@ -186,6 +186,10 @@ class FleetStore:
         row = (await self._rows("declare_flows", names, settings, actor))[0]
         return row["older"], row["names"]
 
+    async def heal_lines(self) -> dict[str, int]:
+        """Write missing tickets; return of how many keys of which flow one was missing."""
+        return {row["flow"]: row["keys"] for row in await self._rows("heal_lines")}
+
     # -- schedules
 
     async def find_slots(

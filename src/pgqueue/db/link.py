@@ -73,6 +73,11 @@ class Link:
         """True while the connection is, as far as this side knows, open."""
         return self._connection is not None and not self._connection.is_closed()
 
+    @property
+    def generation(self) -> int | None:
+        """Which connection the next statement is sent on; None: on one that is opened for it."""
+        return self.connects if self.connected else None
+
     async def fetch(self, sql: str, *args: Any, deadline: float | None = None) -> list[Record]:
         """Run one statement that commits by itself; connect first where needed.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pgqueue.db.fleet_store import ERRORS_KEPT, READ_ALL_SECONDS, FleetStore
 from pgqueue.failure import MISFIT
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
 __all__ = ["READ_ALL_SECONDS", "Store"]
+
+
+class FlowFloors(Protocol):
+    """Below what an admission of a flow need not look."""
+
+    position: int
+    ticket: int
+    turn: datetime
+
 
 _ANY_SIZE = 2**31 - 1
 _AT_LENGTH = f"set local statement_timeout = '{READ_ALL_SECONDS:g}s'"
@@ -207,6 +217,23 @@ class Store(FleetStore):
     async def ensure_history(self) -> None:
         """Make the partitions that a completion missed."""
         await self._rows("ensure_history")
+
+    # -- the admitter's
+
+    async def admit(self, flow: str, ready_most: int, floors: FlowFloors, server: object) -> Record:
+        """Admit jobs of a flow; see admit_jobs.sql. ``server``: since when it runs, as was told."""
+        position, ticket, turn = floors.position, floors.ticket, floors.turn
+        rows = await self._rows("admit_jobs", flow, ready_most, position, ticket, turn, server)
+        return rows[0]
+
+    async def ticketed_flows(
+        self, floors: Mapping[str, FlowFloors], server: object, *, lines: bool
+    ) -> list[str]:
+        """Return the flows with tickets; with ``lines``, those too with a key whose turn it is."""
+        tickets = [one.ticket for one in floors.values()]
+        turns = [one.turn for one in floors.values()]
+        rows = await self._rows("find_ticketed_flows", list(floors), tickets, turns, server, lines)
+        return [row[0] for row in rows]
 
     # -- the promoter's
 

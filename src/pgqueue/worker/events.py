@@ -10,10 +10,10 @@ from pgqueue.worker.receipt import Entry
 
 __all__ = [
     "AnswerLost", "CameToWatch", "CancelWanted", "CannotWrite", "ClaimEvent", "EndEvent", "Event",
-    "Events", "FinishEvent", "FlagsTold", "FleetEvent", "HeartbeatFailed", "HeartbeatWanted",
-    "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "LoopAnswered",
-    "MinutePassed", "NextDue", "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain", "Rejoined",
-    "Seated", "ServerSilent", "TicketsWritten", "Written",
+    "Events", "FinishEvent", "FlagsTold", "FleetEvent", "FlowsSeen", "HeartbeatFailed",
+    "HeartbeatWanted", "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "Looked",
+    "LoopAnswered", "MinutePassed", "NextDue", "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain",
+    "Rejoined", "Seated", "ServerSilent", "TicketsWritten", "Written",
 ]  # fmt: skip
 
 E = TypeVar("E", contravariant=True)
@@ -72,9 +72,20 @@ class ListensAnew:
 
 @dataclass(frozen=True, slots=True)
 class TicketsWritten:
-    """Jobs of these flows came in line, or left their slots. Finish says it as well."""
+    """Jobs of these flows came in line, or left their slots. Finish says it as well.
+
+    ``delay``: in so many seconds others may have seen to it.
+    """
 
     flows: Iterable[str]
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The claimer has looked for jobs; ``poll``: in all its queues, as it does now and then."""
+
+    poll: bool
 
 
 # -- of finish
@@ -171,6 +182,14 @@ class LoopAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowsSeen:
+    """There are flows. ``slots``: of all workers, None if they were not counted."""
+
+    slots: int | None
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSilent:
     """A connection was found silent: others may be as silent."""
 
@@ -187,11 +206,13 @@ class HeartbeatFailed:
     error: BaseException
 
 
-ClaimEvent = LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesReady | TicketsWritten
+ClaimEvent = (
+    LimitReached | AnswerLost | FlagsTold | HeartbeatWanted | QueuesReady | TicketsWritten | Looked
+)
 FinishEvent = Written | NotOurs | CannotWrite | TicketsWritten
 FleetEvent = (
     CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | NextSlot
-    | Seated | LoopAnswered | ServerSilent | MinutePassed | HeartbeatFailed
+    | Seated | FlowsSeen | LoopAnswered | ServerSilent | MinutePassed | HeartbeatFailed
 )  # fmt: skip
 Event = ClaimEvent | FinishEvent | FleetEvent
 """What the parts say to each other."""

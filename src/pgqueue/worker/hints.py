@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pgqueue.worker import notice
-from pgqueue.worker.events import Events, HeartbeatWanted, NextSlot
+from pgqueue.worker.events import Events, HeartbeatWanted, NextSlot, TicketsWritten
 
 if TYPE_CHECKING:
     from pgqueue.worker.claim.claimer import Claimer
@@ -22,13 +22,15 @@ def heed(
     *,
     claimer: Claimer,
     promoter: Promoter,
-    events: Events[HeartbeatWanted | NextSlot],
+    events: Events[HeartbeatWanted | NextSlot | TicketsWritten],
 ) -> None:
     """Do what a notification asks for."""
     claimer.flags.heard()
     match notice.read(payload):
         case notice.Enqueued(queue):
             claimer.on_notification(queue)
+        case notice.FlowTicketed(flow):
+            events.send(TicketsWritten((flow,), claimer.seating.seat.delay))
         case notice.WorkersCalled(queue, reach):
             claimer.on_call(queue, reach)
         case notice.Lowered(queue):

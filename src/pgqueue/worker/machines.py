@@ -23,6 +23,7 @@ from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
 from pgqueue.worker.fleet.membership import Membership
+from pgqueue.worker.flows.admitter import Admitter
 from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.hints import heed
 from pgqueue.worker.idle import wait_idle
@@ -82,6 +83,11 @@ class Machines:
         self.holdings = Holdings(runner=self.runner, completer=self.completer)
         store = self.session.store
         self.promoter = Promoter(store, events=self, settings=settings, timings=timings.due)
+        self.admit_link = Link(app.pool.source, role="admit", rests_after=rests_after, **how)
+        self.admitter = Admitter(
+            Store(self.admit_link, app.schema), events=self, runner=self.runner,
+            slots=settings.concurrency, timings=timings.flows,
+        )  # fmt: skip
         self.claimer = Claimer(
             store, listener=listener, queues=queues, tasks=list(tasks),
             async_tasks=[name for name, task in tasks.items() if task.is_async],
@@ -92,9 +98,9 @@ class Machines:
             app, queues, list(tasks), watch=watch, lease=lease, membership=membership
         )
         self._reactions = Reactions(
-            settings=settings, claimer=self.claimer, promoter=self.promoter, runner=self.runner,
-            heartbeat_thread=self.heartbeat_thread, session=self.session, lease=lease,
-            pool=app.pool, life=life,
+            settings=settings, claimer=self.claimer, promoter=self.promoter,
+            admitter=self.admitter, runner=self.runner, heartbeat_thread=self.heartbeat_thread,
+            session=self.session, lease=lease, pool=app.pool, life=life,
         )  # fmt: skip
 
     def _make_runner(
@@ -139,8 +145,9 @@ class Machines:
             raise
 
     def start(self) -> None:
-        """Begin to promote and to claim."""
+        """Begin to promote, to admit and to claim."""
         self.promoter.start()
+        self.admitter.start()
         self.claimer.start()
 
     async def close(self, *, sign_off: bool) -> None:
@@ -148,7 +155,9 @@ class Machines:
         await self.runner.stop()
         await self.heartbeat_thread.stop(sign_off=sign_off)
         self.transactions.close()
-        await asyncio.gather(self.claim_link.close(), self.finish_link.close())
+        await self.admitter.stop()
+        links = self.claim_link, self.finish_link, self.admit_link
+        await asyncio.gather(*(link.close() for link in links))
 
     async def wait_idle(self, queues: Sequence[str], tasks: Sequence[str]) -> None:
         """Wait until nothing is to do in these queues that has these tasks."""

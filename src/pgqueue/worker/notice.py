@@ -11,6 +11,7 @@ __all__ = [
     "CancelAsked",
     "DueIn",
     "Enqueued",
+    "FlowTicketed",
     "LimitsChanged",
     "Lowered",
     "Notice",
@@ -31,6 +32,13 @@ class Enqueued:
     """``q``: this queue has a job."""
 
     queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTicketed:
+    """``f``: this flow has tickets."""
+
+    flow: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,8 @@ class Word:
 
 
 Notice = (
-    Enqueued | WorkersCalled | Lowered | Rewound | DueIn | SlotIn | CancelAsked | LimitsChanged
-    | WatchLeft | Word
+    Enqueued | FlowTicketed | WorkersCalled | Lowered | Rewound | DueIn | SlotIn | CancelAsked
+    | LimitsChanged | WatchLeft | Word
 )  # fmt: skip
 
 
@@ -102,6 +110,8 @@ def read(payload: str) -> Notice | None:
     match kind:
         case "q":
             return Enqueued(rest)
+        case "f":
+            return FlowTicketed(rest)
         case "m":
             reach, _, queue = rest.partition(":")
             number = _number(reach, _REACH_DIGITS)

@@ -14,6 +14,7 @@ from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim_session import ClaimSession
 from pgqueue.worker.events import EndEvent, Event, Events
 from pgqueue.worker.fleet.heartbeat_thread import HeartbeatThread
+from pgqueue.worker.flows.admitter import Admitter
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.ready_again import places_of, soonest_of
 from pgqueue.worker.receipt import Entry
@@ -46,6 +47,7 @@ class Reactions:
     settings: WorkerSettings
     claimer: Claimer
     promoter: Promoter
+    admitter: Admitter
     runner: Runner
     heartbeat_thread: HeartbeatThread
     session: ClaimSession
@@ -82,8 +84,8 @@ class Reactions:
                 )  # fmt: skip
             case events.Written(entries):
                 self._written(entries)
-            case events.TicketsWritten():
-                pass
+            case events.TicketsWritten() | events.Looked() | events.FlowsSeen():
+                self._admit(event)
             case _:
                 self._claim(event)
 
@@ -107,6 +109,16 @@ class Reactions:
             case events.Seated(before, alike, running, takes_jobs):
                 claimer.seating.on_heartbeat(before, alike, running=running, takes_jobs=takes_jobs)
 
+    def _admit(self, event: events.TicketsWritten | events.Looked | events.FlowsSeen) -> None:
+        """There may be jobs of flows to admit."""
+        match event:
+            case events.TicketsWritten(flows, delay):
+                self.admitter.ticketed(flows, delay)
+            case events.Looked(poll):
+                self.admitter.on_look(poll=poll)
+            case events.FlowsSeen(slots, workers):
+                self.admitter.on_fleet(slots, workers)
+
     def _promote(self, event: events.FlagsTold | events.NextDue | events.NextSlot) -> None:
         """There is something to know about what will be due."""
         match event:
@@ -122,7 +134,7 @@ class Reactions:
                     self.heartbeat_thread.fire_in(max(0.0, seconds) + seat.delay)
 
     def _written(self, entries: Sequence[Entry]) -> None:
-        """What was released or put off is somebody's work again."""
+        """What was released or put off is somebody's work again; slots of flows are free."""
         soonest = soonest_of(entries)
         if soonest is not None and soonest <= self.settings.heartbeat * 2:
             self.promoter.due_in(soonest)
@@ -131,3 +143,5 @@ class Reactions:
             self.claimer.on_rewind(queue, position)
         if places:
             self.session.announce(places)
+        if flows := {entry.flow for entry in entries if entry.flow is not None}:
+            self.admitter.ticketed(flows)

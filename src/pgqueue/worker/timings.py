@@ -19,6 +19,7 @@ __all__ = [
     "DutyTimings",
     "EarTimings",
     "FiringTimings",
+    "FlowTimings",
     "IdleTimings",
     "OverloadTimings",
     "PlanTimings",
@@ -97,6 +98,21 @@ class DueTimings:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowTimings:
+    """When flows are looked at again."""
+
+    busy_first: float = 0.001  # another worker is at it; then 2, 4, ... ms
+    busy_most: float = 0.25
+    late_most: float = 1.0  # so much later comes who is never first, at the most
+    refused: float = 10.0  # the database refuses to admit jobs of it
+    search_spacing: float = 0.02  # from one search for tickets to the next, at the least
+    search_share: float = 20  # times as long as it took: searches take a share of the time only
+
+    def __post_init__(self) -> None:
+        assert self.busy_first < self.busy_most <= self.late_most < self.refused
+
+
+@dataclass(frozen=True, slots=True)
 class EarTimings:
     """How a worker finds out whether it hears notifications."""
 
@@ -135,6 +151,7 @@ class DutyTimings:
     history_every: float = 3600.0  # partitions are made days before they are needed
     retention_every: float = 600.0  # one day is over at a time, and is dropped whole
     orphans_every: float = 60.0  # how long jobs of nobody may lie
+    lines_every: float = 60.0  # how long jobs that somebody's own SQL put in line may lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +237,7 @@ class Timings:
 
     plan: PlanTimings = PlanTimings()
     due: DueTimings = DueTimings()
+    flows: FlowTimings = FlowTimings()
     ears: EarTimings = EarTimings()
     unknown_every: float = 60.0  # tasks that it does not know are looked for
     put_off: PutOff = PUT_OFF

@@ -16,9 +16,9 @@ placed as materialized (
     select :job_columns, errors,
            case when flow is null then nextval(':"schema".position_seq'::regclass) end as position,
            case when flow is not null
-                then coalesce((select abs(held.old_rank) from :"schema".flow as lane
-                               where lane.name = any (array[held.flow])
-                                 and lane.settings @> '{"ordered": true}'),
+                then coalesce((select abs(held.old_rank) from :"schema".flow as ordered
+                               where ordered.name = any (array[held.flow])
+                                 and ordered.settings @> '{"ordered": true}'),
                               :"schema".next_rank(flow, priority, statement_timestamp())) end as rank
     from held
 ),

@@ -10,8 +10,10 @@
 -- whose heartbeat is not late (only these look for lost ones), the seconds until the next scheduled job is
 -- due, the seconds until the next slot of a schedule, since when the server runs, how many of its like that
 -- can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those with
--- lower ids), how many there are of its like, the limits of its queues (see find_limits), and how many seconds old its last heartbeat was: who was held
--- up is not to judge others, who may have been held up as well.
+-- lower ids), how many there are of its like, the limits of its queues (see find_limits), and how many
+-- seconds old its last heartbeat was: who was held up is not to judge others, who may have been held up as
+-- well. For admissions: whether there are flows, and, if all workers were counted, how many slots those have
+-- whose heartbeat is not late.
 -- needs: the primary keys of worker and queue, job_cancel, job_scheduled, schedule_due; a look reads worker as a whole,
 -- and the list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row
@@ -76,12 +78,18 @@ select exists (select from renewed) as alive,
              join :"schema".queue on queue.name = any (worker.queues)
         where worker.id = $1::bigint
           and coalesce(queue.settings ->> 'concurrency', queue.settings ->> 'rate') is not null) as limits,
+       counted.slots,
+       case when exists (select from :"schema".flow) then true
+            else exists (select from :"schema".ticket) end as has_flows,
        (select extract(epoch from clock_timestamp() - heartbeat_at)::float8
         from :"schema".worker
         where id = $1::bigint) as age
 from (select count(*) filter (
                  where clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
              ) as workers,
+             sum(concurrency) filter (
+                 where clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
+             ) as slots,
              count(*) filter (where kind = $9::bigint) as alike
       from :"schema".worker
       where $11::boolean) as counted

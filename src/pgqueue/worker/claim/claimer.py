@@ -91,7 +91,7 @@ class Claimer:
         )  # fmt: skip
         self.looks = Looks(
             store, plan=plan, intake=intake, flags=self.flags, seating=seating, sender=sender,
-            settings=settings,
+            settings=settings, events=events,
             unknown=UnknownTasks(store, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
         self._bell, self._room = asyncio.Event(), runner.has_room

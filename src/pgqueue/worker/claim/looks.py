@@ -13,6 +13,7 @@ from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
+from pgqueue.worker.events import Events, Looked
 from pgqueue.worker.seat import poll_after
 
 __all__ = ["Looks"]
@@ -36,6 +37,7 @@ class Looks:
         sender: Sender,
         unknown: UnknownTasks,
         settings: WorkerSettings,
+        events: Events[Looked],
     ) -> None:
         self.store = store
         self._plan = plan
@@ -45,10 +47,12 @@ class Looks:
         self._sender = sender
         self._unknown = unknown
         self._settings = settings
+        self._events = events
 
     async def look(self, states: list[QueueState], room: int) -> None:
         """Do what is due: poll, claim, or look back."""
-        match self._plan.kind(states, time.monotonic()):
+        kind = self._plan.kind(states, time.monotonic())
+        match kind:
             case Kind.POLL:
                 await self.poll(room)
             case Kind.CLAIM:
@@ -56,6 +60,7 @@ class Looks:
             case Kind.LOOK:
                 await self._look_once(states, room)
         await self._flags.mind_streams(list(self._plan.states.values()))
+        self._events.send(Looked(poll=kind is Kind.POLL))
 
     async def poll(self, room: int) -> None:
         """Look at every queue, announced or not."""

@@ -19,7 +19,9 @@ _BATCH = 1_000
 
 
 class Duties:
-    """History to come, what is kept for long enough, and orphans; on the heartbeat thread's loop.
+    """History to come, what is kept for long enough, orphans, and jobs in line that nobody sees.
+
+    On the heartbeat thread's loop.
 
     ``hold``: for how many seconds a duty is left to who took it, while it may be alive.
     """
@@ -41,6 +43,7 @@ class Duties:
             "history": (timings.history_every, self._make_history),
             "retention": (timings.retention_every, self._drop_past),
             "orphans": (timings.orphans_every, rescuer.rescue_orphans),
+            "lines": (timings.lines_every, self._heal_lines),
         }
 
     def begin(self) -> float:
@@ -97,6 +100,17 @@ class Duties:
         while deleted == _BATCH:
             async with self._store.turn:
                 deleted = await delete(_BATCH)
+
+    async def _heal_lines(self) -> bool:
+        async with self._store.turn:
+            healed = await self._store.heal_lines()
+        for flow, keys in healed.items():
+            log.warning(
+                'flow "%s": nothing would have admitted the jobs of %d of its keys; a ticket was '
+                "written for each",
+                flow, keys,
+            )  # fmt: skip
+        return True
 
     async def _drop_history(self) -> None:
         # One a statement: together they may take longer than a statement may, again and again.

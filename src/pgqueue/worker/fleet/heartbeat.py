@@ -148,7 +148,10 @@ class Heartbeat:
         self._lease.hold(began, self._settings.lease)
         census, maintenance = self.census, self._maintenance
         census.learn(row["before"], (row["workers"], row["alike"]) if sent.counts else None)
-        heard = read(row, sent, expired=expired, alike=census.alike, at_rest=self._at_rest())
+        heard = read(
+            row, sent, expired=expired, workers=census.workers, alike=census.alike,
+            at_rest=self._at_rest(),
+        )  # fmt: skip
         for event in heard.events:
             self._events.send(event)
         if self.renewals.on_server(row["server"]):

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from pgqueue.worker.events import (
     CancelWanted,
     FleetEvent,
+    FlowsSeen,
     LeaseHeldAgain,
     NextDue,
     NextSlot,
@@ -70,10 +71,12 @@ class Heard:
     vanished: Sequence[int]
 
 
-def read(row: Row, sent: Sent, *, expired: bool, alike: int, at_rest: bool) -> Heard:
+def read(row: Row, sent: Sent, *, expired: bool, workers: int, alike: int, at_rest: bool) -> Heard:
     """Return what the answer to a heartbeat says. ``expired``: the lease had run out before."""
     events: list[FleetEvent] = [LeaseHeldAgain()] if expired else []
     events.append(Seated(row["before"], alike, sent.running, sent.takes_jobs))
+    if row["has_flows"]:
+        events.append(FlowsSeen(row["slots"] if sent.counts else None, workers))
     if row["cancelled"]:
         events.append(CancelWanted(row["cancelled"]))
     next_due = row["next_due"]

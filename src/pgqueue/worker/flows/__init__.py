@@ -1,0 +1,1 @@
+"""Admits jobs of flows."""
