@@ -1,0 +1,51 @@
+"""What an admission must bear: what others do meanwhile, and what stands in its tables."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.flows.life import Life
+
+
+async def test_who_finds_the_row_of_the_flow_changed_does_not_wait(life: Life, other: Life) -> None:
+    await life.set_flow("f", {"rate": 1.0})
+    await life.put("f", ["a"])
+    async with other.connection.transaction():
+        await other.sql("update @.flow set tat = tat")
+        await life.sql("set statement_timeout = '10s'")
+        assert (await life.admit("f"))["admitted"] == -1
+    assert (await life.admit("f"))["admitted"] == 1
+
+
+async def test_a_locked_job_does_not_stop_the_other_keys(life: Life, other: Life) -> None:
+    """One that a transaction of a user's holds, as a cancel does that has not committed."""
+    await life.set_flow("f", {"concurrency": 1})
+    (locked,) = await life.put("f", ["a"])
+    await life.put("f", ["b", "b"])
+    async with other.connection.transaction():
+        await other.sql("select from @.job where id = $1 for update", locked)
+        assert await run_some(life, 2) == ["b", "b"]
+    assert await run_some(life, 1) == ["a"]
+
+
+async def test_a_heavy_job_waits_for_its_tokens_and_not_for_an_event(life: Life) -> None:
+    await life.set_flow("f", {"rate": 0.01, "burst": 9})
+    await life.put("f", ["a", "a"], weight=5)
+    await life.admit("f")
+    answer = await life.admit("f")
+    assert (answer["admitted"], answer["more"]) == (0, False)
+    assert 90 < answer["wait"] <= 100
+
+
+async def run_some(life: Life, count: int) -> list[str]:
+    """The keys of so many jobs, as they run: admissions are called when their answers say."""
+    ran: list[str] = []
+    while len(ran) < count:
+        answer = await life.admit("f", 1)
+        taken = await life.take()
+        ran += [await life.value("select flow_key from @.job where id = $1", job) for job in taken]
+        await life.end(taken)
+        if not taken and not answer["more"]:
+            assert answer["wait"] is not None, "it stands still"
+            await asyncio.sleep(answer["wait"])
+    return ran
