@@ -11,7 +11,6 @@ from tests.flows.life import Life, connect_life
 @pytest.fixture
 async def life(dsn: str) -> AsyncIterator[Life]:
     life = await connect_life(dsn)
-    await life.prepare()
     yield life
     life.connection.terminate()
 

@@ -92,7 +92,7 @@ async def left(world: World) -> list[dict[str, object]]:
 
 async def over(world: World) -> None:
     """Each job is over once; no line is left, but for those that still owe tokens."""
-    rows = await world.look.sql("select id from @.past union all select id from @.grave")
+    rows = await world.look.sql("select id from @.history union all select id from @.dead")
     over = sorted(row["id"] for row in rows)
     assert over == sorted(world.ids)
     assert await world.look.value("select count(*) from @.line where tat <= now()") == 0

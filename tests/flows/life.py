@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.db.hands import Hands, connect
@@ -11,14 +12,6 @@ from tests.db.hands import Hands, connect
 __all__ = ["Life", "Settings", "connect_life"]
 
 Settings = Mapping[str, Any]
-
-_GONE = """
-with gone as (delete from @.job where id = any ($1::bigint[]) and {which} returning *),
-told as (
-    insert into @.ticket (flow, key, used, weight)
-    select flow, flow_key, {used}, coalesce(weight, 1) from gone where flow is not null
-)
-"""
 
 
 class Life(Hands):
@@ -58,103 +51,69 @@ class Life(Hands):
         )  # fmt: skip
         return [row["id"] for row in rows]
 
-    async def end(self, ids: Sequence[int], used: float | None = None) -> list[int]:
+    async def end(self, ids: Sequence[int], used: float | None = None) -> None:
         """Running jobs are over; each says what it used, if it does."""
-        rows = await self.sql(
-            _GONE.format(which="worker_id is not null", used="$2::float8")
-            + "insert into @.past select * from gone returning id",
-            list(ids), used,
-        )  # fmt: skip
-        return [row["id"] for row in rows]
+        await self.run("finish_flow_jobs", *_receipts(ids), "completed", [used] * len(ids))
 
     async def give_back(self, ids: Sequence[int]) -> None:
-        """As they were: also what a rescue does."""
-        await self.sql(
-            "update @.job set worker_id = null where id = any ($1::bigint[])"
-            " and worker_id is not null",
-            list(ids),
+        """As they were."""
+        none = [None] * len(ids)
+        await self.run(
+            "release_flow_jobs", *_receipts(ids), none, [-1] * len(ids), none, 20, none, none, none
         )
 
     async def retry(
         self, ids: Sequence[int], hold: float | None = None, holds_flow: bool = False
     ) -> None:
         """Due again in an hour; ``hold``: seconds of a break."""
-        await self.sql(
-            "with back as (update @.job set worker_id = null, position = null,"
-            "     run_at = clock_timestamp() + interval '1 hour',"
-            "     rank = case when exists (select from @.flow where name = job.flow"
-            "                              and settings ->> 'ordered' = 'true')"
-            "            then rank else -abs(rank) end"
-            "   where id = any ($1::bigint[]) and worker_id is not null returning *)"
-            " insert into @.ticket (flow, key, rank, held_until, holds_flow)"
-            " select flow, flow_key, case when rank > 0 then rank end,"
-            "        clock_timestamp() + make_interval(secs => $2::float8), $3"
-            " from back where flow is not null",
-            list(ids), hold, holds_flow,
+        n, none = len(ids), [None] * len(ids)
+        await self.run(
+            "release_flow_jobs", *_receipts(ids), [3600.0] * n, [0] * n, none, 20, none,
+            [hold] * n, [holds_flow] * n,
         )  # fmt: skip
 
     async def die(self, ids: Sequence[int]) -> None:
         """Dead; the key of an ordered flow stands still, unless the flow skips them."""
-        await self.sql(
-            _GONE.format(which="worker_id is not null", used="null::float8")
-            + ", halted as (insert into @.flow_key as o (flow, key, paused_at, pause_reason)"
-            "     select distinct gone.flow, gone.flow_key, now(), 'dead'"
-            "     from gone join @.flow on flow.name = gone.flow"
-            "     where settings ->> 'ordered' = 'true' and settings ->> 'on_dead' <> 'skip'"
-            "     on conflict (flow, key) do update set paused_at = now())"
-            " insert into @.grave select * from gone",
-            list(ids),
-        )
+        none = [None] * len(ids)
+        await self.run("bury_flow_jobs", *_receipts(ids), ["it failed"] * len(ids), none, 20, none)
 
     async def cancel(self, ids: Sequence[int]) -> None:
         """Those that do not run are over."""
-        await self.sql(
-            _GONE.format(which="worker_id is null", used="null::float8")
-            + "insert into @.past select * from gone",
-            list(ids),
-        )
+        await self.run("cancel_jobs", sorted(ids))
 
     async def promote(self, ids: Sequence[int]) -> None:
         """These are due now."""
         await self.sql(
-            "with moved as (update @.job set run_at = 'infinity',"
-            "     rank = coalesce(abs(rank), @.next_rank(flow, priority, statement_timestamp()))"
-            "   where id = any ($1::bigint[]) and position is null and run_at < 'infinity'"
-            "   returning *)"
-            " insert into @.ticket (flow, key, rank)"
-            " select flow, flow_key, min(rank) from moved group by flow, flow_key",
+            "update @.job set run_at = now() where id = any ($1::bigint[])"
+            " and position is null and run_at < 'infinity'",
             list(ids),
         )
+        await self.run("promote_jobs", 1000, datetime(2000, 1, 1, tzinfo=UTC))
+
+    async def ready(self, ids: Sequence[int]) -> None:
+        """An operator lets them run now."""
+        await self.run("ready_jobs", sorted(ids))
 
     async def redrive(self, ids: Sequence[int]) -> None:
-        await self.sql(
-            "with raised as (delete from @.grave where id = any ($1::bigint[]) returning *),"
-            " back as (insert into @.job (id, queue, task, enqueued_at, max_attempts, priority,"
-            "     args, flow, flow_key, weight, run_at, rank)"
-            "   select id, queue, task, enqueued_at, max_attempts, priority, args, flow,"
-            "     flow_key, weight, 'infinity',"
-            "     case when (select settings ->> 'ordered' = 'true' from @.flow where name = flow)"
-            "          then abs(rank) else @.next_rank(flow, priority, now()) end"
-            "   from raised returning *)"
-            " insert into @.ticket (flow, key, rank)"
-            " select flow, flow_key, min(rank) from back group by flow, flow_key",
-            list(ids),
-        )
+        await self.run("redrive_jobs", sorted(ids))
+
+    async def revive(self, ids: Sequence[int]) -> None:
+        """Those that were cancelled."""
+        await self.run("revive_jobs", sorted(ids))
 
     async def set_flow(self, flow: str, settings: Settings) -> None:
         """What code says of it, which acts at once."""
+        before = await self.value("select settings::text from @.flow where name = $1", flow)
         await self.sql(
             "insert into @.flow (name, declared) values ($1, $2::text::jsonb)"
             " on conflict (name) do update set declared = excluded.declared",
             flow, json.dumps(settings),
         )  # fmt: skip
-        await self.changed(flow)
+        await self.changed(flow, before)
 
-    async def changed(self, flow: str) -> int:
+    async def changed(self, flow: str, before: str | None = None) -> int:
         """Something else holds for the flow than before: return how many jobs went back."""
-        taken = await self.value("select @.withdraw($1)", flow)
-        await self.sql("insert into @.ticket (flow, key) values ($1, '')", flow)
-        return taken
+        return await self.value("select @.flow_changed($1, $2::text::jsonb)", flow, before)
 
     async def set_key(self, flow: str, key: str, **values: object) -> None:
         for name, value in values.items():
@@ -180,10 +139,10 @@ class Life(Hands):
         )  # fmt: skip
         await self.changed(flow)
 
-    async def prepare(self) -> None:
-        """Make the tables of what is over, and of what is dead."""
-        await self.sql("create table @.past (like @.job)")
-        await self.sql("create table @.grave (like @.job)")
+
+def _receipts(ids: Sequence[int]) -> tuple[list[int], list[int]]:
+    """What `take` claims has no token, which is 0 in a receipt."""
+    return sorted(ids), [0] * len(ids)
 
 
 async def connect_life(dsn: str, *, worker: bool = True) -> Life:

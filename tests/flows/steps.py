@@ -159,13 +159,28 @@ async def cancel(world: World) -> None:
 async def promote(world: World) -> None:
     ids = await world.pick(DUE_LATER, 8)
     world.tell("promote", ids)
-    await idle(world).life.promote(ids)
+    life = idle(world).life
+    await (life.promote(ids) if world.draw.random() < 0.5 else life.ready(ids))
 
 
-async def redrive(world: World) -> None:
-    ids = [row["id"] for row in await world.look.sql("select id from @.grave order by id limit 2")]
-    world.tell("redrive", ids)
-    await idle(world).life.redrive(ids)
+async def again(world: World) -> None:
+    """An operator redrives what is dead, or revives what was cancelled."""
+    life = idle(world).life
+    dead = await world.look.sql("select id from @.dead order by id limit 2")
+    gone = await world.look.sql(
+        "select id from @.history where state = 'cancelled' order by id limit 1"
+    )
+    world.tell("again", dead, gone)
+    await life.redrive([row["id"] for row in dead])
+    await life.revive([row["id"] for row in gone])
+
+
+async def rescue(world: World) -> None:
+    """A worker is lost, and what it held is released, or dead."""
+    caller = idle(world)
+    world.tell("rescue", caller.life.id)
+    if not world.busy:  # an admission may have written the row of the key
+        await caller.life.rescue(caller.life.id, cap=world.draw.choice((1, 9)))
 
 
 async def limits(world: World) -> None:
@@ -221,7 +236,7 @@ def idle(world: World) -> Caller:
 
 STEPS: dict[Callable[[World], Awaitable[None]], int] = {
     enqueue: 20, settle: 12, lock: 3, open_end: 3, admit: 40, settle_admission: 8, take: 20,
-    end: 25, retry: 5, give_back: 4, bury: 3, cancel: 4, promote: 5, redrive: 2,
+    end: 25, retry: 5, give_back: 4, bury: 3, cancel: 4, promote: 5, again: 2, rescue: 3,
     limits: 4, pause: 4,
 }  # fmt: skip
 ADMITS = {admit, settle_admission}

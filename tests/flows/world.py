@@ -49,7 +49,6 @@ class World:
 
     async def open(self) -> None:
         self.look = await connect_life(self.dsn)
-        await self.look.prepare()
         for _ in range(CONNECTIONS):
             self.callers.append(Caller(await connect_life(self.dsn)))
             self.producers.append(await connect_life(self.dsn, worker=False))
