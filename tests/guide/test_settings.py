@@ -39,8 +39,8 @@ def table(title: str) -> dict[str, Row]:
     return {name: Row(*cells) for name, *cells in rows}
 
 
-JOB, TASK, APP, WORKER, COMMAND = map(
-    table, ("A job", "A task", "An app", "A worker", "The command line")
+JOB, TASK, FLOW, APP, WORKER, COMMAND = map(
+    table, ("A job", "A task", "A flow", "An app", "A worker", "The command line")
 )
 
 
@@ -82,6 +82,14 @@ def test_a_tasks_options_are_those_of_the_decorator() -> None:
     assert page == {name: shown(code[name]) for name in page}
 
 
+def test_a_flows_limits_are_those_of_the_code() -> None:
+    fields = {f.name: f for f in dataclasses.fields(pgqueue.Flow)}
+    assert list(FLOW) == [name for name in fields if name != "name"]
+    page = {name: row.default for name, row in FLOW.items()}
+    assert [page.pop(name) for name in ("burst", "key_burst", "on_dead")] == ["1", "1", "`halt`"]
+    assert page == {name: shown(fields[name].default) for name in page}
+
+
 def test_an_apps_arguments_are_those_of_the_constructor() -> None:
     given = inspect.signature(pgqueue.App).parameters.keys()
     assert set(APP) == given
@@ -117,7 +125,7 @@ def test_the_commands_options_are_here_or_are_a_workers() -> None:
 
 
 def test_each_setting_has_a_meaning_and_a_reason() -> None:
-    for row in (row for rows in (JOB, TASK, APP, WORKER, COMMAND) for row in rows.values()):
+    for row in (row for rows in (JOB, TASK, FLOW, APP, WORKER, COMMAND) for row in rows.values()):
         assert row.default, row
         assert row.meaning, row
         assert row.why, row
