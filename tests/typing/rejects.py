@@ -29,6 +29,13 @@ pgqueue.App(around=["hook"])  # E
 pgqueue.Worker(app, threads="4")  # E
 
 
+pgqueue.Flow("crm", concurrency="5")  # E
+pgqueue.Flow("crm", rate=5)  # E
+pgqueue.Flow("crm", key=5, fair=True)  # E
+pgqueue.Flow("crm", ordered=True, on_dead="stop")  # E
+app.task(flow="crm")  # E
+
+
 def from_plain_code(running: pgqueue.RunningJob) -> None:
     add.enqueue()  # E
     add.enqueue("1")  # E

@@ -38,6 +38,7 @@ def test_jobs_that_differ_in_their_arguments_alone_go_as_one_array() -> None:
     [
         {"task": "u"}, {"queue": "mail"}, {"priority": 1}, {"max_attempts": 1}, {"delay": 1},
         {"unique_key": "k"}, {"tags": ["a"]}, {"metadata": {}}, {"timeout": 1},
+        {"flow": "f"}, {"flow": "f", "flow_key": "k", "weight": 2},
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("place", [0, 1, 2])
