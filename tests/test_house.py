@@ -119,7 +119,6 @@ REACHED_INTO = {
     # a program that begins anew
     "tests/worker/test_dsn_function.py: _last": 1,
     "tests/unit/test_calls.py: _bounds": 3,
-    "tests/unit/test_calls.py: _in_key_order": 1,
 }
 
 

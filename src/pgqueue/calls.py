@@ -19,6 +19,7 @@ __all__ = [
     "QUIET_SHORTEST",
     "Calls",
     "Lookout",
+    "Values",
     "answers",
     "new",
     "plain",
@@ -52,6 +53,8 @@ class Calls:
         self._alike = statement("enqueue_alike", schema)
         self._documents = statement("enqueue_jobs", schema)
         self._unique = statement("enqueue_unique", schema)
+        self.find_full = statement("find_full", schema)
+        self.refuse_full = statement("refuse_full", schema)
 
     def many(self, jobs: Sequence[NewJob]) -> Iterator[Call]:
         """Yield calls that enqueue the jobs in their order, not too many in one of them."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
-from pgqueue import calls, failpoints
+from pgqueue import calls, failpoints, joined
+from pgqueue.bulk import back_in_order, check_jobs, in_key_order
 from pgqueue.calls import answers, new, plain
 from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
@@ -22,8 +23,8 @@ from pgqueue.db.connect import pooler_of
 from pgqueue.db.pool import Ended, Pool
 from pgqueue.db.source import GivenDsn
 from pgqueue.db.statements import check_schema_name
-from pgqueue.drivers import arun, arun_all, run, run_all
 from pgqueue.errors import ConfigError
+from pgqueue.fullness import Wait, apatient, full, patient, question
 from pgqueue.job import Enqueued, NewJob, Options, new_job, with_options
 from pgqueue.operations import Operations, ScheduleOperations
 from pgqueue.payload import encode_untyped
@@ -110,10 +111,14 @@ class Client(Joining, Operations, ScheduleOperations):
         args: Mapping[str, Any] | None = None,
         *,
         connection: object | None = None,
+        wait: Wait = None,
         **options: Unpack[Options],
     ) -> Enqueued:
-        """Enqueue a job by the task's name; with ``connection``, in its transaction."""
-        return self.enqueue_job(self.job(task, args, **options), connection)
+        """Enqueue a job by the task's name; with ``connection``, in its transaction.
+
+        Raises QueueFull where the queue may not hold more. ``wait``: not before so many seconds.
+        """
+        return self.enqueue_job(self.job(task, args, **options), connection, wait)
 
     async def aenqueue(
         self,
@@ -121,80 +126,90 @@ class Client(Joining, Operations, ScheduleOperations):
         args: Mapping[str, Any] | None = None,
         *,
         connection: object | None = None,
+        wait: Wait = None,
         **options: Unpack[Options],
     ) -> Enqueued:
         """Enqueue a job by the task's name from async code."""
-        return await self.aenqueue_job(self.job(task, args, **options), connection)
+        return await self.aenqueue_job(self.job(task, args, **options), connection, wait)
 
     def enqueue_many(
-        self, jobs: Iterable[NewJob], *, connection: object | None = None
+        self, jobs: Iterable[NewJob], *, connection: object | None = None, wait: Wait = None
     ) -> list[Enqueued]:
-        """Enqueue many jobs in one call, all or none; answered in their order."""
+        """Enqueue many jobs in one call, all or none; answered in their order.
+
+        ``wait``: for so many seconds, until their queues have room; else QueueFull is raised.
+        """
         connection = self.join() if connection is None else connection
-        return self._enqueue(_check_jobs(jobs), connection, "enqueue_many")
+        checked = check_jobs(jobs)
+        return patient(lambda: self._enqueue(checked, connection, "enqueue_many"), wait, connection)
 
     async def aenqueue_many(
-        self, jobs: Iterable[NewJob], *, connection: object | None = None
+        self, jobs: Iterable[NewJob], *, connection: object | None = None, wait: Wait = None
     ) -> list[Enqueued]:
         """Enqueue many jobs in one call from async code, all or none; answered in their order."""
         connection = self.join() if connection is None else connection
-        return await self._aenqueue(_check_jobs(jobs), connection)
+        checked = check_jobs(jobs)
+        return await apatient(lambda: self._aenqueue(checked, connection), wait, connection)
 
-    def enqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
+    def enqueue_job(self, job: NewJob, connection: object | None, wait: Wait = None) -> Enqueued:
         """Enqueue a job value on ``connection``, or on the one that ``join`` returns."""
         connection = self.join() if connection is None else connection
+        if wait is None:
+            return self._enqueue_one(job, connection)
+        return patient(lambda: self._enqueue_one(job, connection), wait, connection)
+
+    def _enqueue_one(self, job: NewJob, connection: object | None) -> Enqueued:
         values = plain(job)
         if values is None:
             return self._enqueue((job,), connection, "enqueue")[0]
         if connection is None:
             return self.pool.run(
-                lambda c: self._insert_one(c, values), what="enqueue", size=len(job.args)
+                lambda c: self._insert_one(c, job, values), what="enqueue", size=len(job.args)
             )
-        # Many blocking drivers prepare nothing, and would have an INSERT planned each time.
-        now = time.monotonic()
-        look = self.lookout.needed(now)
-        ((answer,),) = run(connection, self._calls.one, *values, look)
-        return self.lookout.learn(answer, now) if look else new(answer)
+        return joined.enqueue_one(connection, self._calls, self.lookout, job, values)
 
-    async def aenqueue_job(self, job: NewJob, connection: object | None) -> Enqueued:
+    async def aenqueue_job(
+        self, job: NewJob, connection: object | None, wait: Wait = None
+    ) -> Enqueued:
         """Enqueue a job value on ``connection``, or on the one that ``join`` returns."""
         connection = self.join() if connection is None else connection
+        if wait is None:
+            return await self._aenqueue_one(job, connection)
+        return await apatient(lambda: self._aenqueue_one(job, connection), wait, connection)
+
+    async def _aenqueue_one(self, job: NewJob, connection: object | None) -> Enqueued:
         values = plain(job)
         if values is None:
             return (await self._aenqueue((job,), connection))[0]
         if connection is None:
-            return await self.pool.arun(lambda c: self._insert_one(c, values), size=len(job.args))
-        now = time.monotonic()
-        if self.lookout.needed(now):
-            rows = await arun(connection, self._calls.one, *values, True)
-            return self.lookout.learn(rows[0][0], now)
-        return new(*(await arun(connection, self._calls.quiet, *values))[0])
+            return await self.pool.arun(
+                lambda c: self._insert_one(c, job, values), size=len(job.args)
+            )
+        return await joined.aenqueue_one(connection, self._calls, self.lookout, job, values)
 
     def _enqueue(
         self, jobs: Sequence[NewJob], connection: object | None, what: str
     ) -> list[Enqueued]:
         size = sum(len(job.args) for job in jobs)
-        ordered, order = _in_key_order(jobs, size)
+        ordered, order = in_key_order(jobs, size)
         if connection is None:
             done = self.pool.run(
                 lambda c: self._insert(c, ordered), what=what, **self._bounds(jobs, size)
             )
         else:
-            found = run_all(connection, list(self._calls.many(ordered)))
-            done = [one for rows in found for one in answers(rows)]
-        return _back_in_order(done, order)
+            done = joined.enqueue_many(connection, self._calls, ordered)
+        return back_in_order(done, order)
 
     async def _aenqueue(self, jobs: Sequence[NewJob], connection: object | None) -> list[Enqueued]:
         size = sum(len(job.args) for job in jobs)
-        ordered, order = _in_key_order(jobs, size)
+        ordered, order = in_key_order(jobs, size)
         if connection is None:
             done = await self.pool.arun(
                 lambda c: self._insert(c, ordered), **self._bounds(jobs, size)
             )
         else:
-            found = await arun_all(connection, list(self._calls.many(ordered)))
-            done = [one for rows in found for one in answers(rows)]
-        return _back_in_order(done, order)
+            done = await joined.aenqueue_many(connection, self._calls, ordered)
+        return back_in_order(done, order)
 
     def _bounds(self, jobs: Sequence[NewJob], size: int) -> _Bounds:
         """How long it may take: the deadline is that of a statement."""
@@ -204,13 +219,26 @@ class Client(Joining, Operations, ScheduleOperations):
             "size": min(size, calls.CHUNK_CHARACTERS),
         }
 
-    async def _insert_one(self, connection: Connection, values: tuple[str | int, ...]) -> Enqueued:
+    async def _insert_one(
+        self, connection: Connection, job: NewJob, values: tuple[str | int, ...]
+    ) -> Enqueued:
         now = time.monotonic()
         look = self.lookout.needed(now)
         if look or self.pool.pooled:
             answer = await connection.fetchval(self._calls.one, *values, look)
+            if not answer:
+                raise full(await connection.fetch(self._calls.find_full, question((job,))), job)
             return self.lookout.learn(answer, now) if look else new(answer)
         return new(await connection.fetchval(self._calls.quiet, *values))
+
+    async def _room(
+        self, connection: Connection, jobs: Sequence[NewJob], rows: list[Record]
+    ) -> list[Enqueued]:
+        """Return what a statement answered, unless there was no room for its jobs."""
+        done = answers(rows)
+        if not done:
+            raise full(await connection.fetch(self._calls.find_full, question(jobs)), jobs[0])
+        return done
 
     async def _insert(self, connection: Connection, jobs: Sequence[NewJob]) -> list[Enqueued]:
         made = self._calls.many(jobs)
@@ -218,7 +246,7 @@ class Client(Joining, Operations, ScheduleOperations):
         if first is None:
             return []
         if second is None and not self.pool.pooled:
-            return answers(await connection.fetch(first[0], *first[1]))
+            return await self._room(connection, jobs, await connection.fetch(first[0], *first[1]))
         done: list[Enqueued] = []
         committing = False
         try:
@@ -227,11 +255,11 @@ class Client(Joining, Operations, ScheduleOperations):
                 try:
                     for sql, values in chain((first,), (second,) if second else (), made):
                         if answer is not None:
-                            done += answers(await answer)
+                            done += await self._room(connection, jobs, await answer)
                         answer = asyncio.ensure_future(connection.fetch(sql, *values))
                         await asyncio.sleep(0)  # the server is at work while the next is made
                     if answer is not None:
-                        done += answers(await answer)
+                        done += await self._room(connection, jobs, await answer)
                     if failpoints.armed is not None:
                         failpoints.armed.reach("enqueue.before_commit", connection.terminate)
                 except BaseException:
@@ -265,35 +293,3 @@ class Client(Joining, Operations, ScheduleOperations):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _in_key_order(jobs: Sequence[NewJob], size: int) -> tuple[Sequence[NewJob], list[int] | None]:
-    """Return the jobs in the order of their unique keys, where it takes several statements.
-
-    A statement takes its keys in their order by itself. Two calls that took them in different
-    orders, a statement at a time, would wait for each other.
-    """
-    one = len(jobs) <= calls.CHUNK and size <= calls.CHUNK_CHARACTERS
-    if one or not any(job.options.get("unique_key") for job in jobs):
-        return jobs, None
-    order = sorted(range(len(jobs)), key=lambda n: jobs[n].options.get("unique_key") or "")
-    return [jobs[n] for n in order], order
-
-
-def _back_in_order(done: list[Enqueued], order: list[int] | None) -> list[Enqueued]:
-    if order is None:
-        return done
-    return [one for _, one in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
-
-
-def _check_jobs(jobs: Iterable[NewJob]) -> list[NewJob]:
-    if not isinstance(jobs, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        hint = "; write [job]" if isinstance(jobs, NewJob) else ""
-        raise ConfigError(f"jobs must be a list of job values, got {type(jobs).__name__}{hint}")
-    checked = list(jobs)
-    for n, job in enumerate(checked):
-        if not isinstance(job, NewJob):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigError(
-                f"jobs[{n}] must be a job value, as task.job(...) returns, got {job!r}"
-            )
-    return checked

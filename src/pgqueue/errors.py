@@ -7,6 +7,7 @@ The tree::
     │   └── UnknownTask                  no task, queue or setting of that name; says the nearest
     ├── PayloadError (TypeError)         arguments do not fit the task, or cannot be stored
     ├── SchemaError                      the schema is missing, too old, or newer in a breaking way
+    ├── QueueFull                        a queue holds as many jobs as it may; none was enqueued
     ├── DatabaseError                    PostgreSQL refused, or could not be reached
     │   ├── Unreachable                  no connection could be had within the deadline
     │   │   └── PoolTimeout              all connections of the pool were in use; nothing was sent
@@ -39,6 +40,7 @@ __all__ = [
     "PayloadError",
     "PgQueueError",
     "PoolTimeout",
+    "QueueFull",
     "Retry",
     "SchemaError",
     "Snooze",
@@ -76,6 +78,35 @@ class PayloadError(PgQueueError, TypeError):
 
 class SchemaError(PgQueueError):
     """The schema is missing, too old, or newer than this version: run ``pgqueue migrate``."""
+
+
+class QueueFull(PgQueueError):
+    """The queue holds as many ready jobs as its ``max_depth``, and nothing was enqueued.
+
+    ``queue``: its name; ``depth``: how many were counted; ``limit``: how many may be. Where it is
+    the line of a flow that is full, ``flow`` and ``key`` are not None. Try again later, or give
+    ``wait``. Your transaction goes on; but a call of more than 5,000 jobs may make it fail.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        depth: int | None,
+        limit: int | None,
+        *,
+        flow: str | None = None,
+        key: str | None = None,
+    ) -> None:
+        if flow is not None:
+            of_key = f' of key "{key}"' if key else ""
+            what = f'flow "{flow}" is full: {depth} jobs{of_key} wait, and max_waiting is {limit}'
+        elif depth is None:
+            what = f'queue "{queue}" was full a moment ago'
+        else:
+            what = f'queue "{queue}" is full: {depth} jobs are ready, and its max_depth is {limit}'
+        super().__init__(f"{what}; nothing was enqueued")
+        self.queue, self.depth, self.limit = queue, depth, limit
+        self.flow, self.key = flow, key
 
 
 class DatabaseError(PgQueueError):

@@ -108,7 +108,7 @@ _DECORATOR = {
 }
 OPTIONS = (
     "connection", "delay", "expires", "flow", "flow_key", "max_attempts", "metadata", "priority",
-    "queue", "run_at", "tags", "timeout", "unique", "unique_key", "weight",
+    "queue", "run_at", "tags", "timeout", "unique", "unique_key", "wait", "weight",
 )  # fmt: skip
 _USING = {
     **dict.fromkeys(("expire", "max_age", "ttl", "start_before"), "expires=seconds"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, Ty
 from pgqueue.around import is_async
 from pgqueue.flow.key import key_of
 from pgqueue.flow.value import Flow
+from pgqueue.fullness import Wait, check_wait
 from pgqueue.hints import hinting, no_attribute, no_call
 from pgqueue.job import Enqueued, NewJob, new_job, with_options
 from pgqueue.payload import Payload
@@ -31,8 +32,12 @@ R_co = TypeVar("R_co", covariant=True)
 class Enqueuer(Protocol):
     """What a task needs of its app: a way into the database."""
 
-    def enqueue_job(self, job: NewJob, connection: object | None) -> Enqueued: ...
-    async def aenqueue_job(self, job: NewJob, connection: object | None) -> Enqueued: ...
+    def enqueue_job(
+        self, job: NewJob, connection: object | None, wait: Wait = None
+    ) -> Enqueued: ...
+    async def aenqueue_job(
+        self, job: NewJob, connection: object | None, wait: Wait = None
+    ) -> Enqueued: ...
 
 
 class Task(Generic[P, R_co]):
@@ -134,6 +139,7 @@ class Task(Generic[P, R_co]):
         self,
         *,
         connection: object | None = None,
+        wait: Wait = None,
         queue: str | None = None,
         priority: int | None = None,
         delay: float | timedelta | None = None,
@@ -152,14 +158,15 @@ class Task(Generic[P, R_co]):
         """Return this task with options for the jobs it enqueues; None leaves one as it is.
 
         ``connection``: enqueue in the transaction of this connection, which stays the caller's.
-        ``priority``: 0 (first) to 9. ``delay``: seconds or timedelta from now, by the database's
-        clock. ``run_at``: an aware datetime. ``timeout``: seconds an attempt may take.
-        ``unique_key``: while a job with it is alive, enqueue returns that one as a duplicate.
-        ``expires``: seconds or timedelta from now, or an aware datetime; an attempt that would
-        begin later does not, and the job is cancelled. ``flow``: the name of another flow.
-        ``flow_key``: in place of the key that the arguments give. ``weight``: how many tokens of
-        a rate the job takes. ``unique``: what counts as the same job, and what becomes of the
-        second one: a Unique, Replace, Debounce or Throttle.
+        ``wait``: if the queue is full, for so many seconds until it has room; else QueueFull is
+        raised at once, as in the caller's transaction. ``priority``: 0 (first) to 9. ``delay``:
+        seconds or timedelta from now, by the database's clock. ``run_at``: an aware datetime.
+        ``timeout``: seconds an attempt may take. ``unique_key``: while a job with it is alive,
+        enqueue returns that one as a duplicate. ``expires``: seconds or timedelta from now, or an
+        aware datetime; an attempt that would begin later does not, and the job is cancelled.
+        ``flow``: the name of another flow. ``flow_key``: in place of the key that the arguments
+        give. ``weight``: how many tokens of a rate the job takes. ``unique``: what counts as the
+        same job, and what becomes of the second one: a Unique, Replace, Debounce or Throttle.
         """
         given: dict[str, Any] = {
             "queue": queue,
@@ -178,7 +185,7 @@ class Task(Generic[P, R_co]):
             "unique": unique,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
-        return BoundTask(self, with_options(self.options, chosen), connection)
+        return BoundTask(self, with_options(self.options, chosen), connection, check_wait(wait))
 
     @property
     def enqueuer(self) -> Enqueuer:
@@ -189,14 +196,19 @@ class Task(Generic[P, R_co]):
 class BoundTask(Generic[P]):
     """A task with options: what ``using`` returns."""
 
-    __slots__ = ("_connection", "_options", "_task")
+    __slots__ = ("_connection", "_options", "_task", "_wait")
 
     def __init__(
-        self, task: Task[P, Any], options: Mapping[str, Any], connection: object | None
+        self,
+        task: Task[P, Any],
+        options: Mapping[str, Any],
+        connection: object | None,
+        wait: float | None = None,
     ) -> None:
         self._task = task
         self._options = options
         self._connection = connection
+        self._wait = wait
 
     if not TYPE_CHECKING:
         __getattr__ = no_attribute
@@ -209,9 +221,9 @@ class BoundTask(Generic[P]):
     def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
-        return self._task.enqueuer.enqueue_job(job, self._connection)
+        return self._task.enqueuer.enqueue_job(job, self._connection, self._wait)
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Enqueued:
         """Enqueue a job from async code; with ``connection``, in its transaction."""
         job = self.job(*args, **kwargs)
-        return await self._task.enqueuer.aenqueue_job(job, self._connection)
+        return await self._task.enqueuer.aenqueue_job(job, self._connection, self._wait)

@@ -70,8 +70,8 @@ PAGES = {
         "every exception, what it means, and which is a kind of which",
         "pgqueue",
         ("PgQueueError", "ConfigError", "UnknownTask", "PayloadError", "SchemaError",
-         "DatabaseError", "Unreachable", "PoolTimeout", "OutcomeUnknown", "SyncInAsync",
-         "NotInJob", "LeaseLost", "EmbeddedError"),
+         "QueueFull", "DatabaseError", "Unreachable", "PoolTimeout", "OutcomeUnknown",
+         "SyncInAsync", "NotInJob", "LeaseLost", "EmbeddedError"),
     ),
     "testing": Page(
         "Testing",

@@ -16,6 +16,7 @@ DOORS = {
     "enqueue_alike(text,jsonb,text,integer,integer)", "ensure_history(integer)",
     "drop_history(interval,integer)", "drop_audit(integer)",
     "enqueue_unique(jsonb)", "forget_unique(integer)",
+    "find_full(jsonb)", "refuse_full(jsonb)",
 }  # fmt: skip
 BARE = "enqueue_one(text,jsonb,text,integer,integer,boolean)"
 FUNCTIONS = """

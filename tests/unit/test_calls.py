@@ -7,8 +7,9 @@ import json
 import pytest
 
 from pgqueue import calls
+from pgqueue.bulk import in_key_order
 from pgqueue.calls import Calls, Lookout
-from pgqueue.client import Client, _in_key_order  # pyright: ignore[reportPrivateUsage]
+from pgqueue.client import Client
 from pgqueue.job import NewJob
 
 CALLS = Calls("pgqueue")
@@ -74,10 +75,10 @@ def test_a_bulk_call_that_is_cut_by_size_goes_in_the_order_of_its_keys() -> None
     big = "x" * 1_000_000
     jobs = [CLIENT.job("t", {"big": big}, unique_key=f"{n:02}") for n in reversed(range(20))]
     size = sum(len(job.args) for job in jobs)
-    ordered, order = _in_key_order(jobs, size)
+    ordered, order = in_key_order(jobs, size)
     assert [job.options["unique_key"] for job in ordered] == [f"{n:02}" for n in range(20)]
     assert order == list(reversed(range(20)))
-    assert _in_key_order(jobs[:3], 3_000_000) == (jobs[:3], None)  # one statement sorts by itself
+    assert in_key_order(jobs[:3], 3_000_000) == (jobs[:3], None)  # one statement sorts by itself
 
 
 def test_a_bulk_call_has_the_time_of_its_statements() -> None:

@@ -93,12 +93,12 @@ def test_a_wrong_option_is_refused(option: dict[str, Any], said: str) -> None:
 
 def test_an_option_is_known_wherever_one_is_given() -> None:
     options = list(Options.__annotations__)
-    by_hand = inspect.signature(Task.using).parameters.keys() - {"self", "connection"}
+    by_hand = inspect.signature(Task.using).parameters.keys() - {"self", "connection", "wait"}
     sql = next(MIGRATIONS.glob("0003_*.sql")).read_text()
     (known,) = re.findall(r"known constant text\[\] := array\[(.*?)\]", sql, re.DOTALL)
     assert list(CHECKS) == options
     assert by_hand == set(options)
-    assert {*hints.OPTIONS} == {*options, "connection"}
+    assert {*hints.OPTIONS} == {*options, "connection", "wait"}
     of_command = {param.name for param in enqueue.params} - {"args", "task", "as_json"}
     assert of_command - {"schema", "dsn", "app"} == set(options)
     assert re.findall(r"'(\w+)'", known) == ["task", "args", *options]

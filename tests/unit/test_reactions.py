@@ -29,7 +29,7 @@ DONE: list[tuple[Event, list[Any]]] = [
     (events.LimitReached(), [call.life.send(events.LimitReached())]),
     (events.AnswerLost(), [call.heartbeat_thread.reconcile()]),
     (events.FlagsTold(up=True), [call.promoter.on_flags(up=True, raised=False)]),
-    (events.HeartbeatWanted(), [call.heartbeat_thread.hurry()]),
+    (events.HeartbeatWanted(), [call.heartbeat_thread.hurry(limits=False)]),
     (events.QueuesReady("ab"), [call.claimer.on_ready("ab")]),
     (events.TicketsWritten("fg", 0.003), [call.admitter.ticketed("fg", 0.003)]),
     (events.Looked(poll=True), [call.admitter.on_look(poll=True)]),

@@ -15,7 +15,8 @@ class QueueLimitInfo(msgspec.Struct, frozen=True):
     """The limits of one ``queue``, for the whole fleet.
 
     ``concurrency``: how many of its jobs run at once. ``rate``: how many begin a second, with
-    ``burst`` at the same moment. None: there is no such limit. ``declared``: what code says;
+    ``burst`` at the same moment. ``max_depth``: how many may wait for a worker; ``full_at``: since
+    when so many do. None: there is no such limit. ``declared``: what code says;
     ``changed``: what an operator said over it, at ``changed_at`` by ``changed_by``; None: nothing.
     """
 
@@ -23,6 +24,8 @@ class QueueLimitInfo(msgspec.Struct, frozen=True):
     concurrency: int | None
     rate: float | None
     burst: int | None
+    max_depth: int | None
+    full_at: datetime | None
     declared: Mapping[str, Any] | None
     changed: Mapping[str, Any] | None
     changed_at: datetime | None

@@ -25,12 +25,15 @@ async def list_limits(connection: Connection, schema: str) -> list[QueueLimitInf
 
 
 def _info(row: Record) -> QueueLimitInfo:
-    limits = Limits.of(json.loads(row["settings"]))
+    settings = json.loads(row["settings"])
+    limits = Limits.of(settings)
     return QueueLimitInfo(
         queue=row["name"],
         concurrency=limits.concurrency,
         rate=limits.rate,
         burst=limits.burst or None,
+        max_depth=settings.get("max_depth"),
+        full_at=row["full_at"],
         declared=_object(row["declared"]),
         changed=_object(row["changed"]),
         changed_at=row["changed_at"],

@@ -102,7 +102,8 @@ async def run_schedule(
     job = make(row.spec())
     if job is None:
         return None
-    head, tail = envelope(job)
+    # As one that its schedule fires, it is made though the queue is full.
+    head, tail = envelope(NewJob(job.task, job.args, {**job.options, "bounded": False}))
     async with writing(connection, schema, what="run"):
         (made,) = await connection.fetch(
             statement("enqueue_jobs", schema), f"[{head}{job.args}{tail}]"

@@ -21,6 +21,7 @@ __all__ = ["limit", "limits"]
 @click.option("--concurrency", type=int, help="So many of its jobs run at once, in all workers.")
 @click.option("--rate", help="So many of its jobs begin in a time: 100/s, 60/min, 1000/h.")
 @click.option("--burst", type=int, help="With --rate: so many begin at the same moment.")
+@click.option("--max-depth", type=int, help="So many of its jobs may wait; more are refused.")
 @click.option("--off", is_flag=True, help="Lift all limits, also those that code declares.")
 @click.option("--reset", is_flag=True, help="What code declares counts again.")
 @click.option("--reason", help="Why, for the record of changes.")
@@ -57,6 +58,8 @@ def _in_force(info: QueueLimitInfo) -> str:
         parts.append(f"{info.concurrency} at once")
     if info.rate is not None:
         parts.append(f"{rate_text(info.rate)}, {info.burst} at the same moment")
+    if info.max_depth is not None:
+        parts.append(f"{info.max_depth} may wait")
     return "; ".join(parts)
 
 
@@ -71,9 +74,27 @@ def limits(as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("queue", "at once", "rate", "burst", "changed by", "changed at"),
+        (
+            "queue",
+            "at once",
+            "rate",
+            "burst",
+            "max depth",
+            "full since",
+            "changed by",
+            "changed at",
+        ),
         [
-            (one.queue, one.concurrency, _rate(one.rate), one.burst, one.changed_by, one.changed_at)
+            (
+                one.queue,
+                one.concurrency,
+                _rate(one.rate),
+                one.burst,
+                one.max_depth,
+                one.full_at,
+                one.changed_by,
+                one.changed_at,
+            )
             for one in found
         ],
         empty="no limits",

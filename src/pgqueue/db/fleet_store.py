@@ -155,6 +155,12 @@ class FleetStore:
         """Say that a duty is done, and due again in so many seconds."""
         await self._quick("end_duty", name, every)
 
+    async def count_depths(
+        self, queues: Sequence[str], floors: Sequence[int], every: float
+    ) -> list[Record]:
+        """Count queues with a max_depth, unless another worker did; see count_depths.sql."""
+        return await self._quick("count_depths", queues, floors, every)
+
     async def held(
         self,
         workers: Sequence[int],

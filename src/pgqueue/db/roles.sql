@@ -64,6 +64,8 @@ alter function :"schema".enqueue_one(text, jsonb, text, integer, integer, boolea
 alter function :"schema".enqueue_alike(text, jsonb, text, integer, integer) security definer;
 alter function :"schema".enqueue_unique(jsonb) security definer;
 alter function :"schema".forget_unique(integer) security definer;
+alter function :"schema".find_full(jsonb) security definer set search_path = pg_catalog, pg_temp;
+alter function :"schema".refuse_full(jsonb) security definer;
 alter function :"schema".ensure_history(integer) security definer;
 alter function :"schema".drop_history(interval, integer) security definer;
 alter function :"schema".drop_audit(integer) security definer;
@@ -87,8 +89,8 @@ grant select on :"schema".duty, :"schema".job_id_seq, :"schema".position_seq
 -- The producer enqueues, and sees nothing of what is in the queue.
 grant execute on function :"schema".enqueue(jsonb), :"schema".enqueue_checked(jsonb),
     :"schema".enqueue_one(text, jsonb, text, integer, integer, boolean),
-    :"schema".enqueue_alike(text, jsonb, text, integer, integer), :"schema".enqueue_unique(jsonb)
-    to :"producer", :"worker";
+    :"schema".enqueue_alike(text, jsonb, text, integer, integer), :"schema".enqueue_unique(jsonb),
+    :"schema".find_full(jsonb), :"schema".refuse_full(jsonb) to :"producer", :"worker";
 
 -- Through this door a job is put in, and nothing is seen: the view has no rows.
 grant insert (task, args, queue, priority, max_attempts), select (id) on :"schema".new_job
@@ -103,7 +105,7 @@ grant select, delete, update (position, run_at, claimed_at, worker_id, claim_tok
 grant insert, select (id, claim_token, queue, task, worker_id)
     on :"schema".history, :"schema".dead to :"worker";
 grant select, insert, update, delete on :"schema".worker to :"worker";
-grant select, insert (name, declared), update (waiting, declared) on :"schema".queue to :"worker";
+grant select, insert (name, declared), update (waiting, declared, full_at, depth) on :"schema".queue to :"worker";
 grant select, insert, update on :"schema".turn to :"worker";
 grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, insert, update on :"schema".schedule to :"worker";
@@ -139,7 +141,7 @@ grant select, delete, update (position, run_at, cancel_requested),
     on :"schema".job to :"operator";
 grant select, insert, delete, update (state) on :"schema".history to :"operator";
 grant select, delete, update (reason) on :"schema".dead to :"operator";
-grant select, insert, update (paused_at, changed, changed_at, changed_by) on :"schema".queue to :"operator";
+grant select, insert, update (paused_at, changed, changed_at, changed_by, full_at) on :"schema".queue to :"operator";
 grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit to :"operator";
 grant select, insert, update, delete on :"schema".schedule to :"operator";
 grant execute on function :"schema".enqueue_checked(jsonb) to :"operator";

@@ -9,6 +9,7 @@ a transaction of the caller's, and importing it loads no driver.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, Protocol, cast
@@ -97,23 +98,27 @@ async def arun(connection: object, sql: str, *values: str | int) -> list[Row]:
         raise
 
 
-def run_all(connection: object, calls: Sequence[Call]) -> list[list[Row]]:
-    """Run several statements, all or nothing; return the rows of each.
+def run_all(connection: object, calls: Sequence[Call], check: Callable[[list[Row]], None]) -> None:
+    """Run several statements, all or nothing; ``check`` takes the rows of each, and may raise.
 
     Inside the caller's transaction if there is one, or if the driver opens one by itself; in
     autocommit inside a transaction of our own.
     """
-    if len(calls) < 2:
-        return [run(connection, sql, *values) for sql, values in calls]
-    driver = sync_driver(connection)
-    with driver.transaction(connection):
-        return [run(connection, sql, *values) for sql, values in calls]
+    unit: AbstractContextManager[object] = contextlib.nullcontext()
+    if len(calls) > 1:
+        unit = sync_driver(connection).transaction(connection)
+    with unit:
+        for sql, values in calls:
+            check(run(connection, sql, *values))
 
 
-async def arun_all(connection: object, calls: Sequence[Call]) -> list[list[Row]]:
+async def arun_all(
+    connection: object, calls: Sequence[Call], check: Callable[[list[Row]], Awaitable[None]]
+) -> None:
     """Do what ``run_all`` does, on an asynchronous connection."""
-    if len(calls) < 2:
-        return [await arun(connection, sql, *values) for sql, values in calls]
-    driver = async_driver(connection)
-    async with driver.atransaction(connection):
-        return [await arun(connection, sql, *values) for sql, values in calls]
+    unit: AbstractAsyncContextManager[object] = contextlib.nullcontext()
+    if len(calls) > 1:
+        unit = async_driver(connection).atransaction(connection)
+    async with unit:
+        for sql, values in calls:
+            await check(await arun(connection, sql, *values))

@@ -22,6 +22,7 @@ __all__ = [
 
 _BURST_SECONDS = 0.1
 _MOST = 1_000_000
+_DEEPEST = 10_000_000
 
 
 class QueueLimitOptions(TypedDict, total=False):
@@ -29,18 +30,21 @@ class QueueLimitOptions(TypedDict, total=False):
 
     ``concurrency``: how many of its jobs run at once. ``rate``: how many begin in a time, as
     "100/s" or "1000/min". ``burst``: how many of these may begin at the same moment; by default
-    what the rate gives in a tenth of a second, and 1 at the least.
+    what the rate gives in a tenth of a second, and 1 at the least. ``max_depth``: how many of its
+    jobs may be ready and wait for a worker; then an enqueue raises QueueFull, within a second.
     """
 
     concurrency: int | None
     rate: str | None
     burst: int | None
+    max_depth: int | None
 
 
 _CHECKS: Mapping[str, Callable[[object], object]] = {
     "concurrency": lambda value: check_int(value, "concurrency", 1, _MOST),
     "rate": rate_per_second,
     "burst": lambda value: check_int(value, "burst", 1, _MOST),
+    "max_depth": lambda value: check_int(value, "max_depth", 1, _DEEPEST),
 }
 KEYS = tuple(_CHECKS)
 """The settings of a queue."""

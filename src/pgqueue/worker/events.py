@@ -50,7 +50,12 @@ class FlagsTold:
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatWanted:
-    """There is something to learn: a heartbeat is to be sent at once."""
+    """There is something to learn: a heartbeat is to be sent at once.
+
+    ``limits``: somebody has changed the limits of a queue.
+    """
+
+    limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

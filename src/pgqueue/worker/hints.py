@@ -41,8 +41,10 @@ def heed(
             promoter.due_in(seconds + claimer.seating.seat.delay)
         case notice.SlotIn(seconds):
             events.send(NextSlot(seconds))
-        case notice.CancelAsked() | notice.LimitsChanged():
+        case notice.CancelAsked():
             events.send(HeartbeatWanted())
+        case notice.LimitsChanged():
+            events.send(HeartbeatWanted(limits=True))
         case notice.WatchLeft():
             claimer.seating.on_left()
         case notice.Word():

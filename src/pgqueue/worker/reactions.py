@@ -60,8 +60,8 @@ class Reactions:
         match event:
             case events.LimitReached() | events.CannotWrite() | events.HeartbeatFailed():
                 self.life.send(event)
-            case events.HeartbeatWanted():
-                self.heartbeat_thread.hurry()
+            case events.HeartbeatWanted(limits):
+                self.heartbeat_thread.hurry(limits=limits)
             case events.AnswerLost():
                 self.heartbeat_thread.reconcile()
             case events.CancelWanted(job_ids):

@@ -15,6 +15,7 @@ from pgqueue.worker.stop_times import ASIDE_SECONDS, CANCEL_SECONDS, WRITE_SECON
 __all__ = [
     "TIMINGS",
     "AgeTimings",
+    "DepthTimings",
     "DueTimings",
     "DutyTimings",
     "EarTimings",
@@ -144,6 +145,20 @@ class StopTimings:
 
 
 @dataclass(frozen=True, slots=True)
+class DepthTimings:
+    """How often the ready jobs of queues with a max_depth are counted."""
+
+    every: float = 1.0  # so soft is a max_depth
+    share: float = 20  # times as long as it took: counts take a twentieth of the time at most
+    others_every: float = 5.0  # so late another worker counts if the one that did so died
+    unwanted_every: float = 60.0  # no queue has a max_depth; all are told when one gets it
+    forget_every: float = 60.0  # what was released below the floors is counted again
+
+    def __post_init__(self) -> None:
+        assert self.every < self.others_every < self.unwanted_every
+
+
+@dataclass(frozen=True, slots=True)
 class DutyTimings:
     """What one worker does for all."""
 
@@ -152,6 +167,7 @@ class DutyTimings:
     retention_every: float = 600.0  # one day is over at a time, and is dropped whole
     orphans_every: float = 60.0  # how long jobs of nobody may lie
     lines_every: float = 60.0  # how long jobs that somebody's own SQL put in line may lie
+    depths: DepthTimings = DepthTimings()
 
 
 @dataclass(frozen=True, slots=True)

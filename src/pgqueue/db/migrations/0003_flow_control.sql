@@ -417,6 +417,13 @@ begin
     -- running that is older than some id then knows that no lower position is still to come.
     perform pg_catalog.pg_current_xact_id();
 
+    -- Where there is no room it makes none of them, and answers nothing.
+    if (exists (select from :"schema".queue where full_at is not null)
+            or in_flows and exists (select from :"schema".flow where settings ->> 'max_waiting' is not null))
+       and exists (select from :"schema".find_full(jobs)) then
+        return;
+    end if;
+
     if jobs @? '$[*].unique_key ? (@ != null)' then
         if jobs @? '$[*].unique ? (@ != null)' then
             return query
@@ -584,6 +591,9 @@ begin
     return query
     select checked.id, checked.duplicate, checked.state
     from :"schema".enqueue_checked(docs) as checked;
+    if not found and docs <> '[]' then
+        perform :"schema".refuse_full(docs);
+    end if;
 end;
 $body$;
 
@@ -1616,6 +1626,12 @@ declare
 begin
     -- Before the first position: see enqueue_checked.
     perform pg_current_xact_id();
+    -- Where there is no room it makes none of them, and answers nothing.
+    if (exists (select from :"schema".queue where full_at is not null)
+            or exists (select from :"schema".flow where settings ->> 'max_waiting' is not null))
+       and exists (select from :"schema".find_full(jobs)) then
+        return;
+    end if;
     for round in 1..101 loop
         if round > 100 then
             raise exception 'pgqueue: the jobs of unique keys changed 100 times while others were enqueued'
@@ -1835,3 +1851,160 @@ $body$;
 
 -- Each minute one worker calls heal_lines.
 insert into :"schema".duty (name, due_at) values ('lines', now()) on conflict do nothing;
+
+-- Backpressure. full_at: since when a queue has had as many ready jobs as its max_depth, or more; null: it has
+-- not. depth: how many were counted then. A duty counts.
+alter table :"schema".queue
+    add column full_at timestamptz,
+    add column depth integer;
+insert into :"schema".duty (name, due_at) values ('depth', now());
+
+-- What these jobs would find full: their queues; and the lines of their flows and keys, where these jobs would
+-- make more than max_waiting. Documents with bounded = false are let in: jobs of schedules are. Of many that
+-- are full it answers the first by name. It counts no further than max_waiting.
+create function :"schema".find_full(jobs jsonb)
+returns table (queue text, flow text, flow_key text, depth integer, most integer)
+language sql stable set search_path = ''
+set enable_seqscan = off set enable_bitmapscan = off
+begin atomic
+    with doc as materialized (
+        select coalesce(one.body ->> 'queue', 'default') as queue, one.body ->> 'flow' as flow,
+               coalesce(one.body ->> 'flow_key', '') as flow_key,
+               coalesce((one.body ->> 'delay')::pg_catalog.float8 <= 0, true)
+               and coalesce((one.body ->> 'run_at')::pg_catalog.timestamptz <= pg_catalog.statement_timestamp(),
+                            true) as due
+        from pg_catalog.jsonb_array_elements(jobs) as one (body)
+        where one.body -> 'bounded' is distinct from 'false'
+    ),
+    full_queue as (
+        select lane.name, lane.depth, (lane.settings ->> 'max_depth')::pg_catalog.int4 as most
+        from :"schema".queue as lane
+        where lane.full_at is not null and lane.settings ->> 'max_depth' is not null
+          and lane.name in (select doc.queue from doc)
+        order by lane.name
+        limit 1
+    ),
+    asked as (
+        select doc.flow, doc.flow_key, min(doc.queue) as queue, count(*)::pg_catalog.int4 as n
+        from doc
+        where doc.flow is not null and doc.due
+        group by doc.flow, doc.flow_key
+    ),
+    full_line as (
+        select asked.queue, asked.flow, asked.flow_key, waiting.n, bound.most
+        from asked
+             join :"schema".flow as lane
+                 on lane.name = asked.flow and lane.settings ->> 'max_waiting' is not null
+             cross join lateral (
+                 select (lane.settings ->> 'max_waiting')::pg_catalog.int4 as most
+             ) as bound
+             cross join lateral (
+                 select count(*)::pg_catalog.int4 as n
+                 from (select from :"schema".job
+                       where job.flow = asked.flow and job.flow_key = asked.flow_key
+                         and job.flow is not null and job.position is null and job.rank > 0
+                       limit bound.most) as line
+             ) as waiting
+        where waiting.n + asked.n > bound.most
+        order by asked.flow, asked.flow_key
+        limit 1
+    )
+    select full_queue.name, null, null, full_queue.depth, full_queue.most from full_queue
+    union all
+    select full_line.queue, full_line.flow, full_line.flow_key, full_line.n, full_line.most from full_line;
+end;
+
+-- Fails for these jobs, for which there was no room.
+create function :"schema".refuse_full(jobs jsonb) returns void
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $body$
+declare
+    found_full record;
+begin
+    select * into found_full from :"schema".find_full(jobs) limit 1;
+    if found_full.flow is null then
+        raise exception 'pgqueue: queue "%" is full', coalesce(found_full.queue, 'default')
+            using errcode = 'configuration_limit_exceeded',
+                  detail = pg_catalog.format('%s jobs are ready, and max_depth is %s.',
+                                             found_full.depth, found_full.most);
+    end if;
+    raise exception 'pgqueue: the line of flow "%" is full', found_full.flow
+        using errcode = 'configuration_limit_exceeded',
+              detail = pg_catalog.format('%s jobs of key "%s" wait, and max_waiting is %s.',
+                                         found_full.depth, found_full.flow_key, found_full.most);
+end;
+$body$;
+
+-- Takes back a job that this statement made and that nobody saw: the transaction goes on without it.
+create function :"schema".take_back(new_id bigint) returns void
+language sql volatile set search_path = ''
+begin atomic
+    delete from :"schema".job where id = new_id;
+end;
+
+-- As in the first migration; 0 where the queue is full. It looks at that where it looks for who waits: so for
+-- the 40 ms at most in which a client need not look, it is let in.
+create or replace function :"schema".enqueue_one(task pg_catalog.text, args pg_catalog.jsonb,
+                                                 queue pg_catalog.text, priority pg_catalog.int4,
+                                                 max_attempts pg_catalog.int4, look pg_catalog.bool)
+returns pg_catalog.int8
+language plpgsql volatile
+as $body$
+declare
+    new_id pg_catalog.int8;
+begin
+    insert into :"schema".job as j (position, queue, task, args, priority, max_attempts)
+    values (
+        -- The transaction has its id before its position: see enqueue_checked.
+        case when pg_catalog.pg_current_xact_id() is not null
+             then pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass) end,
+        $3, $1, $2, $4, $5)
+    returning j.id into new_id;
+    if look then
+        if exists (select from :"schema".queue as lane
+                   where lane.waiting or lane.full_at is not null) then
+            -- While some queue is full, the client looks each time.
+            if exists (select from :"schema".queue as lane
+                       where lane.full_at is not null and pg_catalog.texteq(lane.name, $3)) then
+                perform :"schema".take_back(new_id);
+                return 0;
+            end if;
+            perform :"schema".wake(array[$3]);
+        -- An older snapshot shows who waited then, which tells the client nothing for its next jobs.
+        elsif pg_catalog.texteq(pg_catalog.current_setting('transaction_isolation'),
+                                'read committed') then
+            return pg_catalog.int8um(new_id);
+        end if;
+    end if;
+    return new_id;
+end;
+$body$;
+
+-- As in the first migration; none where the queue is full.
+create or replace function :"schema".enqueue_alike(task text, args jsonb, queue text, priority integer,
+                                                   max_attempts integer)
+returns bigint[]
+language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $body$
+declare
+    new_ids bigint[];
+begin
+    perform pg_catalog.pg_current_xact_id();
+    if exists (select from :"schema".queue as lane where lane.full_at is not null and lane.name = $3) then
+        return '{}';
+    end if;
+    with made as (
+        insert into :"schema".job as j (position, queue, task, args, priority, max_attempts)
+        select pg_catalog.nextval(':"schema".position_seq'::pg_catalog.regclass), $3, $1, one.args,
+               $4, $5
+        from pg_catalog.jsonb_array_elements($2) as one (args)
+        returning j.id
+    )
+    select coalesce(array_agg(made.id), '{}') into new_ids
+    from made;
+    if exists (select from :"schema".queue as lane where lane.waiting) then
+        perform :"schema".wake(array[$3]);
+    end if;
+    return new_ids;
+end;
+$body$;

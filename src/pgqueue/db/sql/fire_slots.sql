@@ -35,7 +35,7 @@ made as materialized (
     select array_agg(made.id order by made.place) as ids,
            array_agg(made.duplicate order by made.place) as duplicates
     from :"schema".enqueue_checked(
-             (select coalesce(jsonb_agg(body -> 'job' order by place), '[]')
+             (select coalesce(jsonb_agg(body -> 'job' || '{"bounded": false}' order by place), '[]')
               from noted where body ? 'job')
          ) with ordinality as made (id, duplicate, state, place)
 ),

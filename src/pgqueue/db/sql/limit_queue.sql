@@ -14,12 +14,13 @@ made as (
     on conflict (name) do update
         set changed = coalesce(q.changed, '{}') || excluded.changed,
             changed_at = excluded.changed_at,
+            full_at = null,  -- until it is counted again
             changed_by = excluded.changed_by
     returning changed, settings
 ),
 undone as (
     update :"schema".queue
-    set changed = null, changed_at = clock_timestamp(), changed_by = $3::text
+    set changed = null, full_at = null, changed_at = clock_timestamp(), changed_by = $3::text
     where $2::text is null and name = $1::text and changed is not null
     returning changed, settings
 ),

@@ -113,9 +113,11 @@ class HeartbeatThread:
             self._started = asyncio.get_running_loop().create_future()
         await asyncio.shield(self._started)
 
-    def hurry(self) -> None:
-        """Send a heartbeat now: there is something to learn."""
+    def hurry(self, *, limits: bool = False) -> None:
+        """Send a heartbeat now: there is something to learn. ``limits``: of queues changed."""
         self._side.call(self.heartbeat.hurry)
+        if limits:
+            self._side.call(self.maintenance.count_depths)
 
     def mark_stopping(self) -> None:
         """Say in the next heartbeat that this worker stops."""

@@ -11,6 +11,7 @@ from pgqueue.worker.events import Events, NextSlot, ReadyAgain
 from pgqueue.worker.fleet.background import Background
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.declaring import Declaring
+from pgqueue.worker.fleet.depths import Depths
 from pgqueue.worker.fleet.duties import Duties
 from pgqueue.worker.fleet.firing import Firing, SlotJobs
 from pgqueue.worker.fleet.holdings import Holdings
@@ -27,7 +28,7 @@ from pgqueue.worker.timings import Timings
 
 __all__ = ["Maintenance"]
 
-_RECONCILE, _SCHEDULES = "reconcile", "schedules"
+_RECONCILE, _SCHEDULES, _DEPTHS = "reconcile", "schedules", "depths"
 
 
 class Maintenance:
@@ -71,6 +72,7 @@ class Maintenance:
         works = {
             "passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties,
             _SCHEDULES: self.firing,
+            _DEPTHS: Depths(store, timings.duties.depths),
             "flows": Declaring(store, who.flows, actor=process_name(), every=settings.heartbeat),
         }  # fmt: skip
         self._periodic = PeriodicWork(works, background)
@@ -86,6 +88,10 @@ class Maintenance:
     def fire_in(self, seconds: float) -> None:
         """Look for slots that are due in so many seconds."""
         self._periodic.call(_SCHEDULES, seconds)
+
+    def count_depths(self) -> None:
+        """Look now whether queues are full: what they may hold has changed."""
+        self._periodic.call(_DEPTHS)
 
     def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
