@@ -55,8 +55,10 @@ class Agenda:
         """Note that these flows have tickets, which others may see to within ``delay``."""
         for flow in flows:
             look = self._looks.get(flow)
-            if look is None or (now + delay < look.at and not look.fixed):
+            if look is None:
                 self._looks[flow] = Look(now + delay)
+            elif not look.fixed:
+                self._looks[flow] = Look(min(look.at, now + delay))
 
     def take(self, now: float) -> tuple[str, Look] | None:
         """Return the flow whose look has been due the longest; None if none is."""
