@@ -46,7 +46,7 @@ def measure(expression: str, zone: str, slots: int) -> float:
 
 def main() -> None:
     """Measure in turns, print a table, and fail if a slot takes too long."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="how many turns; 20")
     parser.add_argument("--slots", type=int, default=100, help="how many slots a turn walks; 100")
     options = parser.parse_args()
