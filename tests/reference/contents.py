@@ -51,6 +51,12 @@ PAGES = {
         ("Flow", "Flows", "FlowLimits", "FlowInfo", "FlowState", "FlowKey", "FlowUsage",
          "StillFlow"),
     ),
+    "unique": Page(
+        "Unique jobs",
+        "which jobs are the same one, and what becomes of the second",
+        "pgqueue",
+        ("Unique", "Replace", "Debounce", "Throttle"),
+    ),
     "limits": Page(
         "Limits of queues",
         "how many jobs of a queue run at once, and how many begin in a time",

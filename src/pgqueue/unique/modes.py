@@ -44,16 +44,12 @@ class Unique:
         if self.for_ is not None:
             put(self, "for_", check_seconds(self.for_, "for_", least=_LEAST))
 
-    def document(self) -> dict[str, Any]:
-        """Return it as it stands in the document of a job."""
-        return _document(by=self.by, until=_started(self.until), for_=self.for_)
-
 
 @dataclass(frozen=True, slots=True, init=False)
 class Replace:
     """A second enqueue changes the job that waits: ``Replace("args", "run_at")``.
 
-    What it changes: "args", with them the flow's key and the weight; "run_at", when it is due;
+    ``what`` it changes: "args", with them the flow's key and the weight; "run_at", when it is due;
     "priority"; "tags". A job that runs is not changed. ``by``, ``until``: as in Unique. Raises
     ConfigError for a wrong value.
     """
@@ -77,10 +73,6 @@ class Replace:
         put(self, "what", tuple(dict.fromkeys(what)))
         put(self, "by", _paths(by))
         put(self, "until", _check_until(until))
-
-    def document(self) -> dict[str, Any]:
-        """Return it as it stands in the document of a job."""
-        return _document(by=self.by, until=_started(self.until), replace=list(self.what))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +102,6 @@ class Debounce:
                 )
             put(self, "max_wait", longest)
 
-    def document(self) -> dict[str, Any]:
-        """Return it as it stands in the document of a job."""
-        return _document(by=self.by, wait=self.wait, max_wait=self.max_wait)
-
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
@@ -132,10 +120,6 @@ class Throttle:
         put(self, "period", check_seconds(self.period, "period", least=_LEAST))
         put(self, "by", _paths(self.by))
 
-    def document(self) -> dict[str, Any]:
-        """Return it as it stands in the document of a job."""
-        return _document(by=self.by, period=self.period)
-
 
 Mode = Unique | Replace | Debounce | Throttle
 
@@ -145,9 +129,9 @@ def check_unique(value: object) -> dict[str, Any] | None:
     if value is None:
         return None
     if isinstance(value, Unique | Replace | Debounce | Throttle):
-        return value.document()
+        return _document(value)
     if isinstance(value, Mapping):
-        return _read(cast("Mapping[str, Any]", value)).document()
+        return _document(_read(cast("Mapping[str, Any]", value)))
     hint = f"; write unique_key={shown(value)}" if isinstance(value, str) else ""
     raise ConfigError(
         f"unique must be a Unique, Replace, Debounce or Throttle, got {shown(value)}{hint}"
@@ -178,18 +162,23 @@ def _read(document: Mapping[str, Any]) -> Mode:
     return mode
 
 
-def _document(**given: object) -> dict[str, Any]:
+def _document(mode: Mode) -> dict[str, Any]:
+    match mode:
+        case Unique(by, until=until, for_=span):
+            given = {"by": by, "until": until, "for": span}
+        case Replace(what=what, by=by, until=until):
+            given = {"by": by, "until": until, "replace": what}
+        case Debounce(wait, max_wait=longest, by=by):
+            given = {"by": by, "wait": wait, "max_wait": longest}
+        case Throttle(period, by=by):
+            given = {"by": by, "period": period}
+    if given.get("until") == "finished":
+        del given["until"]
     return {
-        name.rstrip("_"): [*cast("tuple[object, ...]", value)]
-        if isinstance(value, tuple)
-        else value
+        name: list(value) if isinstance(value, tuple) else value
         for name, value in given.items()
         if value is not None
     }
-
-
-def _started(until: Until) -> Until | None:
-    return until if until == "started" else None
 
 
 def _check_until(value: object) -> object:
