@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import asyncpg
 import pytest
@@ -21,6 +22,11 @@ from pgqueue import admin
 WRITERS = 20
 KEYS = [f"key {n:02}" for n in range(60)]
 CALLS = int(os.environ.get("WRITER_CALLS", "25"))
+MODES: tuple[dict[str, Any], ...] = (
+    {}, {"until": "started"}, {"for": 0.05}, {"replace": ["args"]}, {"replace": ["run_at"]},
+    {"replace": ["priority"], "until": "started"}, {"wait": 0.01}, {"wait": 0.01, "max_wait": 0.02},
+    {"period": 0.02},
+)  # fmt: skip
 LEVELS = ("read_committed", "repeatable_read", "serializable")
 
 
@@ -40,12 +46,16 @@ class Tally:
             raise error
 
 
-async def write(hands: Hands, n: int, tally: Tally, level: str) -> None:
+async def write(
+    hands: Hands, n: int, tally: Tally, level: str, modes: Sequence[dict[str, Any]]
+) -> None:
     """Half of the calls are alone in a transaction of the user's, which stays open for a moment."""
     chance = random.Random(n)
     for _ in range(CALLS):
         keys = chance.sample(KEYS, chance.choice((2, 4, 12, 30)))
-        jobs = [{"task": "t", "unique_key": key} for key in keys]
+        jobs: list[dict[str, Any]] = [{"task": "t", "unique_key": key} for key in keys]
+        for job in jobs if modes else ():
+            job["unique"] = chance.choice(modes)
         try:
             if chance.random() < 0.5:
                 await hands.enqueue(*jobs)
@@ -87,12 +97,15 @@ async def operate(hands: Hands, tally: Tally, go_on: Callable[[], bool]) -> None
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("modes", [(), MODES], ids=["one mode", "all modes"])
 async def test_many_writers_of_few_keys_do_not_deadlock(
-    hands: Hands, more_hands: Connect, level: str
+    hands: Hands, more_hands: Connect, level: str, modes: Sequence[dict[str, Any]]
 ) -> None:
     tally = Tally()
     writers = [await more_hands(worker=False) for _ in range(WRITERS)]
-    writing = [asyncio.create_task(write(each, n, tally, level)) for n, each in enumerate(writers)]
+    writing = [
+        asyncio.create_task(write(each, n, tally, level, modes)) for n, each in enumerate(writers)
+    ]
     done = asyncio.gather(*writing)
     beside = [
         asyncio.create_task(work(hands, 1, tally, lambda: not done.done())),

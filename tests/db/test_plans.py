@@ -118,6 +118,34 @@ async def test_a_producers_plan_made_while_the_table_was_small(
     assert await rows_read(hands, producer) - before < 100
 
 
+@pytest.mark.parametrize("rows", [None, 0, 1], ids=["never analysed", "empty", "one row"])
+async def test_a_plan_of_unique_modes_made_while_the_table_was_small(
+    hands: Hands, producer: Hands, rows: int | None
+) -> None:
+    modes: list[dict[str, Any]] = [
+        {"until": "started"}, {"for": 60}, {"replace": ["args"]}, {"wait": 60}, {"period": 60},
+    ]  # fmt: skip
+
+    async def enqueue(n: int) -> None:
+        jobs = [
+            {"task": "t", "unique_key": f"{n}-{m}", "unique": mode} for m, mode in enumerate(modes)
+        ]
+        for each in (jobs, jobs[:1]):
+            await producer.enqueue(*each)
+
+    await hands.sql("alter table @.job set (autovacuum_enabled = off)")
+    if rows is not None:
+        await hands.fill(rows)
+        await hands.sql("vacuum analyze @.job")
+    for n in range(12):
+        await enqueue(n)
+    await hands.fill(20_000)
+    before = await rows_read(hands, producer)
+    for n in range(8, 16):
+        await enqueue(n)
+    assert await rows_read(hands, producer) - before < 400
+
+
 async def rows_read(hands: Hands, other: Hands) -> int:
     """How many rows of job were read so far."""
     for each in (hands, other):
