@@ -41,10 +41,8 @@ def heed(
             promoter.due_in(seconds + claimer.seating.seat.delay)
         case notice.SlotIn(seconds):
             events.send(NextSlot(seconds))
-        case notice.CancelAsked():
-            events.send(HeartbeatWanted())
-        case notice.LimitsChanged():
-            events.send(HeartbeatWanted(limits=True))
+        case notice.CancelAsked() | notice.LimitsChanged() as word:
+            events.send(HeartbeatWanted(limits=isinstance(word, notice.LimitsChanged)))
         case notice.WatchLeft():
             claimer.seating.on_left()
         case notice.Word():
