@@ -169,6 +169,26 @@ async def test_a_firer_that_dies_leaves_the_slot_to_the_others(
     assert len(await jobs(eyes)) == 1
 
 
+@pytest.mark.past_bug(79, 81)
+async def test_a_timer_that_is_early_and_a_clock_that_went_back_fire_nothing(
+    app: App, eyes: Eyes, machines: Machines
+) -> None:
+    """A clock that went back a minute and a half is one by which the next slot is so far off."""
+    await app.schedules.aset("s", task="report", cron="* * * * *", misfire="all")
+    await move(eyes, "0 minutes")
+    await machines.one(app).step(called=True)
+    made = len(await jobs(eyes))
+    (row,) = await eyes.sql(
+        "update pgqueue.schedule set next_at = clock_timestamp() + interval '90 s'"
+        " returning next_at, revision"
+    )
+    assert 80 < await machines.one(app).step(called=True) <= 90
+    notes = json.dumps([{"slot": row["next_at"].isoformat(), "job": {"task": "report"}}])
+    early = (["s"], [row["next_at"]], [row["revision"]], [row["next_at"] + MINUTE], [notes])
+    assert await eyes.sql(statement("fire_slots", "pgqueue"), *early) == []
+    assert len(await jobs(eyes)) == made
+
+
 @pytest.mark.past_bug(80, 85)
 @pytest.mark.parametrize("misfire", ["last", "skip", "all"])
 async def test_an_hour_without_a_database_follows_the_policy(

@@ -49,6 +49,7 @@ def test_skip_makes_no_job_for_a_slot_that_is_late() -> None:
     assert round_of(daily, patient, slot, slot + timedelta(hours=1)).slots == (slot,)
 
 
+@pytest.mark.past_bug("N19")
 def test_all_keeps_the_newest_where_there_are_too_many_and_goes_on() -> None:
     """A schedule that stops for ever at its 101st missed slot is another program's bug."""
     now = AT + 101 * MINUTE
@@ -66,9 +67,12 @@ def test_years_without_a_fire_take_no_longer_than_a_day() -> None:
 
 
 @pytest.mark.past_bug(79, 81)
-def test_nothing_is_due_before_its_time() -> None:
-    found = round_of(MINUTES, Policy(), AT, AT - timedelta(milliseconds=20))
-    assert (found.slots, found.next_at) == ((), AT)
+@pytest.mark.parametrize("misfire", ["last", "skip", "all"])
+@pytest.mark.parametrize("early", [timedelta(milliseconds=20), timedelta(seconds=90)])
+def test_nothing_is_due_before_its_time(misfire: Misfire, early: timedelta) -> None:
+    """Neither where a timer is early, nor where a clock went back after the last fire."""
+    found = round_of(MINUTES, Policy(misfire), AT, AT - early)
+    assert (found.slots, found.next_at, found.missed) == ((), AT, 0)
 
 
 def test_a_slot_that_the_zone_has_moved_since_still_counts() -> None:

@@ -306,3 +306,28 @@ async def test_verbs_work_on_connections_that_block(
             assert app.schedules.list(**on) == []
 
     await asyncio.to_thread(work)
+
+
+@pytest.mark.past_bug("N22")
+@pytest.mark.parametrize("order", ["code first", "operator first", "older code first"])
+async def test_what_counts_does_not_depend_on_who_was_first(app: App, order: str) -> None:
+    app.schedule("s", "report", cron="@daily", misfire="all", queue="mail")
+    older = App(app.pool.dsn)
+    older.task(app.tasks.get("report").function, name="report")
+    older.schedule("s", "report", cron="@hourly", misfire="last", tags=["old"])
+
+    async def operate() -> None:
+        await app.schedules.aset("s", task="report", cron="@daily", misfire="skip")
+
+    if order == "operator first":
+        await operate()
+    if order == "older code first":
+        await deploy(older)
+    await deploy(app)
+    if order != "operator first":
+        await operate()
+    found = await only(app)
+    assert found.settings["misfire"] == "skip"
+    assert (found.when, found.queue, found.settings.get("tags")) == ("0 0 * * *", "mail", None)
+    assert found.declared["misfire"] == "all"
+    await older.aclose()

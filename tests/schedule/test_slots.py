@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import calendar
 import itertools
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,7 +15,7 @@ from pgqueue.errors import ConfigError
 from pgqueue.schedule.grammar import check_cron
 from pgqueue.schedule.walls import Walls, walls_of
 from pgqueue.schedule.when import Cron, Every, newest, slots_after
-from tests.schedule.reference import ODD_DAYS, Days, every_days, random_expression
+from tests.schedule.reference import ODD_DAYS, Days, every_days, field, random_expression
 
 SECOND = timedelta(seconds=1)
 
@@ -71,6 +72,7 @@ def test_a_clock_that_jumps_neither_loses_nor_doubles_a_slot(
     assert slots_after(Cron(check_cron(cron), zone), want[0] - SECOND, len(want)) == want
 
 
+@pytest.mark.past_bug("N21")
 def test_an_hour_of_minutes_is_whole_where_midnight_is_skipped() -> None:
     """Sixty runs in Havana on 14 March 2027, where a library alone finds none."""
     found = slots_after(Cron("* 1 * * 0", "America/Havana"), utc("2027-03-14 00:00"), 61)
@@ -78,6 +80,7 @@ def test_an_hour_of_minutes_is_whole_where_midnight_is_skipped() -> None:
     assert found[60] == utc("2027-03-21 05:00")
 
 
+@pytest.mark.past_bug("N20")
 @pytest.mark.parametrize("zone", ODD_DAYS)
 def test_both_odd_days_of_each_zone_pass_without_a_loop_or_a_silence(zone: str) -> None:
     for year, month, day in ODD_DAYS[zone]:
@@ -260,6 +263,59 @@ def test_the_wall_times_are_those_of_what_reads_the_expression() -> None:
             wall = walls_of(expression).after(wall)
             assert wall == next(theirs), (expression, start)
     assert walked > 200
+
+
+def last_of(day: date) -> int:
+    return calendar.monthrange(day.year, day.month)[1]
+
+
+def names_day(term: str, day: date) -> bool:
+    """Whether a term of the field for days names this one, looked at by itself."""
+    last = last_of(day)
+    if term == "L":
+        return day.day == last
+    if term == "LW":
+        ends = (date(day.year, day.month, n) for n in range(last, 0, -1))
+        return day == next(end for end in ends if end.weekday() < 5)
+    return day.day in field(term, 1, 31)
+
+
+def names_weekday(term: str, day: date) -> bool:
+    number = (day.weekday() + 1) % 7
+    if term.endswith("L"):
+        return number == int(term[:-1]) % 7 and day.day + 7 > last_of(day)
+    body, _, nth = term.replace("MON", "1").partition("#")
+    named = {n % 7 for n in field(body, 0, 7)}
+    return number in named and (not nth or (day.day - 1) // 7 + 1 == int(nth))
+
+
+@pytest.mark.past_bug(88)
+def test_the_days_of_ten_years_agree_with_brute_force() -> None:
+    start = date(2024, 1, 1)
+    years = [start + timedelta(days=n) for n in range(3653)]
+    for days, months, weekdays in itertools.product(*ODD_FIELDS.values()):
+        expression = f"0 0 {days} {months} {weekdays}"
+        named = field(months.replace("FEB-APR", "2-4"), 1, 12)
+        both = days.startswith("*") or weekdays.startswith("*")
+        want = [
+            day
+            for day in years
+            if day.month in named
+            and (all if both else any)(
+                (
+                    any(names_day(term, day) for term in days.split(",")),
+                    any(names_weekday(term, day) for term in weekdays.split(",")),
+                )
+            )
+        ]
+        try:
+            when = Cron(check_cron(expression), "UTC")
+        except ConfigError:
+            assert not want, expression
+            continue
+        found = slots_after(when, utc("2023-12-31 12:00"), len(want) + 1)
+        assert [slot.date() for slot in found[:-1]] == want, expression
+        assert found[-1].date() > years[-1]
 
 
 def test_a_day_that_never_comes_is_not_looked_for_without_end() -> None:
