@@ -248,6 +248,9 @@ async def test_usage_by_key_and_day(app: App, line: Line) -> None:
     assert found[0].day > found[2].day
     assert len(await app.flows.ausage("crm", key="a", days=10)) == 3
     assert await app.flows.ausage("crm", key="a", days=1) != []
+    await line.sql("insert into @.ticket (flow, key, used, weight) values ('crm', 'a', 2, 1)")
+    one, *_ = await app.flows.ausage("crm", key="a")
+    assert (one.jobs, one.used) == (3, 7.0), "also what no admission has added up yet"
 
 
 async def test_a_name_that_is_not_there_gets_the_nearest(app: App, line: Line) -> None:

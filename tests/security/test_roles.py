@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from psycopg import errors, sql
 
-from pgqueue import App, Client, Discard, current_job
+from pgqueue import App, Client, Discard, Flow, Retry, current_job
 from pgqueue.cli.root import cli
 from pgqueue.db.statements import statement
 from tests.harness.waiting import eventually
@@ -419,6 +419,32 @@ async def test_each_role_does_with_schedules_what_it_is_for(logins: Logins, eyes
         logins.dsn_of("producer"), "select * from pgqueue.schedules",
         "insert into pgqueue.schedule (name, next_at, changed) values ('x', now(), '{}')",
     )  # fmt: skip
+    await app.aclose()
+
+
+@pytest.mark.rule("S8")
+async def test_a_worker_runs_jobs_of_flows(logins: Logins, eyes: Eyes) -> None:
+    """It declares flows, admits, charges, asks for breaks, and halts keys."""
+    app = App(logins.dsn_of("worker"))
+    flow = Flow("ledger", key="account", ordered=True, key_rate="100/s", key_burst=10)
+
+    @app.task(flow=flow, retry=lambda attempt, error: 0.05)
+    async def book(account: str) -> None:
+        job = current_job()
+        job.charge(2)
+        if account == "dies":
+            raise Discard("no")
+        if account == "again" and job.attempt == 1:
+            raise Retry(delay=0.05, pause="key")
+
+    async with working(app):
+        declared = "select from pgqueue.flow where name = 'ledger' and declared is not null"
+        await eventually(lambda: eyes.sql(declared))
+        for account in ("fine", "again", "dies", "dies", "fine"):
+            await book.aenqueue(account)
+        await eyes.settled(completed=3, dead=1, blocked=1)
+        (key,) = await eyes.sql("select key from pgqueue.flow_key where pause_reason like 'job %'")
+        assert key["key"] == "dies"
     await app.aclose()
 
 
