@@ -401,3 +401,19 @@ async def test_what_code_declares_anew_acts_at_once(app: App, line: Line) -> Non
     await declare('{"rate": 1000.0}')
     await line.sql("select pg_sleep(0.01)")
     assert await line.admit() == 1
+
+
+async def test_a_flow_that_is_declared_as_ordered_later_keeps_the_order(
+    app: App, line: Line
+) -> None:
+    """Jobs of the first deploy, enqueued before a worker has said what the flow is."""
+    early = await line.put("a", "a", priority=9)
+    early += await line.put("a", priority=0)
+    await line.declare(ordered=True)
+    late = await line.put("a", priority=0)
+    order: list[int] = []
+    for _ in range(4):
+        assert await line.admit() == 1
+        order += await line.admitted()
+        await line.drop(*order)
+    assert order == [*early, *late]

@@ -138,15 +138,16 @@ select id, 'dead', queue, task, args, priority, run_at, enqueued_at, claimed_at,
        worker_id, expires_at, reason, flow, flow_key, weight
 from :"schema".dead;
 
--- A new place in line. In an ordered flow the order of the calls. Else the time, so that a priority is a head
--- start of a minute, and no job waits for ever behind later ones of higher priority.
+-- A new place in line. In an ordered flow the order of the calls; in one of which nothing is said yet as well,
+-- since it may be declared as ordered later. Else the time, so that a priority is a head start of a minute, and
+-- no job waits for ever behind later ones of higher priority.
 create function :"schema".next_rank(flow text, priority integer, this_moment timestamptz)
 returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $body$
 begin
-    if (select lane.settings @> '{"ordered": true}'
-        from :"schema".flow as lane where lane.name = $1) then
+    if (select coalesce(lane.declared, lane.changed) is null or lane.settings @> '{"ordered": true}'
+        from :"schema".flow as lane where lane.name = $1) is not false then
         return nextval(':"schema".position_seq'::regclass);
     end if;
     return ((extract(epoch from $3) * 1000)::bigint + $2 * 60000) << 21
