@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pgqueue.db.migrate import migrate
+from pgqueue.db.statements import statement
 from pgqueue.drivers.faults import sqlstate
 from pgqueue.errors import PgQueueError, SchemaError
 from tests.drivers import async_callers, blocking_callers, plain_callers
@@ -152,6 +153,18 @@ def test_answers_in_order_and_tells_duplicates(caller: Caller) -> None:
             (True, "pending"),
         ]
         assert rows[3][0] == rows[0][0]
+
+
+def test_a_job_that_waits_is_replaced_and_the_caller_told(
+    caller: Caller, observer: Observer
+) -> None:
+    docs = [{"task": "t", "unique_key": "k", "unique": {"wait": 60}, "args": {"n": n}}
+            for n in range(2)]  # fmt: skip
+    with caller.transaction():
+        first, second = caller.run(statement("enqueue_unique", "pgqueue"), json.dumps(docs))
+    assert tuple(first[1:]) == (False, "scheduled", False)
+    assert tuple(second) == (first[0], True, "scheduled", True)
+    assert [row[1] for row in observer.jobs()] == [{"n": 1}]
 
 
 def test_any_text_arrives_as_it_was(caller: Caller, observer: Observer) -> None:

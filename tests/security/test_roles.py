@@ -11,7 +11,17 @@ import pytest
 from click.testing import CliRunner
 from psycopg import errors, sql
 
-from pgqueue import App, Client, Discard, Flow, Retry, current_job
+from pgqueue import (
+    App,
+    Client,
+    Debounce,
+    Discard,
+    Flow,
+    Retry,
+    Throttle,
+    Unique,
+    current_job,
+)
 from pgqueue.cli.root import cli
 from pgqueue.db.statements import statement
 from tests.harness.waiting import eventually
@@ -166,8 +176,12 @@ async def test_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eyes) 
         again = await producer.aenqueue("t", unique_key="k")
         assert (again.id, again.duplicate) == (first.id, True)
         await producer.aenqueue_many([producer.job("t", {"n": n}, delay=n) for n in range(3)])
+        for mode in (Unique(for_=60), Debounce(60), Throttle(60)):
+            for duplicate in (False, True):
+                one = await producer.aenqueue("t", unique=mode, unique_key=type(mode).__name__)
+                assert one.duplicate == duplicate
     assert allowed(dsn, """select state from pgqueue.enqueue('{"task": "t"}')""") == [("pending",)]
-    assert await eyes.value("select count(*) from pgqueue.job") == 5
+    assert await eyes.value("select count(*) from pgqueue.job") == 8
     refused(
         dsn,
         "select args from pgqueue.job", "select id from pgqueue.job", "select * from pgqueue.jobs",
@@ -178,7 +192,8 @@ async def test_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eyes) 
         "do $$ begin lock table pgqueue.job in access share mode; end $$",
         "select pgqueue.ensure_history(1)", "select pgqueue.drop_history('0')",
         "select pgqueue.enqueue_keyed('[]', now())", "select pgqueue.enqueue_each('[]', now())",
-        "select pgqueue.wake('{default}')",
+        "select pgqueue.enqueue_unique_round('[]', now())", "select pgqueue.forget_unique(1)",
+        "select * from pgqueue.unique_past", "select pgqueue.wake('{default}')",
         "select last_value from pgqueue.position_seq", "select setval('pgqueue.position_seq', 1)",
         *NOBODY_MAY,
     )  # fmt: skip

@@ -11,7 +11,16 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from pgqueue import App, Client, Discard, current_job
+from pgqueue import (
+    App,
+    Client,
+    Debounce,
+    Discard,
+    Replace,
+    Throttle,
+    Unique,
+    current_job,
+)
 from pgqueue.cli.root import cli
 from pgqueue.db.migrate import migrate
 from tests.harness import hostile
@@ -159,12 +168,20 @@ def test_the_command_line(dsn: str, caught: Caught) -> None:
     assert caught() == []
 
 
+UNIQUE = '{"task": "t", "args": {"n": 1}, "unique": {"by": ["n"], "replace": ["run_at"]}}'
+
+
 @pytest.mark.rule("S6")
 async def test_on_the_caller_s_connection(dsn: str, caught: Caught) -> None:
     """With the path that the caller's session has, and in plain SQL."""
     jobs = '[{"task": "t", "unique_key": "k", "tags": ["a"], "delay": 1}, {"task": "t"}]'
     with Client(dsn) as client, psycopg.connect(dsn) as theirs:
         client.enqueue("t", {"n": 1}, connection=theirs, unique_key="l", delay=5)
+        for mode in (Unique(["n"], for_=60), Replace("args", "tags"), Debounce(5), Throttle(5)):
+            for n in (1, 1):
+                job = client.job("t", {"n": n}, unique=mode, flow="f")
+                client.enqueue_many([job, job], connection=theirs)
+                theirs.execute("select * from pgqueue.enqueue(%s)", (UNIQUE,))
         theirs.execute("select * from pgqueue.enqueue(%s)", (jobs,))
     assert caught() == []
 
