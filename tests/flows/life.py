@@ -139,6 +139,13 @@ class Life(Hands):
         )  # fmt: skip
         await self.changed(flow)
 
+    async def spoil(self, right: str, wrong: str) -> None:
+        """Put a defect into admissions."""
+        text = await self.value("select pg_get_functiondef('@.admit'::regproc)")
+        if wrong not in text:
+            assert text.count(right) == 1, right
+        await self.connection.execute(text.replace(right, wrong))
+
 
 def _receipts(ids: Sequence[int]) -> tuple[list[int], list[int]]:
     """What `take` claims has no token, which is 0 in a receipt."""

@@ -10,7 +10,7 @@ from tests.flows.world import FLOWS, UNKNOWN, World
 
 __all__ = ["STEPS", "run"]
 
-KEYS = ("a", "b", "c", "d", "")
+KEYS = ("a", "b", "c", "")
 RUNS = "worker_id is not null"
 IN_LINE = "flow is not null and position is null and rank > 0 and run_at = 'infinity'"
 DUE_LATER = "flow is not null and position is null and run_at < 'infinity'"
@@ -71,7 +71,7 @@ async def cut(world: World, life: Life) -> Life:
 async def lock(world: World) -> None:
     """A producer holds jobs in line, as a transaction does that cancels or changes them."""
     number = world.draw.randrange(len(world.producers))
-    ids = await world.pick(IN_LINE)
+    ids = await world.pick(IN_LINE, 9)
     if number not in world.held and ids:
         await world.producers[number].sql("begin")
         await world.producers[number].sql(
@@ -235,8 +235,8 @@ def idle(world: World) -> Caller:
 
 
 STEPS: dict[Callable[[World], Awaitable[None]], int] = {
-    enqueue: 20, settle: 12, lock: 3, open_end: 3, admit: 40, settle_admission: 8, take: 20,
-    end: 25, retry: 5, give_back: 4, bury: 3, cancel: 4, promote: 5, again: 2, rescue: 3,
+    enqueue: 20, settle: 12, lock: 6, open_end: 3, admit: 40, settle_admission: 8, take: 20,
+    end: 25, retry: 9, give_back: 4, bury: 3, cancel: 4, promote: 5, again: 2, rescue: 3,
     limits: 4, pause: 4,
 }  # fmt: skip
 ADMITS = {admit, settle_admission}

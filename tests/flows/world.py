@@ -24,9 +24,9 @@ FLOWS: Mapping[str, Settings] = {
     "fair": {"fair": True},
     "ordered": {"ordered": True, "on_dead": "halt"},
     "skipping": {"ordered": True, "on_dead": "skip", "concurrency": 3},
-    "rated": {"rate": 400.0, "burst": 6},
+    "rated": {"rate": 50.0, "burst": 6},
     "keyed": {"key_rate": 150.0, "key_burst": 3, "key_concurrency": 4},
-    "both": {"rate": 500.0, "burst": 5, "key_rate": 100.0, "key_burst": 2, "concurrency": 9},
+    "both": {"rate": 80.0, "burst": 5, "key_rate": 60.0, "key_burst": 2, "concurrency": 9},
 }
 UNKNOWN = "unknown"  # nobody declares it
 CONNECTIONS = 3
@@ -49,6 +49,10 @@ class World:
 
     async def open(self) -> None:
         self.look = await connect_life(self.dsn)
+        await self.look.sql(
+            "truncate @.job, @.history, @.dead, @.flow, @.flow_key, @.line, @.ticket,"
+            " @.flow_usage, @.queue"
+        )
         for _ in range(CONNECTIONS):
             self.callers.append(Caller(await connect_life(self.dsn)))
             self.producers.append(await connect_life(self.dsn, worker=False))
