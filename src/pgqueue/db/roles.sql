@@ -100,7 +100,7 @@ grant usage on sequence :"schema".position_seq to :"producer";
 -- The worker claims, finishes and rescues; its tasks enqueue. Of a job it cannot change what is to
 -- be done, nor read the arguments of one that is over.
 grant select, delete, update (position, run_at, claimed_at, worker_id, claim_token, attempt,
-                              crash_count, quarantined, errors, began_at, unique_key)
+                              crash_count, quarantined, errors, began_at, unique_key, rank)
     on :"schema".job to :"worker";
 grant insert, select (id, claim_token, queue, task, worker_id)
     on :"schema".history, :"schema".dead to :"worker";
