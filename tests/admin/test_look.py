@@ -267,9 +267,9 @@ async def test_looks_use_the_indexes_whatever_the_statistics_say(
     )
     largest = 2**63 - 1
     cases: list[tuple[str, tuple[Any, ...]]] = [
-        ("list_jobs", (None, None, None, None, largest, 50)),
-        ("list_jobs", ("completed", None, None, None, largest, 50)),
-        ("list_waiting_jobs", ("pending", None, None, None, largest, 50)),
+        ("list_jobs", (None, None, None, None, None, None, largest, 50)),
+        ("list_jobs", ("completed", None, None, None, None, None, largest, 50)),
+        ("list_waiting_jobs", ("pending", None, None, None, None, None, largest, 50)),
         ("list_dead", (None, None, None, largest, 50)),
         ("count_queues", (COUNT_BOUND,)),
         ("explain_job", (await other.value("select max(id) from pgqueue.job"), AHEAD_BOUND)),

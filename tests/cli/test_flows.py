@@ -99,6 +99,18 @@ def test_keys_are_listed_and_changed(on: Run, filled: str) -> None:
     assert "has weight 2" in said(on("keys", "crm", "--weight", "soon=2", "--new"))
 
 
+def test_jobs_of_a_flow_and_a_key_are_listed_and_cancelled(on: Run, filled: str) -> None:
+    assert len(json.loads(said(on("jobs", "list", "--flow", "crm", "--json")))) == 3
+    (duck,) = json.loads(said(on("jobs", "list", "--key", "duck", "--json")))
+    assert (duck["flow"], duck["flow_key"]) == ("crm", "duck")
+    shown = said(on("jobs", "show", duck["id"]))
+    assert "in line of crm / duck: place 1, 0 of 2 running" in shown
+    assert "1 jobs would be" in said(on("jobs", "cancel", "--flow", "crm", "--key", "duck"))
+    done = said(on("jobs", "cancel", "--flow", "crm", "--key", "duck", "--yes"))
+    assert done.startswith("1 cancelled")
+    assert on("jobs", "list", "--flow", "").exit_code == 2
+
+
 def test_usage_is_shown_by_day_and_key(on: Run, filled: str) -> None:
     assert "no job has said" in on("flows", "usage", "crm").stderr
     with psycopg.connect(filled, autocommit=True) as connection:

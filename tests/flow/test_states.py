@@ -45,6 +45,13 @@ async def test_jobs_in_line_are_listed_and_cancelled(app: App, line: Line) -> No
     await line.admit()
     assert [job.id for job in await app.alist_jobs(state="blocked")] == [waiting]
     assert await app.amatch_jobs(state="blocked") == [waiting]
+    (other,) = await line.put("b", flow="mail")
+    assert [job.id for job in await app.alist_jobs(flow="crm")] == [waiting, admitted]
+    assert [job.id for job in await app.alist_jobs(state="pending", flow="crm")] == [admitted]
+    assert [job.id for job in await app.alist_jobs(flow_key="b")] == [other]
+    assert await app.alist_jobs(state="running", flow="crm", flow_key="a") == []
+    assert await app.amatch_jobs(flow="crm", flow_key="a") == [admitted, waiting]
+    assert await app.acancel(await app.amatch_jobs(flow="mail")) != []
     job = await app.aget_job(waiting)
     assert job is not None
     assert (job.state, job.run_at) == ("blocked", None)

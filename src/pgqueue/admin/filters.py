@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from pgqueue.config import check_int, check_queue, check_seconds, check_task_name, check_text
 from pgqueue.errors import ConfigError, nearest
+from pgqueue.flow.names import check_flow, check_key
 from pgqueue.job import JobState
 
 __all__ = ["LARGEST_ID", "DeadFilter", "JobFilter", "check_ids", "check_page", "check_reason"]
@@ -39,12 +40,14 @@ def check_reason(reason: object | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Jobs of a state, a queue, a task, with a tag; None: any."""
+    """Jobs of a state, a queue, a task, with a tag, of a flow and its key; None: any."""
 
     state: str | None = None
     queue: str | None = None
     task: str | None = None
     tag: str | None = None
+    flow: str | None = None
+    flow_key: str | None = None
 
     def __post_init__(self) -> None:
         if self.state is not None and self.state not in _STATES:
@@ -58,6 +61,10 @@ class JobFilter:
             check_task_name(self.task)
         if self.tag is not None:
             check_text(self.tag, "tag", longest=200)
+        if self.flow is not None:
+            check_flow(self.flow)
+        if self.flow_key is not None and self.flow_key != "":  # of a flow without keys
+            check_key(self.flow_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ async def list_jobs(
 
 
 def _page(which: JobFilter, limit: int, before_id: int) -> tuple[str, tuple[Any, ...]]:
-    rest = (which.queue, which.task, which.tag, before_id, limit)
+    rest = (which.queue, which.task, which.tag, which.flow, which.flow_key, before_id, limit)
     if which.state == "running":
         return "list_running_jobs", (*rest, COUNT_BOUND)
     name = "list_waiting_jobs" if which.state in _WAITING else "list_jobs"
@@ -50,6 +50,7 @@ async def match_jobs(
     """Return the ids of up to ``limit`` live jobs that fit and were not asked to stop."""
     async with reading(connection, schema, what="the search", advice=_ADVICE, scan=True):
         rows = await connection.fetch(
-            statement("match_jobs", schema), which.state, which.queue, which.task, which.tag, limit
-        )
+            statement("match_jobs", schema), which.state, which.queue, which.task, which.tag,
+            which.flow, which.flow_key, limit,
+        )  # fmt: skip
     return sorted(row["id"] for row in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import click
 
@@ -12,7 +13,9 @@ from pgqueue.cli.options import (
     JOB_ID,
     Names,
     connection_options,
+    flow_option,
     json_option,
+    key_option,
     limit_option,
     open_client,
     queue_option,
@@ -41,24 +44,16 @@ def jobs() -> None:
 @queue_option
 @task_option
 @click.option("--tag", help="Only jobs with this tag.")
+@flow_option
+@key_option
 @limit_option
 @click.option("--before", "before_id", type=JOB_ID, help="Only ids below this one: the next page.")
 @json_option
 @connection_options
-def list_(
-    state: str | None,
-    queue: str | None,
-    task: str | None,
-    tag: str | None,
-    limit: int,
-    before_id: int | None,
-    as_json: bool,
-) -> None:
+def list_(limit: int, before_id: int | None, as_json: bool, **filters: str | None) -> None:
     """List jobs, newest first."""
     with open_client() as client:
-        found = client.list_jobs(
-            state=state, queue=queue, task=task, tag=tag, limit=limit, before_id=before_id
-        )
+        found = client.list_jobs(limit=limit, before_id=before_id, **filters)
     print_jobs(found, limit=limit, as_json=as_json)
 
 
@@ -94,27 +89,21 @@ def retry(ids: tuple[int, ...], as_json: bool) -> None:
 @queue_option
 @task_option
 @click.option("--tag", help="Only jobs with this tag.")
+@flow_option
+@key_option
 @click.option("--all", "everything", is_flag=True, help="Every live job.")
 @yes_option
 @json_option
 @connection_options
 def cancel(
-    ids: tuple[int, ...],
-    state: str | None,
-    queue: str | None,
-    task: str | None,
-    tag: str | None,
-    everything: bool,
-    yes: bool,
-    as_json: bool,
+    ids: tuple[int, ...], everything: bool, yes: bool, as_json: bool, **filters: str | None
 ) -> None:
     """Cancel jobs by id, or all that fit a filter.
 
     What waits is cancelled at once; a worker is asked to stop what runs. By filter it only counts,
     unless --yes is given.
     """
-    filters = (state, queue, task, tag)
-    if bool(ids) == (everything or any(value is not None for value in filters)):
+    if bool(ids) == (everything or any(value is not None for value in filters.values())):
         raise click.UsageError("give ids, or a filter, or --all")
     if ids:
         _cancel_ids(ids, as_json)
@@ -135,23 +124,18 @@ def _cancel_ids(ids: tuple[int, ...], as_json: bool) -> None:
         raise Failed(f"job {', '.join(missing)} not found")
 
 
-def _cancel_matching(
-    filters: tuple[str | None, str | None, str | None, str | None], yes: bool, as_json: bool
-) -> None:
-    state, queue, task, tag = filters
+def _cancel_matching(filters: Mapping[str, str | None], yes: bool, as_json: bool) -> None:
     done: Counter[str] = Counter()
     with open_client() as client:
         if not yes:
-            ids = client.match_jobs(
-                state=state, queue=queue, task=task, tag=tag, limit=COUNT_BOUND + 1
-            )
+            ids = client.match_jobs(limit=COUNT_BOUND + 1, **filters)
             matched = Count.bounded(len(ids))
             if as_json:
                 print_json({"dry_run": True, "matched": matched})
             else:
                 click.echo(f"{matched} jobs would be cancelled; add --yes to do it")
             return
-        while ids := client.match_jobs(state=state, queue=queue, task=task, tag=tag, limit=_BATCH):
+        while ids := client.match_jobs(limit=_BATCH, **filters):
             changed = [result.state for result in client.cancel(ids) if result.changed]
             done.update(changed)
             if not changed:

@@ -26,9 +26,11 @@ __all__ = [
     "SECONDS",
     "Names",
     "connection_options",
+    "flow_option",
     "given_app",
     "given_connection",
     "json_option",
+    "key_option",
     "limit_option",
     "open_client",
     "queue_option",
@@ -154,6 +156,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 yes_option = click.option("--yes", is_flag=True, help="Do it; without, only count.")
 queue_option = click.option("--queue", help="Only this queue.")
 task_option = click.option("--task", help="Only this task.")
+flow_option = click.option("--flow", help="Only jobs of this flow.")
+key_option = click.option("--key", "flow_key", help="Only jobs of this key of their flow.")
 limit_option = click.option(
     "--limit", type=int, default=50, show_default=True, help="How many at most, up to 1000."
 )

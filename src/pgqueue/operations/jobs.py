@@ -44,6 +44,8 @@ class JobOperations(Base):
         queue: str | None = None,
         task: str | None = None,
         tag: str | None = None,
+        flow: str | None = None,
+        flow_key: str | None = None,
         limit: int = 50,
         before_id: int | None = None,
         connection: object | None = None,
@@ -53,7 +55,7 @@ class JobOperations(Base):
         ``running`` jobs are looked for among the first 10,000 of each queue and priority, where
         claims take them. DatabaseError if it would take more than 5 s.
         """
-        which = JobFilter(state, queue, task, tag)
+        which = JobFilter(state, queue, task, tag, flow, flow_key)
         size, below = check_page(limit, before_id)
         return Work(
             lambda c: admin.list_jobs(c, self.schema, which, limit=size, before_id=below),
@@ -68,11 +70,13 @@ class JobOperations(Base):
         queue: str | None = None,
         task: str | None = None,
         tag: str | None = None,
+        flow: str | None = None,
+        flow_key: str | None = None,
         limit: int = 1000,
         connection: object | None = None,
     ) -> Work[list[int]]:
         """Return ids of live jobs that fit and were not asked to stop: what a bulk cancel takes."""
-        which = JobFilter(state, queue, task, tag)
+        which = JobFilter(state, queue, task, tag, flow, flow_key)
         size = check_int(limit, "limit", 1, 100_000)
         return Work(
             lambda c: admin.match_jobs(c, self.schema, which, limit=size), connection=connection

@@ -1,5 +1,5 @@
 -- A page of jobs, newest first: of all states, or of a final one.
--- $1 state, $2 queue, $3 task, $4 tag; null: any. $5 below this id, $6 how many.
+-- $1 state, $2 queue, $3 task, $4 tag, $5 flow, $6 its key; null: any. $7 below this id, $8 how many.
 -- needs: the primary keys of job and dead, history_id (merged from their ends)
 -- locks: nothing
 select id, state, queue, task, args, priority, :"schema".readable(run_at) as run_at,
@@ -12,6 +12,8 @@ where ($1::text is null or finished_at is not null and state = $1::text)
   and ($2::text is null or queue = $2::text)
   and ($3::text is null or task = $3::text)
   and ($4::text is null or tags @> array[$4::text])
-  and id < $5::bigint
+  and ($5::text is null or flow = $5::text)
+  and ($6::text is null or flow_key = $6::text)
+  and id < $7::bigint
 order by id desc
-limit $6::bigint
+limit $8::bigint

@@ -1,6 +1,6 @@
 -- A page of running jobs, newest first: among the first of each queue and priority, where claims take.
--- $1 queue, $2 task, $3 tag; null: any. $4 below this id, $5 how many, $6 how many of each queue and
--- priority to look at.
+-- $1 queue, $2 task, $3 tag, $4 flow, $5 its key; null: any. $6 below this id, $7 how many, $8 how many of each
+-- queue and priority to look at.
 -- needs: job_ready (a probe for each queue, then one for each of its priorities)
 -- locks: nothing
 with recursive name (queue) as (
@@ -24,12 +24,14 @@ from name
          from :"schema".job
          where job.queue = name.queue and job.priority = p.number and job.position is not null
          order by job.position
-         limit $6::bigint
+         limit $8::bigint
      ) as first
 where first.worker_id is not null
   and ($1::text is null or name.queue = $1::text)
   and ($2::text is null or first.task = $2::text)
   and ($3::text is null or first.tags @> array[$3::text])
-  and first.id < $4::bigint
+  and ($4::text is null or first.flow = $4::text)
+  and ($5::text is null or first.flow_key = $5::text)
+  and first.id < $6::bigint
 order by first.id desc
-limit $5::bigint
+limit $7::bigint

@@ -1,6 +1,6 @@
 -- A page of jobs that wait, newest first.
--- $1 state: pending, scheduled or blocked. $2 queue, $3 task, $4 tag; null: any. $5 below this id,
--- $6 how many.
+-- $1 state: pending, scheduled or blocked. $2 queue, $3 task, $4 tag, $5 flow, $6 its key; null: any. $7 below
+-- this id, $8 how many.
 -- needs: the primary key of job, or job_ready or job_scheduled where such jobs are few
 -- locks: nothing
 select id, $1::text as state, queue, task, args, priority, :"schema".readable(run_at) as run_at,
@@ -15,6 +15,8 @@ where ($1::text = 'pending' and position is not null and worker_id is null
   and ($2::text is null or queue = $2::text)
   and ($3::text is null or task = $3::text)
   and ($4::text is null or tags @> array[$4::text])
-  and id < $5::bigint
+  and ($5::text is null or flow = $5::text)
+  and ($6::text is null or flow_key = $6::text)
+  and id < $7::bigint
 order by id desc
-limit $6::bigint
+limit $8::bigint
