@@ -48,6 +48,24 @@ def test_by_name_with_all_options(on: Run, client: Client) -> None:
     assert again.stdout == f"job {job.id} has this unique key already (scheduled); none was made\n"
 
 
+def test_a_job_that_waits_is_changed(on: Run, client: Client) -> None:
+    unique = '{"by": ["doc"], "replace": ["args"]}'
+    first = on("enqueue", "index", '{"doc": 1, "v": 1}', "--unique", unique, "--json")
+    assert first.exit_code == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert (told["duplicate"], told["replaced"]) == (False, False)
+    again = on("enqueue", "index", '{"doc": 1, "v": 2}', "--unique", unique)
+    assert again.stdout == (
+        f"job {told['id']} waited with this unique key, and was changed (pending)\n"
+    )
+    job = client.get_job(told["id"])
+    assert job is not None
+    assert job.args == {"doc": 1, "v": 2}
+    refused = on("enqueue", "index", "--unique", '{"by": ["doc"]}')
+    assert refused.exit_code == 2
+    assert 'by names "doc", which this call of the task "index" does not give' in refused.stderr
+
+
 def test_it_expires(on: Run, client: Client) -> None:
     result = on("enqueue", "any.name", "--expires", "1h", "--json")
     assert result.exit_code == 0, result.stderr
