@@ -151,7 +151,7 @@ grant select, insert (name), update (changed, paused_at, held_until, tat, change
     on :"schema".flow to :"operator";
 grant select, insert, update on :"schema".flow_key to :"operator";
 grant select, update (turn, tat) on :"schema".line to :"operator";
-grant insert on :"schema".ticket to :"operator";
+grant select, insert on :"schema".ticket to :"operator";
 grant select on :"schema".flow_usage to :"operator";
 grant execute on function :"schema".flow_changed(text, jsonb), :"schema".withdraw(text),
     :"schema".wake_flows(text[], text[]), :"schema".next_rank(text, integer, timestamptz)
