@@ -171,8 +171,8 @@ class Task(Generic[P, R_co]):
         given: dict[str, Any] = {
             "queue": queue, "priority": priority, "delay": delay, "run_at": run_at,
             "max_attempts": max_attempts, "timeout": timeout, "unique_key": unique_key,
-            "tags": tags, "metadata": metadata, "expires": expires,
-            "flow": flow, "flow_key": flow_key, "weight": weight, "unique": unique,
+            "tags": tags, "metadata": metadata, "expires": expires, "flow": flow,
+            "flow_key": flow_key, "weight": weight, "unique": unique,
         }  # fmt: skip
         chosen = {name: value for name, value in given.items() if value is not None}
         return BoundTask(self, with_options(self.options, chosen), connection, check_wait(wait))

@@ -24,6 +24,7 @@ import pytest
 from tests.harness.waiting import wait_until
 
 import pgqueue.client
+import pgqueue.joined
 from pgqueue.app import App
 from pgqueue.client import Client
 from pgqueue.errors import ConfigError, OutcomeUnknown, SyncInAsync, Unreachable
@@ -96,7 +97,8 @@ def test_a_vain_look_is_not_repeated_at_once(
     dsn: str, query: Query, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who enqueues ten at the same moment looks once for somebody who waits, however he does."""
-    monkeypatch.setattr(pgqueue.client, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    for module in (pgqueue.client, pgqueue.joined):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     with (
         Client(dsn, pgbouncer=way == "pooler") as client,
         psycopg.connect(dsn, autocommit=True) as connection,

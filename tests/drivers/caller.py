@@ -61,7 +61,7 @@ def blocking(connection: object, **rest: Any) -> Caller:
     return Caller(
         connection=connection,
         run=lambda sql, *values: drivers.run(connection, sql, *values),
-        run_all=lambda sql, texts: drivers.run_all(connection, [(sql, (t,)) for t in texts]),
+        run_all=lambda sql, texts: _all(connection, sql, texts),
         **rest,
     )
 
@@ -83,11 +83,25 @@ def asynchronous(
         transaction=lambda: entered(runner, transaction()),
         savepoint=lambda: entered(runner, savepoint()),
         run=lambda sql, *values: runner.run(drivers.arun(connection, sql, *values)),
-        run_all=lambda sql, texts: runner.run(
-            drivers.arun_all(connection, [(sql, (t,)) for t in texts])
-        ),
+        run_all=lambda sql, texts: runner.run(_aall(connection, sql, texts)),
         **rest,
     )
+
+
+def _all(connection: object, sql: str, texts: Sequence[str]) -> list[Rows]:
+    found: list[Rows] = []
+    drivers.run_all(connection, [(sql, (text,)) for text in texts], found.append)
+    return found
+
+
+async def _aall(connection: object, sql: str, texts: Sequence[str]) -> list[Rows]:
+    found: list[Rows] = []
+
+    async def check(rows: Rows) -> None:
+        found.append(rows)
+
+    await drivers.arun_all(connection, [(sql, (text,)) for text in texts], check)
+    return found
 
 
 def wait(runner: asyncio.Runner, awaitable: Awaitable[Any]) -> Any:
