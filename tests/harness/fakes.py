@@ -25,7 +25,7 @@ E = TypeVar("E")
 RENEWED: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
     "next_due": None, "next_slot": None, "age": 0.0, "expired": [], "vanished": [],
-    "has_flows": False, "slots": None,
+    "has_flows": False, "slots": None, "limits": None,
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from pgqueue.worker.events import (
     FleetEvent,
     LeaseHeldAgain,
     LeaseRevoked,
+    LimitsTold,
     Rejoined,
     Seated,
 )
@@ -35,8 +36,16 @@ SEATED = Seated(0, 1, 2, takes_jobs=True)
 USUAL: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
     "next_due": None, "next_slot": None, "age": 0.0, "expired": [], "vanished": [],
-    "has_flows": False, "slots": None,
+    "has_flows": False, "slots": None, "limits": None,
 }  # fmt: skip
+
+
+class SaidButLimits(Said[FleetEvent]):
+    """All but what each answer says of limits."""
+
+    def send(self, event: FleetEvent) -> None:
+        if not isinstance(event, LimitsTold):
+            super().send(event)
 
 
 class Server:
@@ -77,7 +86,7 @@ class Server:
 class Scene:
     def __init__(self, *, listen: bool = True) -> None:
         self.server = Server()
-        self.said = Said[FleetEvent]()
+        self.said = SaidButLimits()
         self.maintenance = Mock()
         self.membership = Membership()
         self.orders = Orders()

@@ -10,6 +10,7 @@ from pgqueue.worker.events import (
     CancelWanted,
     FlowsSeen,
     LeaseHeldAgain,
+    LimitsTold,
     NextDue,
     NextSlot,
     Seated,
@@ -19,11 +20,12 @@ from pgqueue.worker.fleet.heartbeat_answer import Heard, Renewals, Sent, read
 
 SENT = Sent(every=2.0, running=3, takes_jobs=True, looks=True, counts=True)
 SEATED = Seated(1, 9, 3, takes_jobs=True)
+FREE = LimitsTold(None)
 
 
 def row(**values: Any) -> dict[str, Any]:
     usual = {"before": 1, "cancelled": [], "next_due": None, "next_slot": None, "age": 2.0}
-    usual |= {"has_flows": False, "slots": None}
+    usual |= {"has_flows": False, "slots": None, "limits": None}
     return {**usual, "expired": [], "vanished": [], **values}
 
 
@@ -36,11 +38,15 @@ def heard(
 @pytest.mark.parametrize(
     ("answer", "expired", "events"),
     [
-        ({}, False, [SEATED]),
-        ({}, True, [LeaseHeldAgain(), SEATED]),
-        ({"cancelled": [4, 5]}, False, [SEATED, CancelWanted([4, 5])]),
-        ({"has_flows": True, "slots": 40}, False, [SEATED, FlowsSeen(40, 12)]),
-        ({"cancelled": [4], "next_due": 1.0}, False, [SEATED, CancelWanted([4]), NextDue(1.0)]),
+        ({}, False, [SEATED, FREE]),
+        ({}, True, [LeaseHeldAgain(), SEATED, FREE]),
+        ({"cancelled": [4, 5]}, False, [SEATED, FREE, CancelWanted([4, 5])]),
+        ({"has_flows": True, "slots": 40}, False, [SEATED, FlowsSeen(40, 12), FREE]),
+        (
+            {"cancelled": [4], "next_due": 1.0},
+            False,
+            [SEATED, FREE, CancelWanted([4]), NextDue(1.0)],
+        ),
     ],
 )
 def test_what_the_worker_is_told(answer: dict[str, Any], expired: bool, events: list[Any]) -> None:
@@ -75,7 +81,7 @@ def test_a_worker_whose_own_heartbeat_was_late_takes_nobody_for_lost(
     age: float, judges: bool
 ) -> None:
     got = heard(row(age=age, expired=[7], vanished=[8]))
-    assert got == Heard([SEATED], not judges, [7] if judges else (), [8] if judges else ())
+    assert got == Heard([SEATED, FREE], not judges, [7] if judges else (), [8] if judges else ())
 
 
 def test_another_server_is_known_by_its_start() -> None:

@@ -47,7 +47,12 @@ DONE: list[tuple[Event, list[Any]]] = [
     (events.CancelWanted([3, 4]), [call.runner.cancel([3, 4], "cancelled")]),
     (
         events.LeaseRevoked(),
-        [call.runner.cancel_all("lost"), call.runner.empty_buffer(), call.lease.forget()],
+        [
+            call.runner.cancel_all("lost"),
+            call.runner.empty_buffer(),
+            call.asker.forget(),
+            call.lease.forget(),
+        ],
     ),
     (events.LeaseHeldAgain(), [call.claimer.on_room()]),
     (events.Rejoined(), [call.claimer.look_everywhere(), call.claimer.on_room()]),
@@ -57,6 +62,8 @@ DONE: list[tuple[Event, list[Any]]] = [
     ),
     (events.NextDue(1.0), [call.promoter.due_in(1.0 + WATCHER.delay)]),
     (events.NextSlot(1.0), [call.heartbeat_thread.fire_in(1.0 + WATCHER.delay)]),
+    (events.LimitsTold("{}"), [call.asker.on(events.LimitsTold("{}"))]),
+    (events.PermitsMoved("a", 0), [call.asker.on(events.PermitsMoved("a", 0))]),
     (
         events.Seated(2, 9, 4, takes_jobs=True),
         [call.claimer.seating.on_heartbeat(2, 9, running=4, takes_jobs=True)],
@@ -72,8 +79,8 @@ DONE: list[tuple[Event, list[Any]]] = [
 def reactions_of(machines: Mock, *, seat: Seat = WATCHER) -> Reactions:
     machines.claimer.seating.seat = seat
     names = (
-        "claimer", "promoter", "admitter", "runner", "heartbeat_thread", "session", "lease",
-        "pool", "life",
+        "claimer", "promoter", "admitter", "asker", "runner", "heartbeat_thread", "session",
+        "lease", "pool", "life",
     )  # fmt: skip
     fields: dict[str, Any] = {name: getattr(machines, name) for name in names}
     return Reactions(settings=SETTINGS, **fields)

@@ -122,9 +122,10 @@ class FleetStore:
 
     # -- the heartbeat's and the duties'
 
-    async def register(self, *values: Any) -> None:
-        """Enter a worker; see register_worker.sql for the values."""
-        await self._rows("register_worker", *values)
+    async def register(self, *values: Any) -> str | None:
+        """Enter a worker; see register_worker.sql for the values. Return its queues' limits."""
+        limits: str | None = (await self._rows("register_worker", *values))[0]["limits"]
+        return limits
 
     async def own_session(self) -> tuple[int, Any]:
         """Return pid and start of this session."""

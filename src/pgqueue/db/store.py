@@ -67,6 +67,10 @@ class Store(FleetStore):
             busy.append(rows.pop()["queue"])
         return rows, busy
 
+    async def take_leave(self, queue: str, worker: int, *values: int) -> Record:
+        """Ask which jobs of a queue with limits may begin; see take_leave.sql."""
+        return (await self._rows("take_leave", queue, worker, *values))[0]
+
     async def whole(self, job_id: int, token: int) -> Record | None:
         """Return a claimed job with its arguments; None if its receipt is not good."""
         rows = await self._rows("read_claimed", job_id, token)

@@ -11,8 +11,9 @@ from pgqueue.worker.receipt import Entry
 __all__ = [
     "AnswerLost", "CameToWatch", "CancelWanted", "CannotWrite", "ClaimEvent", "EndEvent", "Event",
     "Events", "FinishEvent", "FlagsTold", "FleetEvent", "FlowsSeen", "HeartbeatFailed",
-    "HeartbeatWanted", "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "ListensAnew", "Looked",
-    "LoopAnswered", "MinutePassed", "NextDue", "NextSlot", "NotOurs", "QueuesReady", "ReadyAgain",
+    "HeartbeatWanted", "LeaseHeldAgain", "LeaseRevoked", "LimitReached", "LimitsTold",
+    "ListensAnew", "Looked", "LoopAnswered", "MinutePassed", "NextDue", "NextSlot", "NotOurs",
+    "PermitsMoved", "QueuesReady", "ReadyAgain",
     "Rejoined", "Seated", "ServerSilent", "TicketsWritten", "Written",
 ]  # fmt: skip
 
@@ -167,6 +168,21 @@ class NextSlot:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsTold:
+    """The limits of this worker's queues, as register_worker.sql answers them."""
+
+    said: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PermitsMoved:
+    """There is a permit of a queue for this worker; or, 0, somebody wants those that lie idle."""
+
+    queue: str
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seated:
     """A heartbeat was answered: so many come before this worker, of so many alike.
 
@@ -217,7 +233,8 @@ ClaimEvent = (
 FinishEvent = Written | NotOurs | CannotWrite | TicketsWritten
 FleetEvent = (
     CancelWanted | LeaseRevoked | LeaseHeldAgain | Rejoined | ReadyAgain | NextDue | NextSlot
-    | Seated | FlowsSeen | LoopAnswered | ServerSilent | MinutePassed | HeartbeatFailed
+    | LimitsTold | PermitsMoved | Seated | FlowsSeen | LoopAnswered | ServerSilent | MinutePassed
+    | HeartbeatFailed
 )  # fmt: skip
 Event = ClaimEvent | FinishEvent | FleetEvent
 """What the parts say to each other."""

@@ -6,7 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from pgqueue.worker import notice
-from pgqueue.worker.events import Events, HeartbeatWanted, NextSlot, TicketsWritten
+from pgqueue.worker.events import (
+    Events,
+    HeartbeatWanted,
+    NextSlot,
+    PermitsMoved,
+    TicketsWritten,
+)
 
 if TYPE_CHECKING:
     from pgqueue.worker.claim.claimer import Claimer
@@ -16,21 +22,25 @@ __all__ = ["heed"]
 
 log = logging.getLogger("pgqueue.worker")
 
+_Sent = HeartbeatWanted | NextSlot | PermitsMoved | TicketsWritten
+_Passed = (
+    notice.FlowTicketed | notice.SlotIn | notice.Permits | notice.CancelAsked
+    | notice.LimitsChanged
+)  # fmt: skip
+
 
 def heed(
     payload: str,
     *,
     claimer: Claimer,
     promoter: Promoter,
-    events: Events[HeartbeatWanted | NextSlot | TicketsWritten],
+    events: Events[_Sent],
 ) -> None:
     """Do what a notification asks for."""
     claimer.flags.heard()
     match notice.read(payload):
         case notice.Enqueued(queue):
             claimer.on_notification(queue)
-        case notice.FlowTicketed(flow):
-            events.send(TicketsWritten((flow,), claimer.seating.seat.delay))
         case notice.WorkersCalled(queue, reach):
             claimer.on_call(queue, reach)
         case notice.Lowered(queue):
@@ -39,13 +49,24 @@ def heed(
             claimer.on_rewind(queue, position)
         case notice.DueIn(seconds):
             promoter.due_in(seconds + claimer.seating.seat.delay)
-        case notice.SlotIn(seconds):
-            events.send(NextSlot(seconds))
-        case notice.CancelAsked() | notice.LimitsChanged() as word:
-            events.send(HeartbeatWanted(limits=isinstance(word, notice.LimitsChanged)))
         case notice.WatchLeft():
             claimer.seating.on_left()
         case notice.Word():
             pass
         case None:
             log.debug("a notification that says nothing to us: %.80r", payload)
+        case said:
+            events.send(_event_of(said, claimer.seating.seat.delay))
+
+
+def _event_of(said: _Passed, delay: float) -> _Sent:
+    """Return what a notification says to others than the claimer and the promoter."""
+    match said:
+        case notice.FlowTicketed(flow):
+            return TicketsWritten((flow,), delay)
+        case notice.SlotIn(seconds):
+            return NextSlot(seconds)
+        case notice.Permits(queue, worker):
+            return PermitsMoved(queue, worker)
+        case notice.CancelAsked() | notice.LimitsChanged():
+            return HeartbeatWanted(limits=isinstance(said, notice.LimitsChanged))

@@ -13,8 +13,10 @@ from pgqueue.db.listener import Listener
 from pgqueue.db.statements import statement
 from pgqueue.db.store import Store
 from pgqueue.observe.job_fields import process_name
+from pgqueue.worker.asker import Asker
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
+from pgqueue.worker.claim.quotas import Quotas
 from pgqueue.worker.claim_session import ClaimSession
 from pgqueue.worker.events import EndEvent, Event, Events
 from pgqueue.worker.finish.completer import Completer
@@ -28,6 +30,7 @@ from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.hints import heed
 from pgqueue.worker.idle import wait_idle
 from pgqueue.worker.lease import Lease
+from pgqueue.worker.limits.lanes import Lanes
 from pgqueue.worker.reactions import Reactions
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
@@ -93,14 +96,16 @@ class Machines:
             async_tasks=[name for name, task in tasks.items() if task.is_async],
             settings=settings, lease=lease, runner=self.runner, completer=self.completer,
             holdings=self.holdings, membership=membership, events=self, timings=timings,
+            quotas=Quotas(self.runner.buffer.lanes, settings.max_prefetch),
         )  # fmt: skip
         self.heartbeat_thread = self._make_heartbeat_thread(
             app, queues, list(tasks), watch=watch, lease=lease, membership=membership
         )
         self._reactions = Reactions(
             settings=settings, claimer=self.claimer, promoter=self.promoter,
-            admitter=self.admitter, runner=self.runner, heartbeat_thread=self.heartbeat_thread,
-            session=self.session, lease=lease, pool=app.pool, life=life,
+            admitter=self.admitter, asker=Asker(store, self.runner, membership), runner=self.runner,
+            heartbeat_thread=self.heartbeat_thread, session=self.session, lease=lease,
+            pool=app.pool, life=life,
         )  # fmt: skip
 
     def _make_runner(
@@ -112,7 +117,7 @@ class Machines:
             running_jobs=running_jobs or RunningJobs.private(slots),
             completer=self.completer, transactions=self.transactions, marks=Marks(store),
             large=LargeJobs(store, timings.put_off), misfits=Misfits(store, timings.misfits),
-            lease=lease, loop=asyncio.get_running_loop(), timings=timings,
+            lease=lease, loop=asyncio.get_running_loop(), timings=timings, lanes=Lanes(slots),
         )  # fmt: skip
 
     def _make_heartbeat_thread(
@@ -148,10 +153,12 @@ class Machines:
         """Begin to promote, to admit and to claim."""
         self.promoter.start()
         self.admitter.start()
+        self._reactions.asker.start()
         self.claimer.start()
 
     async def close(self, *, sign_off: bool) -> None:
         """End the heartbeat last, and close the connections. ``sign_off``: leave the list."""
+        await self._reactions.asker.stop()
         await self.runner.stop()
         await self.heartbeat_thread.stop(sign_off=sign_off)
         self.transactions.close()

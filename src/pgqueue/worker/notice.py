@@ -15,6 +15,7 @@ __all__ = [
     "LimitsChanged",
     "Lowered",
     "Notice",
+    "Permits",
     "Rewound",
     "SlotIn",
     "WatchLeft",
@@ -89,6 +90,14 @@ class LimitsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Permits:
+    """``p``: there is a permit of a queue for a worker; or, 0, somebody wants those not in use."""
+
+    queue: str
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
 class WatchLeft:
     """``w``: a worker left the watch."""
 
@@ -100,8 +109,13 @@ class Word:
 
 Notice = (
     Enqueued | FlowTicketed | WorkersCalled | Lowered | Rewound | DueIn | SlotIn | CancelAsked
-    | LimitsChanged | WatchLeft | Word
+    | LimitsChanged | Permits | WatchLeft | Word
 )  # fmt: skip
+
+
+_WORDS: dict[str, Notice] = {
+    "c": CancelAsked(), "l": LimitsChanged(), "w": WatchLeft(), "h": Word(),
+}  # fmt: skip
 
 
 def read(payload: str) -> Notice | None:
@@ -122,22 +136,18 @@ def read(payload: str) -> Notice | None:
             position, _, queue = rest.partition(":")
             number = _number(position, _POSITION_DIGITS)
             return None if number is None else Rewound(queue, number)
+        case "p":
+            worker, _, queue = rest.partition(":")
+            number = _number(worker, _POSITION_DIGITS)
+            return None if number is None else Permits(queue, number)
         case "s":
             seconds = _seconds(rest)
             return None if seconds is None else DueIn(seconds)
         case "t":
             seconds = _seconds(rest)
             return None if seconds is None else SlotIn(seconds)
-        case "c":
-            return CancelAsked()
-        case "l":
-            return LimitsChanged()
-        case "w":
-            return WatchLeft()
-        case "h":
-            return Word()
         case _:
-            return None
+            return _WORDS.get(kind)
 
 
 def _number(text: str, digits: int) -> int | None:

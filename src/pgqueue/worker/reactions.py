@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pgqueue.config import WorkerSettings
 from pgqueue.db.pool import Pool
 from pgqueue.worker import events
+from pgqueue.worker.asker import Asker
 from pgqueue.worker.claim.claimer import Claimer
 from pgqueue.worker.claim.promoter import Promoter
 from pgqueue.worker.claim_session import ClaimSession
@@ -28,7 +29,13 @@ log = logging.getLogger("pgqueue.worker")
 _OVERDUE = 0.5
 _Resumed = events.Rejoined | events.LeaseHeldAgain
 _ForClaimer = (
-    events.QueuesReady | events.ReadyAgain | events.Seated | events.LoopAnswered | _Resumed
+    events.QueuesReady
+    | events.ReadyAgain
+    | events.Seated
+    | events.LoopAnswered
+    | _Resumed
+    | events.LimitsTold
+    | events.PermitsMoved
 )
 
 
@@ -49,6 +56,7 @@ class Reactions:
     promoter: Promoter
     admitter: Admitter
     runner: Runner
+    asker: Asker
     heartbeat_thread: HeartbeatThread
     session: ClaimSession
     lease: Lease
@@ -69,6 +77,7 @@ class Reactions:
             case events.LeaseRevoked():
                 self.runner.cancel_all("lost")
                 self.runner.empty_buffer()
+                self.asker.forget()
                 self.lease.forget()
             case events.FlagsTold() | events.NextDue() | events.NextSlot():
                 self._promote(event)
@@ -101,6 +110,8 @@ class Reactions:
             case events.Rejoined():
                 claimer.look_everywhere()
                 claimer.on_room()
+            case events.LimitsTold() | events.PermitsMoved():
+                self.asker.on(event)
             case events.LeaseHeldAgain():
                 claimer.on_room()
             case events.LoopAnswered(lag):

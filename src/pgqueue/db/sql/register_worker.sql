@@ -3,6 +3,7 @@
 -- null, $9 pid and $10 start of the session that lives as long as the worker is connected; null
 -- through a pooler, $11 what it has in common with workers that can stand in for it, $12 the tasks
 -- that it knows, which none is who does not say, $13 the schedules that its code declares.
+-- Answers the limits of its queues: an object of settings by queue, or null if none has any.
 -- needs: the primary keys of worker, queue and turn
 -- locks: rows of queue and turn in the order of name
 with queues as (
@@ -22,3 +23,8 @@ values
     ($1::bigint, clock_timestamp(), clock_timestamp(), pg_postmaster_start_time(), $2::real,
      $3::integer, $4::text, $5::text, $6::text[], $7::integer, $8::bigint, $9::integer,
      $10::timestamptz, $11::bigint, $12::text[], $13::text[], true)
+returning (select jsonb_object_agg(limited.name, limited.settings)::text
+           from :"schema".queue as limited
+           where limited.name = any ($6::text[])
+             and coalesce(limited.settings ->> 'concurrency', limited.settings ->> 'rate') is not null
+          ) as limits

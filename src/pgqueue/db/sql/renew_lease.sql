@@ -10,7 +10,7 @@
 -- whose heartbeat is not late (only these look for lost ones), the seconds until the next scheduled job is
 -- due, the seconds until the next slot of a schedule, since when the server runs, how many of its like that
 -- can take a job come before it, up to $10 (those with fewer jobs, by powers of four, and then those with
--- lower ids), how many there are of its like, the limits of its queues (see find_limits), and how many
+-- lower ids), how many there are of its like, the limits of its queues (see register_worker), and how many
 -- seconds old its last heartbeat was: who was held up is not to judge others, who may have been held up as
 -- well. For admissions: whether there are flows, and, if all workers were counted, how many slots those have
 -- whose heartbeat is not late.

@@ -25,6 +25,7 @@ from pgqueue.worker.claim.intake import SURPLUS_SECONDS, Intake
 from pgqueue.worker.claim.looks import Looks
 from pgqueue.worker.claim.plan import Plan
 from pgqueue.worker.claim.queue_state import QueueState
+from pgqueue.worker.claim.quotas import Quotas
 from pgqueue.worker.claim.seating import Seating
 from pgqueue.worker.claim.sender import Sender
 from pgqueue.worker.claim.unknown import UnknownTasks
@@ -68,11 +69,10 @@ class Claimer:
         membership: Registered,
         events: Events[ClaimEvent],
         timings: Timings = TIMINGS,
+        quotas: Quotas | None = None,
     ) -> None:
-        self._settings = settings
-        self._completer = completer
-        self._events = events
-        self.plan = plan = Plan(queues, timings.plan)
+        self._settings, self._completer, self._events = settings, completer, events
+        self.plan = plan = Plan(queues, timings.plan, quotas)
         self.flags = Flags(
             store, plan.states, listen=settings.listen, ears=timings.ears,
             kind=kind_of(queues, tasks, listen=settings.listen), events=self,
@@ -94,7 +94,7 @@ class Claimer:
             settings=settings, events=events,
             unknown=UnknownTasks(store, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
-        self._bell, self._room = asyncio.Event(), runner.has_room
+        self._bell, self._room = plan.quotas.lanes.bell, runner.has_room
         self.task: asyncio.Task[None] | None = None
         self._retry, self._stopping = RetryDelay(), asyncio.Lock()
         self.is_away = False  # claims fail

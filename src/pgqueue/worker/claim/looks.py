@@ -93,6 +93,9 @@ class Looks:
     async def _look_once(self, states: list[QueueState], room: int, *, poll: bool = False) -> None:
         """Claim from where the cursors stood a moment ago: this is the look back as well."""
         began = time.monotonic()
+        states = self._plan.quotas.open_or_owed(states)
+        if not states:
+            return
         request = self._plan.look(states, room, began, self._intake.thread_room(), poll=poll)
         answer = await self._sender.send(request)
         took = time.monotonic() - began

@@ -9,14 +9,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from pgqueue.worker.claim.ageing import Ages
 from pgqueue.worker.claim.cursor import last_of_each_priority
 from pgqueue.worker.claim.queue_state import Heat, QueueState
+from pgqueue.worker.claim.quotas import Quotas
+from pgqueue.worker.claim.request import Answer, Kind, Request
 from pgqueue.worker.claim.scope import Scope
+from pgqueue.worker.limits.lanes import Lanes
 from pgqueue.worker.seat import Seat
 from pgqueue.worker.timings import TIMINGS, PlanTimings
 
@@ -26,59 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Kind", "Plan", "Request"]
 
 
-class Kind(Enum):
-    """Where the next claim begins, and of which queues."""
-
-    POLL = auto()  # every queue, announced or not: a look back
-    CLAIM = auto()  # at the cursors
-    LOOK = auto()  # where the cursors stood a moment ago: the look back as well
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A claim of ``room`` jobs at most, from ten cursors for each queue.
-
-    ``sync``: also jobs of tasks without async. ``below``: queues of which it takes no job of the
-    first priorities, and at which one it begins.
-    """
-
-    queues: list[str]
-    cursors: list[int]
-    room: int
-    sync: bool = True
-    below: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    @property
-    def quota(self) -> int:
-        """How many jobs it may take of each queue."""
-        return max(1, -(-self.room // len(self.queues)))
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How many jobs of each queue a claim took; ``busy``: where another worker was claiming."""
-
-    counts: Counter[str]
-    quota: int
-    busy: Collection[str]
-    sent: bool = True  # False without a worker's id
-    sync: bool = True
-    below: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    def is_full(self, queue: str) -> bool:
-        """True if it took of this queue all that it might."""
-        return self.counts[queue] >= self.quota
-
-    def has_more(self, queue: str) -> bool:
-        """True if this queue may have more: also if the claim did not begin at its first job."""
-        return self.is_full(queue) or queue in self.below
-
-
 class Plan:
     """The queues of a worker, their cursors, and when they are looked at next."""
 
-    def __init__(self, queues: Sequence[str], timings: PlanTimings = TIMINGS.plan) -> None:
+    def __init__(
+        self,
+        queues: Sequence[str],
+        timings: PlanTimings = TIMINGS.plan,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._timings = timings
+        self.quotas = Quotas(Lanes(0), 0) if quotas is None else quotas
         self.states = {name: QueueState(name) for name in queues}
         self.scope = Scope(queues, timings)
         self.cursors = self.scope.cursors
@@ -113,7 +72,7 @@ class Plan:
                 next_look = min(next_look, state.looks[-1])
             if state.owed:
                 next_look = min(next_look, self._lag_at)
-        return states, next_look
+        return self.quotas.open(states), next_look
 
     def kind(self, states: Iterable[QueueState], now: float) -> Kind:
         """Return what the next claim is, of these queues or of all."""
@@ -149,7 +108,7 @@ class Plan:
         for state in states:
             state.hot = Heat.COLD  # before the claim: a notification meanwhile counts
         below = self._ages.lift(names, cursors, now, sync=sync)
-        return Request(names, cursors, room, sync, below)
+        return Request(names, cursors, room, sync, below, self.quotas.of(names))
 
     def look(
         self, states: Sequence[QueueState], room: int, now: float, threads: int | None = None,
@@ -163,7 +122,7 @@ class Plan:
         lagging = scope.lagging(names, now, self._timings.far, sync=sync, poll=poll)
         for state in states:
             state.hot, state.owed = Heat.COLD, False
-        return Request(names, lagging, room, sync)
+        return Request(names, lagging, room, sync, caps=self.quotas.of(names))
 
     def owe(self, states: Iterable[QueueState], now: float) -> bool:
         """Return True if a look back at these queues is put off until it is time to."""
@@ -245,6 +204,7 @@ class Plan:
                 short.append(state)
             elif streamed:
                 grown.append(state)
+        self.quotas.on_short(short)
         return short, grown
 
     def threads_came_free(self) -> None:
@@ -283,7 +243,8 @@ class Plan:
 
     def again(self, queues: list[str], room: int, *, sync: bool = True) -> Request:
         """Return a claim from the cursors of these queues, that finds what is behind them."""
-        return Request(queues, self.scope.heads(queues, sync=sync), room, sync)
+        heads = self.scope.heads(queues, sync=sync)
+        return Request(queues, heads, room, sync, caps=self.quotas.of(queues))
 
     def step(
         self, before: Mapping[str, list[int]], newest: Mapping[str, int], answer: Answer

@@ -21,19 +21,28 @@ class Quotas:
         self._max_prefetch = max_prefetch
         self._prefetches: dict[str, Prefetch] = {}
 
-    def refresh(self) -> None:
+    def _learn_speeds(self) -> None:
         """Learn how fast the jobs of each queue go through: so many are worth claiming ahead."""
         for lane in self.lanes:
             prefetch = self._prefetches.get(lane.queue)
             if prefetch is None:
                 prefetch = self._prefetches[lane.queue] = Prefetch(lane.speed, self._max_prefetch)
-            lane.ahead = prefetch.ahead_at_first(0.0)
+            lane.speed.ahead = prefetch.ahead_at_first(0.0)
 
     def open(self, states: list[QueueState]) -> list[QueueState]:
         """Return those of these queues that a claim may take jobs of."""
         if not self.lanes:
             return states
+        self._learn_speeds()
         return [state for state in states if self.lanes.allowance(state.name) != 0]
+
+    def open_or_owed(self, states: list[QueueState]) -> list[QueueState]:
+        """Return the same; the others are to be looked back on later."""
+        found = self.open(states)
+        if len(found) < len(states):
+            for state in states:
+                state.owed = state not in found
+        return found
 
     def of(self, queues: Iterable[str]) -> Mapping[str, int]:
         """Return how many jobs a claim may take of those of these queues that have limits."""
@@ -48,4 +57,5 @@ class Quotas:
             for state in states:
                 if (lane := self.lanes.get(state.name)) is not None:
                     lane.on_empty()
+                    lane.give_way()
                     self.lanes.asks.set()

@@ -82,7 +82,7 @@ class Sender:
             async with self._store.turn:
                 records, waiting = await self._store.claim(
                     request.queues,
-                    [request.quota] * len(request.queues),
+                    request.quotas,
                     request.cursors,
                     self._tasks if request.sync else self._async_tasks,
                     request.room,
@@ -106,8 +106,9 @@ class Sender:
             self._holdings.end(token, took=bool(counts))
         # Those that were busy were claimed from all the same if the lock was passed by.
         return Answer(
-            counts, request.quota, () if bypass else busy, sync=request.sync, below=request.below
-        )
+            counts, request.quota, () if bypass else busy,
+            sync=request.sync, below=request.below, caps=request.caps,
+        )  # fmt: skip
 
     def release(self) -> None:
         """Release the jobs that would not begin soon."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.events import Events, FleetEvent, LeaseRevoked, Rejoined
+from pgqueue.worker.events import Events, FleetEvent, LeaseRevoked, LimitsTold, Rejoined
 from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.heartbeat_answer import Renewals, Row, Sent, read
 from pgqueue.worker.fleet.identity import Identity
@@ -71,7 +71,8 @@ class Heartbeat:
 
     async def register(self) -> None:
         """Enter the list of workers under a new id."""
-        worker_id, began = await self.registration.enter()
+        worker_id, began, limits = await self.registration.enter()
+        self._events.send(LimitsTold(limits))  # before its first claim
         self._told_slots = None
         steps = self._membership.registered(worker_id)
         self._lease.hold(began, self._settings.lease)

@@ -11,6 +11,7 @@ from pgqueue.worker.events import (
     FleetEvent,
     FlowsSeen,
     LeaseHeldAgain,
+    LimitsTold,
     NextDue,
     NextSlot,
     Seated,
@@ -77,6 +78,7 @@ def read(row: Row, sent: Sent, *, expired: bool, workers: int, alike: int, at_re
     events.append(Seated(row["before"], alike, sent.running, sent.takes_jobs))
     if row["has_flows"]:
         events.append(FlowsSeen(row["slots"] if sent.counts else None, workers))
+    events.append(LimitsTold(row["limits"]))
     if row["cancelled"]:
         events.append(CancelWanted(row["cancelled"]))
     next_due = row["next_due"]

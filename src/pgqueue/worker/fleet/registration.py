@@ -30,15 +30,15 @@ class Registration:
         self.session: tuple[int | None, Any] = (None, None)
         self._connects = 0
 
-    async def enter(self) -> tuple[int, float]:
-        """Enter under a new random id; return it, and when that began."""
+    async def enter(self) -> tuple[int, float, str | None]:
+        """Enter under a new random id; return it, when that began, and the limits of its queues."""
         who, settings = self._who, self._who.settings
         if settings.listen:
             await self._learn_session()
         worker_id = secrets.randbits(63)
         began = time.monotonic()
         try:
-            await self._store.register(
+            limits = await self._store.register(
                 worker_id, settings.lease, os.getpid(), socket.gethostname(), __version__,
                 who.queues, settings.concurrency, who.supervisor, *self.session, self.kind,
                 who.tasks, who.schedules,
@@ -48,7 +48,7 @@ class Registration:
             with contextlib.suppress(PgQueueError):
                 await self._store.remove_worker(worker_id)
             raise
-        return worker_id, began
+        return worker_id, began, limits
 
     async def refresh(self) -> bool:
         """Learn the session anew if it is another one; return whether it is."""

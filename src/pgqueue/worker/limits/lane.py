@@ -52,9 +52,9 @@ class Lane:
     """``slots``: how many jobs the worker runs at once, of all queues. ``running``: of this one.
 
     ``may``: how many may run. ``held``: how many permits the database knows of. ``short``: it
-    wants more than it got. ``stirred``: there is a reason to ask again. ``peak``: how many ran at
-    once since the last heartbeat. ``ahead``: how many jobs are worth claiming before they may
-    begin, as the claimer says.
+    wants more than it got. ``stirred``: there is a reason to ask again. ``sought``: another worker
+    wants permits. ``drained``: the last claim took all that the queue had. ``peak``: how many ran
+    at once since the last heartbeat.
     """
 
     def __init__(self, queue: str, limits: Limits, slots: int, *, running: int = 0) -> None:
@@ -64,8 +64,7 @@ class Lane:
         self.jobs: deque[Claimed] = deque()
         self.running = self.peak = running
         self.may = self.held = 0
-        self.short = self.stirred = False
-        self.ahead = 0
+        self.short = self.stirred = self.sought = self.drained = False
         self.speed = LaneSpeed()
         self.tokens = Tokens()
 
@@ -111,7 +110,7 @@ class Lane:
         """How many jobs may wait here."""
         if self.is_shut:
             return 0
-        depth = max(0, self._most - self.running) + self.ahead
+        depth = max(0, self._most - self.running) + self.speed.ahead
         if self.limits.rate is not None:
             depth = min(depth, len(self.tokens) if self.tokens.few else self._soon)
         return depth
@@ -128,12 +127,19 @@ class Lane:
 
     def on_empty(self) -> None:
         """The queue has no more jobs than were claimed: what it got is enough."""
+        self.drained = True
         if self.may:
             self.short = False
         if not self.jobs:
             self.tokens.give_back()
 
     # -- what to ask
+
+    def give_way(self) -> bool:
+        """Return whether permits lie idle that another worker wants."""
+        if self.sought and self.drained and self.held > self.running + len(self.jobs):
+            self.stirred = True
+        return self.stirred
 
     def ask(self, now: float, *, pulse: bool = False) -> Ask | None:
         """Return what to ask now, if anything. ``pulse``: a heartbeat was answered.
@@ -157,7 +163,7 @@ class Lane:
             wanted = max(wanted, min(self.limits.concurrency or 0, self._slots))
         if pulse:
             self.peak = self.running
-        self.stirred = False
+        self.stirred = self.sought = False
         self.may = min(self.may, busy)
         return Ask(wanted, busy, tokens, self.tokens.unused)
 
@@ -173,12 +179,12 @@ class Lane:
         if self.tokens.few and now < self.tokens.again_at:
             return 0
         self.tokens.ready(now)
-        most = max(0, self._most - self.running) + self.ahead
+        most = max(0, self._most - self.running) + self.speed.ahead
         wanted = max(len(self.jobs), self._soon if self.tokens.few else 0)
         return max(0, min(wanted, most) - len(self.tokens))
 
-    def answered(self, ask: Ask, answer: Answer, now: float) -> list[Claimed]:
-        """Take an answer; return the jobs to release, which would not begin soon."""
+    def answered(self, ask: Ask, answer: Answer, now: float, *, spread: float = 0.0) -> None:
+        """Take an answer. ``spread``: workers do not ask again together, but so much later."""
         if self.limits.concurrency is not None:
             self.may, self.held = answer["may"], answer["held"]
             self.short = self.may < ask.wanted
@@ -188,8 +194,7 @@ class Lane:
             tokens.add(answer["tokens"], answer["first"], answer["each"], now)
             tokens.few = False
             if answer["tokens"] < ask.tokens:
-                tokens.wait(answer["wait"], now)
-        return self.surplus()
+                tokens.wait(answer["wait"] + spread, now)
 
     def on_lost_answer(self) -> None:
         """Nobody knows what an answer said: permits are asked for again, tokens are void."""

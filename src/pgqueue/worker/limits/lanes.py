@@ -43,7 +43,7 @@ class Lanes:
     # -- which queues have limits
 
     def differ(self, said: str | None) -> bool:
-        """Return whether the limits are other ones than before. ``said``: as find_limits.sql."""
+        """Return whether the limits are other ones than before. ``said``: as the event has them."""
         return said != self._said
 
     def learn(self, said: str | None, running: Mapping[str, int]) -> list[Lane]:
@@ -94,6 +94,7 @@ class Lanes:
                 others.append(record)
             else:
                 lane.jobs.append((record, token))
+                lane.drained = False
                 lane.speed.begin(now)
         if len(others) < len(records):
             self.asks.set()
@@ -127,7 +128,7 @@ class Lanes:
             return
         lane.running -= 1
         lane.speed.end_one(time.monotonic(), idle=not lane.running and not lane.jobs)
-        if lane.held > max(lane.may, lane.running):
+        if lane.held > max(lane.may, lane.running) or lane.give_way():
             self.asks.set()
         if lane.allowance():
             self.bell.set()

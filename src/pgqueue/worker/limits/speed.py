@@ -6,10 +6,13 @@ __all__ = ["LaneSpeed"]
 
 
 class LaneSpeed:
-    """``finished``: jobs that ran. The time in which none waits or runs does not count."""
+    """``finished``: jobs that ran. The time in which none waits or runs does not count.
+
+    ``ahead``: how many jobs are worth claiming before they may begin, as the claimer says.
+    """
 
     def __init__(self) -> None:
-        self.finished = 0
+        self.finished = self.ahead = 0
         self._seconds = 0.0
         self._since: float | None = None
 

@@ -15,9 +15,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from pgqueue.config import WorkerSettings
+from pgqueue.outcome import RELEASED
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.limits.lanes import Lanes
-from pgqueue.worker.receipt import Claimed, Entry
+from pgqueue.worker.receipt import Claimed, Entry, entry_of
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -191,6 +192,11 @@ class Buffer:
             taken.append(self.jobs.pop())
         self.passed_on += len(taken)
         return taken
+
+    def let_go(self, taken: Sequence[Claimed]) -> None:
+        """Release what was taken out, for others to have."""
+        self.passed_on += len(taken)
+        self._taker.pass_on(entry_of(record, token, RELEASED) for record, token in taken)
 
     def clear(self) -> list[Claimed]:
         """Take out all, for good."""

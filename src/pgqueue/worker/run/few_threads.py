@@ -14,10 +14,9 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.outcome import RELEASED
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.limits.lanes import Lanes
-from pgqueue.worker.receipt import Claimed, entry_of
+from pgqueue.worker.receipt import Claimed
 from pgqueue.worker.run.buffer import Buffer, Taker, is_quarantined
 from pgqueue.worker.run.busy import BusyClock
 
@@ -232,5 +231,4 @@ class FewThreads(Buffer):
         if self._parked:
             self._look_later()
         if taken:
-            self.passed_on += len(taken)
-            self._taker.pass_on(entry_of(record, token, RELEASED) for record, token in taken)
+            self.let_go(taken)

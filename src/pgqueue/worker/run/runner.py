@@ -30,7 +30,7 @@ from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.settle import Why
-from pgqueue.worker.run.slot import Counts, Slot, abandon, running_of
+from pgqueue.worker.run.slot import Counts, Slot, abandon
 from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.stop_times import SLOTS_SECONDS
 from pgqueue.worker.timings import TIMINGS, Timings
@@ -60,10 +60,10 @@ class Runner:
         self._loop = loop
         self._busy = BusyClock()
         threads = threads or concurrency
-        self._buffer = make_buffer(
+        self.buffer = make_buffer(
             self, tasks, concurrency, threads, lanes, lease=lease, loop=loop, busy=self._busy
         )
-        self.threads = self._buffer if isinstance(self._buffer, FewThreads) else None
+        self.threads = self.buffer if isinstance(self.buffer, FewThreads) else None
         admission = Admission(
             marks=marks, large=large, misfits=misfits, lease=lease, put_off=timings.put_off
         )
@@ -96,13 +96,13 @@ class Runner:
     @property
     def buffered(self) -> int:
         """Jobs that were claimed and wait for a slot; not those that wait for each other."""
-        return len(self._buffer.jobs)
+        return len(self.buffer.jobs)
 
     @property
     def free(self) -> int:
         """Slots without a job, not counting those that waiting jobs will take."""
         # Of quarantined jobs one runs at a time; the others are put off before they could take any.
-        return len(self._free) - len(self._buffer.jobs) - bool(self._buffer.quarantined)
+        return len(self._free) - len(self.buffer.jobs) - bool(self.buffer.quarantined)
 
     @property
     def stuck(self) -> int:
@@ -117,12 +117,12 @@ class Runner:
     @property
     def passed_on(self) -> int:
         """How many jobs were given up before they began, for others to have."""
-        return self._buffer.passed_on
+        return self.buffer.passed_on
 
     @property
     def waits(self) -> bool:
         """True if a job is here that has not begun."""
-        return bool(self._buffer)
+        return bool(self.buffer)
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""
@@ -130,14 +130,14 @@ class Runner:
 
     def tell_when(self, buffered_at_most: int) -> None:
         """Set ``has_room`` once no more than so many jobs are buffered."""
-        self._buffer.low = buffered_at_most
+        self.buffer.low = buffered_at_most
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Take claimed jobs, in the order in which they should run."""
-        if self._buffer.minds:
-            records = self._buffer.lanes.take(records, token)
+        if self.buffer.minds:
+            records = self.buffer.lanes.take(records, token)
         if records:
-            self._buffer.add(records, token)
+            self.buffer.add(records, token)
         self._quiet.clear()
         self._busy.begin(time.monotonic())
         self.ring()
@@ -156,20 +156,14 @@ class Runner:
 
     def take_surplus(self, keep: int) -> list[Claimed]:
         """Return buffered jobs but the first ``keep``: for others to have."""
-        taken = self._buffer.take_surplus(keep)
+        taken = self.buffer.take_surplus(keep)
         self._settle_quiet()
         return taken
-
-    def limit(self, said: str | None) -> None:
-        """Take the limits of queues, as a heartbeat tells them."""
-        if self._buffer.lanes.differ(said):
-            self._buffer.learn(said, running_of(self.slots))
-            self.ring()
 
     def receipts(self) -> set[tuple[int, int]]:
         """Return ids and tokens of the jobs that run or wait here, but for those given up."""
         owed = {(s.record["id"], s.token) for s in self.slots if s.record and s.is_owed}
-        return owed.union(self._buffer.receipts())
+        return owed.union(self.buffer.receipts())
 
     def cancel(self, job_ids: Sequence[int], why: Why) -> None:
         """Cancel these jobs, wherever they are; ``why`` decides the outcome."""
@@ -177,7 +171,7 @@ class Runner:
         for slot in self.slots:
             if slot.record is not None and slot.record["id"] in wanted:
                 slot.cancel(why)
-        waiting = self._buffer.remove(wanted)
+        waiting = self.buffer.remove(wanted)
         self.counts.cancelled += len(waiting)
         self.pass_on(entry_of(record, token, CANCELLED) for record, token in waiting)
 
@@ -189,7 +183,7 @@ class Runner:
 
     def empty_buffer(self) -> list[Claimed]:
         """Return what was claimed and not started, for good."""
-        taken = self._buffer.clear()
+        taken = self.buffer.clear()
         self._settle_quiet()
         return taken
 
@@ -199,7 +193,7 @@ class Runner:
 
     def disown(self) -> None:
         """Run nothing more in this process, which was forked by a job."""
-        self._buffer.clear()
+        self.buffer.clear()
         self._attempts.disown()
 
     async def wait_quiet(self, seconds: float | None) -> bool:
@@ -213,7 +207,7 @@ class Runner:
     async def stop(self) -> None:
         """End what still runs, and the threads that have nothing to do."""
         self._attempts.closing = True
-        self._buffer.close()
+        self.buffer.close()
         tasks = [slot.task for slot in self.slots if slot.task is not None]
         for task in tasks:
             task.cancel()
@@ -234,7 +228,7 @@ class Runner:
         self._rung = False
         if self._attempts.closing:
             return
-        free, take, run = self._free, self._buffer.way(), self._attempts.run
+        free, take, run = self._free, self.buffer.way(), self._attempts.run
         loop, pristine = self._loop, self._context
         begun_tasks: list[tuple[Slot, asyncio.Task[None]]] = []
         begun = 0
@@ -242,7 +236,7 @@ class Runner:
             while free and (claimed := take()) is not None:
                 slot = free.pop()
                 slot.record, slot.token = claimed
-                slot.began = self._buffer.looked_at
+                slot.began = self.buffer.looked_at
                 record = slot.record
                 self.started += 1
                 try:
@@ -266,15 +260,15 @@ class Runner:
         """A job is over: its slot is another's."""
         slot.clear()
         self._free.append(slot)
-        if self._buffer.minds:
-            self._buffer.left(record)
-        if self._buffer.in_quarantine and self._buffer.in_quarantine == (record["id"], slot.token):
-            self._buffer.in_quarantine = None
-        if self._buffer.jobs:
+        if self.buffer.minds:
+            self.buffer.left(record)
+        if self.buffer.in_quarantine and self.buffer.in_quarantine == (record["id"], slot.token):
+            self.buffer.in_quarantine = None
+        if self.buffer.jobs:
             if not self._rung:
                 self.ring()
         else:
-            if self._buffer:
+            if self.buffer:
                 self.ring()
             self.has_room.set()
             self._settle_quiet()
@@ -289,7 +283,7 @@ class Runner:
         self._settle_quiet()
 
     def _settle_quiet(self) -> None:
-        if self._buffer:
+        if self.buffer:
             return
         if self._over:
             self._over = {slot for slot in self._over if slot.why == "abandoned"}

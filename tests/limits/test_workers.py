@@ -1,0 +1,197 @@
+"""Workers and the limits of queues: never above, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from pgqueue import App
+from tests.harness.waiting import eventually
+from tests.worker.support import Eyes, has_seen_enough, working
+
+QUEUE = "mail"
+
+
+class Meter:
+    """How many jobs run at once, and when each began."""
+
+    def __init__(self) -> None:
+        self.running = self.most = 0
+        self.began: list[float] = []
+        self.gate = asyncio.Event()
+
+    async def run(self, seconds: float | None) -> None:
+        self.began.append(time.monotonic())
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            if seconds is None:
+                await self.gate.wait()
+            else:
+                await asyncio.sleep(seconds)
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def meter() -> Meter:
+    return Meter()
+
+
+@pytest.fixture
+async def apps(dsn: str, meter: Meter) -> AsyncIterator[list[App]]:
+    made: list[App] = []
+    for _ in range(4):
+        app = App(dsn)
+
+        @app.task(queue=QUEUE)
+        async def send(seconds: float | None = 0.0) -> None:
+            await meter.run(seconds)
+
+        @app.task(queue="other")
+        async def other() -> None: ...
+
+        made.append(app)
+    yield made
+    for app in made:
+        await app.aclose()
+
+
+async def put(app: App, count: int, seconds: float | None = 0.0) -> None:
+    await app.aenqueue_many([app.job("send", {"seconds": seconds}, queue=QUEUE)] * count)
+
+
+async def drained(eyes: Eyes) -> bool:
+    return not await eyes.value("select count(*) from pgqueue.job")
+
+
+async def test_a_limit_of_one_holds_in_one_worker(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    apps[0].queue(QUEUE, concurrency=1)
+    await put(apps[0], 50)
+    async with working(apps[0]):
+        await eventually(lambda: drained(eyes))
+    assert (meter.most, len(meter.began)) == (1, 50)
+    assert await eyes.value("select max(attempt) from pgqueue.history") == 1
+
+
+@pytest.mark.parametrize(("limit", "jobs"), [(1, 100), (3, 300), (25, 600)])
+async def test_a_limit_holds_over_workers(
+    apps: list[App], eyes: Eyes, meter: Meter, limit: int, jobs: int
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=limit)
+    async with AsyncExitStack() as stack:
+        for app in apps:
+            await stack.enter_async_context(working(app))
+        await put(apps[0], jobs, 0.002)
+        await eventually(lambda: drained(eyes))
+    assert len(meter.began) == jobs
+    assert 0 < meter.most <= limit
+    assert await eyes.value("select max(attempt) from pgqueue.history") == 1
+
+
+async def test_a_queue_at_its_limit_is_in_no_other_queue_s_way(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=1)
+    await put(apps[0], 100, None)
+    async with working(apps[0], queues=[QUEUE, "other"]):
+        await eventually(lambda: meter.running == 1)
+        await apps[0].aenqueue_many([apps[0].job("other", queue="other")] * 200)
+        await eventually(
+            lambda: eyes.value("select count(*) = 200 from pgqueue.history where queue = 'other'")
+        )
+        assert meter.most == 1
+        claimed = await eyes.value(
+            "select count(*) from pgqueue.job where worker_id is not null and queue = 'mail'"
+        )
+        assert claimed <= 2
+        meter.gate.set()
+        await eventually(lambda: drained(eyes))
+
+
+async def test_a_permit_goes_to_another_worker_as_soon_as_it_is_free(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=1)
+    apps[1].task(queue=QUEUE, name="rare")(meter.run)
+    slow = {"heartbeat": 5.0, "poll_interval": 30.0}
+    async with working(apps[0], **slow):
+        await put(apps[0], 1, None)
+        await eventually(lambda: meter.running == 1)
+        async with working(apps[1], **slow):
+            # A job that the first worker does not know.
+            await apps[1].aenqueue("rare", {"seconds": 0.0}, queue=QUEUE)
+            await eventually(
+                lambda: eyes.value("select count(*) = 1 from pgqueue.permit where n = 0")
+            )
+            assert meter.most == 1
+            began = time.monotonic()
+            meter.gate.set()
+            await eventually(lambda: drained(eyes))
+            assert time.monotonic() - began < slow["heartbeat"], "nobody waited for a heartbeat"
+    assert meter.most == 1
+
+
+async def test_permits_of_a_lost_worker_are_another_s_once_it_is_rescued(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=1)
+    await eyes.sql(
+        "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, lease_seconds,"
+        " pid, host, version, queues, concurrency, kind) values (7, now(), now(),"
+        " pg_postmaster_start_time(), 1.0, 1, 'gone', '0', '{mail}', 10, 0)"
+    )
+    await eyes.sql("insert into pgqueue.permit values ('mail', 7, 1, 1, now())")
+    async with working(apps[0]) as worker:
+        has_seen_enough(worker)
+        await put(apps[0], 3)
+        await eventually(lambda: drained(eyes))
+    assert not await eyes.value("select count(*) from pgqueue.permit where worker_id = 7")
+    assert meter.most == 1
+
+
+async def test_a_limit_is_raised_lowered_and_lifted_while_jobs_run(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    limits = apps[0].queue_limits
+    await limits.aset(QUEUE, concurrency=2)
+    await put(apps[0], 30, None)
+    async with working(apps[0], heartbeat=4.0), working(apps[1], heartbeat=4.0):
+        await eventually(lambda: meter.running == 2)
+        await limits.aset(QUEUE, concurrency=5)
+        await eventually(lambda: meter.running == 5)
+        await limits.aoff(QUEUE)
+        await eventually(lambda: meter.running == 20, what="all slots run")
+        await limits.aset(QUEUE, concurrency=1)
+        meter.gate.set()
+        await eventually(lambda: drained(eyes))
+    assert len(meter.began) == 30
+
+
+def excess(began: list[float], rate: float, burst: int, late: float) -> float:
+    """By how many jobs the worst window is above the rate; each may be so late."""
+    worst = float("-inf")
+    for first in range(0, len(began), 3):
+        for last in range(first, len(began)):
+            span = began[last] - began[first] + late
+            worst = max(worst, last - first + 1 - rate * span - burst)
+    return worst
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(100, 10), (200, 1)])
+async def test_a_rate_holds_over_workers(
+    apps: list[App], eyes: Eyes, meter: Meter, rate: int, burst: int
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, rate=f"{rate}/s", burst=burst)
+    async with working(apps[0]), working(apps[1]):
+        await put(apps[0], 120)
+        await eventually(lambda: drained(eyes))
+    assert len(meter.began) == 120
+    assert excess(meter.began, rate, burst, 0.25) <= 0
+    assert await eyes.value("select max(attempt) from pgqueue.history") == 1
