@@ -110,3 +110,24 @@ def test_two_declarations_of_a_queue_agree(app: App) -> None:
 @pytest.mark.parametrize(("rate", "burst"), [(0.5, 1), (16.7, 1), (100.0, 10), (5000.0, 500)])
 def test_a_burst_is_what_a_tenth_of_a_second_gives(rate: float, burst: int) -> None:
     assert Limits.of({"rate": rate}).burst == burst
+
+
+async def test_a_job_says_that_its_queue_is_at_its_limit(app: App, eyes: Eyes) -> None:
+    @app.task(queue="mail")
+    async def send() -> None: ...
+
+    await app.queue_limits.aset("mail", concurrency=2, rate="1/min")
+    await eyes.sql(
+        "insert into pgqueue.worker (id, heartbeat_at, started_at, server_start, lease_seconds,"
+        " pid, host, version, queues, concurrency, kind) values (7, now(), now(),"
+        " pg_postmaster_start_time(), 15.0, 1, 'h', '0', '{mail}', 10, 0)"
+    )
+    await eyes.sql(
+        "insert into pgqueue.permit values ('mail', 7, 2, 3, now()), ('mail', 8, 9, 9, now())"
+    )
+    await eyes.sql("insert into pgqueue.pace values ('mail', now() + interval '40 s')")
+    job = await send.aenqueue()
+    reasons = await app.awhy_waiting(job.id)
+    assert reasons[0] == 'queue "mail" is at its limit: workers hold 2 of 2 permits'
+    assert reasons[1].startswith('the rate of queue "mail" lets the next job begin in ')
+    assert (await only(app)).held == 2

@@ -16,7 +16,8 @@ class QueueLimitInfo(msgspec.Struct, frozen=True):
 
     ``concurrency``: how many of its jobs run at once. ``rate``: how many begin a second, with
     ``burst`` at the same moment. ``max_depth``: how many may wait for a worker; ``full_at``: since
-    when so many do. None: there is no such limit. ``declared``: what code says;
+    when so many do. ``held``: permits that workers hold, each for one job at once.
+    None: there is no such limit. ``declared``: what code says;
     ``changed``: what an operator said over it, at ``changed_at`` by ``changed_by``; None: nothing.
     """
 
@@ -24,6 +25,7 @@ class QueueLimitInfo(msgspec.Struct, frozen=True):
     concurrency: int | None
     rate: float | None
     burst: int | None
+    held: int
     max_depth: int | None
     full_at: datetime | None
     declared: Mapping[str, Any] | None

@@ -32,6 +32,7 @@ def _info(row: Record) -> QueueLimitInfo:
         concurrency=limits.concurrency,
         rate=limits.rate,
         burst=limits.burst or None,
+        held=row["held"],
         max_depth=settings.get("max_depth"),
         full_at=row["full_at"],
         declared=_object(row["declared"]),

@@ -26,7 +26,9 @@ class Facts:
 
     Of the live workers, some are ``serving`` its queue; of these, some are ``knowing`` its task; of
     these, some are ``free``. ``misfits``: how many workers in a row could not read its arguments.
-    ``line``: what keeps a job of a flow in line.
+    ``line``: what keeps a job of a flow in line. ``concurrency``: the limit of its queue, of which
+    workers hold so many ``permits``. ``token_in``: seconds until the rate of its queue lets the
+    next job begin.
     """
 
     state: str
@@ -45,6 +47,9 @@ class Facts:
     free: int
     misfits: int = 0
     line: Line | None = None
+    concurrency: int | None = None
+    permits: int = 0
+    token_in: float | None = None
 
 
 def reasons(facts: Facts) -> tuple[str, ...]:
@@ -93,8 +98,22 @@ def _of_the_fleet(facts: Facts) -> list[str]:
     return []
 
 
-def _in_line(facts: Facts) -> list[str]:
+def _of_the_limits(facts: Facts) -> list[str]:
     found: list[str] = []
+    if facts.concurrency is not None and facts.permits >= facts.concurrency:
+        found.append(
+            f'queue "{facts.queue}" is at its limit: workers hold {facts.permits} of '
+            f"{facts.concurrency} permits"
+        )
+    if facts.token_in is not None and facts.token_in > 0:
+        found.append(
+            f'the rate of queue "{facts.queue}" lets the next job begin in {facts.token_in:.1f} s'
+        )
+    return found
+
+
+def _in_line(facts: Facts) -> list[str]:
+    found = _of_the_limits(facts)
     if facts.ahead >= AHEAD_BOUND:
         found.append(f'at least {facts.ahead} jobs are before it in queue "{facts.queue}"')
     elif facts.ahead:

@@ -77,6 +77,7 @@ def limits(as_json: bool) -> None:
         (
             "queue",
             "at once",
+            "permits held",
             "rate",
             "burst",
             "max depth",
@@ -88,6 +89,7 @@ def limits(as_json: bool) -> None:
             (
                 one.queue,
                 one.concurrency,
+                one.held,
                 _rate(one.rate),
                 one.burst,
                 one.max_depth,

@@ -142,7 +142,8 @@ grant select, delete, update (position, run_at, cancel_requested),
 grant select, insert, delete, update (state) on :"schema".history to :"operator";
 grant select, delete, update (reason) on :"schema".dead to :"operator";
 grant select, insert, update (paused_at, changed, changed_at, changed_by, full_at) on :"schema".queue to :"operator";
-grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit to :"operator";
+grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit, :"schema".permit,
+    :"schema".pace to :"operator";
 grant select, insert, update, delete on :"schema".schedule to :"operator";
 grant execute on function :"schema".enqueue_checked(jsonb) to :"operator";
 
@@ -175,6 +176,7 @@ grant select (id, position, run_at, enqueued_at, claimed_at, worker_id, attempt,
     on :"schema".job to :"viewer";
 grant select (id, state, finished_at, queue, task) on :"schema".history to :"viewer";
 grant select (id, finished_at, queue, task) on :"schema".dead to :"viewer";
-grant select on :"schema".queue, :"schema".worker, :"schema".schedules, :"schema".flow to :"viewer";
+grant select on :"schema".queue, :"schema".worker, :"schema".schedules, :"schema".flow, :"schema".permit,
+    :"schema".pace to :"viewer";
 grant select (flow, paused_at, held_until) on :"schema".flow_key to :"viewer";
 commit;
