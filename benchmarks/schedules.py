@@ -70,6 +70,7 @@ from pgqueue.jobs where metadata ? 'schedule'
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nobody is left behind
     if options.quick:
         options.schedules, options.workers, options.minutes = 40, 3, 0.15
         options.kill_every, options.period = 2.0, 2
