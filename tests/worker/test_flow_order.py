@@ -64,7 +64,7 @@ async def test_a_dead_job_stops_its_key_or_does_not(
         dead = jobs[2].id
         await app.aretry(dead)
         await eyes.settled(completed=4, blocked=2)
-        await app.flows.resume("ledger", key="a")
+        await app.flows.aresume("ledger", key="a")
         await eyes.settled(completed=6)
     assert [n for account, n in ended if account == "a"] == [0, 1, 1, 2]
 
