@@ -33,7 +33,7 @@ async def forget_tickets(hands: Hands) -> None:
 async def finish(
     hands: Hands, *ids: int, state: str = "completed", used: float | None = None
 ) -> Any:
-    ids, tokens = hands._receipts(ids, None)  # pyright: ignore[reportPrivateUsage]
+    tokens = [hands.token] * len(ids)
     rows = await hands.run("finish_flow_jobs", ids, tokens, state, [used] * len(ids))
     return rows[0][0]
 
@@ -55,7 +55,7 @@ async def release(
 
 
 async def bury(hands: Hands, *ids: int, used: float | None = None) -> list[tuple[Any, ...]]:
-    ids, tokens = hands._receipts(ids, None)  # pyright: ignore[reportPrivateUsage]
+    tokens = [hands.token] * len(ids)
     n = len(ids)
     rows = await hands.run(
         "bury_flow_jobs", ids, tokens, ["it failed"] * n, [ERROR] * n, 20, [used] * n

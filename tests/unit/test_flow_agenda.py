@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pgqueue.worker.flows.agenda import Agenda, Look
-from pgqueue.worker.timings import FlowTimings
+from pgqueue.worker.flows.search import Search
+from pgqueue.worker.timings import FLOW_TIMINGS as TIMINGS
 
-TIMINGS = FlowTimings()
 BUSY = {"admitted": -1, "more": True, "wait": None}
 
 
@@ -132,3 +132,26 @@ def test_a_flow_that_is_refused_keeps_no_other_waiting() -> None:
     agenda.ticketed(["bad"], 2.0)
     assert taken(agenda, 2.0)[0] == "good"
     assert agenda.next_at == pytest.approx(1.0 + TIMINGS.refused)
+
+
+def test_tickets_are_searched_for_when_it_is_wanted_and_not_too_often() -> None:
+    search = Search()
+    assert search.at == math.inf
+    assert search.want(1.0, lines=False)
+    assert not search.want(1.1, lines=True)  # that one will do
+    assert search.at == 1.0
+    assert search.begin()
+    search.end(1.0, 1.0005)
+    assert search.at == math.inf
+    assert search.want(1.001, lines=False)
+    assert search.at == pytest.approx(1.0005 + TIMINGS.search_spacing)
+
+
+def test_what_is_wanted_during_a_search_is_for_the_next_one() -> None:
+    search = Search()
+    search.want(1.0, lines=False)
+    assert not search.begin()
+    search.want(1.05, lines=True)
+    search.end(1.0, 1.1)
+    assert search.at == pytest.approx(1.1 + 0.1 * TIMINGS.search_share)
+    assert search.begin()

@@ -95,7 +95,7 @@ async def test_jobs_without_flows_open_no_connection_for_them(app: App, eyes: Ey
         await app.aenqueue_many([plain.job() for _ in range(50)])
         await eyes.settled(completed=50)
         await eventually(lambda: worker.machines.heartbeat_thread.heartbeats >= 2)
-        assert worker.machines.admit_link.connects == 0
+        assert worker.machines.admitter.link.connects == 0
 
 
 async def test_a_rate_is_kept_by_the_clock_of_the_database(app: App, eyes: Eyes) -> None:

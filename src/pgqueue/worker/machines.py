@@ -86,11 +86,8 @@ class Machines:
         self.holdings = Holdings(runner=self.runner, completer=self.completer)
         store = self.session.store
         self.promoter = Promoter(store, events=self, settings=settings, timings=timings.due)
-        self.admit_link = Link(app.pool.source, role="admit", rests_after=rests_after, **how)
-        self.admitter = Admitter(
-            Store(self.admit_link, app.schema), events=self, runner=self.runner,
-            slots=settings.concurrency, timings=timings.flows,
-        )  # fmt: skip
+        admit_link = Link(app.pool.source, role="admit", rests_after=rests_after, **how)
+        self.admitter = self._make_admitter(Store(admit_link, app.schema))
         self.claimer = Claimer(
             store, listener=listener, queues=queues, tasks=list(tasks),
             async_tasks=[name for name, task in tasks.items() if task.is_async],
@@ -119,6 +116,9 @@ class Machines:
             large=LargeJobs(store, timings.put_off), misfits=Misfits(store, timings.misfits),
             lease=lease, loop=asyncio.get_running_loop(), timings=timings, lanes=Lanes(slots),
         )  # fmt: skip
+
+    def _make_admitter(self, store: Store) -> Admitter:
+        return Admitter(store, events=self, runner=self.runner, slots=self._settings.concurrency)
 
     def _make_heartbeat_thread(
         self, app: App, queues: Sequence[str], tasks: list[str], *, watch: Watch, lease: Lease,
@@ -163,7 +163,7 @@ class Machines:
         await self.heartbeat_thread.stop(sign_off=sign_off)
         self.transactions.close()
         await self.admitter.stop()
-        links = self.claim_link, self.finish_link, self.admit_link
+        links = self.claim_link, self.finish_link, self.admitter.link
         await asyncio.gather(*(link.close() for link in links))
 
     async def wait_idle(self, queues: Sequence[str], tasks: Sequence[str]) -> None:

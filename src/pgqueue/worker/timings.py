@@ -13,6 +13,7 @@ from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.stop_times import ASIDE_SECONDS, CANCEL_SECONDS, WRITE_SECONDS
 
 __all__ = [
+    "FLOW_TIMINGS",
     "TIMINGS",
     "AgeTimings",
     "DepthTimings",
@@ -253,7 +254,6 @@ class Timings:
 
     plan: PlanTimings = PlanTimings()
     due: DueTimings = DueTimings()
-    flows: FlowTimings = FlowTimings()
     ears: EarTimings = EarTimings()
     unknown_every: float = 60.0  # tasks that it does not know are looked for
     put_off: PutOff = PUT_OFF
@@ -269,6 +269,7 @@ class Timings:
 
 
 TIMINGS = Timings()
+FLOW_TIMINGS = FlowTimings()
 
 _SETTINGS = WorkerSettings()
 # If the loop is blocked, and the worker was at rest just before, that is found out before

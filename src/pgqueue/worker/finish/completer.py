@@ -13,7 +13,7 @@ from itertools import chain
 
 from pgqueue.db.store import Store
 from pgqueue.outcome import Done
-from pgqueue.worker.events import Events, FinishEvent, TicketsWritten
+from pgqueue.worker.events import Events, FinishEvent
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.writer import Writer
 from pgqueue.worker.keep_up import keep_up
@@ -50,7 +50,6 @@ class Completer:
             store, self, worker_name=worker_name, events=events, fruitless=fruitless,
             timings=timings,
         )  # fmt: skip
-        self._events = events
         self._batch = batch
         self.full = full
         self._done: list[tuple[int, int]] = []
@@ -119,7 +118,7 @@ class Completer:
         """Count a job that its handler completed in a transaction of its own."""
         self.completed += 1
         if flow is not None:
-            self._events.send(TicketsWritten((flow,)))
+            self._writer.ticketed(flow)
 
     def start(self) -> None:
         """Begin to write, unless it does."""

@@ -16,7 +16,7 @@ from pgqueue.db.faults import Rejected
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
-from pgqueue.worker.events import CannotWrite, Events, FinishEvent, NotOurs, Written
+from pgqueue.worker.events import CannotWrite, Events, FinishEvent, NotOurs, TicketsWritten, Written
 from pgqueue.worker.finish.batches import (
     Batch,
     Buried,
@@ -88,6 +88,10 @@ class Writer:
                 case Returned() | Buried():
                     await self._change(batch)
         self._events.send(Written(entries))
+
+    def ticketed(self, flow: str) -> None:
+        """Tell that somebody else ended a job of this flow."""
+        self._events.send(TicketsWritten((flow,)))
 
     async def _end(self, batch: Ended | EndedInFlow) -> None:
         """Move jobs to history; those whose lease was lost are told of."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 
 from pgqueue.db.faults import Contended, Rejected
+from pgqueue.db.link import Link
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
@@ -20,10 +21,11 @@ from pgqueue.worker.events import Events, QueuesReady
 from pgqueue.worker.flows.agenda import Agenda, Look
 from pgqueue.worker.flows.known import Known
 from pgqueue.worker.flows.pace import Pace
+from pgqueue.worker.flows.search import Search
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.neighbours import Speed
 from pgqueue.worker.seldom import Seldom
-from pgqueue.worker.timings import TIMINGS, FlowTimings
+from pgqueue.worker.timings import FLOW_TIMINGS, FlowTimings
 
 __all__ = ["Admitter"]
 
@@ -40,23 +42,26 @@ class Admitter:
         events: Events[QueuesReady],
         runner: Speed,
         slots: int,
-        timings: FlowTimings = TIMINGS.flows,
+        timings: FlowTimings = FLOW_TIMINGS,
     ) -> None:
         self._store = store
         self._events = events
         self._runner = runner
-        self._timings = timings
         self._agenda = Agenda(timings)
         self.pace = Pace(slots)
         self._known = Known()
-        self._search_at, self._lines = math.inf, False  # when to ask which flows, and how
-        self._searched_at = -math.inf
+        self._search = Search(timings)
         self._wake = asyncio.Event()
         self._retry = RetryDelay()
         self._task: asyncio.Task[None] | None = None
         self._refused = Seldom()
         self.has_flows = False
         self.admitted = 0
+
+    @property
+    def link(self) -> Link:
+        """Its connection."""
+        return self._store.link
 
     def start(self) -> None:
         """Begin to admit, unless it does."""
@@ -92,21 +97,19 @@ class Admitter:
         """The claimer has looked for jobs: look for tickets as well, where there are flows."""
         if not self.has_flows:
             return
-        self._lines |= poll
-        if self._search_at == math.inf:
-            self._search_at = max(time.monotonic(), self._searched_at)
+        if self._search.want(time.monotonic(), lines=poll):
             self._wake.set()
 
     # -- the loop
 
     async def _step(self) -> None:
         now = time.monotonic()
-        if self._search_at <= now:
-            await self._search()
+        if self._search.at <= now:
+            await self._find()
         elif (taken := self._agenda.take(now)) is not None:
             await self._look(*taken)
         else:
-            await self._wait(min(self._search_at, self._agenda.next_at) - now)
+            await self._wait(min(self._search.at, self._agenda.next_at) - now)
             return
         self._retry.reset()
 
@@ -116,27 +119,23 @@ class Admitter:
             async with asyncio.timeout(None if seconds == math.inf else seconds):
                 await self._wake.wait()
 
-    async def _search(self) -> None:
+    async def _find(self) -> None:
         """Ask which flows have tickets."""
-        began = time.monotonic()
-        lines, self._lines = self._lines, False
-        self._search_at = math.inf
+        began, lines = time.monotonic(), self._search.begin()
+        known = self._known.on(self.link.generation)
         try:
-            known = self._known.on(self._store.link.generation)
             flows = await self._store.ticketed_flows(known.floors, known.server, lines=lines)
         except BaseException:
-            self._search_at, self._lines = began, lines
+            self._search.want(began, lines=lines)
             raise
         now = time.monotonic()
-        # The next one not before: it takes a share of the time only.
-        share = (now - began) * self._timings.search_share
-        self._searched_at = now + max(self._timings.search_spacing, share)
+        self._search.end(began, now)
         self._agenda.ticketed(flows, now)
 
     async def _look(self, flow: str, look: Look) -> None:
         """Admit what may run of one flow."""
         now = time.monotonic()
-        known = self._known.on(self._store.link.generation)
+        known = self._known.on(self.link.generation)
         most = self.pace.ready_most(self._runner.finished, now)
         try:
             answer = await self._store.admit(flow, most, known.of(flow), known.server)

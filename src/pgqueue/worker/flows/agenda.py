@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pgqueue.worker.flows.floors import Answer
-from pgqueue.worker.timings import TIMINGS, FlowTimings
+from pgqueue.worker.timings import FLOW_TIMINGS, FlowTimings
 
 __all__ = ["Agenda", "Look"]
 
@@ -40,7 +40,7 @@ class Look:
 class Agenda:
     """The looks to come of one worker."""
 
-    def __init__(self, timings: FlowTimings = TIMINGS.flows) -> None:
+    def __init__(self, timings: FlowTimings = FLOW_TIMINGS) -> None:
         self._timings = timings
         self._looks: dict[str, Look] = {}
         self._busy: dict[str, int] = {}  # how often in a row another was at it

@@ -117,13 +117,10 @@ class Attempts:
                 failpoints.armed.reach("job.ended")
             if slot.why is not None and settle(slot.why, Ended.RETURNED) is NOTHING:
                 return
-            if job.completion is None:
-                if record["flow"] is None:
-                    self._completer.done(record["id"], slot.token)
-                else:
-                    self._completer.add(entry_of(record, slot.token, DONE, job.used))
+            if job.completion is None and record["flow"] is None:
+                self._completer.done(record["id"], slot.token)
             else:
-                await self._completed_by_handler(job)
+                await self._completed(slot, record, job)
             if slot.began >= self._log.silent_until[name]:
                 self._log.succeeded(record, slot.began)
         except BaseException as error:
@@ -147,8 +144,14 @@ class Attempts:
             await self._transactions.callers.settle(job)
         self._failed(slot, record, error)
 
-    async def _completed_by_handler(self, job: RunningJob) -> None:
-        """Count a job that its handler completed, or raise that it was not committed."""
+    async def _completed(self, slot: Slot, record: Record, job: RunningJob) -> None:
+        """Hand on the success of a job of a flow.
+
+        Count a job that its handler completed, or raise that it was not committed.
+        """
+        if job.completion is None:
+            self._completer.add(entry_of(record, slot.token, DONE, job.used))
+            return
         if job.completion is Completion.IN_DOUBT:
             await self._transactions.callers.settle(job)
         if not job.is_completed:
