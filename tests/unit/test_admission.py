@@ -11,6 +11,7 @@ from pgqueue.errors import PayloadError
 from pgqueue.outcome import CANCELLED, RELEASED, Dead, Outcome, Snoozed
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.run.admission import Admission, Refused
+from pgqueue.worker.run.expiry import Expiry, seconds_left
 from pgqueue.worker.run.misfits import after
 
 ROW: Any = {
@@ -20,6 +21,31 @@ ROW: Any = {
 WHOLE: Any = {**ROW, "args": '{"x": 1}'}
 QUARANTINED: Any = {**ROW, "crash_count": 2, "attempt": 5}
 LARGE: Any = {**ROW, "args": None}
+
+
+@pytest.mark.parametrize(
+    ("claimed", "now", "over"),
+    [
+        (10.0, 12.9, False),
+        (10.0, 13.0, True),
+        (None, 0.0, True),  # so long ago that nobody knows
+    ],
+)
+def test_a_job_has_the_time_that_its_claim_left_it(
+    claimed: float | None, now: float, over: bool
+) -> None:
+    expiry = Expiry()
+    if claimed is not None:
+        expiry.claimed(7, claimed)
+    for token in range(100, 1099):
+        expiry.claimed(token, 20.0)
+    assert expiry.is_over(3.0, 7, now) is over
+
+
+def test_what_a_claim_says_of_a_job_that_expires_later() -> None:
+    assert seconds_left("in 12.5") == 12.5
+    assert seconds_left("in 1e-05") == 1e-05
+    assert seconds_left("expired") is None
 
 
 class Database:

@@ -36,6 +36,46 @@ async def test_an_expired_job_is_cancelled_and_does_not_run(app: App, eyes: Eyes
     assert not done.has_expired
 
 
+async def test_a_job_that_was_claimed_in_time_and_waits_too_long_does_not_run(
+    app: App, eyes: Eyes
+) -> None:
+    """A worker claims ahead of free slots. What would begin too late there does not."""
+    ran: list[str] = []
+    going_on = asyncio.Event()
+
+    @app.task
+    async def hold() -> None:
+        await going_on.wait()
+
+    @app.task
+    async def note() -> None:
+        ran.append("note")
+
+    @app.task
+    async def quick() -> None: ...
+
+    # It claims ahead once it has run some.
+    await app.aenqueue_many([quick.job() for _ in range(100)])
+    async with working(app, concurrency=1):
+        await eyes.settled(completed=100)
+        first = await hold.aenqueue()
+        jobs = await app.aenqueue_many([note.using(expires=0.3).job() for _ in range(5)])
+        await eventually(
+            lambda: eyes.value(
+                "select now() > expires_at from pgqueue.job where id = $1", jobs[0].id
+            )
+        )
+        going_on.set()
+        await eyes.reaches(first.id, "completed")
+        for job in jobs:
+            await eyes.reaches(job.id, "cancelled")
+    assert ran == []
+    found = await app.aget_job(jobs[0].id)
+    assert found is not None
+    assert found.has_expired
+    assert found.attempt == 1
+
+
 async def test_a_job_that_began_in_time_may_run_on(app: App, eyes: Eyes) -> None:
     began: list[int] = []
     hold = asyncio.Event()

@@ -10,6 +10,7 @@
 -- left out, and read when the job begins (see read_claimed). due_at: null where it was due as it was enqueued.
 -- A key that is taken until its job starts is free from here on: the update of such a row alone is not HOT.
 -- What is not to run says why in refused: cancelled, interrupted (see begin_job) or expired.
+-- Of one that expires later it says "in" and the seconds that are left.
 -- needs: job_ready (one probe a queue and priority), job by ctid, the primary keys of turn and queue
 -- locks: each queue's row of turn, never waited for; the rows it takes, and no others
 with want as materialized (
@@ -65,7 +66,9 @@ taken as (
     returning :claimed_columns, args, metadata,
               case when cancel_requested then 'cancelled'
                    when began_at is not null then 'interrupted'
-                   when expires_at <= statement_timestamp() then 'expired' end as refused,
+                   when expires_at <= statement_timestamp() then 'expired'
+                   when expires_at < 'infinity'
+                       then 'in ' || date_part('epoch', expires_at - statement_timestamp()) end as refused,
               date_part('epoch', enqueued_at) as enqueued_epoch,
               nullif(run_at, enqueued_at) as due_at
 )

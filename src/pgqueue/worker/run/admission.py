@@ -6,6 +6,7 @@ more, or whose arguments cannot be had or do not fit. One that crashed its worke
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from pgqueue.errors import PayloadError
@@ -13,6 +14,7 @@ from pgqueue.outcome import CANCELLED, RELEASED, Dead, Snoozed
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.run.buffer import is_quarantined
+from pgqueue.worker.run.expiry import Expiry, seconds_left
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
@@ -57,6 +59,7 @@ class Admission:
         self._misfits = misfits
         self._lease = lease
         self.put_off = put_off
+        self._expiry = Expiry()
 
     async def admit(self, record: Record, token: int) -> Record:
         """Return the job with its arguments, which its claim may have left out."""
@@ -69,11 +72,22 @@ class Admission:
                 raise Refused(Verdict(CANCELLED, expired=True))
             case "interrupted":
                 raise Refused(Verdict(Dead(_INTERRUPTED, None)))
+            case str() as left:
+                self._expect_time(left, token)
             case _:
                 pass
         if is_quarantined(record):
             self._go_on(await self._marks.quarantine(record["id"], token))
         return record if record["args"] is not None else await self._read(record, token)
+
+    def claimed(self, token: int) -> None:
+        """Note that a claim was answered just now."""
+        self._expiry.claimed(token, time.monotonic())
+
+    def _expect_time(self, left: str, token: int) -> None:
+        seconds = seconds_left(left)
+        if seconds is not None and self._expiry.is_over(seconds, token, time.monotonic()):
+            raise Refused(Verdict(RELEASED))
 
     async def _read(self, record: Record, token: int) -> Record:
         whole = await self._large.read(record["id"], token)

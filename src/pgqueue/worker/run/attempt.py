@@ -78,6 +78,10 @@ class Attempts:
         """How many slots have a job that was told to end seconds ago and goes on."""
         return self._stubborn.count
 
+    def claimed(self, token: int) -> None:
+        """Note that a claim was answered just now."""
+        self._admission.claimed(token)
+
     async def run(self, slot: Slot, record: Record) -> None:
         """Run one job to its outcome. Nothing that user code raises gets past here."""
         name = record["task"]

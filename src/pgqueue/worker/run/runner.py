@@ -138,14 +138,14 @@ class Runner:
             records = self.buffer.lanes.take(records, token)
         if records:
             self.buffer.add(records, token)
+        self._attempts.claimed(token)
         self._quiet.clear()
         self._busy.begin(time.monotonic())
         self.ring()
 
     def put_off(self, quarantined: list[Claimed]) -> None:
         """Let others have these jobs, later: as they were, they would come back at once."""
-        later = TIMINGS.put_off.a_moment
-        self.pass_on(entry_of(record, token, later()) for record, token in quarantined)
+        self.pass_on(entry_of(one, token, TIMINGS.put_off.a_moment()) for one, token in quarantined)
         self.has_room.set()
 
     def pass_on(self, entries: Iterable[Entry]) -> None:
