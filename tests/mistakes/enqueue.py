@@ -8,6 +8,18 @@ __all__ = ["ENQUEUE", "MIXED"]
 
 ENQUEUE = (
     Mistake(
+        code='send.using(wait="30s").enqueue(7)',
+        says="ConfigError: wait must be seconds or a timedelta, got '30s'; write 30",
+        cause="A wait is a number of seconds.",
+        remedy="Write `send.using(wait=30).enqueue(7)`.",
+    ),
+    Mistake(
+        code='app.queue("mail", max_depth=0)',
+        says="ConfigError: max_depth must be from 1 to 10000000, got 0",
+        cause="A queue that may hold nothing takes no job at all.",
+        remedy="Give the number of jobs that may wait; `pgqueue queues pause` stops the workers.",
+    ),
+    Mistake(
         code="send.delay(7)",
         says="AttributeError: a task has no 'delay'; write .enqueue(...), or "
         "`await task.aenqueue(...)` from async code",
