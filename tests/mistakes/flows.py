@@ -100,4 +100,44 @@ def call() -> None:
         cause="The delay says for how long the flow begins no job.",
         remedy="Give the seconds that the server asks for, as in its header `Retry-After`.",
     ),
+    Mistake(
+        code="""
+app.enqueue("sync", flow="crm", flow_key="acme")
+app.flows.set("crn", concurrency=5)
+""",
+        says='ConfigError: no flow is named "crn"; did you mean "crm"?',
+        cause="A flow is there once a worker has declared it, or a job is in its line.",
+        remedy="Look at the names with `pgqueue flows`.",
+    ),
+    Mistake(
+        code="""
+app.enqueue("sync", flow="crm", flow_key="acme")
+app.flows.pause("crm", key="acne")
+""",
+        says='ConfigError: flow "crm" has no key "acne" now; did you mean "acme"?; for one that '
+        "has no jobs yet, say new=True, or --new",
+        cause="No job of that key is there, and nothing was said of it: it may be a slip.",
+        remedy="Look at the keys with `pgqueue keys crm`, or say that it is new.",
+    ),
+    Mistake(
+        code='app.flows.set("crm", weight=3)',
+        says="ConfigError: weight is of a key; give key as well",
+        cause="Weights say how often keys have their turn beside each other.",
+        remedy='Write `app.flows.set("crm", key="acme", weight=3)`.',
+    ),
+    Mistake(
+        code="""
+app.enqueue("sync", flow="crm", flow_key="acme")
+app.flows.set("crm", burst=10)
+""",
+        says='ConfigError: flow "crm" has no rate, so burst means nothing; give both',
+        cause="A burst is how much of a rate may be saved.",
+        remedy='Give `rate="100/s"` as well.',
+    ),
+    Mistake(
+        command="pgqueue flows set crm --rate 5",
+        says='pgqueue: rate must be text such as "100/s", "60/min", "1000/h" or "5/day", got \'5\'',
+        cause="A number alone does not say in which time.",
+        remedy="Write `--rate 5/s`, or `--rate none` to lift the limit.",
+    ),
 )

@@ -135,6 +135,11 @@ async def from_async_code() -> None:
     assert_type(await pgqueue.Client().amigrate(), list[str])
     assert_type(await app.schedules.aset("a", task="send", every=60), bool)
     assert_type(await app.schedules.alist(), list[pgqueue.ScheduleInfo])
+    assert_type(await app.flows.aset("crm", concurrency=5, key_rate="60/min", rate=None), bool)
+    assert_type(await app.flows.aset("crm", key="acme", weight=2.5, new=True), bool)
+    assert_type(await app.flows.alist(), list[pgqueue.FlowInfo])
+    assert_type(await app.flows.akeys("crm", stopped=True), list[pgqueue.FlowKey])
+    assert_type(app.flows.usage("crm", days=30), list[pgqueue.FlowUsage])
 
 
 app.schedule("a", send, cron="@daily", zone="Europe/Berlin", args={"to": "x"}, queue="mail")

@@ -100,6 +100,9 @@ async def from_async_code() -> None:
     await app.alist_jobs(limit="1")  # E
     app.acancel(1)  # E
     await app.schedules.aset("a", corn="@daily")  # E
+    await app.flows.aset("crm", rate=5)  # E
+    await app.flows.aset("crm", concurency=5)  # E
+    await app.flows.apause()  # E
 
 
 app.schedule("a", add, corn="@daily")  # E

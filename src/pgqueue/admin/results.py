@@ -27,8 +27,9 @@ class CancelResult(msgspec.Struct, frozen=True):
 class RetryResult(msgspec.Struct, frozen=True):
     """What became of a retry or a redrive of the job ``id``.
 
-    ``state``: ``pending`` when it is ready, else where it still is, or ``missing``. ``changed``:
-    this call made it ready. ``holder``: the live job whose unique key it would need.
+    ``state``: ``pending`` when it is ready, ``blocked`` when it is in the line of its flow, else
+    where it still is, or ``missing``. ``changed``: this call moved it. ``holder``: the live job
+    whose unique key it would need.
     """
 
     id: int

@@ -178,7 +178,7 @@ def print_retried(results: Sequence[RetryResult], *, as_json: bool) -> None:
 
 def _note(result: RetryResult) -> str:
     if result.changed:
-        return "ready now"
+        return "in line now" if result.state == JobState.BLOCKED else "ready now"
     if result.holder is not None:
         return f"left as it was: job {result.holder} has its unique key"
     return "" if result.state == "missing" else "left as it was"
