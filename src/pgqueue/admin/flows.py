@@ -131,7 +131,7 @@ async def _change(
 
 async def _change_key(
     connection: Connection, schema: str, flow: str, key: str, decide: Callable[[KeyRow], KeyRow],
-    actor: Actor, action: str, *, new: bool = False,
+    actor: Actor, action: str, *, new: bool | None = None,
 ) -> KeyRow:  # fmt: skip
     async with writing(connection, schema, what=action):
         of_flow = await _locked(connection, schema, flow)
@@ -170,17 +170,19 @@ async def _locked(connection: Connection, schema: str, flow: str) -> FlowRow:
 
 
 async def _read_key(
-    connection: Connection, schema: str, flow: str, key: str, *, new: bool
+    connection: Connection, schema: str, flow: str, key: str, *, new: bool | None
 ) -> KeyRow:
+    """Return what is said of a key; ConfigError for one that is not there and not ``new``.
+
+    None: it makes no sense for a new one.
+    """
     record = await connection.fetchrow(statement("read_flow_key", schema), flow, key, COUNT_BOUND)
     assert record is not None
     if not record["exists"] and not new:
         rows = await connection.fetch(statement("name_flow_keys", schema), flow, KEYS_BOUND)
         guess = nearest(key, [row["key"] for row in rows])
-        raise ConfigError(
-            f'flow "{flow}" has no key "{key}" now{guess}; for one that has no jobs yet, say '
-            "new=True, or --new"
-        )
+        advice = "" if new is None else "; for one that has no jobs yet, say new=True, or --new"
+        raise ConfigError(f'flow "{flow}" has no key "{key}" now{guess}{advice}')
     return KeyRow(record["concurrency"], record["weight"], record["paused"], record["held"])
 
 
