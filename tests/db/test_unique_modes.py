@@ -54,6 +54,7 @@ async def test_until_started_the_key_is_free_once_the_job_is_claimed(hands: Hand
     assert third["id"] != first["id"]
 
 
+@pytest.mark.past_bug("N16")
 async def test_many_calls_during_a_run_make_one_follower_with_the_key(hands: Hands) -> None:
     (first,) = await hands.enqueue_unique(keyed(STARTED))
     await hands.claim()
@@ -63,7 +64,7 @@ async def test_many_calls_during_a_run_make_one_follower_with_the_key(hands: Han
     assert await hands.value("select unique_key from @.job where id = $1", rows[0]["id"]) == "k"
 
 
-@pytest.mark.past_bug(64)
+@pytest.mark.past_bug(64, "N18")
 async def test_a_retry_does_not_take_the_key_back(hands: Hands) -> None:
     """The follower has the key meanwhile; the retry is promoted and claimed beside it."""
     (first,) = await hands.enqueue_unique(keyed(STARTED))
@@ -73,6 +74,22 @@ async def test_a_retry_does_not_take_the_key_back(hands: Hands) -> None:
     await hands.run("promote_jobs", 10, await hands.value("select now() - '1h'::interval"))
     claimed = [row["id"] for row in await hands.claim()]
     assert sorted(claimed) == [first["id"], second["id"]]
+
+
+@pytest.mark.past_bug(65)
+async def test_two_jobs_of_a_key_hold_up_no_others(hands: Hands, more_hands: Connect) -> None:
+    """Somebody dropped the index and made two by hand."""
+    lost = await more_hands()
+    (running,) = await hands.enqueue(keyed(key="lost"))
+    assert [row["id"] for row in await lost.claim()] == [running["id"]]
+    await hands.sql("drop index @.job_unique_key")
+    await hands.sql(
+        "insert into @.job (task, unique_key, run_at) values ('t', 'k', now()), ('t', 'k', now()),"
+        " ('t', 'lost', now()), ('t', null, now())"
+    )
+    await hands.run("promote_jobs", 10, await hands.value("select now() - '1h'::interval"))
+    await hands.rescue(lost.id)
+    assert len(await hands.claim()) == 5
 
 
 async def test_until_finished_is_what_a_key_alone_means(hands: Hands) -> None:

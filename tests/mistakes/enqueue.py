@@ -85,6 +85,13 @@ ENQUEUE = (
         remedy='Write `unique_key=f"send:{user_id}"`.',
     ),
     Mistake(
+        code='send.using(unique=pgqueue.Unique(by=["user"])).enqueue(7)',
+        says='ConfigError: unique: by names "user", which this call of the task "send" does not '
+        "give; its arguments are user_id",
+        cause="`by` names arguments that make the key. Each of them must be given in the call.",
+        remedy='Write `by=["user_id"]`. In `@app.task(unique=...)` it is checked at once.',
+    ),
+    Mistake(
         code="app.enqueue(send, 7)",
         says='ConfigError: a task is named by a string here, got <Task send>; write "send", or '
         "send.enqueue(...) to enqueue this one",

@@ -93,6 +93,11 @@ def from_plain_code() -> None:
     add.using(run_at=datetime.now(UTC), connection=object()).enqueue(1)
     settle.using(queue="slow", timeout=5.5, max_attempts=3).enqueue(7)
     sync.using(weight=5, flow_key="acme").enqueue("other")
+    add.using(unique=pgqueue.Unique(["a"], until="started")).enqueue(1)
+    add.using(unique=pgqueue.Replace("args", "run_at", by=("a",))).enqueue(1)
+    wait = pgqueue.Debounce(2, max_wait=timedelta(seconds=9))
+    replaced: bool = add.using(unique=wait).enqueue(1).replaced
+    add.job(1).using(unique=pgqueue.Throttle(60) if replaced else None)
     app.enqueue("sync", {"customer": "acme"}, flow="crm", flow_key="acme", weight=2)
     assert_type(app.enqueue_many([add.job(1), send.job("x")]), list[pgqueue.Enqueued])
     app.enqueue_many(add.job(n) for n in range(3))
