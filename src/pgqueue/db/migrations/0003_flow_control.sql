@@ -616,7 +616,10 @@ create function :"schema".admit(
     out cleared boolean, out queues text[])
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off
+-- The parts of the large statement are joined by hashing, though the planner believes each to be small; what
+-- is to be probed by an index is a lateral subquery or an array of row ids, which leaves no other way.
+set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off set enable_nestloop = off
+set enable_hashjoin = on
 as $body$
 #variable_conflict use_column
 declare
@@ -705,12 +708,11 @@ begin
     ),
     ticketed as materialized (
         delete from :"schema".ticket as t
-        using (select ctid as row_id
-               from :"schema".ticket
-               where flow = the_flow and id > ticket_floor
-               order by id
-               limit 5000) as one
-        where t.ctid = one.row_id
+        where t.ctid = any (array(select ctid
+                                  from :"schema".ticket
+                                  where flow = the_flow and id > ticket_floor
+                                  order by id
+                                  limit 5000))
         returning t.key, t.rank, t.used, t.weight, t.held_until, t.holds_flow
     ),
     arrived as materialized (
@@ -801,7 +803,12 @@ begin
         from candidate as c
              cross join total
              left join used as u on u.key = c.key
-             left join :"schema".flow_key as o on o.flow = the_flow and o.key = c.key
+             left join lateral (
+                 select o.concurrency, o.weight, o.paused_at, o.held_until
+                 from :"schema".flow_key as o
+                 where o.flow = the_flow and o.key = c.key
+                 limit 1
+             ) as o on true
     ),
     probed as materialized (
         select s.key, s.turn, s.share_weight, s.key_tokens, j.row_id, j.rank, j.cost, j.blocked,
@@ -837,7 +844,7 @@ begin
         window turn_order as (order by turn, key, rank)
     ),
     chosen as materialized (
-        select ordered.key, ordered.row_id, ordered.rank
+        select ordered.key, ordered.row_id, ordered.rank, ordered.of_all
         from ordered, total
         where ordered.of_all <= total.room
           and (f.rate is null
@@ -846,14 +853,21 @@ begin
     -- What somebody has locked is passed by: its line keeps its head, and is looked at again.
     unlocked as materialized (
         select j.ctid as row_id
-        from chosen join :"schema".job as j on j.ctid = chosen.row_id
-        for update of j skip locked
+        from :"schema".job as j
+        where j.ctid = any (array(select row_id from chosen))
+        for update skip locked
+    ),
+    placed as materialized (
+        select row_id, nextval(':"schema".position_seq'::regclass) as position
+        from (select chosen.row_id
+              from chosen join unlocked on unlocked.row_id = chosen.row_id
+              order by chosen.of_all) as in_turn
     ),
     moved as materialized (
         update :"schema".job as j
-        set position = nextval(':"schema".position_seq'::regclass), run_at = moment
-        from unlocked
-        where j.ctid = unlocked.row_id
+        set position = placed.position, run_at = moment
+        from placed
+        where j.ctid = any (array(select row_id from placed)) and j.ctid = placed.row_id
         returning j.flow_key as key, j.rank, j.queue, coalesce(j.weight, 1) as cost
     ),
     served as materialized (
@@ -922,7 +936,8 @@ begin
                         or served_at < moment - interval '1 second' end
     ),
     left_over as (
-        delete from :"schema".line as l using changed where l.ctid = changed.row_id
+        delete from :"schema".line as l
+        where l.ctid = any (array(select row_id from changed where row_id is not null))
     ),
     kept as (
         insert into :"schema".line (flow, key, turn, head, served_at, tat)
@@ -1136,7 +1151,8 @@ end;
 -- somebody's own SQL leaves such. Answers how many keys of which flow.
 create function :"schema".heal_lines() returns table (flow text, keys integer)
 language sql volatile set search_path = ''
-set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off set enable_nestloop = off
+set enable_hashjoin = on
 begin atomic
     with recursive waiting as (
         (select job.flow, job.flow_key, job.rank
@@ -1156,16 +1172,23 @@ begin atomic
                  limit 1
              ) as following
     ),
+    noted as materialized (
+        select ticket.flow, ticket.key, min(ticket.rank) as rank from :"schema".ticket group by ticket.flow, ticket.key
+    ),
     told as (
         insert into :"schema".ticket (flow, key, rank)
         select waiting.flow, waiting.flow_key, waiting.rank
         from waiting
-        where not exists (select from :"schema".line
-                          where line.flow = waiting.flow and line.key = waiting.flow_key
-                            and line.head < waiting.rank)
-          and not exists (select from :"schema".ticket
-                          where ticket.flow = waiting.flow and ticket.key = waiting.flow_key
-                            and ticket.rank <= waiting.rank)
+             -- Before the first ticket has its number: see admit.
+             cross join pg_current_xact_id() as begun
+             left join noted on noted.flow = waiting.flow and noted.key = waiting.flow_key
+             left join lateral (
+                 select true as there
+                 from :"schema".line
+                 where line.flow = waiting.flow and line.key = waiting.flow_key and line.head < waiting.rank
+                 limit 1
+             ) as reached on true
+        where reached.there is null and (noted.rank is null or noted.rank > waiting.rank)
         returning flow
     )
     select told.flow, count(*)::integer from told group by told.flow;
