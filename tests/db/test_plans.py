@@ -43,7 +43,7 @@ PROBES = {
     "find_finished": [],
     "find_unknown_tasks": ["queue.* = "],
     "find_served": ["queue.* = "],
-    "is_idle": ["queue.* = ", "run_at <= "],
+    "is_idle": ["queue.* = ", "run_at <= ", "flow.* = .* AND .*flow_key.* = "],
     "redrive_jobs": [],
     "revive_jobs": [],
 }
