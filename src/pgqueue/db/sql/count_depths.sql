@@ -7,9 +7,9 @@
 -- needs: the primary keys of duty and queue, job_ready; queue has few rows
 -- locks: the row of the duty, which it skips if another has it; rows of queue that change
 with bounded as materialized (
-    select lane.name, (lane.settings ->> 'max_depth')::integer as most
-    from :"schema".queue as lane
-    where lane.settings ->> 'max_depth' is not null or lane.full_at is not null
+    select q.name, (q.settings ->> 'max_depth')::integer as most
+    from :"schema".queue as q
+    where q.settings ->> 'max_depth' is not null or q.full_at is not null
 ),
 ours as materialized (
     update :"schema".duty
@@ -41,13 +41,13 @@ counted as materialized (
          ) as seen
 ),
 noted as (
-    update :"schema".queue as lane
+    update :"schema".queue as q
     set full_at = case when counted.depth >= counted.most
-                       then coalesce(lane.full_at, clock_timestamp()) end,
+                       then coalesce(q.full_at, clock_timestamp()) end,
         depth = counted.depth
     from counted
-    where lane.name = any (array[counted.name])
-      and (lane.full_at is not null or counted.depth >= counted.most)
+    where q.name = any (array[counted.name])
+      and (q.full_at is not null or counted.depth >= counted.most)
 )
 select name as queue, depth, firsts, null::boolean as wanted from counted
 union all
