@@ -17,13 +17,16 @@ from pgqueue import (
     Debounce,
     Discard,
     Flow,
+    QueueFull,
     Retry,
     Throttle,
     Unique,
     current_job,
 )
 from pgqueue.cli.root import cli
+from pgqueue.db.link import Link, Watch
 from pgqueue.db.statements import statement
+from pgqueue.db.store import Store
 from tests.harness.waiting import eventually
 from tests.security.conftest import Logins, printed
 from tests.worker.support import Eyes, working
@@ -197,6 +200,36 @@ async def test_a_producer_enqueues_and_sees_nothing(logins: Logins, eyes: Eyes) 
         "select last_value from pgqueue.position_seq", "select setval('pgqueue.position_seq', 1)",
         *NOBODY_MAY,
     )  # fmt: skip
+
+
+@pytest.mark.rule("S8")
+async def test_a_producer_hears_that_a_queue_is_full_and_a_worker_counts(
+    logins: Logins, eyes: Eyes
+) -> None:
+    await eyes.sql(
+        "insert into pgqueue.queue (name, changed, full_at, depth)"
+        """ values ('full', '{"max_depth": 2}', now(), 2)"""
+    )
+    dsn = logins.dsn_of("producer")
+    async with Client(dsn) as producer:
+        for call in (
+            producer.aenqueue("t", queue="full"),
+            producer.aenqueue("t", queue="full", delay=5),
+            producer.aenqueue_many([producer.job("t", queue="full")] * 2),
+        ):
+            with pytest.raises(QueueFull) as caught:
+                await call
+            assert (caught.value.queue, caught.value.depth, caught.value.limit) == ("full", 2, 2)
+    refused(dsn, "select pgqueue.take_back(1)", "update pgqueue.queue set full_at = null")
+    link = Link(logins.dsn_of("worker"), role="duties", watch=Watch(), deadline=20.0, pooled=False)
+    store = Store(link, "pgqueue")
+    try:
+        await store.due_duties()
+        counted = await store.count_depths([], [], 1.0)
+    finally:
+        await link.close()
+    assert [(row["queue"], row["depth"]) for row in counted] == [("full", 0), (None, None)]
+    assert await eyes.value("select full_at from pgqueue.queue where name = 'full'") is None
 
 
 @pytest.mark.rule("S8")
