@@ -108,6 +108,58 @@ async def test_without_a_flow_nothing_is_told(dsn: str) -> None:
         assert await eyes.sql("select from pgqueue.ticket") == []
 
 
+async def test_a_break_of_a_key_holds_its_jobs_alone(dsn: str) -> None:
+    app = App(dsn)
+    ran: list[str] = []
+
+    @app.task(flow=Flow("crm", key="tenant", key_concurrency=1))
+    async def ask(tenant: str) -> None:
+        ran.append(tenant)
+        if tenant == "busy":
+            raise Snooze(3600, pause="key")
+
+    async with working(app):
+        await ask.aenqueue("busy")
+        await eventually(lambda: _held_keys(app), what="held")
+        waits = await ask.aenqueue("busy")
+        await ask.aenqueue("other")
+        await eventually(lambda: "other" in ran, what="another key goes on")
+        assert ran == ["busy", "other"]
+        assert await app.flows.aresume("crm", key="busy")
+        await eventually(lambda: len(ran) == 3, what="an operator ends the break")
+        assert waits.state == "blocked"
+    await app.aclose()
+
+
+async def _held_keys(app: App) -> list[str]:
+    return [one.key for one in await app.flows.akeys("crm") if one.held_until is not None]
+
+
+async def test_what_was_used_beyond_the_weight_is_waited_for(dsn: str) -> None:
+    app = App(dsn)
+    ran: list[int] = []
+
+    @app.task(flow=Flow("model", rate="1/s", burst=5))
+    async def ask(n: int) -> None:
+        ran.append(n)
+        current_job().charge(3600)
+
+    async def tokens() -> bool:
+        (flow,) = await app.flows.alist()
+        return flow.tokens is not None and flow.tokens < -3000
+
+    async with working(app):
+        await ask.using(weight=5).aenqueue(1)
+        await eventually(tokens, what="overdrawn")
+        await ask.aenqueue(2)
+        (usage,) = await app.flows.ausage("model")
+        assert (usage.jobs, usage.used) == (1, 3600.0)
+        assert ran == [1]
+        assert await app.flows.aset("model", rate=None)
+        await eventually(lambda: ran == [1, 2], what="an operator lifts the rate")
+    await app.aclose()
+
+
 async def told(dsn: str, function: Callable[..., Any]) -> list[Any]:
     """Run the function as a job of a flow; return what its ticket says, if it says anything."""
     app = App(dsn)
