@@ -66,6 +66,19 @@ def test_a_job_that_waits_is_changed(on: Run, client: Client) -> None:
     assert 'by names "doc", which this call of the task "index" does not give' in refused.stderr
 
 
+def test_into_the_line_of_a_flow(on: Run, client: Client) -> None:
+    line = ("enqueue", "t", "--flow", "crm", "--flow-key", "acme", "--weight", 3)
+    said = on(*line).stdout
+    assert said == 'job 1 of "t" is blocked in queue "default"\n'
+    job = client.get_job(1)
+    assert job is not None
+    assert (job.flow, job.flow_key, job.weight) == ("crm", "acme", 3)
+    assert on("jobs", "show", 1).stdout.count("crm / acme, weight 3") == 1
+    refused = on("enqueue", "t", "--weight", 3)
+    assert refused.exit_code != 0
+    assert "weight belongs to a job of a flow" in refused.stderr
+
+
 def test_it_expires(on: Run, client: Client) -> None:
     result = on("enqueue", "any.name", "--expires", "1h", "--json")
     assert result.exit_code == 0, result.stderr
