@@ -416,3 +416,16 @@ async def test_a_flow_that_is_declared_as_ordered_later_keeps_the_order(
         order += await line.admitted()
         await line.drop(*order)
     assert order == [*early, *late]
+
+
+async def test_usage_is_kept_for_400_days(app: App, line: Line) -> None:
+    await line.sql(
+        "insert into @.flow_usage"
+        " select 'crm', 'k' || n, (now() at time zone 'UTC')::date - n, 1, 1"
+        " from generate_series(391, 410) n"
+    )
+    assert [(await line.run("drop_usage", 6))[0]["dropped"] for _ in range(3)] == [6, 4, 0]
+    oldest = await line.value(
+        "select max((now() at time zone 'UTC')::date - day) from @.flow_usage"
+    )
+    assert oldest == 400

@@ -160,6 +160,9 @@ class FakeStore:
     async def drop_audit(self, most: int) -> int:
         return await self._answer("drop_audit", 0, most)
 
+    async def drop_usage(self, most: int) -> int:
+        return await self._answer("drop_usage", 0, most)
+
     async def forget_unique(self, most: int) -> int:
         return await self._answer("forget_unique", 0, most)
 

@@ -290,11 +290,25 @@ def rescuer_of(store: Any, said: Said[FleetEvent]) -> Rescuer:
         ),
         (
             {"due_duties": [{"retention": -1.0}], "drop_history": [True, True, False]},
-            ["take_duty", *["drop_history"] * 3, "drop_audit", "forget_unique", "end_duty"],
+            [
+                "take_duty",
+                *["drop_history"] * 3,
+                "drop_audit",
+                "drop_usage",
+                "forget_unique",
+                "end_duty",
+            ],
         ),
         (
             {"due_duties": [{"retention": -1.0}], "drop_audit": [1_000, 1_000, 7]},
-            ["take_duty", "drop_history", *["drop_audit"] * 3, "forget_unique", "end_duty"],
+            [
+                "take_duty",
+                "drop_history",
+                *["drop_audit"] * 3,
+                "drop_usage",
+                "forget_unique",
+                "end_duty",
+            ],
         ),
         ({"due_duties": [{"orphans": 0.0}]}, ["take_duty", "orphans", "end_duty"]),
         ({"due_duties": [{"orphans": 0.0}], "take_duty": [False]}, ["take_duty"]),

@@ -221,6 +221,10 @@ class FleetStore:
         """Delete the oldest notes of changes past their time; return how many were deleted."""
         return (await self._rows("drop_audit", most))[0][0]  # type: ignore[no-any-return]
 
+    async def drop_usage(self, most: int) -> int:
+        """Delete what jobs of flows used long ago; return how many rows were deleted."""
+        return (await self._rows("drop_usage", most))[0][0]  # type: ignore[no-any-return]
+
     async def forget_unique(self, most: int) -> int:
         """Forget unique keys that are free again; return how many were forgotten."""
         return (await self._rows("forget_unique", most))[0][0]  # type: ignore[no-any-return]

@@ -55,7 +55,7 @@ begin
 end;
 $body$;
 
--- These nine are doors: whoever may call one needs no rights on what is behind it. They run as the
+-- These are doors: whoever may call one needs no rights on what is behind it. They run as the
 -- owner, with a search_path of their own in which nobody can put anything.
 alter function :"schema".enqueue(jsonb) security definer;
 alter function :"schema".enqueue_checked(jsonb) security definer;
@@ -69,6 +69,7 @@ alter function :"schema".refuse_full(jsonb) security definer;
 alter function :"schema".ensure_history(integer) security definer;
 alter function :"schema".drop_history(interval, integer) security definer;
 alter function :"schema".drop_audit(integer) security definer;
+alter function :"schema".drop_usage(integer) security definer;
 
 revoke all on schema :"schema" from public;
 revoke all on all functions in schema :"schema"
@@ -128,7 +129,7 @@ grant execute on function :"schema".admit(text, integer, bigint, bigint, timesta
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer),
-    :"schema".drop_audit(integer), :"schema".forget_unique(integer) to :"worker";
+    :"schema".drop_audit(integer), :"schema".drop_usage(integer), :"schema".forget_unique(integer) to :"worker";
 
 -- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes flows and
 -- schedules.

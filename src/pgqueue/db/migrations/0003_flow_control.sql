@@ -108,6 +108,7 @@ create table :"schema".flow_usage (
     used float8 not null,
     primary key (flow, key, day)
 );
+create index flow_usage_day on :"schema".flow_usage (day);
 
 -- A worker that knows flows writes tickets. A flow is declared only once all workers do.
 alter table :"schema".worker add column knows_flows boolean not null default false;
@@ -1125,6 +1126,7 @@ begin
     return taken;
 end;
 $body$;
+
 -- Deletes what is noted of changes that are older than 400 days, the oldest first; answers how many rows. The
 -- age is no argument, so that who may call this can delete nothing younger.
 create function :"schema".drop_audit(most integer) returns integer
@@ -1143,6 +1145,27 @@ begin atomic
         delete from :"schema".audit using old
         where audit.at = old.at and audit.id = old.id
         returning audit.id
+    )
+    select count(*)::integer from gone;
+end;
+
+-- Deletes what jobs used more than 400 days ago, the oldest first; answers how many rows. As drop_audit.
+create function :"schema".drop_usage(most integer) returns integer
+language sql volatile set search_path = ''
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+begin atomic
+    with old as (
+        select flow_usage.flow, flow_usage.key, flow_usage.day
+        from :"schema".flow_usage
+        where flow_usage.day < (statement_timestamp() at time zone 'UTC')::date - 400
+        order by flow_usage.day
+        limit most
+        for update skip locked
+    ),
+    gone as (
+        delete from :"schema".flow_usage using old
+        where flow_usage.flow = old.flow and flow_usage.key = old.key and flow_usage.day = old.day
+        returning flow_usage.day
     )
     select count(*)::integer from gone;
 end;

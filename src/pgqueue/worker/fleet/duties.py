@@ -92,6 +92,7 @@ class Duties:
     async def _drop_past(self) -> bool:
         await self._drop_history()
         await self._in_batches(self._store.drop_audit)
+        await self._in_batches(self._store.drop_usage)
         await self._in_batches(self._store.forget_unique)
         return True
 
