@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from pgqueue import App
+from pgqueue import App, Retry
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, has_seen_enough, working
 
@@ -162,7 +162,7 @@ async def test_a_limit_is_raised_lowered_and_lifted_while_jobs_run(
     limits = apps[0].queue_limits
     await limits.aset(QUEUE, concurrency=2)
     await put(apps[0], 30, None)
-    async with working(apps[0], heartbeat=4.0), working(apps[1], heartbeat=4.0):
+    async with working(apps[0]), working(apps[1]):
         await eventually(lambda: meter.running == 2)
         await limits.aset(QUEUE, concurrency=5)
         await eventually(lambda: meter.running == 5)
@@ -195,3 +195,116 @@ async def test_a_rate_holds_over_workers(
     assert len(meter.began) == 120
     assert excess(meter.began, rate, burst, 0.25) <= 0
     assert await eyes.value("select max(attempt) from pgqueue.history") == 1
+
+
+async def test_tasks_in_threads_and_others_share_the_limit_of_their_queue(
+    dsn: str, eyes: Eyes
+) -> None:
+    app = App(dsn)
+    app.queue(QUEUE, concurrency=2)
+    running, seen = 0, []
+
+    def note(change: int) -> None:
+        nonlocal running
+        running += change
+        seen.append(running)
+
+    @app.task(queue=QUEUE)
+    def blocking() -> None:
+        note(1)
+        time.sleep(0.002)
+        note(-1)
+
+    @app.task(queue=QUEUE)
+    async def other() -> None:
+        note(1)
+        await asyncio.sleep(0.002)
+        note(-1)
+
+    @app.task(queue="free")
+    def free() -> None: ...
+
+    await app.aenqueue_many([blocking.job(), other.job(), free.job()] * 40)
+    async with working(app, threads=1):
+        await eventually(lambda: drained(eyes))
+    await app.aclose()
+    assert len(seen) == 160
+    assert max(seen) <= 2
+
+
+async def test_permits_move_with_heartbeats_where_nobody_listens(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=2)
+    pooled = {"listen": False, "heartbeat": 0.2, "poll_interval": 0.2}
+    async with working(apps[0], **pooled), working(apps[1], **pooled):
+        await put(apps[0], 60, 0.002)
+        await eventually(lambda: drained(eyes))
+    assert (meter.most, len(meter.began)) == (2, 60)
+
+
+async def test_jobs_that_come_due_are_limited_too(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, rate="100/s", burst=5)
+    jobs = [apps[0].job("send", {"seconds": 0.0}, queue=QUEUE, delay=0.2)] * 40
+    await apps[0].aenqueue_many(jobs)
+    async with working(apps[0]), working(apps[1]):
+        await eventually(lambda: drained(eyes))
+    assert len(meter.began) == 40
+    assert excess(meter.began, 100, 5, 0.25) <= 0
+
+
+async def test_retries_and_cancels_free_their_permits(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=1)
+    app = apps[0]
+    attempts = 0
+
+    @app.task(queue=QUEUE)
+    async def fails() -> None:
+        nonlocal attempts
+        attempts += 1
+        raise Retry("once more", delay=0.01)
+
+    failing = await fails.using(max_attempts=3).aenqueue()
+    await put(app, 2, None)
+    async with working(app):
+        for _ in range(2):
+            await eventually(lambda: meter.running == 1)
+            (row,) = await eyes.sql(
+                "select id from pgqueue.job where task = 'send' and worker_id is not null"
+                " order by position limit 1"
+            )
+            await app.acancel(row["id"])
+            await eventually(lambda: meter.running == 0 or len(meter.began) == 2)
+        await eventually(lambda: drained(eyes))
+    assert attempts == 3
+    assert (await eyes.job(failing.id))["state"] == "dead"
+    assert meter.most == 1
+
+
+async def test_limits_cost_workers_that_wait_no_rows(
+    apps: list[App], eyes: Eyes, meter: Meter
+) -> None:
+    await apps[0].queue_limits.aset(QUEUE, concurrency=1)
+    await put(apps[0], 200, None)
+    async with AsyncExitStack() as stack:
+        for app in apps:
+            await stack.enter_async_context(working(app))
+        await eventually(lambda: eyes.value("select count(*) = 4 from pgqueue.permit"))
+        jobs = "select md5(string_agg(xmin::text, ',' order by id)) from pgqueue.job"
+        permits = "select md5(string_agg(xmin::text, ',' order by worker_id)) from pgqueue.permit"
+        before = await eyes.value(jobs), await eyes.value(permits)
+        heard = await eyes.value("select max(heartbeat_at) from pgqueue.worker")
+        await eventually(
+            lambda: eyes.value(
+                "select min(heartbeat_at) > $1::timestamptz + interval '0.5 s' from pgqueue.worker",
+                heard,
+            )
+        )
+        assert (await eyes.value(jobs), await eyes.value(permits)) == before
+        assert meter.most == 1
+        meter.gate.set()
+        await eventually(lambda: drained(eyes))

@@ -118,7 +118,8 @@ class Lane:
     def allowance(self) -> int:
         """Return how many jobs to claim now; none while more than half of what may wait does."""
         waiting, depth = len(self.jobs), self._depth()
-        return depth - waiting if waiting <= depth // 2 else 0
+        self.speed.low = depth // 2 if depth else -1
+        return depth - waiting if waiting <= self.speed.low else 0
 
     def surplus(self) -> list[Claimed]:
         """Take out the jobs that would not begin soon."""

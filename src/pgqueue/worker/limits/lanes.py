@@ -107,19 +107,21 @@ class Lanes:
 
     def foremost(self, now: float, fits: Callable[[Record], bool]) -> Lane | None:
         """Return a lane whose first job may begin, and fits."""
-        for lane in self:
+        for lane in self._lanes.values():
             if lane.can_begin(now) and fits(lane.jobs[0][0]):
                 return lane
         return None
 
-    def begin(self, lane: Lane) -> None:
-        """The first job of a lane begins; the other lanes come first next time."""
-        lane.begin()
-        self._lanes[lane.queue] = self._lanes.pop(lane.queue)
-        if lane.allowance():
+    def begin(self, lane: Lane) -> Claimed:
+        """Take the first job of a lane, which begins; the other lanes come first next time."""
+        claimed = lane.begin()
+        if len(self._lanes) > 1:
+            self._lanes[lane.queue] = self._lanes.pop(lane.queue)
+        if len(lane.jobs) <= lane.speed.low:
             self.bell.set()
         if lane.limits.rate is not None and len(lane.tokens) < len(lane.jobs):
             self.asks.set()
+        return claimed
 
     def left(self, record: Record) -> None:
         """A job has left its slot."""
@@ -127,11 +129,13 @@ class Lanes:
         if lane is None:
             return
         lane.running -= 1
-        lane.speed.end_one(time.monotonic(), idle=not lane.running and not lane.jobs)
-        if lane.held > max(lane.may, lane.running) or lane.give_way():
-            self.asks.set()
-        if lane.allowance():
+        lane.speed.finished += 1
+        if not lane.jobs:
             self.bell.set()
+            if not lane.running:
+                lane.speed.end(time.monotonic())
+        if (lane.held > lane.may and lane.held > lane.running) or lane.give_way():
+            self.asks.set()
 
     def receipts(self) -> Iterable[tuple[int, int]]:
         """Return ids and tokens of the jobs that wait."""

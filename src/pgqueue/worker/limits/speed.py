@@ -8,11 +8,12 @@ __all__ = ["LaneSpeed"]
 class LaneSpeed:
     """``finished``: jobs that ran. The time in which none waits or runs does not count.
 
-    ``ahead``: how many jobs are worth claiming before they may begin, as the claimer says.
+    ``ahead``: how many jobs are worth claiming before they may begin, as the claimer says. ``low``:
+    more are claimed once so few wait.
     """
 
     def __init__(self) -> None:
-        self.finished = self.ahead = 0
+        self.finished = self.ahead = self.low = 0
         self._seconds = 0.0
         self._since: float | None = None
 
@@ -21,12 +22,10 @@ class LaneSpeed:
         if self._since is None:
             self._since = now
 
-    def end_one(self, now: float, *, idle: bool) -> None:
-        """A job has ended; ``idle``: nothing more is to be run."""
-        self.finished += 1
-        if idle:
-            self._seconds = self.busy_seconds(now)
-            self._since = None
+    def end(self, now: float) -> None:
+        """There is nothing to run any more."""
+        self._seconds = self.busy_seconds(now)
+        self._since = None
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""

@@ -106,9 +106,7 @@ class Buffer:
             return None
         self.looked_at = now = time.monotonic()
         if now >= self._lease.until:
-            if self._lease_timer is None:
-                self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
-            return None
+            return self._without_lease()
         if quarantined:
             record, token = self.quarantined.popleft()
             self.in_quarantine = record["id"], token
@@ -120,33 +118,27 @@ class Buffer:
 
     def next_limited(self) -> Claimed | None:
         """Take the job to run next where jobs of queues with limits wait, which take turns."""
-        lane = None
-        if not (self.jobs and self.lanes.others_first()):
-            lane = self.lanes.foremost(time.monotonic(), self.fits)
+        if self.lanes.others_first() and (claimed := self.next()) is not None:
+            return claimed
+        now = time.monotonic()
+        lane = self.lanes.foremost(now, self.fits)
         if lane is None:
             return self.next()
-        first = lane.jobs[0]
-        self.put_first(first)
-        claimed = self.next()
-        if claimed is first:
-            self.lanes.begin(lane)
-            if is_quarantined(first[0]):
-                self.in_quarantine = first[0]["id"], first[1]
-        else:  # a quarantined one, or none without a lease
-            self.take_first()
+        if now >= self._lease.until:
+            return self._without_lease()
+        self.looked_at = now
+        record, token = claimed = self.lanes.begin(lane)
+        if is_quarantined(record):
+            self.in_quarantine = record["id"], token
+        self.took(record)
         return claimed
 
     def fits(self, record: Record) -> bool:
-        """Return whether a job could begin now, if a slot is free."""
+        """Return whether a job of a lane could begin now, if a slot is free."""
         return not (self.in_quarantine and is_quarantined(record))
 
-    def put_first(self, claimed: Claimed) -> None:
-        """Put a job before all others."""
-        self.jobs.appendleft(claimed)
-
-    def take_first(self) -> None:
-        """Take the first job out."""
-        self.jobs.popleft()
+    def took(self, record: Record) -> None:
+        """Note that a job of a lane takes a slot."""
 
     def left(self, record: Record) -> None:
         """Note that the job has left its slot."""
@@ -218,6 +210,10 @@ class Buffer:
         self.quarantined.clear()
         self.passed_on += len(quarantined)
         self._taker.put_off(quarantined)
+
+    def _without_lease(self) -> None:
+        if self._lease_timer is None:
+            self._lease_timer = self._loop.call_later(_LEASE_LOOKS, self._look_at_lease)
 
     def _look_at_lease(self) -> None:
         self._lease_timer = None

@@ -116,15 +116,9 @@ class FewThreads(Buffer):
         has_thread = self.in_threads < self._size or not self._needs_one(record)
         return has_thread and super().fits(record)
 
-    def put_first(self, claimed: Claimed) -> None:
-        """Put a job before all others."""
-        super().put_first(claimed)
-        self._in_line += self._needs_one(claimed[0])
-
-    def take_first(self) -> None:
-        """Take the first job out."""
-        self._in_line -= self._needs_one(self.jobs[0][0])
-        super().take_first()
+    def took(self, record: Record) -> None:
+        """Note that a job of a lane takes a slot, and a thread if it needs one."""
+        self.in_threads += self._needs_one(record)
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
