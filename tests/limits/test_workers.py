@@ -294,6 +294,8 @@ async def test_limits_cost_workers_that_wait_no_rows(
         for app in apps:
             await stack.enter_async_context(working(app))
         await eventually(lambda: eyes.value("select count(*) = 4 from pgqueue.permit"))
+        # What the others had claimed is released.
+        await eventually(lambda: eyes.value("select count(worker_id) = 1 from pgqueue.job"))
         jobs = "select md5(string_agg(xmin::text, ',' order by id)) from pgqueue.job"
         permits = "select md5(string_agg(xmin::text, ',' order by worker_id)) from pgqueue.permit"
         before = await eyes.value(jobs), await eyes.value(permits)
