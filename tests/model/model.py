@@ -244,6 +244,7 @@ OPS: dict[str, Verb] = {
     "revive": _ready("cancelled"),
     "promote": lambda w, me, skip: {} if skip else _each(w, w.promote),
     "enqueue": _enqueue,
+    "replace": _enqueue,
     "history": lambda w, me, skip: {},
     "retention": _retention,
 }

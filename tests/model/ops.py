@@ -127,10 +127,19 @@ class Hand:
             self.answers[row["queue"]] = True
 
     async def enqueue(self) -> None:
+        await self._enqueue({}, self.hands.enqueue)
+
+    async def replace(self) -> None:
+        """It changes nothing that the model knows of, and locks the jobs that wait."""
+        await self._enqueue({"unique": {"replace": ["tags"]}}, self.hands.enqueue_unique)
+
+    async def _enqueue(
+        self, mode: dict[str, Any], send: Callable[..., Awaitable[list[Any]]]
+    ) -> None:
         units = self.units[::-1] if self.other else self.units
-        jobs = [{"task": "t", "queue": unit, "unique_key": unit} for unit in units]
+        jobs = [{"task": "t", "queue": unit, "unique_key": unit, **mode} for unit in units]
         jobs *= -(-self.at_least // len(jobs))
-        rows = await self.hands.enqueue(*jobs)
+        rows = await send(*jobs)
         for unit, row in zip(units, rows, strict=False):
             self.answers[row["id"], unit] = (row["duplicate"], row["state"])
             if not row["duplicate"]:
@@ -162,6 +171,7 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
     "revive": (Hand.revive,),
     "promote": (Hand.promote,),
     "enqueue": (Hand.enqueue,),
+    "replace": (Hand.replace,),
     "history": (Hand.make_history,),
     "retention": (Hand.drop_history,),
 }
