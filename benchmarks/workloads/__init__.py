@@ -11,10 +11,22 @@ from benchmarks.rows import Row
 __all__ = ["APART", "NAMES", "ROUNDS", "SYSTEMS", "get"]
 
 # Idle before flat, which leaves the server with millions of rows to vacuum.
-NAMES = ("drain", "bulk", "single", "contention", "latency", "idle", "flat", "many", "io", "fleet")
+NAMES = (
+    "drain",
+    "bulk",
+    "single",
+    "contention",
+    "latency",
+    "idle",
+    "flat",
+    "many",
+    "io",
+    "flow",
+    "fleet",
+)
 
 # What takes too long for `all` is run by itself, and a report of all keeps its former figures.
-APART = ("fleet",)
+APART = ("fleet", "flow")
 ROUNDS = {"fleet": 1}
 
 # Whom `make bench` compares with whom: all there are where a run is short, else the best.
@@ -25,6 +37,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "latency": ("pgqueue", "graphile-worker"),
     "flat": _BEST,
     "many": ("pgqueue",),
+    "flow": ("pgqueue",),
     "io": _FAST,
     "idle": ("pgqueue", "graphile-worker"),
     "fleet": ("pgqueue", "graphile-worker", "pg-boss", "procrastinate", "pgqueuer"),

@@ -45,6 +45,18 @@ def test_all_workloads(tmp_path: Path) -> None:
     assert "## drain" in (report / "README.md").read_text()
 
 
+def test_flow(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "benchmarks", "flow", "--quick", "--json", str(figures)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows: list[dict[str, Any]] = json.loads(figures.read_text())
+    assert len(rows) == 19
+    assert all(row["value"] is not None for row in rows), rows
+
+
 def test_fleet(tmp_path: Path) -> None:
     """What is not part of `all`: real fleets, small ones."""
     figures = tmp_path / "figures.json"
