@@ -15,6 +15,7 @@ from chaos.load import Diary, load
 from chaos.rules import NOT_APPLICABLE, Judge
 from chaos.slots import check_slots
 from chaos.stream import stories
+from chaos.turns import check_flows
 from chaos.whole import check_whole
 from chaos.windows import Windows
 from chaos.world import World, pid_of
@@ -73,6 +74,7 @@ async def check(dsn: str, home: Path, *, quiet: bool) -> Verdict:
                 findings.counts["forgotten"] += 1
                 continue
             findings.violate("I1", f"key {row['key']} was acknowledged without an id", count="lost")
+        await check_flows(connection, home, findings)
         await check_whole(connection, diary, world, home, findings)
     finally:
         await connection.close()
@@ -165,6 +167,7 @@ def verdict(diary: Diary, world: World, findings: Findings) -> Verdict:
         "slowest_recovery": findings.slowest,
         "wakes": counts["woken"],
         "max_wake_s": round(findings.max_wake, 2),
+        "admitted": counts["admitted"],
         "slots": counts["slots"],
         "slots_missed": counts["slots missed"],
         "max_fire_s": round(findings.max_fire, 2),

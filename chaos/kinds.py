@@ -21,6 +21,8 @@ SHARES: Mapping[str, float] = {
     "thread": 1.0,
     "snooze": 1.0,
     "poison": 1.0,
+    "crowd": 6.0,
+    "ledger": 2.0,
     "odd": 0.2,
 }
 """Out of a hundred or so. Those of ``RARE`` come on top."""

@@ -37,6 +37,8 @@ class Maker:
             "later": self._later,
             "once": self._once,
             "doomed": self._doomed,
+            "crowd": self._crowd,
+            "ledger": self._ledger,
             GHOST: lambda k: Order(k, GHOST, tasks.app.job(GHOST, {"k": k}, queue="main")),
         }
 
@@ -80,6 +82,15 @@ class Maker:
     def _once(self, k: int) -> Order:
         unique = f"u{self._rng.randrange(_UNIQUE_KEYS)}"
         return Order(k, "once", tasks.once.using(unique_key=unique).job(k, unique), unique=unique)
+
+    def _crowd(self, k: int) -> Order:
+        rng = self._rng
+        group, fails = f"g{rng.randrange(10)}", rng.random() < 0.1
+        return Order(k, "crowd", tasks.crowd.job(k, group, rng.uniform(0.0, 0.05), fails))
+
+    def _ledger(self, k: int) -> Order:
+        group, fails = f"g{self._rng.randrange(8)}", self._rng.random() < 0.05
+        return Order(k, "ledger", tasks.ledger.job(k, group, fails))
 
     def _doomed(self, k: int) -> Order:
         if self._rng.random() < 0.5:

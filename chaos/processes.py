@@ -46,7 +46,7 @@ def _env(setup: Setup) -> dict[str, str]:
 
 
 class Programs:
-    """Producers, the canceller, the operator, and the one that changes schedules."""
+    """Producers, the canceller, the operator, and those that change schedules and flows."""
 
     def __init__(self, setup: Setup, home: Path) -> None:
         self._setup = setup

@@ -23,7 +23,6 @@ NOT_APPLICABLE = {
     "I14": "there is no leader: nothing is done by term",
     "I17": "there is one schema version",
     "I19": "there are no workflows",
-    "I24": "there are no limits on running jobs",
     "I25": "there are no results",
 }
 

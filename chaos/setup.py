@@ -22,7 +22,7 @@ class Setup:
     processes: int = 2
     concurrency: int = 50
     producers: Sequence[str] = ("sync", "async", "tx", "bulk")
-    programs: Sequence[str] = ("canceller", "operator_", "scheduler")
+    programs: Sequence[str] = ("canceller", "operator_", "scheduler", "limiter")
     pause: float = 0.005
     bulk: int = 400
     nap: float = 2.0

@@ -138,6 +138,35 @@ async def tick(k: int) -> None:
         pass
 
 
+@app.task(
+    queue="main",
+    retry=_POLICY,
+    flow=pgqueue.Flow("crowd", key="g", concurrency=12, key_concurrency=2),
+)
+async def crowd(k: int, g: str, seconds: float, fails: bool) -> None:
+    """Take one of the slots of the flow and of its key ``g``."""
+    job = current_job()
+    assert g
+    with noted(job, "crowd", k):
+        await asyncio.sleep(seconds)
+        if fails and job.attempt - job.crash_count <= 1:
+            raise RuntimeError("it fails at first")
+
+
+@app.task(
+    queue="side",
+    retry=_POLICY,
+    flow=pgqueue.Flow("ledger", key="g", ordered=True, on_dead="skip"),
+)
+async def ledger(k: int, g: str, fails: bool) -> None:
+    """Run after all that was enqueued before with ``g``, also where it fails at first."""
+    job = current_job()
+    assert g
+    with noted(job, "ledger", k):
+        if fails and job.attempt - job.crash_count <= 1:
+            raise RuntimeError("it fails at first")
+
+
 CODE = ("code", "code with a function")
 """The schedules that the code of workers declares, in a run that has schedules."""
 

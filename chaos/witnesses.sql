@@ -23,7 +23,10 @@ create table chaos.audit (
     key      bigint,
     ukey     text,
     task     text,
-    state    text
+    state    text,
+    flow     text,
+    fkey     text,
+    admits   boolean  -- the change was made by an admission
 );
 
 -- A handler's own writes: in the transaction that completes its job, and outside of any.
@@ -47,12 +50,26 @@ create table chaos.schedule (
 );
 create table chaos.slot (xid xid8 not null default pg_current_xact_id(), job bigint not null, name text not null, slot timestamptz);
 
+-- Every version of what holds for each flow, in one order with those of the jobs.
+create table chaos.flow (
+    seq      bigint not null default nextval('chaos.audit_seq_seq'),
+    name     text not null,
+    settings jsonb not null
+);
+
+create function chaos.flow_changed() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.flow (name, settings)
+    select name, settings from pgqueue.flow where name = new.name;
+    return null;
+end $$;
+
 create function chaos.job_in() returns trigger language plpgsql set search_path = '' as $$
 begin
-    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, key, ukey, task)
+    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, key, ukey, task, flow, fkey)
     select 'i', id, worker_id, claim_token, position, attempt, crash_count,
            coalesce(jsonb_array_length(errors), 0), cancel_requested, run_at,
-           (args ->> 'k')::bigint, args ->> 'u', task
+           (args ->> 'k')::bigint, args ->> 'u', task, flow, flow_key
     from fresh;
     insert into chaos.slot (job, name, slot)
     select id, metadata ->> 'schedule', (metadata ->> 'slot')::timestamptz
@@ -70,12 +87,17 @@ begin
 end $$;
 
 create function chaos.job_changed() returns trigger language plpgsql set search_path = '' as $$
+declare
+    stack text;
 begin
-    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, state)
+    get diagnostics stack = pg_context;
+    insert into chaos.audit (op, job, worker, token, position, attempt, crashes, errors, cancel, run_at, state,
+                             flow, fkey, admits)
     select 'u', id, worker_id, claim_token, position, attempt, crash_count,
            coalesce(jsonb_array_length(errors), 0), cancel_requested, run_at,
            case when quarantined then 'quarantined'
-                when crash_count > 0 and claim_token is null then errors -> -1 ->> 'message' end
+                when crash_count > 0 and claim_token is null then errors -> -1 ->> 'message' end,
+           flow, flow_key, stack ~ '\madmit\('
     from fresh;
     return null;
 end $$;
@@ -125,6 +147,8 @@ create trigger chaos_out after delete on pgqueue.job referencing old table as st
     for each statement execute function chaos.job_out();
 create trigger chaos_changed after insert or update or delete on pgqueue.schedule
     for each row execute function chaos.schedule_changed();
+create trigger chaos_changed after insert or update of declared, changed on pgqueue.flow
+    for each row execute function chaos.flow_changed();
 create trigger chaos_in after insert on pgqueue.history referencing new table as fresh
     for each statement execute function chaos.history_in();
 create trigger chaos_out after delete on pgqueue.history referencing old table as stale

@@ -11,12 +11,16 @@ __all__ = [
     "crash_not_counted",
     "eager_rescue",
     "fence_dropped",
+    "flow_promoted",
     "history_lost",
+    "place_lost",
     "promoted_early",
     "slots_doubled",
     "slots_early",
     "slots_passed",
+    "slots_uncounted",
     "snooze_counts",
+    "tickets_lost",
 ]
 
 
@@ -122,3 +126,27 @@ def slots_doubled() -> None:
     ):
         replace_text("fire_slots", condition, "")
     replace_text("fire_slots", "for update skip locked", "for update")
+
+
+def slots_uncounted() -> None:
+    """An admission does not see what holds a slot."""
+    replace_text(
+        "admit_jobs", "case when known.same then $3::bigint else 0 end", "9000000000000000000"
+    )
+
+
+def flow_promoted() -> None:
+    """A job of a flow is ready as soon as it is due."""
+    replace_text(
+        "promote_jobs", "set position = case when job.flow is null", "set position = case when true"
+    )
+
+
+def place_lost() -> None:
+    """A retry leaves the line of its key open, also where order matters."""
+    replace_text("release_flow_jobs", "@> '{\"ordered\": true}'", "@> '{\"ordered\": 0}'")
+
+
+def tickets_lost() -> None:
+    """A completion does not say that a slot is free."""
+    replace_text("finish_flow_jobs", ":freed_tickets", "select 1")
