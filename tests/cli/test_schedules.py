@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from click.testing import Result
 
+import pgqueue
 from tests.cli.conftest import Run
 from tests.cli.test_look import register
 
@@ -16,6 +17,22 @@ from tests.cli.test_look import register
 def said(result: Result) -> str:
     assert result.exit_code == 0, result.output
     return result.stdout
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (pgqueue.Unique(), "has its unique key already (pending); none was made"),
+        (pgqueue.Replace("args"), "waited with its unique key, and was changed (pending)"),
+    ],
+    ids=["unique", "replace"],
+)
+def test_a_job_of_now_that_was_there(
+    on: Run, client: pgqueue.Client, mode: pgqueue.Unique | pgqueue.Replace, words: str
+) -> None:
+    client.schedules.set("acme", task="report", cron="@daily", unique=mode, unique_key="k")
+    assert "is pending" in said(on("schedules", "run", "acme"))
+    assert words in said(on("schedules", "run", "acme"))
 
 
 def test_a_schedule_from_its_making_to_its_end(on: Run, dsn: str) -> None:

@@ -104,15 +104,15 @@ async def run_schedule(
         return None
     # As one that its schedule fires, it is made though the queue is full.
     head, tail = envelope(NewJob(job.task, job.args, {**job.options, "bounded": False}))
+    enqueue = statement("enqueue_unique" if "unique" in job.options else "enqueue_jobs", schema)
     async with writing(connection, schema, what="run"):
-        (made,) = await connection.fetch(
-            statement("enqueue_jobs", schema), f"[{head}{job.args}{tail}]"
-        )
+        (made,) = await connection.fetch(enqueue, f"[{head}{job.args}{tail}]")
         await connection.execute(
             statement("write_audit", schema), actor.name, actor.via, "schedule.run",
             json.dumps({"schedule": name, "job": made["id"]}), actor.reason, 1,
         )  # fmt: skip
-    return Enqueued(made["id"], made["duplicate"], JobState(made["state"]))
+    state = JobState(made["state"])
+    return Enqueued(made["id"], made["duplicate"], state, made.get("replaced", False))
 
 
 async def remove_schedule(connection: Connection, schema: str, name: str, actor: Actor) -> None:

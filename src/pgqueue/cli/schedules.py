@@ -165,6 +165,8 @@ def run(name: str, actor: str | None, reason: str | None, as_json: bool) -> None
         print_json(made)
     elif made is None:
         click.echo(f'the code of schedule "{plain(name)}" wants no job now')
+    elif made.replaced:
+        click.echo(f"job {made.id} waited with its unique key, and was changed ({made.state})")
     elif made.duplicate:
         click.echo(f"job {made.id} has its unique key already ({made.state}); none was made")
     else:

@@ -146,7 +146,7 @@ grant select, insert, update (paused_at, changed, changed_at, changed_by, full_a
 grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit, :"schema".permit,
     :"schema".pace to :"operator";
 grant select, insert, update, delete on :"schema".schedule to :"operator";
-grant execute on function :"schema".enqueue_checked(jsonb) to :"operator";
+grant execute on function :"schema".enqueue_checked(jsonb), :"schema".enqueue_unique(jsonb) to :"operator";
 
 -- It sets the limits of flows, and pauses them and their keys.
 grant select, insert (name), update (changed, paused_at, held_until, tat, changed_at, changed_by)
