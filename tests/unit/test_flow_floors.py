@@ -7,7 +7,7 @@ from typing import Any
 
 from pgqueue.worker.flows.floors import EVER, Floors
 from pgqueue.worker.flows.known import Known
-from pgqueue.worker.flows.pace import Pace
+from pgqueue.worker.flows.throughput import Throughput
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -83,13 +83,13 @@ def test_what_one_server_told_is_not_known_of_another() -> None:
 
 
 def test_so_many_are_admitted_ahead_as_the_fleet_begins_at_once() -> None:
-    pace = Pace(10)
-    assert pace.ready_most(0, 1.0) == 20
-    pace.slots = 50
-    assert pace.ready_most(0, 1.01) == 100
-    assert pace.ready_most(700, 1.05) == 700
-    pace.workers = 4
-    assert pace.ready_most(1_000, 1.1) == 4_000
-    assert pace.ready_most(1_000, 2.0) < 200  # it has been quiet
-    assert pace.ready_most(1_000, 3.0) == 100
-    assert pace.ready_most(10_000_000, 3.1) == 100_000
+    throughput = Throughput(10)
+    assert throughput.ready_most(0, 1.0) == 20
+    throughput.slots = 50
+    assert throughput.ready_most(0, 1.01) == 100
+    assert throughput.ready_most(700, 1.05) == 700
+    throughput.workers = 4
+    assert throughput.ready_most(1_000, 1.1) == 4_000
+    assert throughput.ready_most(1_000, 2.0) < 200  # it has been quiet
+    assert throughput.ready_most(1_000, 3.0) == 100
+    assert throughput.ready_most(10_000_000, 3.1) == 100_000

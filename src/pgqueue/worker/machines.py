@@ -86,8 +86,7 @@ class Machines:
         self.holdings = Holdings(runner=self.runner, completer=self.completer)
         store = self.session.store
         self.promoter = Promoter(store, events=self, settings=settings, timings=timings.due)
-        admit_link = Link(app.pool.source, role="admit", rests_after=rests_after, **how)
-        self.admitter = self._make_admitter(Store(admit_link, app.schema))
+        self.admitter = self._make_admitter(app, rests_after=rests_after, **how)
         self.claimer = Claimer(
             store, listener=listener, queues=queues, tasks=list(tasks),
             async_tasks=[name for name, task in tasks.items() if task.is_async],
@@ -117,7 +116,8 @@ class Machines:
             lease=lease, loop=asyncio.get_running_loop(), timings=timings, lanes=Lanes(slots),
         )  # fmt: skip
 
-    def _make_admitter(self, store: Store) -> Admitter:
+    def _make_admitter(self, app: App, **how: Any) -> Admitter:
+        store = Store(Link(app.pool.source, role="admit", **how), app.schema)
         return Admitter(store, events=self, runner=self.runner, slots=self._settings.concurrency)
 
     def _make_heartbeat_thread(

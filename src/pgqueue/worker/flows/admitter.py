@@ -20,8 +20,8 @@ from pgqueue.errors import PgQueueError
 from pgqueue.worker.events import Events, QueuesReady
 from pgqueue.worker.flows.agenda import Agenda, Look
 from pgqueue.worker.flows.known import Known
-from pgqueue.worker.flows.pace import Pace
 from pgqueue.worker.flows.search import Search
+from pgqueue.worker.flows.throughput import Throughput
 from pgqueue.worker.keep_up import keep_up
 from pgqueue.worker.neighbours import Speed
 from pgqueue.worker.seldom import Seldom
@@ -48,7 +48,7 @@ class Admitter:
         self._events = events
         self._runner = runner
         self._agenda = Agenda(timings)
-        self.pace = Pace(slots)
+        self.throughput = Throughput(slots)
         self._known = Known()
         self._search = Search(timings)
         self._wake = asyncio.Event()
@@ -89,9 +89,9 @@ class Admitter:
     def on_fleet(self, slots: int | None, workers: int) -> None:
         """The heartbeat says that there are flows, and how large the fleet is."""
         self.has_flows = True
-        self.pace.workers = workers
+        self.throughput.workers = workers
         if slots is not None:
-            self.pace.slots = max(slots, 1)
+            self.throughput.slots = max(slots, 1)
 
     def on_look(self, *, poll: bool) -> None:
         """The claimer has looked for jobs: look for tickets as well, where there are flows."""
@@ -136,7 +136,7 @@ class Admitter:
         """Admit what may run of one flow."""
         now = time.monotonic()
         known = self._known.on(self.link.generation)
-        most = self.pace.ready_most(self._runner.finished, now)
+        most = self.throughput.ready_most(self._runner.finished, now)
         try:
             answer = await self._store.admit(flow, most, known.of(flow), known.server)
         except (Rejected, Contended) as exc:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["Pace"]
+__all__ = ["Throughput"]
 
 _SPAN = 0.1
 _STEP = 0.005
 _MOST = 100_000
 
 
-class Pace:
+class Throughput:
     """Twice the slots of the fleet, or what it ran in the last 0.1 s. Time is handed in.
 
     A tenant that comes new waits for these jobs alone, and workers find enough of them.
