@@ -17,7 +17,7 @@ class Plan:
 
     ``naps`` are more jobs that wait, for what only happens once a queue has been full for a while.
 
-    work        a worker on its own with jobs of each kind
+    work        a worker on its own with jobs of each kind, some of them of a flow
     leave       the same, told to stop while jobs run
     corpse      the same, beside the jobs of a worker that was killed
     orphans     the same, and the row of the killed one is deleted
@@ -36,6 +36,10 @@ class Plan:
 
 
 _WORK = {
+    "admit_jobs.after": Plan(most=5),
+    "admit_jobs.before": Plan(most=5),
+    "bury_flow_jobs.after": Plan(),
+    "bury_flow_jobs.before": Plan(),
     "bury_jobs.after": Plan(),
     "bury_jobs.before": Plan(),
     "claim.received": Plan(most=3),
@@ -44,6 +48,8 @@ _WORK = {
     "drop_history.after": Plan(),
     "ensure_history.after": Plan(),
     "find_held.after": Plan(first="claim_jobs.after:cut"),
+    "finish_flow_jobs.after": Plan(most=3),
+    "finish_flow_jobs.before": Plan(most=3),
     "finish_jobs.after": Plan(most=3),
     "finish_jobs.before": Plan(most=3),
     "job.ended": Plan(most=20),
@@ -56,6 +62,8 @@ _WORK = {
     "register_worker.before": Plan(),
     "renew_lease.after": Plan(most=3),
     "renew_lease.before": Plan(most=3),
+    "release_flow_jobs.after": Plan(),
+    "release_flow_jobs.before": Plan(),
     "release_jobs.after": Plan(),
     "release_jobs.before": Plan(),
     "take_duty.after": Plan(most=3),

@@ -19,6 +19,8 @@ __all__ = ["Load"]
 _NAP: tuple[str, str, dict[str, Any], dict[str, Any]] = (
     "nap", "nap", {"seconds": 0.04}, {"queue": "side"},
 )  # fmt: skip
+# Nobody declares this flow, so that its jobs run one at a time.
+_FLOW: dict[str, Any] = {"flow": "shared", "flow_key": "a"}
 # Task, kind, arguments, options, how many. Those that wait keep the queue full for a while.
 _MIX: Sequence[tuple[str, str, dict[str, Any], dict[str, Any], int]] = (
     ("noop", "noop", {}, {}, 12),
@@ -26,6 +28,10 @@ _MIX: Sequence[tuple[str, str, dict[str, Any], dict[str, Any], int]] = (
     ("thread_effect", "effect", {}, {}, 6),
     ("flaky", "flaky", {"fails": 1}, {}, 4),
     ("flaky", "flaky", {"fails": 9}, {"max_attempts": 1}, 2),
+    ("noop", "noop", {}, _FLOW, 6),
+    ("effect", "effect", {"pause": 0.02}, {**_FLOW, "flow_key": "b"}, 4),
+    ("flaky", "flaky", {"fails": 1}, _FLOW, 2),
+    ("flaky", "flaky", {"fails": 9}, {**_FLOW, "max_attempts": 1}, 1),
     ("poison", "poison", {"which": 1}, {}, 2),
     ("snooze", "snooze", {}, {"queue": "side"}, 2),
     ("thread", "thread", {"seconds": 0.05}, {"queue": "side"}, 3),

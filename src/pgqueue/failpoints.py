@@ -29,6 +29,10 @@ __all__ = ["POINTS", "Failpoints", "arm", "arm_from_environment", "armed", "disa
 ACTIONS = ("kill", "stop", "cut")
 VARIABLE = "PGQUEUE_FAILPOINT"
 POINTS = {
+    "admit_jobs.after": "cut",
+    "admit_jobs.before": "cut",
+    "bury_flow_jobs.after": "cut",
+    "bury_flow_jobs.before": "cut",
     "bury_jobs.after": "cut",
     "bury_jobs.before": "cut",
     "claim.received": "cut",
@@ -41,6 +45,8 @@ POINTS = {
     "ensure_history.after": "cut",
     "find_held.after": "cut",
     "find_orphans.after": "cut",
+    "finish_flow_jobs.after": "cut",
+    "finish_flow_jobs.before": "cut",
     "finish_jobs.after": "cut",
     "finish_jobs.before": "cut",
     "fire_slots.after": "cut",
@@ -57,6 +63,8 @@ POINTS = {
     "raise_flags.after": "cut",
     "register_worker.after": "cut",
     "register_worker.before": "cut",
+    "release_flow_jobs.after": "cut",
+    "release_flow_jobs.before": "cut",
     "remove_worker.after": "cut",
     "remove_worker.before": "cut",
     "renew_lease.after": "cut",
