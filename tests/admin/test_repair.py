@@ -14,7 +14,9 @@ TODAY = "to_char(now() at time zone 'UTC', 'YYYYMMDD')"
 # What is done to the schema -> what is said of it.
 DAMAGE = {
     "truncate pgqueue.duty": [
+        'duty "depth" has no row',
         'duty "history" has no row',
+        'duty "lines" has no row',
         'duty "orphans" has no row',
         'duty "retention" has no row',
     ],
@@ -69,7 +71,7 @@ async def test_what_was_repaired_works(client: Client, at_work: Session) -> None
     assert await at_work.finish(*ids) is None
     assert await at_work.sql("select from pgqueue.queue where name = 'default'")
     duties = await at_work.sql("select name from pgqueue.duty where due_at <= now() order by 1")
-    assert [row["name"] for row in duties] == ["history", "lines", "orphans", "retention"]
+    assert [row["name"] for row in duties] == ["depth", "history", "lines", "orphans", "retention"]
     assert (await client.astatus()).damage == ()
 
 

@@ -82,7 +82,7 @@ class Depths:
             async with self._store.turn:
                 rows = await self._store.count_depths(names, floors, self._timings.every)
         except PgQueueError as exc:
-            log.warning("the depth of queues is not counted now: %s", exc)
+            log.debug("the depth of queues is not counted now: %s", exc)
             return self._timings.others_every
         took = time.monotonic() - began
         for row in rows[:-1]:
