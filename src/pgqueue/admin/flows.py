@@ -125,7 +125,8 @@ async def _change(
                 row.held and not anew.held, actor.name, actor.via, action, json.dumps(target),
                 actor.reason,
             )  # fmt: skip
-            await _apply(connection, schema, flow, row.settings)
+            before = None if anew.changed == row.changed else row.settings
+            await _apply(connection, schema, flow, before)
     return row
 
 
@@ -134,7 +135,7 @@ async def _change_key(
     actor: Actor, action: str, *, new: bool | None = None,
 ) -> KeyRow:  # fmt: skip
     async with writing(connection, schema, what=action):
-        of_flow = await _locked(connection, schema, flow)
+        await _locked(connection, schema, flow)
         row = await _read_key(connection, schema, flow, key, new=new)
         anew = decide(row)
         if anew != row:
@@ -151,7 +152,7 @@ async def _change_key(
                 statement("write_flow_key", schema), flow, key, anew.concurrency, anew.weight,
                 move, actor.name, actor.via, action, json.dumps(target), actor.reason,
             )  # fmt: skip
-            await _apply(connection, schema, flow, of_flow.settings if move == "resume" else None)
+            await _apply(connection, schema, flow, None)
     return row
 
 

@@ -1079,9 +1079,9 @@ end;
 $body$;
 
 -- Something else holds for a flow, its keys or a queue than before: its admissions are to act by that at once.
--- The caller has written it, and may hold the row of the flow. before: the settings of the flow as they were, if
--- its rates may have changed, or if a break is over; else null. Tokens that were taken stay taken, up to the
--- burst; lines that waited for tokens are looked at. Answers how many jobs went back to their lines.
+-- The caller has written it, and may hold the row of the flow. before: the settings of the flow as they were; null
+-- if they are the same. Where a rate is another one, tokens that were taken stay taken, up to the burst, and lines
+-- that waited for tokens are looked at. Answers how many jobs went back to their lines.
 create function :"schema".flow_changed(the_flow text, before jsonb) returns integer
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off
@@ -1110,20 +1110,18 @@ begin
                                         * coalesce((before ->> 'rate')::float8, rate)) / rate)
             where name = the_flow and tat > moment and rate is not null;
         end if;
-        if key_rate is not distinct from (before ->> 'key_rate')::float8
-           and key_debt is not distinct from coalesce((before ->> 'key_burst')::float8, 1) then
-            key_rate := null;
+        if key_rate is distinct from (before ->> 'key_rate')::float8
+           or key_debt is distinct from coalesce((before ->> 'key_burst')::float8, 1) then
+            update :"schema".line
+            set turn = case when turn < 'infinity' then least(turn, moment) else turn end,
+                tat = case when tat > moment and key_rate is not null
+                           then moment + make_interval(
+                               secs => least(key_debt, extract(epoch from tat - moment)
+                                                       * coalesce((before ->> 'key_rate')::float8, key_rate))
+                                       / key_rate)
+                           else tat end
+            where flow = the_flow and (turn > moment and turn < 'infinity' or tat > moment);
         end if;
-        update :"schema".line
-        set turn = case when turn < 'infinity' then least(turn, moment) else turn end,
-            tat = case when tat > moment and key_rate is not null
-                       then moment + make_interval(
-                           secs => least(key_debt, extract(epoch from tat - moment)
-                                                   * coalesce((before ->> 'key_rate')::float8, key_rate))
-                                   / key_rate)
-                       else tat end
-        where flow = the_flow
-          and (turn > moment and turn < 'infinity' or key_rate is not null and tat > moment);
     end if;
     taken := :"schema".withdraw(the_flow);
     -- So that a worker that heard nothing looks as well.
