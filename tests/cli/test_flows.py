@@ -111,6 +111,15 @@ def test_jobs_of_a_flow_and_a_key_are_listed_and_cancelled(on: Run, filled: str)
     assert on("jobs", "list", "--flow", "").exit_code == 2
 
 
+def test_a_job_that_is_run_now_comes_in_line(on: Run, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        (made,) = connection.execute(
+            'select id from pgqueue.enqueue(\'{"task": "t", "flow": "crm", "delay": 60}\')'
+        ).fetchall()
+    assert "in line now" in said(on("jobs", "retry", made[0]))
+    assert "in line of crm: place 1" in said(on("jobs", "show", made[0]))
+
+
 def test_usage_is_shown_by_day_and_key(on: Run, filled: str) -> None:
     assert "no job has said" in on("flows", "usage", "crm").stderr
     with psycopg.connect(filled, autocommit=True) as connection:

@@ -39,6 +39,15 @@ async def test_status_says_what_stands_still(app: App, line: Line) -> None:
     assert (await app.astatus()).still_flows == (), "nothing waits"
 
 
+async def test_run_now_brings_a_job_in_line(app: App, line: Line) -> None:
+    await line.declare(concurrency=1)
+    first, second = await line.put("a", "a", delay=3600)
+    results = await app.aretry([first, second])
+    assert [(result.state, result.changed) for result in results] == [("blocked", True)] * 2
+    assert await line.admit() == 1
+    assert await line.admitted() == [first]
+
+
 async def test_jobs_in_line_are_listed_and_cancelled(app: App, line: Line) -> None:
     await line.declare(concurrency=1)
     admitted, waiting = await line.put("a", "a")
