@@ -146,7 +146,7 @@ def test_upkeep_that_nobody_does_is_told(
     db.execute("update pgqueue.duty set due_at = now() - interval '2 h' where name = 'retention'")
     overdue = collected(viewer, "pgqueue_duty_overdue_seconds")
     assert overdue.pop("retention") >= 7200
-    assert overdue == {"history": 0, "orphans": 0}
+    assert overdue == {"depth": 0, "history": 0, "lines": 0, "orphans": 0}
 
 
 def test_schedules_that_stand_still_are_counted(

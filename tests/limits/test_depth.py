@@ -232,13 +232,20 @@ async def test_it_is_counted_once_for_all(app: App, store: Store) -> None:
     assert [(row["queue"], row["wanted"]) for row in second] == [(None, True)]
 
 
-async def test_nothing_is_written_where_no_queue_has_a_depth(
+async def test_where_no_queue_has_a_depth_it_is_due_each_hour_until_one_gets_it(
     app: App, eyes: Eyes, store: Store
 ) -> None:
-    before = await eyes.value("select due_at from pgqueue.duty where name = 'depth'")
-    (row,) = await store.count_depths([], [], 3600.0)
-    assert row["wanted"] is False
-    assert await eyes.value("select due_at from pgqueue.duty where name = 'depth'") == before
+    left = (
+        "select extract(epoch from due_at - now())::float8 from pgqueue.duty where name = 'depth'"
+    )
+    for _ in range(2):
+        (row,) = await store.count_depths([], [], 1.0)
+        assert row["wanted"] is False
+        assert 3000 < await eyes.value(left) <= 3600
+    await app.queue_limits.aset("mail", max_depth=5)
+    rows = await store.count_depths([], [], 1.0)
+    assert [row["queue"] for row in rows] == ["mail", None]
+    assert await eyes.value(left) <= 1
 
 
 async def test_a_worker_counts_and_lets_producers_go_on(app: App, eyes: Eyes) -> None:

@@ -1,6 +1,7 @@
 -- Counts the ready jobs of queues that have a max_depth, and notes which are full. The first worker that finds it
 -- due does so, and moves the duty on in the same statement: who dies over it leaves it to the next.
 -- $1 queues, $2 ten floors for each, by priority: no ready job is below; $3 seconds until it is due again.
+-- Where no queue has a max_depth it is due each hour, and at once when one gets it.
 -- Answers a row for each queue that it counted, none if it is not due: how many are ready, of each priority no
 -- more than max_depth, and the first position of each priority, null for none; and one row without a queue:
 -- whether any queue has a max_depth.
@@ -13,9 +14,13 @@ with bounded as materialized (
 ),
 ours as materialized (
     update :"schema".duty
-    set due_at = clock_timestamp() + make_interval(secs => $3::float8)
+    set due_at = clock_timestamp() + case when exists (select from bounded)
+                                          then make_interval(secs => $3::float8) else '1 hour' end
     where name = (select name from :"schema".duty
-                  where name = 'depth' and due_at <= clock_timestamp() and exists (select from bounded)
+                  where name = 'depth'
+                    and (due_at <= clock_timestamp()
+                         or due_at > clock_timestamp() + make_interval(secs => 10 * $3::float8)
+                            and exists (select from bounded))
                   for update skip locked)
     returning name
 ),
