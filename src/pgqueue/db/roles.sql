@@ -113,7 +113,7 @@ grant select, insert, update on :"schema".schedule to :"worker";
 grant insert on :"schema".audit to :"worker", :"operator";
 
 -- It takes permits and tokens of queues with limits.
-grant select, insert, update, delete on :"schema".permit, :"schema".limiter, :"schema".pace to :"worker";
+grant select, insert, update, delete on :"schema".permit, :"schema".limiter, :"schema".queue_tokens to :"worker";
 grant execute on function :"schema".lock_limits(text), :"schema".wake_permits(text, bigint),
     :"schema".take_permits(text, bigint, integer, integer), :"schema".take_tokens(text, integer, integer) to :"worker";
 
@@ -144,7 +144,7 @@ grant select, insert, delete, update (state) on :"schema".history to :"operator"
 grant select, delete, update (reason) on :"schema".dead to :"operator";
 grant select, insert, update (paused_at, changed, changed_at, changed_by, full_at) on :"schema".queue to :"operator";
 grant select on :"schema".jobs, :"schema".worker, :"schema".schedules, :"schema".audit, :"schema".permit,
-    :"schema".pace to :"operator";
+    :"schema".queue_tokens to :"operator";
 grant select, insert, update, delete on :"schema".schedule to :"operator";
 grant execute on function :"schema".enqueue_checked(jsonb), :"schema".enqueue_unique(jsonb) to :"operator";
 
@@ -178,6 +178,6 @@ grant select (id, position, run_at, enqueued_at, claimed_at, worker_id, attempt,
 grant select (id, state, finished_at, queue, task) on :"schema".history to :"viewer";
 grant select (id, finished_at, queue, task) on :"schema".dead to :"viewer";
 grant select on :"schema".queue, :"schema".worker, :"schema".schedules, :"schema".flow, :"schema".permit,
-    :"schema".pace to :"viewer";
+    :"schema".queue_tokens to :"viewer";
 grant select (flow, paused_at, held_until) on :"schema".flow_key to :"viewer";
 commit;

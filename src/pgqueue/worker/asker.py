@@ -13,7 +13,7 @@ from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.events import LimitsTold, PermitsMoved
 from pgqueue.worker.keep_up import keep_up
-from pgqueue.worker.limits.lane import Ask, Lane
+from pgqueue.worker.limits.limited_queue import Ask, LimitedQueue
 from pgqueue.worker.neighbours import Registered
 from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.run.slot import running_of
@@ -27,14 +27,14 @@ _SPREAD = 0.05
 
 
 class Asker:
-    """Sleeps until a lane has something to ask, or a token comes."""
+    """Sleeps until there is something to ask, or a token comes."""
 
     def __init__(self, store: Store, runner: Runner, membership: Registered) -> None:
         self._store = store
-        self._lanes = runner.buffer.lanes
+        self._limited = runner.buffer.limited
         self._runner = runner
         self._membership = membership
-        self._pulse = False
+        self._renewed = False
         self._retry = RetryDelay()
         self._task: asyncio.Task[None] | None = None
 
@@ -61,78 +61,78 @@ class Asker:
             case LimitsTold(said):
                 self._on_limits(said)
             case PermitsMoved(queue, worker):
-                if (lane := self._lanes.get(queue)) is not None:
-                    self._on_permits(lane, worker)
+                if (one := self._limited.get(queue)) is not None:
+                    self._on_permits(one, worker)
 
     def forget(self) -> None:
         """The worker was lost to the others: what it had is void."""
-        self._lanes.forget()
+        self._limited.forget()
 
     def _on_limits(self, said: str | None) -> None:
-        if self._lanes.differ(said):
+        if self._limited.differ(said):
             self._runner.buffer.learn(said, running_of(self._runner.slots))
             self._runner.ring()
-        if self._lanes:
-            self._pulse = True
-            self._lanes.ring()
+        if self._limited:
+            self._renewed = True
+            self._limited.ring()
 
-    def _on_permits(self, lane: Lane, worker: int) -> None:
+    def _on_permits(self, one: LimitedQueue, worker: int) -> None:
         """Ask again if there is a permit for this worker, or somebody wants those it has idle."""
         if worker == 0:
-            lane.sought = True
-            lane.give_way()
+            one.sought = True
+            one.give_way()
         else:
-            lane.stirred |= worker == self._membership.worker_id
-        self._lanes.asks.set()
+            one.stirred |= worker == self._membership.worker_id
+        self._limited.asks.set()
 
     # -- the loop
 
     async def _step(self) -> None:
         await self._wait()
-        pulse, self._pulse = self._pulse, False
-        for lane in list(self._lanes):
-            if pulse:
-                self._let_go(lane)
+        renewed, self._renewed = self._renewed, False
+        for one in list(self._limited):
+            if renewed:
+                self._let_go(one)
             worker, now = self._membership.worker_id, time.monotonic()
-            if worker is not None and (ask := lane.ask(now, pulse=pulse)) is not None:
-                await self._ask(lane, worker, ask)
+            if worker is not None and (ask := one.ask(now, renewed=renewed)) is not None:
+                await self._ask(one, worker, ask)
         self._retry.reset()
-        if self._lanes.foremost(time.monotonic(), lambda _: True) is not None:
+        if self._limited.foremost(time.monotonic(), lambda _: True) is not None:
             self._runner.ring()
 
     async def _wait(self) -> None:
         """Wait until there is something to do."""
         now = time.monotonic()
-        moment = self._lanes.next_at(now)
+        moment = self._limited.next_at(now)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(
                 None
                 if moment == float("inf")
                 else asyncio.get_running_loop().time() + max(moment - now, _LEAST_WAIT)
             ):
-                await self._lanes.asks.wait()
-        self._lanes.asks.clear()
+                await self._limited.asks.wait()
+        self._limited.asks.clear()
 
-    async def _ask(self, lane: Lane, worker: int, ask: Ask) -> None:
+    async def _ask(self, one: LimitedQueue, worker: int, ask: Ask) -> None:
         try:
             async with self._store.turn:
                 row = await self._store.take_leave(
-                    lane.queue, worker, ask.wanted, ask.busy, ask.tokens, ask.unused
+                    one.queue, worker, ask.wanted, ask.busy, ask.tokens, ask.unused
                 )
         except BaseException:
-            lane.on_lost_answer()
+            one.on_lost_answer()
             raise
         if worker != self._membership.worker_id:
             return  # it was lost meanwhile, and so is what it was given
-        shut = lane.is_shut
-        lane.answered(ask, row, time.monotonic(), spread=random.uniform(0.0, _SPREAD))
-        self._let_go(lane)
-        if (shut and not lane.is_shut) or lane.allowance():
-            self._lanes.bell.set()
+        shut = one.is_shut
+        one.answered(ask, row, time.monotonic(), spread=random.uniform(0.0, _SPREAD))
+        self._let_go(one)
+        if (shut and not one.is_shut) or one.allowance():
+            self._limited.bell.set()
 
-    def _let_go(self, lane: Lane) -> None:
+    def _let_go(self, one: LimitedQueue) -> None:
         """Release the jobs that would not begin soon."""
-        if taken := lane.surplus():
+        if taken := one.surplus():
             self._runner.buffer.let_go(taken)
 
     def _on_error(self, error: Exception) -> float:

@@ -30,7 +30,7 @@ from pgqueue.worker.heartbeat_port import HeartbeatPort
 from pgqueue.worker.hints import heed
 from pgqueue.worker.idle import wait_idle
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.limits.lanes import Lanes
+from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.reactions import Reactions
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
@@ -92,7 +92,7 @@ class Machines:
             async_tasks=[name for name, task in tasks.items() if task.is_async],
             settings=settings, lease=lease, runner=self.runner, completer=self.completer,
             holdings=self.holdings, membership=membership, events=self, timings=timings,
-            quotas=Quotas(self.runner.buffer.lanes, settings.max_prefetch),
+            quotas=Quotas(self.runner.buffer.limited, settings.max_prefetch),
         )  # fmt: skip
         self.heartbeat_thread = self._make_heartbeat_thread(
             app, queues, list(tasks), watch=watch, lease=lease, membership=membership
@@ -113,7 +113,8 @@ class Machines:
             running_jobs=running_jobs or RunningJobs.private(slots),
             completer=self.completer, transactions=self.transactions, marks=Marks(store),
             large=LargeJobs(store, timings.put_off), misfits=Misfits(store, timings.misfits),
-            lease=lease, loop=asyncio.get_running_loop(), timings=timings, lanes=Lanes(slots),
+            lease=lease, loop=asyncio.get_running_loop(), timings=timings,
+            limited=LimitedQueues(slots),
         )  # fmt: skip
 
     def _make_admitter(self, app: App, **how: Any) -> Admitter:

@@ -1737,11 +1737,11 @@ create table :"schema".permit (
 ) with (fillfactor = 50);
 
 -- tat: when the tokens of a queue's rate are full again. No unique index, as in line: the newest is found first.
-create table :"schema".pace (
+create table :"schema".queue_tokens (
     queue text not null,
     tat   timestamptz not null
 ) with (fillfactor = 50);
-create index pace_tat on :"schema".pace (queue, tat);
+create index queue_tokens_tat on :"schema".queue_tokens (queue, tat);
 
 -- Locks the limits of a queue until the end of the transaction.
 create function :"schema".lock_limits(the_queue text) returns void
@@ -1881,7 +1881,7 @@ begin
     now := clock_timestamp();
     select ctid, extract(epoch from greatest(tat, now - interval '1 h') - now)
       into row_id, full_in
-    from :"schema".pace
+    from :"schema".queue_tokens
     where queue = the_queue
     order by tat desc
     limit 1;
@@ -1893,10 +1893,10 @@ begin
     wait := greatest(0, first + tokens * each - ahead);
     full_in := full_in + tokens * each;
     if row_id is null then
-        insert into :"schema".pace (queue, tat)
+        insert into :"schema".queue_tokens (queue, tat)
         values (the_queue, now + make_interval(secs => full_in));
     elsif tokens > 0 or unused > 0 then
-        update :"schema".pace set tat = now + make_interval(secs => full_in) where ctid = row_id;
+        update :"schema".queue_tokens set tat = now + make_interval(secs => full_in) where ctid = row_id;
     end if;
 end;
 $body$;

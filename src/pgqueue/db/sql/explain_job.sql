@@ -3,7 +3,8 @@
 -- Answers no row for a job that is over. free: workers with a free slot, among those that know its task.
 -- concurrency: the limit of its queue, of which so many permits are held; token_in: seconds until its rate lets
 -- the next job begin.
--- needs: the primary keys of job, queue and worker; permit has few rows of a queue; pace_tat; job_ready (one probe a priority), $2 entries of it at most
+-- needs: the primary keys of job, queue and worker; permit has few rows of a queue;
+-- queue_tokens_tat; job_ready (one probe a priority), $2 entries of it at most
 -- locks: nothing
 select case when job.worker_id is not null then 'running'
             when job.position is not null then 'pending'
@@ -38,12 +39,12 @@ select case when job.worker_id is not null then 'running'
         from :"schema".permit
              join :"schema".worker on worker.id = permit.worker_id
         where permit.queue = job.queue) as permits,
-       (select extract(epoch from max(pace.tat) - clock_timestamp())::float8
+       (select extract(epoch from max(queue_tokens.tat) - clock_timestamp())::float8
                - (coalesce((queue.settings ->> 'burst')::integer,
                            greatest(1, floor((queue.settings ->> 'rate')::float8 / 10))) - 1)
                  / (queue.settings ->> 'rate')::float8
-        from :"schema".pace
-        where pace.queue = job.queue and pace.tat > clock_timestamp()) as token_in
+        from :"schema".queue_tokens
+        where queue_tokens.queue = job.queue and queue_tokens.tat > clock_timestamp()) as token_in
 from :"schema".job
      left join :"schema".queue on queue.name = job.queue
      cross join lateral (

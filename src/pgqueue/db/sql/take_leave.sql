@@ -3,8 +3,8 @@
 -- tokens it can use, $6 how many tokens it took before and did not use.
 -- Answers may and held: how many it may run at once, and how many permits it has; tokens, first, each, wait: how
 -- many it may begin, and when, in seconds.
--- needs: the primary keys of limiter, queue and worker; permit has few rows of a queue; pace_tat
--- locks: the queue's row of limiter; then rows of permit and pace of this queue
+-- needs: the primary keys of limiter, queue and worker; permit has few rows of a queue; queue_tokens_tat
+-- locks: the queue's row of limiter; then rows of permit and queue_tokens of this queue
 select may, held, tokens, first, each, wait
 from :"schema".take_permits($1::text, $2::bigint, $3::integer, $4::integer)
      cross join lateral :"schema".take_tokens(

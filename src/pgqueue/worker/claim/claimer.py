@@ -94,7 +94,7 @@ class Claimer:
             settings=settings, events=events,
             unknown=UnknownTasks(store, queues, tasks, every=timings.unknown_every),
         )  # fmt: skip
-        self._bell, self._room = plan.quotas.lanes.bell, runner.has_room
+        self._bell, self._room = plan.quotas.limited.bell, runner.has_room
         self.task: asyncio.Task[None] | None = None
         self._retry, self._stopping = RetryDelay(), asyncio.Lock()
         self.is_away = False  # claims fail

@@ -17,7 +17,7 @@ from pgqueue.worker.claim.queue_state import Heat, QueueState
 from pgqueue.worker.claim.quotas import Quotas
 from pgqueue.worker.claim.request import Answer, Kind, Request
 from pgqueue.worker.claim.scope import Scope
-from pgqueue.worker.limits.lanes import Lanes
+from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.seat import Seat
 from pgqueue.worker.timings import TIMINGS, PlanTimings
 
@@ -37,7 +37,7 @@ class Plan:
         quotas: Quotas | None = None,
     ) -> None:
         self._timings = timings
-        self.quotas = Quotas(Lanes(0), 0) if quotas is None else quotas
+        self.quotas = Quotas(LimitedQueues(0), 0) if quotas is None else quotas
         self.states = {name: QueueState(name) for name in queues}
         self.scope = Scope(queues, timings)
         self.cursors = self.scope.cursors

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pgqueue.worker.claim.prefetch import Prefetch
 from pgqueue.worker.claim.queue_state import QueueState
-from pgqueue.worker.limits.lanes import Lanes
+from pgqueue.worker.limits.limited_queues import LimitedQueues
 
 __all__ = ["NONE", "Quotas"]
 
@@ -16,25 +16,25 @@ NONE: Mapping[str, int] = {}
 class Quotas:
     """Nothing is asked of it while no queue has limits."""
 
-    def __init__(self, lanes: Lanes, max_prefetch: int) -> None:
-        self.lanes = lanes
+    def __init__(self, limited: LimitedQueues, max_prefetch: int) -> None:
+        self.limited = limited
         self._max_prefetch = max_prefetch
         self._prefetches: dict[str, Prefetch] = {}
 
     def _learn_speeds(self) -> None:
         """Learn how fast the jobs of each queue go through: so many are worth claiming ahead."""
-        for lane in self.lanes:
-            prefetch = self._prefetches.get(lane.queue)
+        for one in self.limited:
+            prefetch = self._prefetches.get(one.queue)
             if prefetch is None:
-                prefetch = self._prefetches[lane.queue] = Prefetch(lane.speed, self._max_prefetch)
-            lane.speed.ahead = prefetch.ahead_at_first(0.0)
+                prefetch = self._prefetches[one.queue] = Prefetch(one.speed, self._max_prefetch)
+            one.speed.ahead = prefetch.ahead_at_first(0.0)
 
     def open(self, states: list[QueueState]) -> list[QueueState]:
         """Return those of these queues that a claim may take jobs of."""
-        if not self.lanes:
+        if not self.limited:
             return states
         self._learn_speeds()
-        return [state for state in states if self.lanes.allowance(state.name) != 0]
+        return [state for state in states if self.limited.allowance(state.name) != 0]
 
     def open_or_owed(self, states: list[QueueState]) -> list[QueueState]:
         """Return the same; the others are to be looked back on later."""
@@ -46,16 +46,16 @@ class Quotas:
 
     def of(self, queues: Iterable[str]) -> Mapping[str, int]:
         """Return how many jobs a claim may take of those of these queues that have limits."""
-        if not self.lanes:
+        if not self.limited:
             return NONE
-        found = ((queue, self.lanes.allowance(queue)) for queue in queues)
+        found = ((queue, self.limited.allowance(queue)) for queue in queues)
         return {queue: most for queue, most in found if most is not None}
 
     def on_short(self, states: Iterable[QueueState]) -> None:
         """These queues had fewer jobs than a claim might take."""
-        if self.lanes:
+        if self.limited:
             for state in states:
-                if (lane := self.lanes.get(state.name)) is not None:
-                    lane.on_empty()
-                    lane.give_way()
-                    self.lanes.asks.set()
+                if (one := self.limited.get(state.name)) is not None:
+                    one.on_empty()
+                    one.give_way()
+                    self.limited.asks.set()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["LaneSpeed"]
+__all__ = ["QueueSpeed"]
 
 
-class LaneSpeed:
+class QueueSpeed:
     """``finished``: jobs that ran. The time in which none waits or runs does not count.
 
     ``ahead``: how many jobs are worth claiming before they may begin, as the claimer says. ``low``:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 from pgqueue.config import WorkerSettings
 from pgqueue.outcome import RELEASED
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.limits.lanes import Lanes
+from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.receipt import Claimed, Entry, entry_of
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ class Buffer:
         *,
         lease: Lease,
         loop: asyncio.AbstractEventLoop,
-        lanes: Lanes | None = None,
+        limited: LimitedQueues | None = None,
     ) -> None:
         self._taker = taker
-        self.lanes = Lanes(0) if lanes is None else lanes
+        self.limited = LimitedQueues(0) if limited is None else limited
         self.minds = False  # it is to be told of each job that leaves its slot
         self._lease = lease
         self._loop = loop
@@ -84,7 +84,7 @@ class Buffer:
         self.looked_at = 0.0  # when a job was taken last
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.quarantined) or (self.minds and self.lanes.waiting)
+        return bool(self.jobs or self.quarantined) or (self.minds and self.limited.waiting)
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
@@ -97,7 +97,7 @@ class Buffer:
 
     def way(self) -> Callable[[], Claimed | None]:
         """Return how to take jobs until others come."""
-        return self.next_limited if self.minds and self.lanes.waiting else self.next
+        return self.next_limited if self.minds and self.limited.waiting else self.next
 
     def next(self) -> Claimed | None:
         """Take the job to run next. None begins without a lease: others may have it by now."""
@@ -118,40 +118,40 @@ class Buffer:
 
     def next_limited(self) -> Claimed | None:
         """Take the job to run next where jobs of queues with limits wait, which take turns."""
-        if self.lanes.others_first() and (claimed := self.next()) is not None:
+        if self.limited.others_first() and (claimed := self.next()) is not None:
             return claimed
         now = time.monotonic()
-        lane = self.lanes.foremost(now, self.fits)
-        if lane is None:
+        one = self.limited.foremost(now, self.fits)
+        if one is None:
             return self.next()
         if now >= self._lease.until:
             return self._without_lease()
         self.looked_at = now
-        record, token = claimed = self.lanes.begin(lane)
+        record, token = claimed = self.limited.begin(one)
         if is_quarantined(record):
             self.in_quarantine = record["id"], token
         self.took(record)
         return claimed
 
     def fits(self, record: Record) -> bool:
-        """Return whether a job of a lane could begin now, if a slot is free."""
+        """Return whether a job could begin now, if a slot is free."""
         return not (self.in_quarantine and is_quarantined(record))
 
     def took(self, record: Record) -> None:
-        """Note that a job of a lane takes a slot."""
+        """Note that a job of a queue with limits takes a slot."""
 
     def left(self, record: Record) -> None:
         """Note that the job has left its slot."""
-        self.lanes.left(record)
+        self.limited.left(record)
 
     def learn(self, said: str | None, running: Mapping[str, int]) -> None:
-        """Take limits of queues that differ: their jobs wait in lanes, and no others do."""
-        for lane in self.lanes.learn(said, running):
-            for record, token in lane.jobs:
+        """Take limits of queues that differ: their jobs wait apart from the others."""
+        for one in self.limited.learn(said, running):
+            for record, token in one.jobs:
                 self.add([record], token)
-        for lane in self.lanes:
-            lane.jobs.extend(self.remove(self._of_queue(lane.queue)))
-        self.minds = bool(self.lanes)
+        for one in self.limited:
+            one.jobs.extend(self.remove(self._of_queue(one.queue)))
+        self.minds = bool(self.limited)
 
     def _of_queue(self, queue: str) -> set[int]:
         return {record["id"] for record, _ in self._waiting() if record["queue"] == queue}
@@ -162,11 +162,11 @@ class Buffer:
     def receipts(self) -> Iterable[tuple[int, int]]:
         """Return ids and tokens of all."""
         mine = ((record["id"], token) for record, token in self._waiting())
-        return chain(mine, self.lanes.receipts())
+        return chain(mine, self.limited.receipts())
 
     def remove(self, job_ids: Container[int]) -> list[Claimed]:
         """Take out those of these jobs that wait."""
-        removed = self.lanes.remove(job_ids)
+        removed = self.limited.remove(job_ids)
         for waiting in (self.jobs, self.quarantined):
             found = [claimed for claimed in waiting if claimed[0]["id"] in job_ids]
             for claimed in found:
@@ -179,7 +179,7 @@ class Buffer:
 
         No slot comes free, so those of queues with limits go as well.
         """
-        taken = self.lanes.clear()
+        taken = self.limited.clear()
         while len(self.jobs) > keep:
             taken.append(self.jobs.pop())
         self.passed_on += len(taken)
@@ -192,7 +192,7 @@ class Buffer:
 
     def clear(self) -> list[Claimed]:
         """Take out all, for good."""
-        taken = [*self.jobs, *self.quarantined, *self.lanes.clear()]
+        taken = [*self.jobs, *self.quarantined, *self.limited.clear()]
         self.passed_on += len(taken)
         self.jobs.clear()
         self.quarantined.clear()

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.limits.lanes import Lanes
+from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.receipt import Claimed
 from pgqueue.worker.run.buffer import Buffer, Taker, is_quarantined
 from pgqueue.worker.run.busy import BusyClock
@@ -38,12 +38,13 @@ def sync_tasks(tasks: Mapping[str, Task[..., Any]]) -> frozenset[str]:
 
 def make_buffer(
     taker: Taker, tasks: Mapping[str, Task[..., Any]], slots: int, threads: int,
-    lanes: Lanes | None, *, lease: Lease, loop: asyncio.AbstractEventLoop, busy: BusyClock,
+    limited: LimitedQueues | None, *, lease: Lease, loop: asyncio.AbstractEventLoop,
+    busy: BusyClock,
 ) -> Buffer:  # fmt: skip
     """Return the buffer of a worker with these tasks, slots and threads."""
     if threads < slots and (needy := sync_tasks(tasks)):
-        return FewThreads(taker, needy, threads, lease=lease, loop=loop, lanes=lanes, busy=busy)
-    return Buffer(taker, lease=lease, loop=loop, lanes=lanes)
+        return FewThreads(taker, needy, threads, lease=lease, loop=loop, limited=limited, busy=busy)
+    return Buffer(taker, lease=lease, loop=loop, limited=limited)
 
 
 class FewThreads(Buffer):
@@ -61,10 +62,10 @@ class FewThreads(Buffer):
         *,
         lease: Lease,
         loop: asyncio.AbstractEventLoop,
-        lanes: Lanes | None = None,
+        limited: LimitedQueues | None = None,
         busy: BusyClock,
     ) -> None:
-        super().__init__(taker, lease=lease, loop=loop, lanes=lanes)
+        super().__init__(taker, lease=lease, loop=loop, limited=limited)
         self.minds = True
         self._needy = needy
         self._size = threads
@@ -105,7 +106,7 @@ class FewThreads(Buffer):
 
     def way(self) -> Callable[[], Claimed | None]:
         """Return how to take jobs until others come: it costs less where none needs a thread."""
-        if self.lanes.waiting:
+        if self.limited.waiting:
             return self.next_limited
         if self._in_line or self._parked or self.quarantined:
             return self.next
@@ -117,7 +118,7 @@ class FewThreads(Buffer):
         return has_thread and super().fits(record)
 
     def took(self, record: Record) -> None:
-        """Note that a job of a lane takes a slot, and a thread if it needs one."""
+        """Note that a job of a queue with limits takes a slot, and a thread if it needs one."""
         self.in_threads += self._needs_one(record)
 
     def add(self, records: Sequence[Record], token: int) -> None:

@@ -18,7 +18,7 @@ from pgqueue.outcome import CANCELLED
 from pgqueue.running import Transactions
 from pgqueue.within import without_blocks
 from pgqueue.worker.lease import Lease
-from pgqueue.worker.limits.lanes import Lanes
+from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, Entry, entry_of
 from pgqueue.worker.run.admission import Admission
@@ -53,7 +53,7 @@ class Runner:
         concurrency: int, threads: int | None = None, running_jobs: RunningJobs,
         completer: Outcomes, transactions: Transactions, marks: Marks, large: LargeJobs,
         misfits: Misfits, lease: Lease, loop: asyncio.AbstractEventLoop, timings: Timings = TIMINGS,
-        lanes: Lanes | None = None,
+        limited: LimitedQueues | None = None,
     ) -> None:  # fmt: skip
         self._completer = completer
         self.has_room = asyncio.Event()
@@ -61,7 +61,7 @@ class Runner:
         self._busy = BusyClock()
         threads = threads or concurrency
         self.buffer = make_buffer(
-            self, tasks, concurrency, threads, lanes, lease=lease, loop=loop, busy=self._busy
+            self, tasks, concurrency, threads, limited, lease=lease, loop=loop, busy=self._busy
         )
         self.threads = self.buffer if isinstance(self.buffer, FewThreads) else None
         admission = Admission(
@@ -135,7 +135,7 @@ class Runner:
     def add(self, records: Sequence[Record], token: int) -> None:
         """Take claimed jobs, in the order in which they should run."""
         if self.buffer.minds:
-            records = self.buffer.lanes.take(records, token)
+            records = self.buffer.limited.take(records, token)
         if records:
             self.buffer.add(records, token)
         self._attempts.claimed(token)

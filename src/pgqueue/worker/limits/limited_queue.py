@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pgqueue.flow.queue_limits import Limits
-from pgqueue.worker.limits.speed import LaneSpeed
+from pgqueue.worker.limits.speed import QueueSpeed
 from pgqueue.worker.limits.tokens import AHEAD, Tokens
 from pgqueue.worker.receipt import Claimed
 
-__all__ = ["Answer", "Ask", "Lane"]
+__all__ = ["Answer", "Ask", "LimitedQueue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Answer(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-class Lane:
+class LimitedQueue:
     """``slots``: how many jobs the worker runs at once, of all queues. ``running``: of this one.
 
     ``may``: how many may run. ``held``: how many permits the database knows of. ``short``: it
@@ -65,7 +65,7 @@ class Lane:
         self.running = self.peak = running
         self.may = self.held = 0
         self.short = self.stirred = self.sought = self.drained = False
-        self.speed = LaneSpeed()
+        self.speed = QueueSpeed()
         self.tokens = Tokens()
 
     # -- what may begin
@@ -142,8 +142,8 @@ class Lane:
             self.stirred = True
         return self.stirred
 
-    def ask(self, now: float, *, pulse: bool = False) -> Ask | None:
-        """Return what to ask now, if anything. ``pulse``: a heartbeat was answered.
+    def ask(self, now: float, *, renewed: bool = False) -> Ask | None:
+        """Return what to ask now, if anything. ``renewed``: a heartbeat was answered.
 
         Until the answer comes, no more jobs run than the database is told of: it may give the
         other permits away.
@@ -152,17 +152,17 @@ class Lane:
         if not (
             tokens
             or self._needs_permits()
-            or (holds and (pulse or self.stirred))
-            or (pulse and self.tokens.unused)
+            or (holds and (renewed or self.stirred))
+            or (renewed and self.tokens.unused)
             or self.held > max(self.may, self.running)
         ):
             return None
         demand = self.running + len(self.jobs)
         busy = min(self.held, max(self.running, min(self.may, demand)))
-        wanted = min(self._slots, max(demand, self.peak if pulse else 0))
+        wanted = min(self._slots, max(demand, self.peak if renewed else 0))
         if self.short:
             wanted = max(wanted, min(self.limits.concurrency or 0, self._slots))
-        if pulse:
+        if renewed:
             self.peak = self.running
         self.stirred = self.sought = False
         self.may = min(self.may, busy)
