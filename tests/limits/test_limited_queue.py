@@ -235,7 +235,7 @@ class Server:
         return tokens(count, first, self.each, max(0.0, first + count * self.each - 0.25))
 
 
-@pytest.mark.past(78)
+@pytest.mark.past_bug(78)
 @pytest.mark.parametrize(
     ("rate", "burst", "workers"), [(100.0, 1, 1), (100.0, 10, 3), (7.0, 1, 5), (900.0, 90, 2)]
 )

@@ -80,7 +80,7 @@ async def test_a_limit_of_one_holds_in_one_worker(
     assert await eyes.value("select max(attempt) from pgqueue.history") == 1
 
 
-@pytest.mark.past(77)
+@pytest.mark.past_bug(77)
 @pytest.mark.parametrize(("limit", "jobs"), [(1, 100), (3, 300), (25, 600)])
 async def test_a_limit_holds_over_workers(
     apps: list[App], eyes: Eyes, meter: Meter, limit: int, jobs: int
@@ -185,7 +185,7 @@ def excess(began: list[float], rate: float, burst: int, late: float) -> float:
     return worst
 
 
-@pytest.mark.past(78)
+@pytest.mark.past_bug(78)
 @pytest.mark.parametrize(("rate", "burst"), [(100, 10), (200, 1)])
 async def test_a_rate_holds_over_workers(
     apps: list[App], eyes: Eyes, meter: Meter, rate: int, burst: int
@@ -287,7 +287,7 @@ async def test_retries_and_cancels_free_their_permits(
     assert meter.most == 1
 
 
-@pytest.mark.past(77)
+@pytest.mark.past_bug(77)
 async def test_limits_cost_workers_that_wait_no_rows(
     apps: list[App], eyes: Eyes, meter: Meter
 ) -> None:
