@@ -140,6 +140,7 @@ async def from_async_code() -> None:
     assert_type(await pgqueue.Client().amigrate(), list[str])
     assert_type(await app.schedules.aset("a", task="send", every=60), bool)
     assert_type(await app.schedules.alist(), list[pgqueue.ScheduleInfo])
+    assert_type(await app.schedules.apreview("a"), list[pgqueue.ScheduleSlot])
     assert_type(await app.flows.aset("crm", concurrency=5, key_rate="60/min", rate=None), bool)
     assert_type(await app.flows.aset("crm", key="acme", weight=2.5, new=True), bool)
     assert_type(await app.flows.alist(), list[pgqueue.FlowInfo])

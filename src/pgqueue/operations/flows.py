@@ -48,11 +48,6 @@ class Flows(Audited):
     """
 
     @blocking
-    def list(self, *, connection: object | None = None) -> Work[list[FlowInfo]]:
-        """Return every flow that is declared, was changed, or has jobs in line, by name."""
-        return Work(lambda c: admin.list_flows(c, self.schema), connection=connection)
-
-    @blocking
     def keys(
         self,
         flow: str,
@@ -195,6 +190,12 @@ class Flows(Audited):
             ),
             connection=connection,
         )
+
+    # The last of them: behind it, list is this verb in annotations.
+    @blocking
+    def list(self, *, connection: object | None = None) -> Work[list[FlowInfo]]:
+        """Return every flow that is declared, was changed, or has jobs in line, by name."""
+        return Work(lambda c: admin.list_flows(c, self.schema), connection=connection)
 
     alist = awaitable(list)  # noqa: A003
     akeys = awaitable(keys, "Return a page of the keys of a flow, by name; see ``keys``.")

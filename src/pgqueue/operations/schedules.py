@@ -45,11 +45,6 @@ class Schedules(Audited):
         self._jobs = jobs
 
     @blocking
-    def list(self, *, connection: object | None = None) -> Work[list[ScheduleInfo]]:
-        """Return every schedule, by name."""
-        return Work(lambda c: admin.list_schedules(c, self.schema), connection=connection)
-
-    @blocking
     def preview(
         self, name: str, count: int = 5, *, connection: object | None = None
     ) -> Work[list[ScheduleSlot]]:
@@ -142,6 +137,12 @@ class Schedules(Audited):
             lambda c: admin.remove_schedule(c, self.schema, name, self._actor),
             connection=connection,
         )
+
+    # The last of them: behind it, list is this verb in annotations.
+    @blocking
+    def list(self, *, connection: object | None = None) -> Work[list[ScheduleInfo]]:
+        """Return every schedule, by name."""
+        return Work(lambda c: admin.list_schedules(c, self.schema), connection=connection)
 
     alist = awaitable(list)  # noqa: A003
     apreview = awaitable(preview)
