@@ -81,6 +81,25 @@ async def test_permits_of_a_worker_that_is_not_registered_are_void(hands: Hands)
     assert (await ask(hands, 2, 1))["may"] == 1
 
 
+async def test_a_permit_that_is_void_is_in_nobody_s_way(hands: Hands) -> None:
+    await limit(hands, concurrency=1)
+    assert (await ask(hands, 1, 1))["may"] == 1
+    await hands.sql("delete from @.worker where id = 1")
+    assert (await ask(hands, 2, 1))["may"] == 1
+
+
+async def test_a_worker_that_leaves_wakes_who_waits(hands: Hands) -> None:
+    await limit(hands, concurrency=1)
+    await ask(hands, 1, 1)
+    await ask(hands, 2, 1)
+    heard: list[str] = []
+    channel = await hands.value("select @.channel()")
+    await hands.connection.add_listener(channel, lambda *args: heard.append(str(args[3])))
+    await hands.run("remove_worker", [1])
+    assert heard == ["p:2:mail"]
+    assert await held(hands) == {}
+
+
 async def test_without_a_limit_all_that_is_wanted_is_granted(hands: Hands) -> None:
     await limit(hands, concurrency=1)
     await ask(hands, 1, 1)

@@ -1763,6 +1763,7 @@ begin atomic
     select :"schema".call('p:' || longest.worker_id || ':' || the_queue)
     from (select permit.worker_id
           from :"schema".permit
+               join :"schema".worker on worker.id = permit.worker_id
           where permit.queue = the_queue and permit.n = 0 and permit.wants > 0 and permit.worker_id <> but
           order by permit.since
           limit 1) as longest;
@@ -1797,15 +1798,16 @@ begin
            min(p.since) filter (where p.worker_id = the_worker) as since,
            coalesce(sum(p.n) filter (where p.worker_id <> the_worker), 0)::integer as others,
            coalesce(bool_or(p.n = 0 and p.wants > 0 and p.worker_id <> the_worker), false) as waited_for,
-           coalesce(bool_or(p.n = 0 and p.wants > 0 and w.kind is distinct from me.kind
+           coalesce(bool_or(p.n = 0 and p.wants > 0 and p.kind is distinct from me.kind
                             and p.since < clock_timestamp() - interval '1 s'), false) as starved,
            me.id is not null as registered
       into mine
     from (select 1) as one
          left join :"schema".worker as me on me.id = the_worker
-         left join :"schema".permit as p on p.queue = the_queue
-         left join :"schema".worker as w on w.id = p.worker_id
-    where p.queue is null or w.id is not null
+         left join (select permit.*, worker.kind
+                    from :"schema".permit
+                         join :"schema".worker on worker.id = permit.worker_id
+                    where permit.queue = the_queue) as p on true
     group by me.id;
     -- Water fills vessels of these sizes: how high does it stand? Nowhere below what is wanted: no answer.
     select (most - below) / vessels as lower, (most - below + vessels - 1) / vessels as upper into fair
