@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from tests.db.hands import Hands
 from tests.db.test_flows import admit, end, flow, put
@@ -11,13 +13,9 @@ from tests.db.test_plans import STATES, executed, explained
 async def found(
     hands: Hands, floors: dict[str, int] | None = None, *, lines: bool = False, server: bool = True
 ) -> list[str]:
-    floors = floors or {}
     since = await hands.value("select pg_postmaster_start_time()") if server else None
-    ever = await hands.value("select '0001-01-02'::timestamptz")
-    rows = await hands.run(
-        "find_ticketed_flows", list(floors), list(floors.values()), [ever] * len(floors), since,
-        lines,
-    )  # fmt: skip
+    told = {name: (ticket, "0001-01-02T00:00:00+00:00") for name, ticket in (floors or {}).items()}
+    rows = await hands.run("find_ticketed_flows", json.dumps(told), since, lines)
     return sorted(row[0] for row in rows)
 
 
@@ -104,7 +102,7 @@ async def test_a_search_reads_few_tickets_though_there_are_many(hands: Hands) ->
         "insert into @.ticket (flow, key)"
         " select 'f' || n % 50, n::text from generate_series(1, 20000) as n"
     )
-    seen = await executed(hands, "find_ticketed_flows", "'{}'", "'{}'", "'{}'", "null", "true")
+    seen = await executed(hands, "find_ticketed_flows", "'{}'", "null", "true")
     rows = sum(
         node["Actual Rows"] * node["Actual Loops"]
         for node in seen.nodes

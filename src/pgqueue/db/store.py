@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -234,9 +235,8 @@ class Store(FleetStore):
         self, floors: Mapping[str, FlowFloors], server: object, *, lines: bool
     ) -> list[str]:
         """Return the flows with tickets; with ``lines``, those too with a key whose turn it is."""
-        tickets = [one.ticket for one in floors.values()]
-        turns = [one.turn for one in floors.values()]
-        rows = await self._rows("find_ticketed_flows", list(floors), tickets, turns, server, lines)
+        told = {flow: (one.ticket, one.turn.isoformat()) for flow, one in floors.items()}
+        rows = await self._rows("find_ticketed_flows", json.dumps(told), server, lines)
         return [row[0] for row in rows]
 
     # -- the promoter's

@@ -1,15 +1,17 @@
--- The flows to look at: those with tickets, and, if $5, those with a key whose turn it is.
--- $1 flows, $2 the tickets and $3 the turns below which nothing of each is to be found on the server that
--- began at $4: tickets and lines that are gone would be walked over.
+-- The flows to look at: those with tickets, and, if $3, those with a key whose turn it is.
+-- $1 an object that has for each flow the ticket and the turn below which nothing of it is to be found on the
+-- server that began at $2: tickets and lines that are gone would be walked over.
 -- Tickets of flows without a row are found in the gaps between those that have one.
 -- needs: the primary key of flow, ticket_flow and line_turn, a probe a flow
 -- locks: nothing
-with known as materialized (
-    select flow.name, coalesce(floor.ticket, 0) as ticket, coalesce(floor.turn, '-infinity') as turn,
+with floors as materialized (
+    select case when pg_postmaster_start_time() = $2::timestamptz then $1::text::jsonb else '{}' end as told
+),
+known as materialized (
+    select flow.name, coalesce((floors.told -> flow.name ->> 0)::bigint, 0) as ticket,
+           coalesce((floors.told -> flow.name ->> 1)::timestamptz, '-infinity') as turn,
            flow.paused_at is null as goes
-    from :"schema".flow
-         left join unnest($1::text[], $2::bigint[], $3::timestamptz[]) as floor (name, ticket, turn)
-             on floor.name = flow.name and pg_postmaster_start_time() = $4::timestamptz
+    from :"schema".flow cross join floors
 ),
 gap as materialized (
     select known.name as low,
@@ -22,7 +24,7 @@ gap as materialized (
 select name
 from known
 where exists (select from :"schema".ticket where ticket.flow = known.name and ticket.id > known.ticket)
-   or $5::boolean and goes
+   or $3::boolean and goes
       and exists (select from :"schema".line
                   where line.flow = known.name and line.turn >= known.turn
                     and line.turn <= clock_timestamp())
