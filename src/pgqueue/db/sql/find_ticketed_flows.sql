@@ -8,16 +8,14 @@ with floors as materialized (
     select case when pg_postmaster_start_time() = $2::timestamptz then $1::text::jsonb else '{}' end as told
 ),
 known as materialized (
-    select flow.name, coalesce((floors.told -> flow.name ->> 0)::bigint, 0) as ticket,
-           coalesce((floors.told -> flow.name ->> 1)::timestamptz, '-infinity') as turn,
+    select flow.name, coalesce(((select told from floors) -> flow.name ->> 0)::bigint, 0) as ticket,
+           coalesce(((select told from floors) -> flow.name ->> 1)::timestamptz, '-infinity') as turn,
            flow.paused_at is null as goes
-    from :"schema".flow cross join floors
+    from :"schema".flow
 ),
 gap as materialized (
-    select known.name as low,
-           (select flow.name from :"schema".flow where flow.name > known.name
-            order by flow.name limit 1) as high
-    from known
+    select flow.name as low, lead(flow.name) over (order by flow.name) as high
+    from :"schema".flow
     union all
     select '', (select flow.name from :"schema".flow order by flow.name limit 1)
 )
