@@ -137,7 +137,7 @@ def test_all_of_a_job_is_carried_into_history_and_dead() -> None:
     carried = set(statements.part("carried_columns").split(", "))
     own = {"crash_count", "errors"}  # written along, changed
     assert columns_of("job") - carried - own == {
-        "position", "rank", "quarantined", "cancel_requested", "began_at",
+        "position", "rank", "quarantined", "cancel_requested", "began_at", "unique_started",
     }  # fmt: skip
     assert columns_of("dead") == carried | own | {"rank", "finished_at", "reason"}
     assert columns_of("history") == carried | own | {"finished_at", "state", "result"}
