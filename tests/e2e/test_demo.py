@@ -21,12 +21,14 @@ import pytest
 
 from pgqueue.demo.fleet import lend_fleet
 from pgqueue.demo.ground import lend_ground
+from pgqueue.demo.names import AT_ONCE, LARGE, SMALL
 from pgqueue.demo.place import Place
 from pgqueue.demo.producer import Producer
 from pgqueue.demo.report import Report
 from pgqueue.demo.run import Plan
 from pgqueue.demo.scan import Found, scan
 from pgqueue.demo.statements import sql
+from pgqueue.demo.tenants import Tenant, check_tenants, split
 from pgqueue.demo.verdict import Sample, Verdict, check_run, compare_sample
 from pgqueue.embedded import find
 from pgqueue.errors import EmbeddedError, PgQueueError
@@ -46,6 +48,10 @@ KEYS = {
     "exactly_once",
     "slots",
     "slots_once",
+    "most_at_once",
+    "above_limit",
+    "small_wait_median",
+    "small_wait_worst",
     "rescue_seconds",
     "jobs_per_second",
 }
@@ -130,6 +136,9 @@ def judge(out: str) -> None:
     assert answer["exactly_once"] is True
     assert answer["slots_once"] is True
     assert answer["slots"] >= 1
+    assert 1 <= answer["most_at_once"] <= AT_ONCE
+    assert answer["above_limit"] == 0
+    assert 0 < answer["small_wait_median"] <= answer["small_wait_worst"]
     assert 0 < answer["rescue_seconds"] < 30
     assert answer["jobs_per_second"] > 0
 
@@ -154,7 +163,7 @@ def test_it_runs_on_an_embedded_server_and_leaves_nothing(ground: Ground, wheel:
     judge(out)
     assert "killed with SIGKILL" in err
     assert 'schedule "tally" fired: ' in err
-    assert f"{FILES} of {FILES} files" in err
+    assert f"{FILES} of {FILES} files; large: 0 in line; small: each waits " in err
     assert remaining(ground.left, timeout_s=_LEFT_SECONDS) == []
 
 
@@ -180,6 +189,8 @@ async def test_it_prints_a_table_and_keeps_its_rows_if_told_to(
     words = dict(re.findall(r"^(\w[\w/ ]*?) +([\d.]+|yes|NO|-)(?= )", out, re.MULTILINE))
     assert (words["enqueued"], words["completed"], words["dead"]) == ("20", "19", "1")
     assert (words["lost"], words["doubled"], words["exactly once"]) == ("0", "0", "yes")
+    assert (words["above the limit"], 1 <= int(words["most at once"]) <= AT_ONCE) == ("0", True)
+    assert float(words["at worst"]) > 0
     assert int(words["rescued"]) >= int(words["started twice"]) >= 1
     assert await schemas(empty_dsn) == ["pgqueue_demo", "pgqueue_demo_queue", "public"]
 
@@ -320,8 +331,8 @@ FINISH = """
 insert into pgqueue_demo.killed values (7, 77, clock_timestamp());
 insert into pgqueue_demo.held
 select id, id = 5 from pgqueue_demo_queue.job where id in (4, 5);
-insert into pgqueue_demo.attempt (job_id, attempt, pid)
-select id, 1, 78 from pgqueue_demo_queue.job;
+insert into pgqueue_demo.attempt (job_id, file_id, attempt, pid)
+select id, (args ->> 'file_id')::bigint, 1, 78 from pgqueue_demo_queue.job;
 with gone as (delete from pgqueue_demo_queue.job where id = 1 returning job.*)
 insert into pgqueue_demo_queue.dead
     (id, finished_at, run_at, enqueued_at, attempt, max_attempts, priority, crash_count, reason,
@@ -346,8 +357,9 @@ select id, 1, 1, 1, sha256(path::bytea) from pgqueue_demo.file where not poison;
 """
 
 
-def report(verdict: Verdict, wrong: int = 0) -> Report:
-    return Report(Found(Path("/"), [], 0), "", None, verdict, Sample(9, 0, wrong))
+def report(verdict: Verdict, wrong: int = 0, tenant: Tenant | None = None) -> Report:
+    tenants = {tenant.tenant: tenant} if tenant else {}
+    return Report(Found(Path("/"), [], 0), "", None, verdict, tenants, Sample(9, 0, wrong))
 
 
 async def test_a_good_run_is_found_good(good: asyncpg.Connection) -> None:
@@ -441,6 +453,81 @@ async def test_a_slot_without_a_job_or_with_two_is_found_out(
     verdict = await check_run(good)
     assert (verdict.slots_once, verdict.exactly_once) == (False, True)
     assert not report(verdict).ok
+
+
+RUNS = """
+delete from pgqueue_demo.attempt;
+delete from pgqueue_demo.result;
+delete from pgqueue_demo.killed;
+update pgqueue_demo.file set added_at = '2027-01-01', poison = false,
+       tenant = case when id > 8 then 'small' else 'large' end;
+delete from pgqueue_demo.held;
+insert into pgqueue_demo.killed values (7, 77, '2027-01-01 00:00:03');
+insert into pgqueue_demo.held values (1, true), (2, true);
+insert into pgqueue_demo.attempt (job_id, file_id, attempt, pid, started_at)
+select file, file, attempt, pid, '2027-01-01'::timestamptz + began * '1 s'::interval
+from (values {starts}) as given (file, attempt, pid, began);
+insert into pgqueue_demo.result (file_id, unreadable, written_at)
+select id, '', '2027-01-01 00:00:05' from pgqueue_demo.file;
+"""
+
+
+@pytest.mark.parametrize(
+    ("starts", "most", "above"),
+    [
+        pytest.param("(1, 1, 78, 1), (2, 1, 78, 2)", 2, 0, id="two at once"),
+        pytest.param(
+            "(3, 1, 77, 1), (3, 2, 77, 2), (1, 1, 77, 2.5)", 2, 0, id="failed, not killed"
+        ),
+        pytest.param("(1, 1, 78, 1), (2, 1, 78, 5)", 1, 0, id="one after the other"),
+        pytest.param("(1, 1, 78, 1), (2, 1, 78, 2), (3, 1, 79, 3)", 3, 1, id="one too many"),
+        pytest.param(
+            "(1, 1, 77, 1), (2, 1, 78, 2), (1, 2, 78, 4)", 2, 0, id="killed and started again"
+        ),
+        pytest.param(
+            "(1, 1, 77, 1), (2, 1, 78, 1), (3, 1, 78, 3), (1, 2, 78, 5)",
+            2,
+            0,
+            id="another as soon as one is killed",
+        ),
+        pytest.param(
+            "(1, 1, 77, 1), (2, 1, 78, 1), (3, 1, 78, 2), (1, 2, 78, 4)",
+            3,
+            2,
+            id="too many before the kill and after it",
+        ),
+    ],
+)
+async def test_jobs_beyond_the_limit_of_a_tenant_are_found_out(
+    good: asyncpg.Connection, starts: str, most: int, above: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = await check_run(good)
+    await good.execute(RUNS.format(starts=starts))
+    monkeypatch.setattr("pgqueue.demo.tenants.AT_ONCE", 2)
+
+    large = (await check_tenants(good))[LARGE]
+
+    assert (large.most_at_once, large.above) == (most, above)
+    assert report(verdict, tenant=large).ok == (above == 0)
+
+
+async def test_waits_of_each_tenant_are_told_apart(good: asyncpg.Connection) -> None:
+    starts = "(1, 1, 78, 4), (2, 1, 77, 2), (2, 2, 78, 4.5), (9, 1, 78, 0.1), (10, 1, 78, 0.3)"
+    await good.execute(RUNS.format(starts=starts))
+
+    found = await check_tenants(good)
+
+    waits = {name: (found[name].median_wait, found[name].worst_wait) for name in found}
+    assert waits == {LARGE: (3.0, 4.0), SMALL: (pytest.approx(0.2), pytest.approx(0.3))}
+
+
+def test_the_small_tenant_has_a_file_of_fifty() -> None:
+    for total, few in ((0, 0), (1, 0), (2, 0), (3, 1), (49, 1), (50, 1), (149, 2), (2450, 49)):
+        paths = [f"{n}" for n in range(total)]
+        large, small = split(paths)
+        assert len(small) == few
+        assert sorted(large + small) == sorted(paths)
+        assert large[:1] == paths[:1]
 
 
 async def test_a_held_job_that_never_ran_again_is_found_out(good: asyncpg.Connection) -> None:

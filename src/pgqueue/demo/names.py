@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["APP", "CONCURRENCY", "EVERY", "PROCESSES", "QUEUE_SCHEMA", "SCHEDULE"]
+__all__ = [
+    "APP",
+    "AT_ONCE",
+    "CONCURRENCY",
+    "EVERY",
+    "LARGE",
+    "PROCESSES",
+    "QUEUE_SCHEMA",
+    "SCHEDULE",
+    "SMALL",
+]
 
 APP = "pgqueue.demo.tasks:app"
 QUEUE_SCHEMA = "pgqueue_demo_queue"
@@ -11,3 +21,7 @@ CONCURRENCY = 8
 SCHEDULE = "tally"
 EVERY = 2
 """Seconds from one slot of the schedule to the next."""
+LARGE = "large"
+SMALL = "small"
+AT_ONCE = 12
+"""The limit of a tenant: so many of its jobs run at once, in all workers together."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pgqueue.demo.names import LARGE
 from pgqueue.demo.statements import sql
 from pgqueue.demo.tasks import app, measure
 
@@ -18,13 +19,26 @@ _POISON_ATTEMPTS = 3
 
 
 class Producer:
-    """Enqueues the files of a run, in chunks; ``poison`` is the one that will raise."""
+    """Enqueues the files of a tenant, in chunks; ``poison`` is the one that will raise."""
 
-    def __init__(self, connection: Connection, paths: Sequence[str], *, poison: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        paths: Sequence[str],
+        *,
+        tenant: str = LARGE,
+        poison: str | None = None,
+    ) -> None:
         self._connection = connection
         self._paths = paths
+        self._tenant = tenant
         self._poison = poison
         self.enqueued = 0
+
+    @property
+    def total(self) -> int:
+        """How many files it has."""
+        return len(self._paths)
 
     async def enqueue(self, up_to: int | None = None) -> None:
         """Enqueue files until so many are, or all."""
@@ -37,12 +51,12 @@ class Producer:
     async def _enqueue(self, chunk: Sequence[str]) -> None:
         """Both or neither: a row without its job, or a job without its row, cannot be."""
         async with self._connection.transaction():
-            rows = await self._connection.fetch(sql("add_files"), chunk, self._poison)
+            rows = await self._connection.fetch(sql("add_files"), chunk, self._tenant, self._poison)
             await app.aenqueue_many(
                 (
-                    measure.using(max_attempts=_POISON_ATTEMPTS).job(row["id"], row["path"], True)
-                    if row["poison"]
-                    else measure.job(row["id"], row["path"])
+                    (
+                        measure.using(max_attempts=_POISON_ATTEMPTS) if row["poison"] else measure
+                    ).job(row["id"], row["path"], self._tenant, row["poison"])
                     for row in rows
                 ),
                 connection=self._connection,

@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pgqueue.demo.killer import Killed
-from pgqueue.demo.names import EVERY, SCHEDULE
+from pgqueue.demo.names import AT_ONCE, EVERY, LARGE, SCHEDULE, SMALL
 from pgqueue.demo.scan import Found
+from pgqueue.demo.tenants import Tenant
 from pgqueue.demo.verdict import Sample, Verdict
 from pgqueue.observe.plain import plain
 
@@ -31,11 +32,22 @@ class Report:
     poison: str
     killed: Killed | None
     verdict: Verdict
+    tenants: dict[str, Tenant]
     sample: Sample
 
     @property
+    def most_at_once(self) -> int:
+        """The largest number of jobs of one tenant that ran at the same moment."""
+        return max((tenant.most_at_once for tenant in self.tenants.values()), default=0)
+
+    @property
+    def above_limit(self) -> int:
+        """Jobs that began although their tenant was at its limit."""
+        return sum(tenant.above for tenant in self.tenants.values())
+
+    @property
     def ok(self) -> bool:
-        """Whether nothing was lost, doubled or wrong."""
+        """Whether nothing was lost, doubled, wrong or above a limit."""
         verdict = self.verdict
         return (
             verdict.exactly_once
@@ -43,13 +55,14 @@ class Report:
             and not verdict.doubled
             and verdict.slots_once
             and verdict.run_again == verdict.held
+            and not self.above_limit
             and not self.sample.wrong
         )
 
 
 def print_json(report: Report) -> None:
     """Print one object."""
-    verdict = report.verdict
+    verdict, small = report.verdict, report.tenants.get(SMALL)
     fields = {
         "enqueued": verdict.enqueued,
         "completed": verdict.completed,
@@ -60,6 +73,10 @@ def print_json(report: Report) -> None:
         "exactly_once": verdict.exactly_once,
         "slots": verdict.slots,
         "slots_once": verdict.slots_once,
+        "most_at_once": report.most_at_once,
+        "above_limit": report.above_limit,
+        "small_wait_median": _rounded(small and small.median_wait, 3),
+        "small_wait_worst": _rounded(small and small.worst_wait, 3),
         "rescue_seconds": _rounded(verdict.rescue_seconds, 3),
         "jobs_per_second": _rounded(verdict.jobs_per_second, 1),
     }
@@ -89,7 +106,7 @@ def print_table(report: Report) -> None:
 def _style(name: str, value: str) -> str:
     if name == "exactly once":
         return "bold green" if value == "yes" else "bold red"
-    if name in ("lost", "doubled", "wrong"):
+    if name in ("lost", "doubled", "wrong", "above the limit"):
         return "green" if value == "0" else "bold red"
     return "bold"
 
@@ -112,6 +129,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
     yield "exactly once", once, "in SQL: for each file one job and one result"
     yield "wrong", f"{sample.wrong}", f"of {sample.read} files read again and compared"
     yield "slots", f"{verdict.slots}", _slots(verdict)
+    yield from _limits(report)
     again = "from the kill until its last job ran again"
     yield "seconds to rescue", _number(verdict.rescue_seconds, 2), again
     rate = "from the first row to the last result"
@@ -122,6 +140,21 @@ def _rows(report: Report) -> Iterator[tuple[str, str, str]]:
         yield "unreadable", f"{verdict.unreadable}", "files; their results say why"
     if report.found.left_out:
         yield "left out", f"{report.found.left_out}", "not regular files, or names not in UTF-8"
+
+
+def _limits(report: Report) -> Iterator[tuple[str, str, str]]:
+    large, small = report.tenants.get(LARGE), report.tenants.get(SMALL)
+    most = f"jobs of one tenant; its limit is {AT_ONCE}"
+    yield "most at once", f"{report.most_at_once}", most
+    above = "jobs that began beyond it; counted in SQL, also around the kill"
+    yield "above the limit", f"{report.above_limit}", above
+    if large and small:
+        each = f"seconds, each of {small.files} jobs of the small tenant (median)"
+        yield "small waits", _number(small.median_wait, 2), each
+        worst = "seconds, the one that waited longest"
+        yield "at worst", _number(small.worst_wait, 2), worst
+        line = f"seconds, each of {large.files} jobs of the large tenant (median)"
+        yield "large waits", _number(large.median_wait, 2), line
 
 
 def _work(verdict: Verdict) -> str:

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 from pgqueue.demo.fleet import Fleet, lend_fleet
 from pgqueue.demo.ground import lend_ground
 from pgqueue.demo.killer import Killed, kill_one
-from pgqueue.demo.names import PROCESSES, QUEUE_SCHEMA, SCHEDULE
+from pgqueue.demo.names import AT_ONCE, PROCESSES, QUEUE_SCHEMA, SCHEDULE, SMALL
 from pgqueue.demo.place import Place, lend_place
 from pgqueue.demo.producer import CHUNK, Producer
-from pgqueue.demo.progress import Voice, voice
+from pgqueue.demo.progress import Look, Voice, voice
 from pgqueue.demo.report import Report
 from pgqueue.demo.scan import Found, scan
 from pgqueue.demo.statements import sql
+from pgqueue.demo.tenants import check_tenants, split
 from pgqueue.demo.verdict import check_run, compare_sample
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.signals import heard
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["Plan", "run"]
 
@@ -106,8 +107,9 @@ class _Run:
         async with lend_ground(self._place.dsn, keep=self._plan.keep) as connection:
             killed = await self._work_in_time(connection)
             verdict = await check_run(connection)
+            tenants = await check_tenants(connection)
             sample = await compare_sample(connection, began=began)
-        return Report(self._found, self._poison, killed, verdict, sample)
+        return Report(self._found, self._poison, killed, verdict, tenants, sample)
 
     async def _work_in_time(self, connection: Connection) -> Killed | None:
         """Let a fleet do the work; it has stopped when this returns or raises."""
@@ -127,22 +129,23 @@ class _Run:
         self._out.say(
             f"{PROCESSES} worker processes; the poison is {self._found.relative(self._poison)}"
         )
-        producer = Producer(connection, self._found.paths, poison=self._poison)
+        large, small = split(self._found.paths)
+        self._out.say(f"two tenants take turns; of the jobs of one, at most {AT_ONCE} run at once")
+        producer = Producer(connection, large, poison=self._poison)
+        other = Producer(connection, small, tenant=SMALL)
         killed = None
         if self._total > 1:
             # The rest is enqueued once a worker is to be killed: so there is work for it to hold.
-            first = self._total - max(1, self._total * 2 // 5)
+            first = len(large) - max(1, min(CHUNK, len(large) * 2 // 5))
             await producer.enqueue(first)
-            await self._wait(connection, fleet, min(self._total // 2, first - 1))
-            killed = await kill_one(
-                connection, self._place.dsn, give_work=lambda: producer.enqueue(first + CHUNK)
-            )
+            await self._wait(connection, fleet, other, min(self._total // 2, first - 1))
+            killed = await kill_one(connection, self._place.dsn, give_work=producer.enqueue)
             self._out.say(
                 f"half-way: worker {killed.pid} killed with SIGKILL; it held {killed.held} jobs "
                 f"and ran {killed.running} of them"
             )
         await producer.enqueue()
-        await self._wait(connection, fleet, None)
+        await self._wait(connection, fleet, other, None)
         return killed
 
     async def _wait_for_workers(self, connection: Connection, fleet: Fleet) -> None:
@@ -150,24 +153,33 @@ class _Run:
             self._check(fleet)
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _wait(self, connection: Connection, fleet: Fleet, enough: int | None) -> None:
+    async def _wait(
+        self, connection: Connection, fleet: Fleet, other: Producer, enough: int | None
+    ) -> None:
         """Wait until so many files are done, or until all are and the schedule has fired.
 
-        Show how far it is.
+        Show how far it is, and let ``other`` enqueue a few files now and then.
         """
         while True:
             began = time.monotonic()
+            await other.enqueue(other.total * self._done // self._total + 1)
             row = await connection.fetchrow(sql("measure_progress"))
             assert row is not None
-            self._done = row["done"]
-            self._out.show(self._done, self._total)
+            look = self._look(row, other.total)
+            self._done = look.done
+            self._out.show(look)
             self._tell_slot(row["slot"], row["results"])
-            ended = not row["busy"] and self._slot is not None
+            ended = other.enqueued == other.total and not row["busy"] and self._slot is not None
             if ended if enough is None else self._done >= enough:
                 return
             self._check(fleet)
             took = time.monotonic() - began
             await asyncio.sleep(max(_LOOK_SECONDS, took * _LOOK_SHARE))
+
+    def _look(self, row: Record, small: int) -> Look:
+        return Look(
+            row["large"], self._total - small, row["small"], small, row["in_line"], row["wait"]
+        )
 
     def _tell_slot(self, slot: datetime | None, results: int) -> None:
         """Say what the schedule's newest job found, once."""

@@ -10,6 +10,7 @@ comment on schema pgqueue_demo_queue is 'made by pgqueue demo, dropped by the ne
 create table pgqueue_demo.file (
     id       bigint generated always as identity primary key,
     path     text not null,
+    tenant   text not null,
     poison   boolean not null,
     added_at timestamptz not null default clock_timestamp()
 );
@@ -28,6 +29,7 @@ create table pgqueue_demo.result (
 -- Each start of a job, committed at once: what was started stays known when its worker is killed.
 create table pgqueue_demo.attempt (
     job_id     bigint not null,
+    file_id    bigint not null,
     attempt    integer not null,
     pid        integer not null,
     started_at timestamptz not null default clock_timestamp()

@@ -1,5 +1,5 @@
 -- Notes that a job was started.
--- $1 job, $2 attempt, $3 pid of the worker.
+-- $1 job, $2 its file, $3 attempt, $4 pid of the worker.
 -- locks: nothing
-insert into pgqueue_demo.attempt (job_id, attempt, pid)
-values ($1, $2, $3)
+insert into pgqueue_demo.attempt (job_id, file_id, attempt, pid)
+values ($1, $2, $3, $4)
