@@ -1742,6 +1742,8 @@ create table :"schema".queue_tokens (
     tat   timestamptz not null
 ) with (fillfactor = 50);
 create index queue_tokens_tat on :"schema".queue_tokens (queue, tat);
+-- As line and ticket.
+alter table :"schema".queue_tokens replica identity full;
 
 -- Locks the limits of a queue until the end of the transaction.
 create function :"schema".lock_limits(the_queue text) returns void
