@@ -18,14 +18,16 @@ anew as materialized (
 written as (
     insert into :"schema".flow (name, declared)
     select name, declared from anew order by name
-    on conflict (name) do update set declared = excluded.declared
-    returning name
+    on conflict (name) do update
+        set declared = excluded.declared
+        where flow.declared is distinct from excluded.declared  -- another worker may have been first
+    returning name, declared
 ),
 audited as (
     insert into :"schema".audit (actor, via, action, target, changed)
     select $3::text, 'code', 'flow.declare',
-           jsonb_build_object('flow', name, 'before', flow.declared, 'after', anew.declared), 1
-    from anew left join :"schema".flow using (name)
+           jsonb_build_object('flow', name, 'before', flow.declared, 'after', written.declared), 1
+    from written left join :"schema".flow using (name)
 ),
 told as materialized (
     select written.name, :"schema".flow_changed(written.name, flow.settings)
