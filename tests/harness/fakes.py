@@ -163,6 +163,9 @@ class FakeStore:
     async def drop_usage(self, most: int) -> int:
         return await self._answer("drop_usage", 0, most)
 
+    async def forget_keys(self, most: int) -> int:
+        return await self._answer("forget_keys", 0, most)
+
     async def forget_unique(self, most: int) -> int:
         return await self._answer("forget_unique", 0, most)
 

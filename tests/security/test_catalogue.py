@@ -15,7 +15,7 @@ DOORS = {
     "enqueue_one(text,jsonb,text,integer,integer,boolean)",
     "enqueue_alike(text,jsonb,text,integer,integer)", "ensure_history(integer)",
     "drop_history(interval,integer)", "drop_audit(integer)", "drop_usage(integer)",
-    "enqueue_unique(jsonb)", "forget_unique(integer)",
+    "enqueue_unique(jsonb)", "forget_unique(integer)", "forget_keys(integer)",
     "find_full(jsonb)", "refuse_full(jsonb)",
 }  # fmt: skip
 BARE = "enqueue_one(text,jsonb,text,integer,integer,boolean)"

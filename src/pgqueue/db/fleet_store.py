@@ -225,6 +225,10 @@ class FleetStore:
         """Delete what jobs of flows used long ago; return how many rows were deleted."""
         return (await self._rows("drop_usage", most))[0][0]  # type: ignore[no-any-return]
 
+    async def forget_keys(self, most: int) -> int:
+        """Delete what is said of keys that are as others again; return how many there were."""
+        return (await self._rows("forget_keys", most))[0][0]  # type: ignore[no-any-return]
+
     async def forget_unique(self, most: int) -> int:
         """Forget unique keys that are free again; return how many were forgotten."""
         return (await self._rows("forget_unique", most))[0][0]  # type: ignore[no-any-return]

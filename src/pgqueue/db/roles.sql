@@ -70,6 +70,7 @@ alter function :"schema".ensure_history(integer) security definer;
 alter function :"schema".drop_history(interval, integer) security definer;
 alter function :"schema".drop_audit(integer) security definer;
 alter function :"schema".drop_usage(integer) security definer;
+alter function :"schema".forget_keys(integer) security definer;
 
 revoke all on schema :"schema" from public;
 revoke all on all functions in schema :"schema"
@@ -129,7 +130,8 @@ grant execute on function :"schema".admit(text, integer, bigint, bigint, timesta
 grant select, usage on sequence :"schema".position_seq to :"worker";
 grant execute on function :"schema".channel(), :"schema".notify(text), :"schema".call(text), :"schema".wake(text[]),
     :"schema".ensure_history(integer), :"schema".drop_history(interval, integer),
-    :"schema".drop_audit(integer), :"schema".drop_usage(integer), :"schema".forget_unique(integer) to :"worker";
+    :"schema".drop_audit(integer), :"schema".drop_usage(integer), :"schema".forget_unique(integer),
+    :"schema".forget_keys(integer) to :"worker";
 
 -- The operator looks at everything, cancels, retries, redrives, purges, pauses queues, and changes flows and
 -- schedules.

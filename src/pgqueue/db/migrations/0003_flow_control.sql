@@ -954,7 +954,7 @@ begin
     ),
     breaks as (
         insert into :"schema".flow_key as o (flow, key, held_until)
-        select the_flow, key, held_until from arrived where held_until > moment
+        select the_flow, key, held_until from arrived where held_until > moment order by key
         on conflict (flow, key) do update
             set held_until = greatest(o.held_until, excluded.held_until)
     ),
@@ -1062,7 +1062,9 @@ begin
     ),
     back as (
         update :"schema".job as j
-        set position = null, run_at = 'infinity'
+        set position = null, run_at = 'infinity',
+            -- A worker that knows no flows gives a position to what has no place in line.
+            rank = coalesce(abs(j.rank), :"schema".next_rank(the_flow, j.priority, statement_timestamp()))
         from unlocked
         where j.ctid = unlocked.row_id
         returning j.flow_key, j.rank
@@ -1174,8 +1176,9 @@ begin atomic
     select count(*)::integer from gone;
 end;
 
--- Writes a ticket for each key that has jobs in line, and neither a line that reaches them nor a ticket: only
--- somebody's own SQL leaves such. Answers how many keys of which flow.
+-- Writes a ticket for each key that has jobs in line, and neither a line that reaches them nor a ticket; or a line
+-- that stands still, though none of its jobs is admitted and nothing keeps the first one. Only somebody's own SQL
+-- leaves such, or a worker that does not know flows. Answers how many keys of which flow.
 create function :"schema".heal_lines() returns table (flow text, keys integer)
 language sql volatile set search_path = ''
 set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off set enable_nestloop = off
@@ -1202,6 +1205,11 @@ begin atomic
     noted as materialized (
         select ticket.flow, ticket.key, min(ticket.rank) as rank from :"schema".ticket group by ticket.flow, ticket.key
     ),
+    admitted as materialized (
+        select distinct job.flow::text as flow, job.flow_key::text as key
+        from :"schema".job
+        where job.flow is not null and job.position is not null
+    ),
     told as (
         insert into :"schema".ticket (flow, key, rank)
         select waiting.flow, waiting.flow_key, waiting.rank
@@ -1209,16 +1217,55 @@ begin atomic
              -- Before the first ticket has its number: see admit.
              cross join pg_current_xact_id() as begun
              left join noted on noted.flow = waiting.flow and noted.key = waiting.flow_key
+             left join admitted on admitted.flow = waiting.flow and admitted.key = waiting.flow_key
              left join lateral (
-                 select true as there
+                 select line.turn = 'infinity' as still
                  from :"schema".line
                  where line.flow = waiting.flow and line.key = waiting.flow_key and line.head < waiting.rank
+                 order by line.turn
                  limit 1
              ) as reached on true
-        where reached.there is null and (noted.rank is null or noted.rank > waiting.rank)
+             left join lateral (
+                 select true as there
+                 from :"schema".job
+                 where reached.still and noted.key is null and admitted.key is null
+                   and job.flow = waiting.flow and job.flow_key = waiting.flow_key and job.rank = waiting.rank
+                   and job.flow is not null and job.position is null and job.rank > 0 and job.run_at = 'infinity'
+                   and not exists (select from :"schema".queue
+                                   where queue.name = job.queue and queue.paused_at is not null)
+                   and not exists (select from :"schema".flow_key as o
+                                   where o.flow = waiting.flow and o.key = waiting.flow_key
+                                     and o.paused_at is not null)
+                 limit 1
+             ) as free on true
+        where reached.still is null and (noted.rank is null or noted.rank > waiting.rank)
+           or free.there
         returning flow
     )
     select told.flow, count(*)::integer from told group by told.flow;
+end;
+
+-- Deletes what is said of keys that are treated as all others again, as after a break: answers how many, most at
+-- the most.
+create function :"schema".forget_keys(most integer) returns integer
+language sql volatile set search_path = ''
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+begin atomic
+    with idle as (
+        select o.flow, o.key
+        from :"schema".flow_key as o
+        where o.concurrency is null and o.weight is null and o.paused_at is null
+          and (o.held_until is null or o.held_until <= clock_timestamp())
+        order by o.flow, o.key
+        limit most
+        for update skip locked
+    ),
+    gone as (
+        delete from :"schema".flow_key as o using idle
+        where o.flow = idle.flow and o.key = idle.key
+        returning o.key
+    )
+    select count(*)::integer from gone;
 end;
 
 -- Limits of queues. declared, changed, settings: as schedule has them.

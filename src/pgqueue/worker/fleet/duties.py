@@ -93,6 +93,7 @@ class Duties:
         await self._drop_history()
         await self._in_batches(self._store.drop_audit)
         await self._in_batches(self._store.drop_usage)
+        await self._in_batches(self._store.forget_keys)
         await self._in_batches(self._store.forget_unique)
         return True
 
