@@ -163,7 +163,7 @@ def test_it_runs_on_an_embedded_server_and_leaves_nothing(ground: Ground, wheel:
     judge(out)
     assert "killed with SIGKILL" in err
     assert 'schedule "tally" fired: ' in err
-    assert f"{FILES} of {FILES} files; large: 0 in line; small: each waits " in err
+    assert f"{FILES} of {FILES} files; large: 0 in line; small: waits " in err
     assert remaining(ground.left, timeout_s=_LEFT_SECONDS) == []
 
 

@@ -10,6 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from pgqueue.demo.names import LARGE, SMALL
 from pgqueue.observe.plain import plain
@@ -44,7 +45,7 @@ class Look:
 
     def waits(self) -> str:
         """Say how long jobs of the small tenant wait, or nothing."""
-        return "" if self.wait is None else f"each waits {self.wait:.2f} s"
+        return "" if self.wait is None else f"waits {self.wait:.2f} s (median)"
 
 
 class Lines:
@@ -87,7 +88,7 @@ class Bar(Lines):
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(_BAR_WIDTH),
-            MofNCompleteColumn(),
+            MofNCompleteColumn(table_column=Column(justify="right")),
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,

@@ -149,11 +149,11 @@ def _limits(report: Report) -> Iterator[tuple[str, str, str]]:
     above = "jobs that began beyond it; counted in SQL, also around the kill"
     yield "above the limit", f"{report.above_limit}", above
     if large and small:
-        each = f"seconds, each of {small.files} jobs of the small tenant (median)"
+        each = f"seconds (median); {small.files} jobs that came while the large one was in line"
         yield "small waits", _number(small.median_wait, 2), each
         worst = "seconds, the one that waited longest"
         yield "at worst", _number(small.worst_wait, 2), worst
-        line = f"seconds, each of {large.files} jobs of the large tenant (median)"
+        line = f"seconds (median); {large.files} jobs in one line"
         yield "large waits", _number(large.median_wait, 2), line
 
 
