@@ -29,11 +29,13 @@ def demo(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """See it at work: real files, a poison, and a worker killed half-way.
+    """See it at work: real files, two tenants, a poison, and a worker killed half-way.
 
     Every file below PATH, by default Python's standard library, becomes a row and a job in one
     transaction; its job reads it and writes what it found in the transaction that completes the
-    job. In the end SQL checks that each was done exactly once. The exit code is 0 only if so.
+    job. Nearly all are of a large tenant; a small one with a few takes turns with it. In the end
+    SQL checks that each was done exactly once, and that no tenant had more jobs at once than its
+    limit. The exit code is 0 only if so.
 
     It runs on a PostgreSQL of its own, started in a temporary directory, unless --dsn names one;
     PGQUEUE_DSN is not looked at.

@@ -1,1 +1,1 @@
-"""The demonstration: real work on real files, a poison, a killed worker, and a check in SQL."""
+"""The demonstration: real work for two tenants, a poison, a killed worker, and a check in SQL."""

@@ -146,14 +146,14 @@ def _limits(report: Report) -> Iterator[tuple[str, str, str]]:
     large, small = report.tenants.get(LARGE), report.tenants.get(SMALL)
     most = f"jobs of one tenant; its limit is {AT_ONCE}"
     yield "most at once", f"{report.most_at_once}", most
-    above = "jobs that began beyond it; counted in SQL, also around the kill"
+    above = "jobs that began beyond it; in SQL, also at the kill"
     yield "above the limit", f"{report.above_limit}", above
     if large and small:
-        each = f"seconds (median); {small.files} jobs that came while the large one was in line"
+        each = f"seconds to start (median); its {small.files} jobs"
         yield "small waits", _number(small.median_wait, 2), each
-        worst = "seconds, the one that waited longest"
+        worst = "seconds; the one of them that waited longest"
         yield "at worst", _number(small.worst_wait, 2), worst
-        line = f"seconds (median); {large.files} jobs in one line"
+        line = f"seconds to start (median); its {large.files} jobs, all in line"
         yield "large waits", _number(large.median_wait, 2), line
 
 
@@ -171,7 +171,7 @@ def _dead(verdict: Verdict) -> str:
 
 def _slots(verdict: Verdict) -> str:
     what = "each has one job" if verdict.slots_once else "NOT each has one job"
-    return f'of the schedule "{SCHEDULE}", every {EVERY} s; {what}, whoever was killed'
+    return f'of the schedule "{SCHEDULE}", every {EVERY} s; {what}'
 
 
 def _rescued(killed: Killed | None) -> str:
