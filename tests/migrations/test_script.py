@@ -167,3 +167,29 @@ def waits(dsn: str) -> bool:
                 " where locktype = 'advisory' and not granted and datname = current_database()",
             )
         )
+
+
+def test_what_runs_with_its_owner_s_rights_still_does_after_a_migration(empty_dsn: str) -> None:
+    """``create or replace`` takes them away: producers would be refused until roles are made."""
+    doors = (
+        "enqueue(jsonb)", "enqueue_checked(jsonb)",
+        "enqueue_one(text, jsonb, text, integer, integer, boolean)",
+        "enqueue_alike(text, jsonb, text, integer, integer)",
+    )  # fmt: skip
+    found = (
+        "select proname, proconfig from pg_proc where prosecdef"
+        " and pronamespace = 'pgqueue'::regnamespace order by 1"
+    )
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        for migration in pgqueue.migrations()[:2]:
+            run(connection, migration.script())
+        for door in doors:
+            run(connection, f"alter function pgqueue.{door} security definer")
+        run(
+            connection,
+            f"alter function pgqueue.{doors[2]} set search_path = pg_catalog, pg_temp",
+        )
+        before = run(connection, found)
+        for migration in pgqueue.migrations()[2:]:
+            run(connection, migration.script())
+        assert run(connection, found) == before

@@ -1,10 +1,13 @@
 -- pgqueue :id, as one statement. It begins and commits nothing, so it belongs to the transaction that it
--- runs in. It applies the migration and records it; where that was done before, it changes nothing.
+-- runs in. It applies the migration and records it; where that was done before, it changes nothing. What runs
+-- with its owner's rights since roles were made still does so afterwards, also where the migration replaces it.
 do $pgqueue$
 declare
     path constant pg_catalog.text := pg_catalog.current_setting('search_path');
     home constant pg_catalog.text := (pg_catalog.parse_ident(':"schema".migration'))[1];
     reached pg_catalog.int4;
+    doors pg_catalog.oid[];
+    door record;
 begin
     perform pg_catalog.set_config('search_path', '', true);
     -- One at a time: who waited finds what the other has recorded.
@@ -38,9 +41,20 @@ begin
         insert into :"schema".migration (version, name, breaking)
         values (:version, ':name', :breaking)
         on conflict do nothing;
+        doors := array(select proc.oid from pg_catalog.pg_proc as proc
+                            join pg_catalog.pg_namespace as space on space.oid = proc.pronamespace
+                       where space.nspname = home and proc.prosecdef);
         execute $migration$
 :sql
 $migration$;
+        for door in
+            select proc.oid::pg_catalog.regprocedure as name, proc.proconfig is null as bare
+            from pg_catalog.pg_proc as proc
+            where proc.oid = any (doors) and not proc.prosecdef
+        loop
+            execute pg_catalog.format('alter function %s security definer', door.name)
+                    || case when door.bare then ' set search_path = pg_catalog, pg_temp' else '' end;
+        end loop;
         comment on table :"schema".migration is 'pgqueue version :version';
     end if;
     perform pg_catalog.set_config('search_path', path, true);
