@@ -46,9 +46,10 @@ async def test_the_first_of_a_closed_line_that_somebody_deleted_opens_it(hands: 
     [
         "insert into @.queue (name, paused_at) values ('q', now())",
         "insert into @.flow_key (flow, key, paused_at) values ('f', 'a', now())",
+        "insert into @.flow_key (flow, key, concurrency) values ('f', 'a', 0)",
         "insert into @.flow_key (flow, key, held_until) values ('f', 'a', now() + '1 h'::interval)",
     ],
-    ids=["queue", "key", "break"],
+    ids=["queue", "key", "limit", "break"],
 )
 async def test_a_line_that_stands_still_for_a_reason_is_left(hands: Hands, pause: str) -> None:
     await flow(hands)

@@ -259,6 +259,23 @@ async def test_what_a_job_used_is_charged_and_summed(hands: Hands) -> None:
     assert await admitted(hands) == ["b"]
 
 
+async def test_tokens_that_come_back_are_never_more_than_the_burst(hands: Hands) -> None:
+    await flow(hands, rate=0.01, burst=5, key_rate=0.01, key_burst=5)
+    (job,) = await put(hands, "a", weight=4)
+    await admit(hands)
+    await hands.sql("update @.flow set tat = 'epoch'")  # time goes by, and they are full again
+    await hands.sql("update @.line set tat = 'epoch', turn = now()")
+    await end(hands, [job], used=0.0)
+    await put(hands, *["a"] * 20)
+    assert (await admit(hands))["admitted"] == 5
+    assert (await admit(hands))["admitted"] == 0
+    await flow(hands, rate=0.01, burst=5)
+    await hands.sql("update @.flow set tat = now() + interval '400 s'")  # four are taken
+    await hands.sql("update @.line set tat = 'epoch', turn = now()")
+    await end(hands, (await ids_of(hands, "a"))[:1], used=-1.0)
+    assert (await admit(hands))["admitted"] == 3
+
+
 async def test_a_break_of_a_key_and_of_the_flow(hands: Hands) -> None:
     await flow(hands)
     (job,) = await put(hands, "a")

@@ -95,5 +95,5 @@ async def over(world: World) -> None:
     rows = await world.look.sql("select id from @.history union all select id from @.dead")
     over = sorted(row["id"] for row in rows)
     assert over == sorted(world.ids)
-    assert await world.look.value("select count(*) from @.line where tat <= now()") == 0
+    assert await world.look.value("select count(*) from @.line where tat <= served_at") == 0
     assert await world.look.value("select count(*) from @.ticket") == 0

@@ -745,8 +745,8 @@ begin
                  select coalesce(sum(used.n), 0)::integer as n,
                         coalesce(sum(used.ready), 0)::integer as ready, min(used.lowest) as lowest,
                         case when f.rate is null then unlimited
-                             else f.burst - coalesce(budget.charged, 0)
-                                  - greatest(0, extract(epoch from f.tat - moment)) * f.rate
+                             else f.burst - greatest(0, coalesce(budget.charged, 0)
+                                  + greatest(0, extract(epoch from f.tat - moment)) * f.rate)
                         end::float8 as tokens
                  from used
              ) as level
@@ -802,8 +802,8 @@ begin
                                               f.key_concurrency, unlimited)
                                      - coalesce(u.n, 0)) end as key_room,
                case when f.key_rate is null then unlimited
-                    else f.key_burst - coalesce(c.charged, 0)
-                         - greatest(0, extract(epoch from c.tat - moment)) * f.key_rate
+                    else f.key_burst - greatest(0, coalesce(c.charged, 0)
+                         + greatest(0, extract(epoch from c.tat - moment)) * f.key_rate)
                end::float8 as key_tokens,
                greatest(1, ceil(total.room * (coalesce(o.weight, 1)::float8
                                               / sum(coalesce(o.weight, 1)::float8) over ())))::integer as share
@@ -907,8 +907,10 @@ begin
                     then greatest(s.head, least(v.last, p.first_blocked - 1)) else s.head end as last,
                case when f.key_rate is null then s.tat
                     when v.n > 0 or s.charged is not null
-                    then greatest(s.tat, moment)
-                         + make_interval(secs => (coalesce(v.spent, 0) + coalesce(s.charged, 0)) / f.key_rate)
+                    -- What comes back fills no bucket beyond its burst.
+                    then greatest(moment, greatest(s.tat, moment)
+                                          + make_interval(secs => coalesce(s.charged, 0) / f.key_rate))
+                         + make_interval(secs => coalesce(v.spent, 0) / f.key_rate)
                     else s.tat end as tat,
                least(coalesce(q.cost, 1), f.key_burst) as needed,
                s.key_tokens - coalesce(v.spent, 0) as key_tokens
@@ -995,8 +997,9 @@ begin
     if f.rate is not null and (spent > 0 or charged is not null) or held is distinct from f.held_until then
         update :"schema".flow
         set tat = case when f.rate is not null and (spent > 0 or charged is not null)
-                       then greatest(tat, moment)
-                            + make_interval(secs => (spent + coalesce(charged, 0)) / f.rate)
+                       then greatest(moment, greatest(tat, moment)
+                                             + make_interval(secs => coalesce(charged, 0) / f.rate))
+                            + make_interval(secs => spent / f.rate)
                        else tat end,
             held_until = held
         where name = the_flow;
@@ -1235,7 +1238,7 @@ begin atomic
                                    where queue.name = job.queue and queue.paused_at is not null)
                    and not exists (select from :"schema".flow_key as o
                                    where o.flow = waiting.flow and o.key = waiting.flow_key
-                                     and o.paused_at is not null)
+                                     and (o.paused_at is not null or o.concurrency = 0))
                  limit 1
              ) as free on true
         where reached.still is null and (noted.rank is null or noted.rank > waiting.rank)
