@@ -141,12 +141,12 @@ def test_a_host_is_well_while_a_worker_lives_on_it() -> None:
             StillFlow("crm", Count(7), None, datetime(2026, 11, 30, 12, tzinfo=UTC), 1),
             [
                 'flow "crm" is held until 2026-11-30 12:00:00+00:00 (7 in line)',
-                'flow "crm": 1 key stands still; see pgqueue keys --stopped',
+                'flow "crm": 1 key stands still; see pgqueue keys crm --stopped',
             ],
         ),
         (
             StillFlow("crm", Count(7), None, None, 3),
-            ['flow "crm": 3 keys stand still; see pgqueue keys --stopped'],
+            ['flow "crm": 3 keys stand still; see pgqueue keys crm --stopped'],
         ),
     ],
 )

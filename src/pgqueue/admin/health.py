@@ -193,7 +193,7 @@ def say_still(flows: Iterable[StillFlow]) -> list[str]:
             said.append(f'flow "{flow.name}" is held until {until} ({flow.waiting} in line)')
         if flow.paused_keys:
             keys = "1 key stands" if flow.paused_keys == 1 else f"{flow.paused_keys} keys stand"
-            said.append(f'flow "{flow.name}": {keys} still; see pgqueue keys --stopped')
+            said.append(f'flow "{flow.name}": {keys} still; see pgqueue keys {flow.name} --stopped')
     return said
 
 
