@@ -99,7 +99,10 @@ class QueueFull(PgQueueError):
     ) -> None:
         if flow is not None:
             of_key = f' of key "{key}"' if key else ""
-            what = f'flow "{flow}" is full: {depth} jobs{of_key} wait, and max_waiting is {limit}'
+            what = (
+                f'flow "{flow}" has no room for this call: {depth} jobs{of_key} wait, and '
+                f"max_waiting is {limit}"
+            )
         elif depth is None:
             what = f'queue "{queue}" was full a moment ago'
         else:

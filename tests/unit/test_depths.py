@@ -99,11 +99,11 @@ def test_a_wait_is_seconds() -> None:
         (QueueFull("mail", None, None), 'queue "mail" was full a moment ago'),
         (
             QueueFull("mail", 3, 3, flow="crm", key="acme"),
-            'flow "crm" is full: 3 jobs of key "acme" wait, and max_waiting is 3',
+            'flow "crm" has no room for this call: 3 jobs of key "acme" wait, and max_waiting is 3',
         ),
         (
             QueueFull("mail", 3, 3, flow="crm", key=""),
-            'flow "crm" is full: 3 jobs wait, and max_waiting is 3',
+            'flow "crm" has no room for this call: 3 jobs wait, and max_waiting is 3',
         ),
     ],
 )
