@@ -92,6 +92,8 @@ def test_keys_are_listed_and_changed(on: Run, filled: str) -> None:
     assert "had weight 3 already" in said(on("keys", "crm", "--weight", "acme=3"))
     assert "has concurrency 10" in said(on("keys", "crm", "--concurrency", "acme=10"))
     assert "3 (10 at once)" in said(on("keys", "crm"))
+    none = said(on("keys", "crm", "--concurrency", "duck=none"))
+    assert none == 'key "duck" of flow "crm" had no concurrency of its own already\n'
     (acme,) = json.loads(said(on("keys", "crm", "--limit", 1, "--json")))
     assert (acme["key"], acme["weight"], acme["concurrency"]) == ("acme", 3.0, 10)
     assert "--after acme" in on("keys", "crm", "--limit", 1).stderr

@@ -288,6 +288,7 @@ async def test_a_name_that_is_not_there_gets_the_nearest(app: App, line: Line) -
         ({"concurency": 5}, 'did you mean "concurrency"'),
         ({"key_concurrency": 5}, "ordered"),
         ({"key": "a", "rate": "1/s"}, 'no "rate" of its own'),
+        ({"key": "a", "concurrency": 3}, "ordered"),
         ({"key": "a", "weight": 0}, "weight of a key must be"),
         ({"key": "a", "weight": "3"}, "weight of a key must be a number"),
     ],

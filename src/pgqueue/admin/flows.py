@@ -71,10 +71,10 @@ async def set_flow_key(
 ) -> bool:  # fmt: skip
     """Give a key a limit or a weight of its own; True if that changed any."""
     before = await _change_key(
-        connection, schema, flow, key, lambda row: settle_key(row, changes), actor, "flow.set",
-        new=new,
+        connection, schema, flow, key, lambda line, row: settle_key(line, row, changes), actor,
+        "flow.set", new=new,
     )  # fmt: skip
-    return settle_key(before, changes) != before
+    return replace(before, **changes) != before
 
 
 async def reset_flow_key(
@@ -82,7 +82,7 @@ async def reset_flow_key(
 ) -> bool:
     """Treat a key as the others of its flow; True if it was not."""
     before = await _change_key(
-        connection, schema, flow, key, lambda row: replace(row, concurrency=None, weight=None),
+        connection, schema, flow, key, lambda _, row: replace(row, concurrency=None, weight=None),
         actor, "flow.reset",
     )  # fmt: skip
     return before.concurrency is not None or before.weight is not None
@@ -93,8 +93,8 @@ async def pause_flow_key(
 ) -> bool:
     """Stop a key of a flow; True if it was not paused."""
     before = await _change_key(
-        connection, schema, flow, key, lambda row: replace(row, paused=True), actor, "flow.pause",
-        new=new,
+        connection, schema, flow, key, lambda _, row: replace(row, paused=True), actor,
+        "flow.pause", new=new,
     )  # fmt: skip
     return not before.paused
 
@@ -104,7 +104,7 @@ async def resume_flow_key(
 ) -> bool:
     """Let a key go on that was paused, halted or held; True if it stood still."""
     before = await _change_key(
-        connection, schema, flow, key, lambda row: replace(row, paused=False, held=False),
+        connection, schema, flow, key, lambda _, row: replace(row, paused=False, held=False),
         actor, "flow.resume",
     )  # fmt: skip
     return before.paused or before.held
@@ -131,13 +131,14 @@ async def _change(
 
 
 async def _change_key(
-    connection: Connection, schema: str, flow: str, key: str, decide: Callable[[KeyRow], KeyRow],
-    actor: Actor, action: str, *, new: bool | None = None,
+    connection: Connection, schema: str, flow: str, key: str,
+    decide: Callable[[FlowRow, KeyRow], KeyRow], actor: Actor, action: str, *,
+    new: bool | None = None,
 ) -> KeyRow:  # fmt: skip
     async with writing(connection, schema, what=action):
-        await _locked(connection, schema, flow)
+        line = await _locked(connection, schema, flow)
         row = await _read_key(connection, schema, flow, key, new=new)
-        anew = decide(row)
+        anew = decide(line, row)
         if anew != row:
             target = {
                 "flow": flow,

@@ -20,8 +20,8 @@ __all__ = ["keys"]
 @click.argument("flow")
 @click.option("--pause", metavar="KEY", help="Admit no more jobs of this key.")
 @click.option("--resume", metavar="KEY", help="Admit them again: after a pause, a halt, a break.")
-@click.option("--weight", metavar="KEY=N", help="N turns where other keys have one.")
-@click.option("--concurrency", metavar="KEY=N", help="So many of its jobs run at once.")
+@click.option("--weight", metavar="KEY=N", help="N turns where other keys have one; or none.")
+@click.option("--concurrency", metavar="KEY=N", help="So many of its jobs run at once; or none.")
 @click.option("--reset", metavar="KEY", help="Treat it as the other keys.")
 @click.option("--new", is_flag=True, help="Also where the key has no jobs yet.")
 @click.option("--stopped", is_flag=True, help="List only keys that stand still.")
@@ -61,7 +61,8 @@ def _change(verbs: Flows, flow: str, verb: str, value: str, *, new: bool) -> str
     if verb in ("weight", "concurrency"):
         key, number = _split(verb, value)
         changed = verbs.set(flow, key=key, new=new, **{verb: number})  # type: ignore[misc]
-        said = f"has {verb} {number:g}" if changed else f"had {verb} {number:g} already"
+        its = f"no {verb} of its own" if number is None else f"{verb} {number:g}"
+        said = f"has {its}" if changed else f"had {its} already"
         return f'key "{key}" of flow "{flow}" {said}'
     if verb == "pause":
         changed = verbs.pause(flow, key=value, new=new)
@@ -79,6 +80,8 @@ def _split(option: str, value: str) -> tuple[str, Any]:
     try:
         if not equals:
             raise ValueError
+        if number == "none":
+            return key, None
         return key, int(number) if option == "concurrency" else float(number)
     except ValueError:
         raise click.UsageError(

@@ -109,6 +109,11 @@ def settle(row: FlowRow, changes: Settings) -> FlowRow:
     return anew
 
 
-def settle_key(row: KeyRow, changes: Settings) -> KeyRow:
-    """Return a key with the changes."""
+def settle_key(flow: FlowRow, row: KeyRow, changes: Settings) -> KeyRow:
+    """Return a key of a flow with the changes; raises ConfigError where they make no sense."""
+    if flow.settings.get("ordered") and changes.get("concurrency") not in (None, 1):
+        raise ConfigError(
+            f'flow "{flow.name}" is ordered: it runs one job of a key at a time; '
+            "concurrency cannot change that"
+        )
     return replace(row, **changes)
