@@ -53,7 +53,8 @@ async def limit_queue(
     async with writing(connection, schema, what="limit"):
         row = await _write(connection, schema, queue, json.dumps(changes), actor, "queue.limit")
         assert row is not None
-        check_together(json.loads(row["settings"]))
+        if changes.get("burst") is not None:
+            check_together(json.loads(row["settings"]))
 
 
 async def reset_queue(connection: Connection, schema: str, queue: str, actor: Actor) -> bool:

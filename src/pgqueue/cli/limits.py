@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from pgqueue.admin.limit_info import QueueLimitInfo
-from pgqueue.cli.options import connection_options, json_option, open_client
+from pgqueue.cli.known_queue import refuse_unknown
+from pgqueue.cli.options import LIMIT, connection_options, json_option, open_client
 from pgqueue.cli.output import Failed, print_json, print_table
 from pgqueue.flow.queue_limits import KEYS
 from pgqueue.flow.rate import rate_text
@@ -18,37 +19,49 @@ __all__ = ["limit", "limits"]
 
 @click.command()
 @click.argument("queue")
-@click.option("--concurrency", type=int, help="So many of its jobs run at once, in all workers.")
-@click.option("--rate", help="So many of its jobs begin in a time: 100/s, 60/min, 1000/h.")
-@click.option("--burst", type=int, help="With --rate: so many begin at the same moment.")
-@click.option("--max-depth", type=int, help="So many of its jobs may wait; more are refused.")
+@click.option("--concurrency", type=LIMIT, help="So many of its jobs run at once, in all workers.")
+@click.option("--rate", help="So many of its jobs begin in a time: 100/s, 60/min; or none.")
+@click.option("--burst", type=LIMIT, help="With --rate: so many begin at the same moment.")
+@click.option("--max-depth", type=LIMIT, help="So many of its jobs may wait; more are refused.")
 @click.option("--off", is_flag=True, help="Lift all limits, also those that code declares.")
 @click.option("--reset", is_flag=True, help="What code declares counts again.")
+@click.option("--new", is_flag=True, help="Also where no queue has this name yet.")
 @click.option("--reason", help="Why, for the record of changes.")
 @click.option("--actor", help="Who, for the record of changes [default: user@host].")
 @connection_options
 def limit(
-    queue: str, off: bool, reset: bool, reason: str | None, actor: str | None, **given: Any
+    queue: str,
+    *,
+    off: bool,
+    reset: bool,
+    new: bool,
+    reason: str | None,
+    actor: str | None,
+    **given: Any,
 ) -> None:
-    """Limit a queue for the whole fleet. What is not given stays as it is.
+    """Limit a queue for the whole fleet. What is not given stays; "none" lifts a limit.
 
     It wins over what code declares, also after deploys, until --reset.
     """
-    changes = {key: value for key, value in given.items() if value is not None}
+    changes = {
+        key: None if value == "none" else value for key, value in given.items() if value is not None
+    }
     if (bool(changes), off, reset).count(True) != 1:
         raise Failed("give limits, or --off, or --reset; see pgqueue queues limit --help")
     with open_client() as client:
+        if not new:
+            refuse_unknown(client, queue, "; --new limits it before its first job")
         verbs = client.queue_limits.by(actor, reason=reason, via="cli")
-        said = "is limited"
+        said = None
         if off:
             verbs.off(queue)
-            said = "is without limits"
         elif reset:
             said = "is as its code declares it" if verbs.reset(queue) else "was not changed"
         else:
             verbs.set(queue, **changes)
         found = [one for one in verbs.list() if one.queue == queue]
     limits = "".join(f": {shown}" for one in found if (shown := _in_force(one)))
+    said = said or ("is limited" if limits else "is without limits")
     click.echo(f'queue "{plain(queue)}" {said}{limits}')
 
 

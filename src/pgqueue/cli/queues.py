@@ -9,14 +9,11 @@ import click
 
 from pgqueue.admin.health import say_unserved
 from pgqueue.admin.info import QueueInfo
-from pgqueue.app import App
 from pgqueue.cli.group import Group
+from pgqueue.cli.known_queue import refuse_unknown
 from pgqueue.cli.limits import limit, limits
 from pgqueue.cli.options import connection_options, json_option, open_client
-from pgqueue.cli.output import Failed, ago, print_json, print_table
-from pgqueue.client import Client
-from pgqueue.config import check_queue
-from pgqueue.errors import nearest
+from pgqueue.cli.output import ago, print_json, print_table
 from pgqueue.observe.plain import plain
 
 __all__ = ["fullest", "print_queues", "print_unserved", "queues"]
@@ -104,7 +101,7 @@ def pause(queue: str, new: bool) -> None:
     """Stop claims from a queue. What was claimed before is finished."""
     with open_client() as client:
         if not new:
-            _refuse_unknown(client, queue, "; --new pauses it before its first job")
+            refuse_unknown(client, queue, "; --new pauses it before its first job")
         changed = client.pause(queue)
     click.echo(f'queue "{plain(queue)}" {"is paused" if changed else "was paused already"}')
 
@@ -115,18 +112,9 @@ def pause(queue: str, new: bool) -> None:
 def resume(queue: str) -> None:
     """Let workers claim from a queue again."""
     with open_client() as client:
-        _refuse_unknown(client, queue, "")
+        refuse_unknown(client, queue, "")
         changed = client.resume(queue)
     click.echo(f'queue "{plain(queue)}" {"is resumed" if changed else "was not paused"}')
-
-
-def _refuse_unknown(client: Client, queue: str, advice: str) -> None:
-    """Refuse a name that no job, no worker and no task of the app has: it may be a slip."""
-    known = [known.name for known in client.queues()]
-    if isinstance(client, App):
-        known += [task.queue for task in client.tasks]
-    if check_queue(queue) not in known:
-        raise Failed(f'no queue is named "{queue}"{nearest(queue, known)}{advice}')
 
 
 queues.add_command(limit)
