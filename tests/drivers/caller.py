@@ -16,12 +16,14 @@ __all__ = [
     "TRANSACTION",
     "Caller",
     "Opener",
+    "arows_of_all",
     "asynchronous",
     "blocking",
     "by_hand",
     "by_sql",
     "caller",
     "in_autocommit",
+    "rows_of_all",
 ]
 
 Rows = list[tuple[Any, ...]]
@@ -61,7 +63,7 @@ def blocking(connection: object, **rest: Any) -> Caller:
     return Caller(
         connection=connection,
         run=lambda sql, *values: drivers.run(connection, sql, *values),
-        run_all=lambda sql, texts: _all(connection, sql, texts),
+        run_all=lambda sql, texts: rows_of_all(connection, sql, texts),
         **rest,
     )
 
@@ -83,18 +85,18 @@ def asynchronous(
         transaction=lambda: entered(runner, transaction()),
         savepoint=lambda: entered(runner, savepoint()),
         run=lambda sql, *values: runner.run(drivers.arun(connection, sql, *values)),
-        run_all=lambda sql, texts: runner.run(_aall(connection, sql, texts)),
+        run_all=lambda sql, texts: runner.run(arows_of_all(connection, sql, texts)),
         **rest,
     )
 
 
-def _all(connection: object, sql: str, texts: Sequence[str]) -> list[Rows]:
+def rows_of_all(connection: object, sql: str, texts: Sequence[str]) -> list[Rows]:
     found: list[Rows] = []
     drivers.run_all(connection, [(sql, (text,)) for text in texts], found.append)
     return found
 
 
-async def _aall(connection: object, sql: str, texts: Sequence[str]) -> list[Rows]:
+async def arows_of_all(connection: object, sql: str, texts: Sequence[str]) -> list[Rows]:
     found: list[Rows] = []
 
     async def check(rows: Rows) -> None:

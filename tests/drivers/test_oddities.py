@@ -16,6 +16,7 @@ from psycopg.types.string import StrDumper
 
 from pgqueue import App, ConfigError, drivers
 from tests.drivers.blocking_callers import django_database, engine_on
+from tests.drivers.caller import arows_of_all, rows_of_all
 from tests.drivers.observer import BAD, ONE, SQL, Observer
 from tests.harness.waiting import eventually
 from tests.worker.support import working
@@ -53,15 +54,15 @@ def test_pipeline(dsn: str, observer: Observer, autocommit: bool) -> None:
         with connection.pipeline():
             connection.execute("select 1")
             drivers.run(connection, SQL, ONE)
-            answers = drivers.run_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))])
+            answers = rows_of_all(connection, SQL, [ONE, ONE])
             assert len(answers) == 2
             assert len(observer.jobs()) == (3 if autocommit else 0)
             with connection.transaction():
-                drivers.run_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))])
+                rows_of_all(connection, SQL, [ONE, ONE])
                 raise psycopg.Rollback
         connection.rollback()
         with pytest.raises(psycopg.errors.NotNullViolation), connection.pipeline():
-            drivers.run_all(connection, [(SQL, (ONE,)), (SQL, (BAD,))])
+            rows_of_all(connection, SQL, [ONE, BAD])
     assert len(observer.jobs()) == (3 if autocommit else 0)
 
 
@@ -73,7 +74,7 @@ async def test_pipeline_async(dsn: str, observer: Observer, autocommit: bool) ->
     ):
         await connection.execute("select 1")
         await drivers.arun(connection, SQL, ONE)
-        answers = await drivers.arun_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))])
+        answers = await arows_of_all(connection, SQL, [ONE, ONE])
         assert len(answers) == 2
         assert len(observer.jobs()) == (3 if autocommit else 0)
     assert len(observer.jobs()) == 3
@@ -83,7 +84,7 @@ async def test_pipeline_async(dsn: str, observer: Observer, autocommit: bool) ->
 def test_sqlalchemy_connection_with_yield_per(dsn: str, observer: Observer, level: str) -> None:
     with engine_on(dsn, isolation_level=level) as engine, engine.connect() as connection:
         connection = connection.execution_options(yield_per=1)
-        drivers.run_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))])
+        rows_of_all(connection, SQL, [ONE, ONE])
         assert len(observer.jobs()) == (2 if level == "AUTOCOMMIT" else 0)
 
 
@@ -92,7 +93,7 @@ def test_django_wrapper_that_is_a_copy(dsn: str, observer: Observer) -> None:
         copy = connection.copy()
         try:
             with pytest.raises(Exception, match="not-null"):
-                drivers.run_all(copy, [(SQL, (ONE,)), (SQL, (BAD,))])
+                rows_of_all(copy, SQL, [ONE, BAD])
             assert observer.jobs() == []
             assert connection.connection is None
         finally:
@@ -124,7 +125,7 @@ def test_database_drops_after_use(pg: Any, migrated: str) -> None:
     name = pg.create(migrated)
     try:
         with django_database(pg.dsn_for(name), "default") as connection:
-            drivers.run_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))])
+            rows_of_all(connection, SQL, [ONE, ONE])
         with pg.connect() as server:
             server.execute(sqlalchemy.text(f'drop database "{name}"').text)
     finally:

@@ -21,7 +21,7 @@ from pgqueue import drivers
 from pgqueue.errors import ConfigError
 from tests.drivers import async_callers
 from tests.drivers.blocking_callers import django_database
-from tests.drivers.caller import CALLERS, Caller
+from tests.drivers.caller import CALLERS, Caller, arows_of_all, rows_of_all
 
 assert async_callers  # it registers its callers
 
@@ -51,7 +51,7 @@ def refusal(connection: object) -> str:
     with pytest.raises(ConfigError) as caught:
         drivers.run(connection, SQL, "")
     with pytest.raises(ConfigError) as again:
-        asyncio.run(drivers.arun_all(connection, [(SQL, ("",)), (SQL, ("",))]))
+        asyncio.run(arows_of_all(connection, SQL, ["", ""]))
     assert str(again.value) == str(caught.value)
     return str(caught.value)
 
@@ -114,7 +114,7 @@ def test_other_databases_are_refused(dsn: str) -> None:
         django_database(dsn, "default", **sqlite) as connection,
         pytest.raises(ConfigError, match="'default' is to sqlite, not to postgresql"),
     ):
-        drivers.run_all(connection, [(SQL, ("",)), (SQL, ("",))])
+        rows_of_all(connection, SQL, ["", ""])
 
 
 @pytest.mark.parametrize(("thing", "name"), [("postgresql://", "str"), (None, "NoneType")])

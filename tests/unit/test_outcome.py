@@ -126,7 +126,9 @@ def test_the_table_of_moves() -> None:
     for state, others in MOVES.items():
         assert state not in others
         if state.is_final:
-            assert others <= {JobState.PENDING}, "only an operator moves a job that is over"
+            assert others <= {JobState.PENDING, JobState.BLOCKED}, (
+                "only an operator moves a job that is over"
+            )
     into_running = {state for state, others in MOVES.items() if JobState.RUNNING in others}
     assert into_running == {JobState.PENDING}
     reached = set().union(*MOVES.values())

@@ -44,6 +44,7 @@ async def test_it_steps_past_what_it_has_seen(answer: Answer, room: int, head: i
         sender=cast("Any", SimpleNamespace(send=send)),
         unknown=cast("Any", None),
         settings=WorkerSettings(),
+        events=cast("Any", None),
     )
     await looks.step_over([plan.states["a"]], LONG)
     assert plan.cursors.now(["a"]) == [head] * 10
