@@ -181,7 +181,7 @@ async def test_cancelled_call_leaves_no_half(dsn: str, observer: Observer) -> No
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         blocker = await psycopg.AsyncConnection.connect(dsn)
         await blocker.execute("lock table pgqueue.queue")
-        task = asyncio.create_task(drivers.arun_all(connection, [(SQL, (ONE,)), (SQL, (ONE,))]))
+        task = asyncio.create_task(arows_of_all(connection, SQL, [ONE, ONE]))
         pid = connection.info.backend_pid
         await eventually(lambda: observer.waits(pid), what="the call waits for the lock")
         task.cancel()
