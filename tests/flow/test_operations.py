@@ -419,6 +419,35 @@ async def test_a_flow_that_is_declared_as_ordered_later_keeps_the_order(
     assert order == [*early, *late]
 
 
+async def test_a_flow_that_becomes_ordered_and_ceases_to_be_keeps_the_order(
+    app: App, line: Line
+) -> None:
+    async def declare(settings: str) -> None:
+        await line.run("declare_flows", ["crm"], [settings], "host:1")
+
+    await declare("{}")
+    jobs = await line.put("a")
+    await declare('{"ordered": true}')
+    jobs += await line.put("a")
+    jobs += await line.put("a", priority=0)
+    await line.sql("update @.job set enqueued_at = now() - interval '1 h'")
+    (info,) = await app.flows.alist()
+    assert info.oldest_seconds is not None
+    assert 3500 < info.oldest_seconds < 3700
+    order: list[int] = []
+    for _ in jobs:
+        assert await line.admit() == 1
+        order += await line.admitted()
+        await line.drop(*order)
+    assert order == jobs
+    await declare("{}")
+    (before,) = await line.put("a")
+    await line.sql("update @.flow set declared = '{\"ordered\": true}'")
+    (after,) = await line.put("a")
+    rows = await line.sql("select id from @.job order by rank")
+    assert [row["id"] for row in rows] == [before, after]
+
+
 async def test_usage_is_kept_for_400_days(app: App, line: Line) -> None:
     await line.sql(
         "insert into @.flow_usage"

@@ -151,7 +151,7 @@ grant select, insert, update, delete on :"schema".schedule to :"operator";
 grant execute on function :"schema".enqueue_checked(jsonb), :"schema".enqueue_unique(jsonb) to :"operator";
 
 -- It sets the limits of flows, and pauses them and their keys.
-grant select, insert (name), update (changed, paused_at, held_until, tat, changed_at, changed_by)
+grant select, insert (name), update (changed, paused_at, held_until, tat, first_rank, changed_at, changed_by)
     on :"schema".flow to :"operator";
 grant select, insert, update on :"schema".flow_key to :"operator";
 grant select, update (turn, tat) on :"schema".line to :"operator";

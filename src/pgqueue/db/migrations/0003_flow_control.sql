@@ -35,7 +35,8 @@ create index job_admitted on :"schema".job (flow, position)
     where flow is not null and position is not null;
 
 -- One row for each flow. declared, changed, settings: as schedule has them. held_until: until then none of its
--- jobs is admitted, since a server asked for a break. tat: when the tokens of its rate are full again.
+-- jobs is admitted, since a server asked for a break. tat: when the tokens of its rate are full again. first_rank:
+-- in an ordered flow the ranks of new jobs are above it, and those of jobs from before it was ordered below.
 create table :"schema".flow (
     name       text primary key,
     declared   jsonb,
@@ -45,6 +46,7 @@ create table :"schema".flow (
     paused_at  timestamptz,
     held_until timestamptz,
     tat        timestamptz not null default 'epoch',
+    first_rank bigint not null default 0,
     changed_at timestamptz,
     changed_by text,
     constraint flow_name check (name <> '' and octet_length(name) <= 100)
@@ -146,10 +148,17 @@ create function :"schema".next_rank(flow text, priority integer, this_moment tim
 returns bigint
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $body$
+declare
+    above bigint;
+    by_time boolean;
 begin
-    if (select coalesce(lane.declared, lane.changed) is null or lane.settings @> '{"ordered": true}'
-        from :"schema".flow as lane where lane.name = $1) is not false then
-        return nextval(':"schema".position_seq'::regclass);
+    select lane.first_rank,
+           coalesce(lane.declared, lane.changed) is not null and not lane.settings @> '{"ordered": true}'
+      into above, by_time
+    from :"schema".flow as lane
+    where lane.name = $1;
+    if by_time is not true then
+        return coalesce(above, 0) + nextval(':"schema".position_seq'::regclass);
     end if;
     return ((extract(epoch from $3) * 1000)::bigint + $2 * 60000) << 21
            | (nextval(':"schema".position_seq'::regclass) & 2097151);
@@ -1086,7 +1095,8 @@ $body$;
 -- Something else holds for a flow, its keys or a queue than before: its admissions are to act by that at once.
 -- The caller has written it, and may hold the row of the flow. before: the settings of the flow as they were; null
 -- if they are the same. Where a rate is another one, tokens that were taken stay taken, up to the burst, and lines
--- that waited for tokens are looked at. Answers how many jobs went back to their lines.
+-- that waited for tokens are looked at. Where it is ordered from now on, ranks go on above those of the time of
+-- any priority. Answers how many jobs went back to their lines.
 create function :"schema".flow_changed(the_flow text, before jsonb) returns integer
 language plpgsql volatile set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off set enable_mergejoin = off
@@ -1107,6 +1117,11 @@ begin
     for no key update;
     moment := clock_timestamp();
     if before is not null then
+        if not before @> '{"ordered": true}' then
+            update :"schema".flow
+            set first_rank = greatest(first_rank, ((extract(epoch from moment) * 1000)::bigint + 600000) << 21)
+            where name = the_flow and settings @> '{"ordered": true}';
+        end if;
         if rate is distinct from (before ->> 'rate')::float8
            or debt is distinct from coalesce((before ->> 'burst')::float8, 1) then
             update :"schema".flow
