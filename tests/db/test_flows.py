@@ -60,6 +60,12 @@ async def test_an_unknown_flow_runs_one_at_a_time(hands: Hands) -> None:
     assert (await admit(hands))["admitted"] == 1
 
 
+async def test_a_name_alone_makes_no_flow(hands: Hands) -> None:
+    row = await admit(hands)
+    assert (row["admitted"], row["more"], row["newest_ticket"]) == (0, False, None)
+    assert await hands.value("select count(*) from @.flow") == 0
+
+
 async def test_no_more_of_a_key_than_its_limit_and_no_more_in_all(hands: Hands) -> None:
     await flow(hands, concurrency=5, key_concurrency=2)
     ids = await put(hands, *"aaaabbbbcccc")

@@ -24,7 +24,8 @@ from tests.worker.support import Eyes, at_rest, working
 FORGED = [
     "q:default", "q:nosuch", "q:", "r:0:default", "r:1:default", "r:-1:default", "r:x:y", "s:0",
     "s:0.001", "s:-1", "s:nan", "c", "c:1", "pause", "pause:default", "stop", "kill", "cancel:1",
-    "retire", '{"do": "stop"}', "\x1b[2J", "x" * 7999,
+    "retire", '{"do": "stop"}', "\x1b[2J", "x" * 7999, "f:nosuch", "f:", "f:" + "x" * 200, "l",
+    "p:0:default", "p:1:nosuch", "p:x:y", "t:0", "t:nan",
 ]  # fmt: skip
 
 
@@ -72,6 +73,7 @@ async def test_a_role_that_may_only_connect_can_forge_nothing(
             go.set()
             await eyes.settled(completed=2, scheduled=1, pending=1)
             assert worker.statistics().cancelled == 0
+            assert await eyes.value("select count(*) from pgqueue.flow") == 0
     finally:
         await stranger.close()
         await app.aclose()

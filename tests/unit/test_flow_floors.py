@@ -82,6 +82,13 @@ def test_what_one_server_told_is_not_known_of_another() -> None:
     assert known.on(2).of("g").position == 0
 
 
+def test_of_a_flow_that_is_not_there_nothing_is_kept() -> None:
+    known = Known().on(1)
+    known.learn("nosuch", answer(newest_ticket=None, following=None, oldest=None))
+    assert known.of("nosuch").position == 0
+    assert known.floors == {}
+
+
 def test_so_many_are_admitted_ahead_as_the_fleet_begins_at_once() -> None:
     throughput = Throughput(10)
     assert throughput.ready_most(0, 1.0) == 20

@@ -623,7 +623,8 @@ $body$;
 -- Answers: admitted, -1 if another is at it; whether more could be admitted at once; the seconds until a rate
 -- or the end of a break lets more in; lowest, first_turn: for the next floors; newest_ticket, following,
 -- oldest, cleared: up to newest_ticket no ticket will come once all transactions before following are over,
--- oldest being the first that runs, and none was left if cleared; the queues that got jobs.
+-- oldest being the first that runs, and none was left if cleared; the queues that got jobs. Where there is no such
+-- flow newest_ticket is null.
 create function :"schema".admit(
     the_flow text, ready_most integer, position_floor bigint, ticket_floor bigint,
     turn_floor timestamptz,
@@ -671,6 +672,14 @@ begin
         if attempt = 2 or exists (select from :"schema".flow where name = the_flow) then
             admitted := -1;
             more := true;
+            return;
+        end if;
+        -- Anybody may send a notification that names a flow: a name alone makes no row.
+        if not exists (select from :"schema".ticket where flow = the_flow)
+           and not exists (select from :"schema".line where flow = the_flow) then
+            admitted := 0;
+            more := false;
+            queues := '{}';
             return;
         end if;
         insert into :"schema".flow (name) values (the_flow) on conflict (name) do nothing;

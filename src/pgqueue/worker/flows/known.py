@@ -28,10 +28,11 @@ class Known:
 
     def of(self, flow: str) -> Floors:
         """Return the floors of a flow."""
-        return self.floors.setdefault(flow, Floors())
+        return self.floors.get(flow) or Floors()
 
     def learn(self, flow: str, answer: Answer) -> None:
         """Take in what an admission answered that was not told to wait for another one."""
         if answer["server"] != self.server:
             self.floors, self.server = {}, answer["server"]
-        self.of(flow).learn(answer)
+        if answer["newest_ticket"] is not None:  # else there is no such flow
+            self.floors.setdefault(flow, Floors()).learn(answer)
