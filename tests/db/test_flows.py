@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from tests.db.hands import Hands
 
 
@@ -35,6 +36,11 @@ async def admitted(hands: Hands) -> list[str]:
         "select flow_key from @.job where position is not null order by priority, position"
     )
     return [row["flow_key"] for row in rows]
+
+
+async def take(hands: Hands) -> None:
+    """A worker takes all that is admitted."""
+    await hands.sql("update @.job set worker_id = 1 where position is not null")
 
 
 async def end(hands: Hands, ids: Sequence[int], **ticket: object) -> None:
@@ -212,6 +218,7 @@ async def test_a_rate_admits_its_burst_and_says_when_the_next_may_begin(hands: H
     row = await admit(hands)
     assert row["admitted"] == 0
     assert 90 < row["wait"] <= 100
+    await take(hands)
     await hands.sql("update @.flow set tat = tat - interval '100 s'")
     assert (await admit(hands))["admitted"] == 1
 
@@ -230,10 +237,43 @@ async def test_a_rate_of_each_key(hands: Hands) -> None:
     await admit(hands)
     await put(hands, "b")
     assert (await admit(hands))["admitted"] == 0
+    await take(hands)
     await hands.sql(
         "update @.line set tat = tat - interval '100 s', turn = turn - interval '100 s'"
     )
     assert (await admit(hands))["admitted"] == 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "burst", "most"), [(4.0, 1, 1), (5.0, 1, 2), (5.0, 10, 10), (400.0, 1, 100)]
+)
+async def test_what_a_rate_admits_ahead_of_the_workers(
+    hands: Hands, rate: float, burst: int, most: int
+) -> None:
+    """It may begin all at once: it is a burst, or what the rate gives in a quarter of a second."""
+    await flow(hands, rate=rate, burst=burst)
+    await put(hands, *["a"] * 300)
+    for _ in range(2 * most + 2):
+        await hands.sql("update @.flow set tat = 'epoch'")
+        row = await admit(hands, 1000)
+    assert len(await admitted(hands)) == most
+    assert row["wait"] == 0.25  # a worker may have taken some by then
+    await take(hands)
+    assert (await admit(hands, 1000))["admitted"] == min(burst, most)
+
+
+async def test_what_a_rate_of_a_key_admits_ahead_of_the_workers(hands: Hands) -> None:
+    await flow(hands, key_rate=5, key_burst=1)
+    await put(hands, *["a"] * 9, "b")
+    for _ in range(5):
+        await hands.sql("update @.line set tat = 'epoch', turn = least(turn, now())")
+        row = await admit(hands)
+    assert await admitted(hands) == ["a", "b", "a"]
+    assert 0 < row["wait"] <= 0.25
+    await take(hands)
+    await hands.sql("update @.line set tat = 'epoch', turn = least(turn, now())")
+    assert (await admit(hands))["admitted"] == 1
+    assert await healed(hands) == 0
 
 
 async def test_a_heavy_job_takes_tokens_as_it_weighs(hands: Hands) -> None:
@@ -242,6 +282,7 @@ async def test_a_heavy_job_takes_tokens_as_it_weighs(hands: Hands) -> None:
     await put(hands, "a", weight=4)
     row = await admit(hands)
     assert row["admitted"] == 1
+    await take(hands)
     await flow(hands, rate=0.01, burst=2)
     await hands.sql("update @.flow set tat = 'epoch'")
     assert (await admit(hands))[
@@ -278,6 +319,7 @@ async def test_tokens_that_come_back_are_never_more_than_the_burst(hands: Hands)
     await flow(hands, rate=0.01, burst=5)
     await hands.sql("update @.flow set tat = now() + interval '400 s'")  # four are taken
     await hands.sql("update @.line set tat = 'epoch', turn = now()")
+    await hands.sql("update @.job set worker_id = 1 where position is not null")
     await end(hands, (await ids_of(hands, "a"))[:1], used=-1.0)
     assert (await admit(hands))["admitted"] == 3
 

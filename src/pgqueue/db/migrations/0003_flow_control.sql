@@ -646,6 +646,9 @@ declare
     paused text[];
     spent float8;
     tokens float8;
+    ahead float8;
+    key_ahead float8;
+    saved float8;
     needed float8;
     charged float8;
     held timestamptz;
@@ -690,6 +693,9 @@ begin
     if f.ordered then
         f.key_concurrency := 1;
     end if;
+    -- With a rate, so many jobs are admitted ahead of the workers: they may all begin at the same moment.
+    ahead := case when f.rate is null then unlimited else greatest(f.burst, ceil(f.rate / 4)) end;
+    key_ahead := case when f.key_rate is null then unlimited else greatest(f.key_burst, ceil(f.key_rate / 4)) end;
     -- A lost admission does no harm: its tickets come back with it, and a claim of what it admitted makes it last.
     perform set_config('synchronous_commit', 'off', true);
     -- Before the first position: see enqueue_checked.
@@ -753,20 +759,21 @@ begin
         from arrived
     ),
     total as materialized (
-        select level.lowest, level.tokens, budget.charged, budget.held_until,
+        select level.lowest, level.saved, level.tokens, budget.charged, budget.held_until,
                case when f.paused or budget.held_until > moment then 0
                     else greatest(0, least(coalesce(f.concurrency, unlimited) - level.n,
                                            ready_most - level.ready, floor(level.tokens + 1e-9)))
                end::integer as room
         from budget,
              lateral (
-                 select coalesce(sum(used.n), 0)::integer as n,
-                        coalesce(sum(used.ready), 0)::integer as ready, min(used.lowest) as lowest,
-                        case when f.rate is null then unlimited
-                             else f.burst - greatest(0, coalesce(budget.charged, 0)
-                                  + greatest(0, extract(epoch from f.tat - moment)) * f.rate)
-                        end::float8 as tokens
-                 from used
+                 select one.*, least(one.saved, ahead - one.ready) as tokens
+                 from (select coalesce(sum(used.n), 0)::integer as n,
+                              coalesce(sum(used.ready), 0)::integer as ready, min(used.lowest) as lowest,
+                              case when f.rate is null then unlimited
+                                   else f.burst - greatest(0, coalesce(budget.charged, 0)
+                                        + greatest(0, extract(epoch from f.tat - moment)) * f.rate)
+                              end::float8 as saved
+                       from used) as one
              ) as level
     ),
     -- Virtual time: 60 us for each job, so that it rarely meets the clock, where it is held. A new line begins
@@ -819,10 +826,7 @@ begin
                     else greatest(0, coalesce(case when f.ordered then 1 else o.concurrency end,
                                               f.key_concurrency, unlimited)
                                      - coalesce(u.n, 0)) end as key_room,
-               case when f.key_rate is null then unlimited
-                    else f.key_burst - greatest(0, coalesce(c.charged, 0)
-                         + greatest(0, extract(epoch from c.tat - moment)) * f.key_rate)
-               end::float8 as key_tokens,
+               least(level.saved, level.ahead) as key_tokens, level.saved > level.ahead as crowded,
                greatest(1, ceil(total.room * (coalesce(o.weight, 1)::float8
                                               / sum(coalesce(o.weight, 1)::float8) over ())))::integer as share
         from candidate as c
@@ -834,6 +838,13 @@ begin
                  where o.flow = the_flow and o.key = c.key
                  limit 1
              ) as o on true
+             cross join lateral (
+                 select case when f.key_rate is null then unlimited
+                             else f.key_burst - greatest(0, coalesce(c.charged, 0)
+                                  + greatest(0, extract(epoch from c.tat - moment)) * f.key_rate)
+                        end::float8 as saved,
+                        key_ahead - coalesce(u.ready, 0) as ahead
+             ) as level
     ),
     probed as materialized (
         select s.key, s.turn, s.share_weight, s.key_tokens, j.row_id, j.rank, j.cost, j.blocked,
@@ -931,7 +942,7 @@ begin
                          + make_interval(secs => coalesce(v.spent, 0) / f.key_rate)
                     else s.tat end as tat,
                least(coalesce(q.cost, 1), f.key_burst) as needed,
-               s.key_tokens - coalesce(v.spent, 0) as key_tokens
+               s.key_tokens - coalesce(v.spent, 0) as key_tokens, s.crowded
         from sized as s
              left join served as v on v.key = s.key
              left join seen as p on p.key = s.key
@@ -944,8 +955,9 @@ begin
                     when key_held > moment then key_held
                     when key_room - n <= 0 or not has_free then timestamptz 'infinity'
                     when f.key_rate is not null and key_tokens + 1e-9 < needed
-                        then tat - make_interval(secs => (f.key_burst - needed) / f.key_rate)
-                             + interval '1 microsecond'
+                        then greatest(tat - make_interval(secs => (f.key_burst - needed) / f.key_rate)
+                                      + interval '1 microsecond',
+                                      case when crowded then moment + interval '250 ms' end)
                     -- The other keys need not wait for the transaction that has locked its job.
                     when locked then moment + interval '250 ms'
                     -- Rounded up as often as is right on average.
@@ -991,7 +1003,7 @@ begin
            -- What the next job takes, if it waits for tokens of the flow.
            coalesce((select least(ordered.cost, f.burst) from ordered
                      where of_all = (select count(*) + 1 from chosen) and of_all <= total.room), 1),
-           (select count(*) < 5000 from ticketed), total.tokens, total.charged, total.held_until,
+           (select count(*) < 5000 from ticketed), total.saved, total.tokens, total.charged, total.held_until,
            (select coalesce(sum(served.spent), 0) from served),
            array(select distinct queue::text from moved),
            total.room > moved_n.n
@@ -1009,7 +1021,7 @@ begin
                 where l.flow = the_flow and l.turn > moment and l.turn < 'infinity'
                 order by l.turn
                 limit 1))
-      into admitted, lowest, first_turn, needed, cleared, tokens, charged, held, spent, queues, more, wait
+      into admitted, lowest, first_turn, needed, cleared, saved, tokens, charged, held, spent, queues, more, wait
     from total, (select count(*)::integer as n from moved) as moved_n;
 
     if f.rate is not null and (spent > 0 or charged is not null) or held is distinct from f.held_until then
@@ -1027,7 +1039,7 @@ begin
         wait := least(wait, extract(epoch from held - moment));
     elsif f.rate is not null and tokens - spent < needed - 1e-9 then
         more := false;
-        wait := least(wait, (needed - tokens + spent) / f.rate);
+        wait := least(wait, greatest((needed - saved + spent) / f.rate, case when tokens < saved then 0.25 end));
     end if;
     more := more or not cleared;
     if admitted > 0 and exists (select from :"schema".queue where waiting) then
