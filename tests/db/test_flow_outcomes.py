@@ -234,6 +234,24 @@ async def test_a_dead_job_stops_its_key_where_order_matters(
     assert other
 
 
+async def test_a_dead_job_of_a_key_that_an_operator_paused_leaves_that_as_it_is(
+    hands: Hands,
+) -> None:
+    await flow(hands, ordered=True)
+    (job,) = await put(hands, "a")
+    await admit(hands)
+    await run_all(hands)
+    await hands.sql(
+        "insert into @.flow_key (flow, key, paused_at, pause_reason)"
+        " values ('f', 'a', '2026-01-01', 'audit')"
+    )
+    assert await bury(hands, job) == [(job, None, None)]
+    row = (
+        await hands.sql("select pause_reason, paused_at < now() - '1 d'::interval from @.flow_key")
+    )[0]
+    assert tuple(row) == ("audit", True)
+
+
 async def test_what_is_redriven_or_revived_comes_in_line(hands: Hands) -> None:
     await flow(hands, key_concurrency=1)
     first, second, third = await put(hands, "a", "b", "a")

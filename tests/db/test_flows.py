@@ -209,6 +209,28 @@ async def test_a_lowered_limit_puts_back_what_nobody_claimed(hands: Hands) -> No
     assert [row["id"] for row in rows] == ids
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        "update @.flow set held_until = now() + interval '1 h'",
+        "insert into @.flow_key (flow, key, held_until) values ('f', 'a', now() + interval '1 h')",
+        "insert into @.flow_key (flow, key, paused_at) values ('f', 'a', now())",
+        "update @.flow set paused_at = now()",
+    ],
+    ids=["break", "break of the key", "pause of the key", "pause"],
+)
+async def test_what_nobody_claimed_goes_back_under_a_pause_or_a_break(
+    hands: Hands, what: str
+) -> None:
+    await flow(hands)
+    running, *_ = await put(hands, *"aaa")
+    await admit(hands)
+    await hands.sql("update @.job set worker_id = 1 where id = $1", running)
+    await hands.sql(what)
+    assert await hands.value("select @.withdraw('f')") == 2
+    assert await hands.value("select id from @.job where position is not null") == running
+
+
 async def test_a_rate_admits_its_burst_and_says_when_the_next_may_begin(hands: Hands) -> None:
     await flow(hands, rate=0.01, burst=3)
     await put(hands, *["a"] * 5)
