@@ -323,6 +323,11 @@ async def test_what_a_job_used_is_charged_and_summed(hands: Hands) -> None:
     assert await hands.value("select tat - now() > interval '90 s' from @.flow")
     (usage,) = await hands.sql("select key, jobs, used from @.flow_usage")
     assert tuple(usage) == ("a", 1, 101.0)
+    await hands.sql("insert into @.ticket (flow, key, used, weight) values ('f', 'a', 2, 1)")
+    await hands.sql("insert into @.ticket (flow, key, used, weight) values ('f', 'a', 3, 1)")
+    await admit(hands)
+    (usage,) = await hands.sql("select key, jobs, used from @.flow_usage")
+    assert tuple(usage) == ("a", 3, 106.0)
     await hands.sql("update @.flow set tat = now()")
     await admit(hands)
     assert await admitted(hands) == ["b"]
