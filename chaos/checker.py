@@ -12,6 +12,7 @@ import asyncpg
 
 from chaos.findings import Findings
 from chaos.load import Diary, load
+from chaos.permits import check_permits
 from chaos.rules import NOT_APPLICABLE, Judge
 from chaos.slots import check_slots
 from chaos.stream import stories
@@ -75,6 +76,7 @@ async def check(dsn: str, home: Path, *, quiet: bool) -> Verdict:
                 continue
             findings.violate("I1", f"key {row['key']} was acknowledged without an id", count="lost")
         await check_flows(connection, home, findings)
+        await check_permits(connection, offset, world, findings)
         await check_whole(connection, diary, world, home, findings)
     finally:
         await connection.close()
@@ -168,6 +170,8 @@ def verdict(diary: Diary, world: World, findings: Findings) -> Verdict:
         "wakes": counts["woken"],
         "max_wake_s": round(findings.max_wake, 2),
         "admitted": counts["admitted"],
+        "permits": counts["permits"],
+        "paced": counts["paced"],
         "slots": counts["slots"],
         "slots_missed": counts["slots missed"],
         "max_fire_s": round(findings.max_fire, 2),

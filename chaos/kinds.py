@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-__all__ = ["GHOST", "QUEUES", "RARE", "SHARES", "STEADY", "Draw"]
+__all__ = ["AT_ONCE", "GHOST", "QUEUES", "RARE", "SHARES", "STEADY", "Draw"]
 
-QUEUES = ("main", "side")
+QUEUES = ("main", "side", "narrow", "paced")
+"""The last two have limits: how many of their jobs run at once, and how many begin a second."""
+
 GHOST = "ghost"
 """A task that no worker knows."""
 
@@ -27,9 +29,19 @@ SHARES: Mapping[str, float] = {
 }
 """Out of a hundred or so. Those of ``RARE`` come on top."""
 
-RARE: Mapping[str, float] = {"doomed": 60.0, "block": 5.0, "exit": 2.0, GHOST: 6.0}
+RARE: Mapping[str, float] = {
+    "narrow": 40.0,
+    "paced": 40.0,
+    "doomed": 60.0,
+    "block": 5.0,
+    "exit": 2.0,
+    GHOST: 6.0,
+}
 """So many a minute: a share of the stream would leave nothing else running. A ``block`` stops all
 that its process runs for up to 4.5 seconds, an ``exit`` ends its process up to three times."""
+
+AT_ONCE: Mapping[str, int] = {"narrow": 8, "paced": 16}
+"""How many of a rare kind come at a time: more than the limits of their queues let begin."""
 
 STEADY: Mapping[str, float] = {**RARE, "exit": 0.0}
 """The same without faults of the workload's own making: for a run that has none."""
@@ -55,6 +67,6 @@ class Draw:
         for name, every in self._rare.items():
             at = self._due.setdefault(name, now + every * self._rng.uniform(0.3, 1.3))
             if at <= now:
-                due.append(name)
+                due += [name] * AT_ONCE.get(name, 1)
                 self._due[name] = now + every * self._rng.uniform(0.5, 1.5)
         return due

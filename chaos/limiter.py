@@ -1,4 +1,6 @@
-"""``python -m chaos.limiter CONFIG``: changes the limits of flows, and pauses them, while they run.
+"""``python -m chaos.limiter CONFIG``: changes the limits of flows and of queues while jobs run.
+
+Flows it pauses as well.
 
 In calm, and at the end, what code declares holds again, and nothing is paused.
 """
@@ -9,13 +11,14 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chaos.control import Control
 from chaos.history import History
 from chaos.tasks import app
 from pgqueue.errors import ConfigError
+from pgqueue.flow.queue_limits import QueueLimitOptions
 
 __all__ = ["main"]
 
@@ -25,6 +28,13 @@ _LIMITS: Sequence[dict[str, int]] = (
     {"concurrency": 1},
     {"key_concurrency": 3},
 )
+
+# Some seconds apart: a rate that changes all the time cannot be judged.
+_QUEUE_SECONDS = (2.0, 5.0)
+_QUEUE_LIMITS: Mapping[str, Sequence[QueueLimitOptions]] = {
+    "narrow": ({"concurrency": 1}, {"concurrency": 3}, {"concurrency": 6}),
+    "paced": ({"rate": "6/s", "burst": 1}, {"rate": "60/s", "burst": 10}),
+}
 
 
 def main() -> int:
@@ -37,6 +47,7 @@ def main() -> int:
             while (word := control.heard()).calm and not word.stop:
                 time.sleep(0.05)
         operator.change()
+        operator.change_queue()
         time.sleep(operator.rng.uniform(0.1, 0.5))
     operator.restore()
     operator.history.write(f="bye")
@@ -48,6 +59,18 @@ class _Operator:
     def __init__(self, history: History, seed: int) -> None:
         self.rng = random.Random(f"{seed}-limiter")
         self.history = history
+        self._queue_at = 0.0
+
+    def change_queue(self) -> None:
+        """Change the limits of a queue, if it is time to."""
+        if time.monotonic() < self._queue_at:
+            return
+        self._queue_at = time.monotonic() + self.rng.uniform(*_QUEUE_SECONDS)
+        queue = self.rng.choice(("narrow", "paced"))
+        if self.rng.random() < 0.3:
+            self.once("reset", queue, of=app.queue_limits)
+        else:
+            self.once("set", queue, of=app.queue_limits, **self.rng.choice(_QUEUE_LIMITS[queue]))
 
     def change(self) -> None:
         flow = self.rng.choice(("crowd", "ledger"))
@@ -72,24 +95,28 @@ class _Operator:
             self.insist("reset", flow)
             for n in range(8):
                 self.insist("resume", flow, key=f"g{n}")
+        for queue in _QUEUE_LIMITS:
+            self.insist("reset", queue, of=app.queue_limits)
 
-    def insist(self, verb: str, flow: str, **fields: Any) -> None:
+    def insist(self, verb: str, name: str, **fields: Any) -> None:
         """Try until it is done."""
-        while not self.once(verb, flow, **fields):
+        while not self.once(verb, name, **fields):
             time.sleep(0.1)
 
-    def once(self, verb: str, flow: str, **fields: Any) -> bool:
-        call: Callable[..., object] = getattr(app.flows, verb)
-        self.history.write(f="flow", y="invoke", v=verb, n=flow, **fields)
+    def once(self, verb: str, name: str, *, of: object = app.flows, **fields: Any) -> bool:
+        """Do something to a flow, or to a queue with limits, and note how that went."""
+        call: Callable[..., object] = getattr(of, verb)
+        what = "flow" if of is app.flows else "queue limits"
+        self.history.write(f=what, y="invoke", v=verb, n=name, **fields)
         try:
-            call(flow, **fields)
+            call(name, **fields)
         except ConfigError:
             pass  # no worker has declared it yet
         except Exception as exc:
             why = f"{type(exc).__name__}: {exc}"[:120]
-            self.history.write(f="flow", y="info", v=verb, n=flow, why=why)
+            self.history.write(f=what, y="info", v=verb, n=name, why=why)
             return False
-        self.history.write(f="flow", y="ok", v=verb, n=flow)
+        self.history.write(f=what, y="ok", v=verb, n=name)
         return True
 
 

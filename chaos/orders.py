@@ -39,6 +39,8 @@ class Maker:
             "doomed": self._doomed,
             "crowd": self._crowd,
             "ledger": self._ledger,
+            "narrow": self._narrow,
+            "paced": lambda k: Order(k, "paced", tasks.paced.job(k)),
             GHOST: lambda k: Order(k, GHOST, tasks.app.job(GHOST, {"k": k}, queue="main")),
         }
 
@@ -91,6 +93,9 @@ class Maker:
     def _ledger(self, k: int) -> Order:
         group, fails = f"g{self._rng.randrange(8)}", self._rng.random() < 0.05
         return Order(k, "ledger", tasks.ledger.job(k, group, fails))
+
+    def _narrow(self, k: int) -> Order:
+        return Order(k, "narrow", tasks.narrow.job(k, self._rng.uniform(0.0, 0.4)))
 
     def _doomed(self, k: int) -> Order:
         if self._rng.random() < 0.5:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.arena import WorkerProcess
+from chaos.kinds import QUEUES
 from chaos.setup import Setup
 from tests.harness.processes import Program
 
@@ -27,7 +28,7 @@ def make_workers(setup: Setup, home: Path, dsn: str) -> list[WorkerProcess]:
         "processes": setup.processes,
         "schedules": "scheduler" in setup.programs,
     }
-    wide = {**settings, "queues": ["main", "side"]}
+    wide = {**settings, "queues": list(QUEUES)}
     made = [
         WorkerProcess(f"worker-{n}", home, {**common, "role": f"worker-{n}", "settings": wide})
         for n in range(setup.supervisors)

@@ -167,6 +167,26 @@ async def ledger(k: int, g: str, fails: bool) -> None:
             raise RuntimeError("it fails at first")
 
 
+app.queue("narrow", concurrency=2)
+app.queue("paced", rate="20/s", burst=5)
+
+
+@app.task(queue="narrow", retry=_POLICY)
+async def narrow(k: int, seconds: float) -> None:
+    """Take one of the permits of its queue."""
+    job = current_job()
+    with noted(job, "narrow", k):
+        await asyncio.sleep(seconds)
+
+
+@app.task(queue="paced", retry=_POLICY)
+async def paced(k: int) -> None:
+    """Take a token of the rate of its queue."""
+    job = current_job()
+    with noted(job, "paced", k):
+        pass
+
+
 CODE = ("code", "code with a function")
 """The schedules that the code of workers declares, in a run that has schedules."""
 

@@ -57,6 +57,48 @@ create table chaos.flow (
     settings jsonb not null
 );
 
+-- Every version of a worker's permits, in the order in which they came about, with the limit that counted
+-- then; no queue: the worker is off the list. The rate that counted when somebody took tokens.
+create table chaos.permit (
+    seq    bigint not null default nextval('chaos.audit_seq_seq'),
+    at     timestamptz not null default clock_timestamp(),
+    queue  text,
+    worker bigint not null,
+    n      integer not null,
+    most   integer
+);
+create table chaos.token (
+    seq   bigint not null default nextval('chaos.audit_seq_seq'),
+    at    timestamptz not null default clock_timestamp(),
+    queue text not null,
+    rate  float8,
+    burst integer
+);
+
+create function chaos.permit_changed() returns trigger language plpgsql set search_path = '' as $$
+declare
+    one pgqueue.permit := coalesce(new, old);
+begin
+    insert into chaos.permit (queue, worker, n, most)
+    select one.queue, one.worker_id, case when tg_op = 'DELETE' then 0 else one.n end,
+           (select (settings ->> 'concurrency')::integer from pgqueue.queue where name = one.queue);
+    return null;
+end $$;
+
+create function chaos.worker_out() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.permit (worker, n) values (old.id, 0);
+    return null;
+end $$;
+
+create function chaos.token_taken() returns trigger language plpgsql set search_path = '' as $$
+begin
+    insert into chaos.token (queue, rate, burst)
+    select name, (settings ->> 'rate')::float8, (settings ->> 'burst')::integer
+    from pgqueue.queue where name = new.queue;
+    return null;
+end $$;
+
 create function chaos.flow_changed() returns trigger language plpgsql set search_path = '' as $$
 begin
     insert into chaos.flow (name, settings)
@@ -149,6 +191,12 @@ create trigger chaos_changed after insert or update or delete on pgqueue.schedul
     for each row execute function chaos.schedule_changed();
 create trigger chaos_changed after insert or update of declared, changed on pgqueue.flow
     for each row execute function chaos.flow_changed();
+create trigger chaos_changed after insert or update or delete on pgqueue.permit
+    for each row execute function chaos.permit_changed();
+create trigger chaos_out after delete on pgqueue.worker
+    for each row execute function chaos.worker_out();
+create trigger chaos_changed after insert or update on pgqueue.queue_tokens
+    for each row execute function chaos.token_taken();
 create trigger chaos_in after insert on pgqueue.history referencing new table as fresh
     for each statement execute function chaos.history_in();
 create trigger chaos_out after delete on pgqueue.history referencing old table as stale

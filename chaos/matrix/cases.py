@@ -67,6 +67,8 @@ _WORK = {
     "release_jobs.after": Plan(),
     "release_jobs.before": Plan(),
     "take_duty.after": Plan(most=3),
+    "take_leave.after": Plan(most=4),
+    "take_leave.before": Plan(most=4),
     "thread_transaction.after_commit": Plan(most=3),
     "thread_transaction.before_commit": Plan(most=3),
     "transaction.after_commit": Plan(most=5),

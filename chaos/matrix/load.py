@@ -32,6 +32,8 @@ _MIX: Sequence[tuple[str, str, dict[str, Any], dict[str, Any], int]] = (
     ("effect", "effect", {"pause": 0.02}, {**_FLOW, "flow_key": "b"}, 4),
     ("flaky", "flaky", {"fails": 1}, _FLOW, 2),
     ("flaky", "flaky", {"fails": 9}, {**_FLOW, "max_attempts": 1}, 1),
+    ("narrow", "narrow", {"seconds": 0.05}, {"queue": "narrow"}, 8),
+    ("paced", "paced", {}, {"queue": "paced"}, 8),
     ("poison", "poison", {"which": 1}, {}, 2),
     ("snooze", "snooze", {}, {"queue": "side"}, 2),
     ("thread", "thread", {"seconds": 0.05}, {"queue": "side"}, 3),

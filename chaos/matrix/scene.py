@@ -17,6 +17,7 @@ import psycopg
 from chaos.checker import check
 from chaos.conduct import WITNESSES
 from chaos.history import History
+from chaos.kinds import QUEUES
 from chaos.matrix.actor import Actor
 from chaos.matrix.cases import Case
 from chaos.matrix.load import Load
@@ -26,7 +27,7 @@ __all__ = ["Played", "play", "prepare"]
 
 _LEASE = 2.0
 _SETTINGS = {
-    "queues": ["main", "side"],
+    "queues": list(QUEUES),
     "lease": _LEASE,
     "heartbeat": 0.5,
     "poll_interval": 1.0,
@@ -36,7 +37,10 @@ _SETTINGS = {
 _HIT_SECONDS = 90.0
 _READY_SECONDS = 90.0  # several start at a time, on a machine that may be busy
 _AFTER = 6.0
-_LOST_CLAIM = ("claim_jobs.before", "claim_jobs.after", "claim.received", "find_held.after")
+_LOST_CLAIM = (
+    "claim_jobs.before", "claim_jobs.after", "claim.received", "find_held.after",
+    "take_leave.before", "take_leave.after",
+)  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -56,6 +56,8 @@ _STOPS = _strikes("stop", 1.0, 2.5)
 _NAPS = {"nap": 15.0, "noop": 85.0}
 _CROWD = {"shares": {"crowd": 100.0}}
 _LEDGER = {"shares": {"ledger": 100.0}, "pause": 0.1, "bulk": 4}
+_NARROW = {"shares": {"narrow": 100.0}, "backlog": 40}
+_PACED = {"shares": {"paced": 100.0}}
 _TICKING = {"programs": ("scheduler",)}
 
 _ALL = (
@@ -77,6 +79,11 @@ _ALL = (
     _mutant(statements.flow_promoted, "I28", "I24", **_CROWD),
     _mutant(statements.place_lost, "I29", seconds=5.0, **_LEDGER),
     _mutant(statements.tickets_lost, "I1", **_CROWD),
+    _mutant(statements.permits_ignored, "I32", **_NARROW),
+    _mutant(statements.permits_uncounted, "I31", **_NARROW),
+    _mutant(machines.busy_unsaid, "I32", **_NARROW),
+    _mutant(statements.tokens_ignored, "I33", seconds=5.0, **_PACED),
+    _mutant(machines.tokens_returned, "I33", seconds=5.0, **_PACED),
     _mutant(statements.crash_not_counted, "I7", plan=_strikes("kill-child", 1.0), shares=_NAPS),
     _mutant(machines.stragglers_passed, "I1", "I18", seconds=6.0),
     _mutant(machines.wake_up_lost, "I1", "I18", seconds=8.0, plan=(_CALM,), calm_seconds=6.0),

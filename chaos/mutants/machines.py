@@ -13,6 +13,7 @@ from chaos.mutants.patch import replace_method
 
 __all__ = [
     "batch_dropped",
+    "busy_unsaid",
     "cancel_lost",
     "client_clock",
     "completed_early",
@@ -24,6 +25,7 @@ __all__ = [
     "release_lost",
     "stragglers_passed",
     "token_reused",
+    "tokens_returned",
     "unique_ignored",
     "unknown_as_failed",
     "waiting_blamed",
@@ -260,3 +262,41 @@ def unknown_as_failed() -> None:
         return certain
 
     replace_method(pool, "as_ours", make)
+
+
+def busy_unsaid() -> None:
+    """A worker tells the database that it keeps no permit busy, and goes on with those it had."""
+    from pgqueue.worker.limits.limited_queue import Ask, LimitedQueue
+
+    def make(ask: Callable[..., Any]) -> Callable[..., Any]:
+        def silent(self: Any, now: float, *, renewed: bool = False) -> Any:
+            may = self.may
+            asked = ask(self, now, renewed=renewed)
+            self.may = may
+            return asked and Ask(0, 0, asked.tokens, asked.unused)
+
+        return silent
+
+    def keep(answered: Callable[..., Any]) -> Callable[..., Any]:
+        def kept(self: Any, *args: Any, **more: Any) -> None:
+            answered(self, *args, **more)
+            self.may = self.held = max(self.may, 1)
+
+        return kept
+
+    replace_method(LimitedQueue, "ask", make)
+    replace_method(LimitedQueue, "answered", keep)
+
+
+def tokens_returned() -> None:
+    """A token that a job used is given back as well."""
+    from pgqueue.worker.limits.tokens import Tokens
+
+    def make(use: Callable[..., None]) -> Callable[..., None]:
+        def use_and_return(self: Any) -> None:
+            use(self)
+            self.unused += 1
+
+        return use_and_return
+
+    replace_method(Tokens, "use", make)

@@ -13,6 +13,8 @@ __all__ = [
     "fence_dropped",
     "flow_promoted",
     "history_lost",
+    "permits_ignored",
+    "permits_uncounted",
     "place_lost",
     "promoted_early",
     "slots_doubled",
@@ -21,7 +23,10 @@ __all__ = [
     "slots_uncounted",
     "snooze_counts",
     "tickets_lost",
+    "tokens_ignored",
 ]
+
+_TAKE_PERMITS = ':"schema".take_permits($1::text, $2::bigint, $3::integer, $4::integer)'
 
 
 def fence_dropped() -> None:
@@ -148,3 +153,30 @@ def place_lost() -> None:
 def tickets_lost() -> None:
     """A completion does not say that a slot is free."""
     replace_text("finish_flow_jobs", "where flow is not null", "where false")
+
+
+def permits_ignored() -> None:
+    """A worker runs as many jobs of a queue as it wants to, whatever permits it got."""
+    replace_text("take_leave", "select may, held", "select $3::integer as may, held")
+
+
+def permits_uncounted() -> None:
+    """A worker writes down as many permits as it wants, and does not see those of others."""
+    replace_text(
+        "take_leave",
+        "select may, held",
+        'with written as (insert into :"schema".permit values'
+        " ($1::text, $2::bigint, $3::integer, $3::integer, clock_timestamp())"
+        " on conflict (queue, worker_id) do update set n = excluded.n, wants = excluded.wants)\n"
+        "select may, held",
+    )
+    replace_text(
+        "take_leave",
+        _TAKE_PERMITS,
+        "(select $3::integer as may, $3::integer as held where $4::integer is not null) as taken",
+    )
+
+
+def tokens_ignored() -> None:
+    """A worker uses as many tokens as it can, whatever it got."""
+    replace_text("take_leave", "tokens, first, each", "$5::integer as tokens, first, each")

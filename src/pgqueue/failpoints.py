@@ -75,6 +75,8 @@ POINTS = {
     "rewind_queues.before": "cut",
     "supervisor.child_ended": "",
     "take_duty.after": "cut",
+    "take_leave.after": "cut",
+    "take_leave.before": "cut",
     "thread_transaction.before_commit": "cut",
     "thread_transaction.after_commit": "cut",
     "transaction.after_commit": "cut",
