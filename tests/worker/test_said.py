@@ -20,13 +20,13 @@ ROUTES = ["direct"]
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[tuple[Any, ...]]:
-    """The arguments of each call of a method, which does what it did."""
+    """The positional arguments of each call of a method, which does what it did."""
     calls: list[tuple[Any, ...]] = []
     original = getattr(owner, name)
 
-    def note(self: object, *args: Any) -> Any:
+    def note(self: object, *args: Any, **how: Any) -> Any:
         calls.append(args)
-        return original(self, *args)
+        return original(self, *args, **how)
 
     monkeypatch.setattr(owner, name, note)
     return calls
@@ -41,6 +41,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> list[tu
         ("r:5:default", Claimer, "on_rewind", ("default", 5)),
         ("s:1800", Promoter, "due_in", (1800.0,)),
         ("c", HeartbeatThread, "hurry", ()),
+        ("l", HeartbeatThread, "hurry", ()),
         ("w", Seating, "on_left", ()),
     ],
 )
