@@ -68,3 +68,12 @@ async def test_jobs_in_line_are_listed_and_cancelled(app: App, line: Line) -> No
     results = await app.acancel([admitted, waiting])
     assert [result.state for result in results] == ["cancelled", "cancelled"]
     assert await line.value("select count(*) from @.job") == 0
+
+
+async def test_a_line_without_jobs_has_no_oldest_one(app: App, line: Line) -> None:
+    await line.declare()
+    await app.flows.apause("crm", key="a", new=True)
+    (found,) = await app.flows.alist()
+    assert (found.waiting, found.oldest_seconds) == (0, None)
+    (key,) = await app.flows.akeys("crm")
+    assert (key.waiting, key.oldest_seconds) == (0, None)

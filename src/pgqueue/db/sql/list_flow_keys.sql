@@ -72,7 +72,8 @@ queued as materialized (
 )
 select page.key, coalesce(admitted.jobs, 0) as admitted, coalesce(admitted.running, 0) as running,
        waiting.jobs as waiting,
-       greatest(0, extract(epoch from clock_timestamp()) - waiting.since)::float8 as oldest_seconds,
+       case when waiting.since is not null  -- greatest() passes over what is null
+            then greatest(0, extract(epoch from clock_timestamp()) - waiting.since) end::float8 as oldest_seconds,
        (select min(queued.place) from queued where queued.key = page.key) as place,
        flow_key.concurrency, flow_key.weight::float8 as weight, flow_key.paused_at, flow_key.pause_reason,
        case when flow_key.held_until > clock_timestamp() then flow_key.held_until end as held_until,

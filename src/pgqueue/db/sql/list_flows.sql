@@ -30,7 +30,8 @@ select known.name, flow.declared::text, flow.changed::text, coalesce(flow.settin
        flow.paused_at, case when flow.held_until > clock_timestamp() then flow.held_until end as held_until,
        flow.changed_at, flow.changed_by, admitted.jobs as admitted, admitted.running,
        line.jobs as waiting, lined.keys,
-       greatest(0, extract(epoch from clock_timestamp()) - lined.since)::float8 as oldest_seconds,
+       case when lined.since is not null  -- greatest() passes over what is null
+            then greatest(0, extract(epoch from clock_timestamp()) - lined.since) end::float8 as oldest_seconds,
        case when flow.settings ->> 'rate' is not null
             then coalesce((flow.settings ->> 'burst')::float8, 1)
                  - (flow.settings ->> 'rate')::float8
