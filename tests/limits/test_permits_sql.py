@@ -192,3 +192,21 @@ async def test_a_faster_rate_counts_at_once(hands: Hands) -> None:
     await limit(hands, rate=1000.0, burst=1)
     row = await ask(hands, 1, 9, tokens=9)
     assert row["wait"] < 0.3
+
+
+@pytest.mark.parametrize("limits", [{"concurrency": 2}, {"rate": 100.0, "burst": 5}])
+async def test_what_is_given_survives_a_crash_of_the_server(
+    hands: Hands, limits: dict[str, float]
+) -> None:
+    """Sessions that claim do not wait for the disk; else a permit would have two holders then."""
+    await limit(hands, **limits)
+    await hands.sql("set synchronous_commit = off")
+    for turn in range(1, 20):
+        async with hands.connection.transaction():
+            row = await ask(hands, turn % 2 + 1, 2, 0, tokens=1)
+            assert row["may"] if "concurrency" in limits else row["tokens"]
+            (written,) = await hands.sql("select pg_current_wal_insert_lsn() as here")
+        (flushed,) = await hands.sql("select pg_current_wal_flush_lsn() as here")
+        assert flushed["here"] >= written["here"]
+        if "concurrency" in limits:
+            await ask(hands, turn % 2 + 1, 0)

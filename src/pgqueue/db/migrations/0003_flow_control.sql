@@ -1921,6 +1921,10 @@ begin
         return;
     end if;
     held := greatest(may, least(busy, mine.n));
+    if held > mine.n then
+        -- A server that crashes must not give them to another while this worker goes on.
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
     if held = 0 and wanted = 0 then
         delete from :"schema".permit where queue = the_queue and worker_id = the_worker;
     elsif mine.since is null then
@@ -1982,6 +1986,9 @@ begin
     tokens := greatest(0, least(most, floor((ahead - first) / each + 1e-9)::integer + 1));
     wait := greatest(0, first + tokens * each - ahead);
     full_in := full_in + tokens * each;
+    if tokens > 0 then
+        perform set_config('synchronous_commit', 'on', true);  -- as in take_permits
+    end if;
     if row_id is null then
         insert into :"schema".queue_tokens (queue, tat)
         values (the_queue, now + make_interval(secs => full_in));
