@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Row", "median", "percentile", "row"]
+__all__ = ["Row", "median", "percentile", "ratio", "row"]
 
 _HOLDS = {"<=": operator.le, ">=": operator.ge}
 
@@ -51,6 +51,16 @@ def row(
         ok = bool(_HOLDS[sign](value, float(limit.replace(",", ""))))
     kept = tuple(round_to(one, 4) for one in values)
     return Row(workload, system, figure, value, unit, target, ok, note, kept)
+
+
+def ratio(rows: Sequence[Row], figure: str, one: str, other: str, target: str) -> list[Row]:
+    """Make a row of one figure of pgqueue to another; none if one of them was not measured."""
+    ours = {row.figure: row for row in rows if row.system == "pgqueue" and row.value}
+    if one not in ours or other not in ours:
+        return []
+    pairs = zip(ours[one].samples, ours[other].samples, strict=True)
+    shares = [a / b for a, b in pairs]
+    return [row(ours[one].workload, "pgqueue", figure, shares, "x", target)]
 
 
 def median(values: Sequence[float]) -> float:

@@ -28,8 +28,14 @@ _WARM_UP = 5
 _TURN_SECONDS = 0.25
 DSN = os.environ.get("BENCH_DSN", "")
 CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "0"))
+KEYS = int(os.environ.get("BENCH_KEYS", "0"))  # 0: jobs have no key and no limit
 
 Enqueue = Callable[[str, int], Awaitable[object]]
+
+
+def key_of(kind: str, n: int) -> str:
+    """The key of a job, where jobs have keys: one job of a key runs at a time."""
+    return f"{kind}-{n % KEYS}"
 
 
 class Marks:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 import common
-from common import ASYNC_HANDLERS, CONCURRENCY, Enqueue
-from dbos import DBOS, DBOSConfig
+from common import ASYNC_HANDLERS, CONCURRENCY, KEYS, Enqueue, key_of
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions
 
 POLL_SECONDS = 0.01
 IN_FLIGHT = 16  # enqueues under way at once: there is no call for many
@@ -49,9 +50,21 @@ async def launch(*, listen: bool) -> None:
     if not listen:
         DBOS.listen_queues([])
     DBOS.launch()
+    # With a limit of 1, and no other limit of a partition, one statement claims of all partitions;
+    # with any other limit there is one transaction for each partition.
+    limits: dict[str, Any] = {"partition_concurrency": 1} if KEYS else {}
     await DBOS.register_queue_async(
-        "default", worker_concurrency=CONCURRENCY or 500, polling_interval_sec=POLL_SECONDS
+        "default",
+        worker_concurrency=CONCURRENCY or 500,
+        polling_interval_sec=POLL_SECONDS,
+        **limits,
     )
+
+
+async def enqueue(kind: str, n: int) -> object:
+    key = key_of(kind, n) if KEYS else None
+    with SetEnqueueOptions(queue_partition_key=key):
+        return await DBOS.enqueue_workflow_async("default", WORKFLOWS[kind], n)
 
 
 class Peer:
@@ -68,12 +81,12 @@ class Peer:
 
         async def press() -> None:
             for n in rest:
-                await DBOS.enqueue_workflow_async("default", WORKFLOWS[kind], n)
+                await enqueue(kind, n)
 
         await asyncio.gather(*(press() for _ in range(IN_FLIGHT)))
 
     async def one(self, kind: str, n: int) -> object:
-        return await DBOS.enqueue_workflow_async("default", WORKFLOWS[kind], n)
+        return await enqueue(kind, n)
 
     async def client(self, variant: str) -> Enqueue:
         del variant

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import common
 from bare import INSERT
 from bare import TABLE as BARE_TABLE
-from common import Enqueue, marks
+from common import KEYS, Enqueue, key_of, marks
 
 import pgqueue
 
@@ -21,17 +21,22 @@ DELAY = float(os.environ.get("BENCH_DELAY", "0"))
 app = pgqueue.App(common.DSN or None, pgbouncer="BENCH_POOLED" in os.environ)
 
 
-@app.task
+# Each call gives its key itself: a function of the argument does not know the kind of the job.
+KEY_LIMIT = int(os.environ.get("BENCH_KEY_LIMIT", "1"))
+FLOW = pgqueue.Flow("bench", key="n", key_concurrency=KEY_LIMIT) if KEYS else None
+
+
+@app.task(flow=FLOW)
 async def noop(n: int) -> None:
     marks.hit(n)
 
 
-@app.task
+@app.task(flow=FLOW)
 async def sleep(n: int) -> None:
     await common.sleep(n)
 
 
-@app.task
+@app.task(flow=FLOW)
 async def stamp(n: int) -> None:
     marks.stamp(n)
 
@@ -63,6 +68,10 @@ class PgQueue:
 
     async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
         task = TASKS[kind]
+        if KEYS:
+            keyed = {(key := key_of(kind, n)): task.using(flow_key=key) for n in range(KEYS)}
+            await app.aenqueue_many([keyed[key_of(kind, n)].job(n) for n in numbers])
+            return
         if QUEUES == PRIORITIES == 1 and not DELAY:
             await app.aenqueue_many([task.job(n) for n in numbers])
             return
@@ -77,7 +86,8 @@ class PgQueue:
         await app.aenqueue_many([kinds[n % len(kinds)].job(n) for n in numbers])
 
     async def one(self, kind: str, n: int) -> object:
-        return await TASKS[kind].aenqueue(n)
+        task = TASKS[kind]
+        return await (task.using(flow_key=key_of(kind, n)) if KEYS else task).aenqueue(n)
 
     async def client(self, variant: str) -> Enqueue:
         if variant == "pool":

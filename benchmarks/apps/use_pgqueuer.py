@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import asyncpg
 import common
-from common import ASYNC_HANDLERS, CONCURRENCY, Enqueue
+from common import ASYNC_HANDLERS, CONCURRENCY, KEYS, Enqueue, key_of
 from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.models import Job
@@ -31,10 +31,11 @@ class Peer:
 
     async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
         payloads: list[bytes | None] = [str(n).encode() for n in numbers]
-        await self.queries.enqueue([kind] * len(payloads), payloads, [0] * len(payloads))
+        names = [_name(kind, n) for n in numbers]
+        await self.queries.enqueue(names, payloads, [0] * len(payloads))
 
     async def one(self, kind: str, n: int) -> object:
-        return await self.queries.enqueue(kind, str(n).encode())
+        return await self.queries.enqueue(_name(kind, n), str(n).encode())
 
     async def client(self, variant: str) -> Enqueue:
         del variant
@@ -52,11 +53,18 @@ class Peer:
         connection = await asyncpg.connect(common.DSN)
         queuer = PgQueuer.from_asyncpg_connection(connection)
         for kind in ASYNC_HANDLERS:
-            queuer.entrypoint(kind)(_entry(ASYNC_HANDLERS[kind]))
+            run = _entry(ASYNC_HANDLERS[kind])
+            # Limits are those of an entrypoint, so a key is one, and workers know all keys.
+            for n in range(KEYS or 1):
+                queuer.entrypoint(_name(kind, n), concurrency_limit=1 if KEYS else 0)(run)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, queuer.shutdown.set)
         batch = min(BATCH, CONCURRENCY // 2) if CONCURRENCY else BATCH
         await queuer.run(batch_size=batch, max_concurrent_tasks=CONCURRENCY or None)
+
+
+def _name(kind: str, n: int) -> str:
+    return key_of(kind, n) if KEYS else kind
 
 
 def _entry(handler: Callable[[int], object]) -> Callable[[Job], object]:

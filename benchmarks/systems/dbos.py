@@ -14,5 +14,6 @@ SYSTEM = PythonSystem(
     "bulk call: 16 enqueues under way at once",
     pace=300,
     unfinished="select count(*) from dbos.workflow_status where status in ('ENQUEUED', 'PENDING')",
+    workloads=("drain", "bulk", "single", "latency", "io", "idle", "flow"),
     requires=("dbos==3.*", "uvloop"),
 )

@@ -16,5 +16,16 @@ SYSTEM = PythonSystem(
     pace=15_000,
     unfinished="select count(*) from pgqueuer",
     requires=("pgqueuer[asyncpg]==1.6.*", "uvloop"),
-    workloads=("drain", "bulk", "single", "contention", "latency", "flat", "io", "idle", "fleet"),
+    workloads=(
+        "drain",
+        "bulk",
+        "single",
+        "contention",
+        "latency",
+        "flat",
+        "io",
+        "idle",
+        "fleet",
+        "flow",
+    ),
 )

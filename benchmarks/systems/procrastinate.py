@@ -15,6 +15,6 @@ SYSTEM = PythonSystem(
     "concurrency); batch_defer_async in batches of 10,000",
     pace=500,
     unfinished="select count(*) from procrastinate_jobs where status in ('todo', 'doing')",
-    workloads=("drain", "bulk", "single", "latency", "io", "idle", "fleet"),
+    workloads=("drain", "bulk", "single", "latency", "io", "idle", "fleet", "flow"),
     requires=("procrastinate==3.*", "uvloop", "psycopg[binary]"),
 )

@@ -37,7 +37,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "latency": ("pgqueue", "graphile-worker"),
     "flat": _BEST,
     "many": ("pgqueue",),
-    "flow": ("pgqueue",),
+    "flow": ("pgqueue", "pgqueuer", "procrastinate", "dbos"),
     "io": _FAST,
     "idle": ("pgqueue", "graphile-worker"),
     "fleet": ("pgqueue", "graphile-worker", "pg-boss", "procrastinate", "pgqueuer"),

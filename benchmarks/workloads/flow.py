@@ -1,51 +1,66 @@
 """Jobs of flows: what limits and turns of keys cost, and what they give to keys.
 
-Each figure is of a new database, in turns with the same jobs without a flow. The jobs are enqueued
-by SQL, and the flow is declared by SQL: nothing of that is measured. Only pgqueue is measured here.
+Each figure is of a new database, in turns with the same jobs without a flow. What peers can
+do as well is in ``flow_peers``; the rest is of pgqueue alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
-
-from benchmarks.bench import Bench, Run
+from benchmarks.bench import Bench
 from benchmarks.fleet import fleet
-from benchmarks.rows import Row, percentile, row
+from benchmarks.rows import Row, percentile, ratio, row
 from benchmarks.systems.base import Failed, System
 from benchmarks.window import Window, drain, wait_until_drained, wait_until_ready
+from benchmarks.workloads import flow_held, flow_peers, flow_queue, flow_still
+from benchmarks.workloads.flow_jobs import declare, enqueue, send_stamps
 
 __all__ = ["run"]
 
 NAME = "flow"
-_CHUNK = 10_000
 _WEIGHTS = (3, 2, 1, 1)
 # Name -> keys, settings, share of the usual number of jobs, target in jobs a second.
 _DRAINS: dict[str, tuple[int, dict[str, Any], float, str | None]] = {
     "no flow": (0, {}, 1.0, None),
     "10,000 keys, limit 5": (10_000, {"key_concurrency": 5}, 1.0, ">= 18,000"),
     "100 keys, limit 5": (100, {"key_concurrency": 5}, 1.0, None),
+    "100,000 keys, limit 5": (100_000, {"key_concurrency": 5}, 2.0, None),
     "1 key, limit 50": (1, {"key_concurrency": 50}, 0.5, ">= 12,000"),
     "1 key, limit 1": (1, {"key_concurrency": 1}, 0.03, ">= 600"),
 }
 
 
 def run(bench: Bench) -> list[Row]:
-    systems = [
+    # A job in line has no position, and is not finished.
+    everyone = [
         dataclasses.replace(system, unfinished="select count(*) from pgqueue.job")  # type: ignore[type-var]
-        for system in bench.doing(NAME)
         if system.name == "pgqueue"
+        else system
+        for system in bench.doing(NAME)
     ]
+    systems = [system for system in everyone if system.name == "pgqueue"]
+    rows = _drains(bench, systems) + _turns(bench, systems)
+    rows += flow_queue.run(bench, systems) + flow_still.run(bench, systems)
+    rows += flow_held.run(bench, systems) + flow_peers.run(bench, everyone)
+    return rows + bench.failed_rows(NAME)
+
+
+def _drains(bench: Bench, systems: list[System]) -> list[Row]:
     rows: list[Row] = []
     for workers in (1, 4):
         for name in _DRAINS:
             if workers == 1 or name in ("no flow", "10,000 keys, limit 5"):
                 rows += _drained(bench, systems, name, workers)
+    many, few = "100,000 keys, limit 5, 1 worker", "100 keys, limit 5, 1 worker"
+    return rows + ratio(rows, "100,000 keys / 100 keys, 1 worker", many, few, ">= 0.8")
+
+
+def _turns(bench: Bench, systems: list[System]) -> list[Row]:
+    rows: list[Row] = []
     turns: tuple[Callable[[Bench, System], dict[str, float]], ...] = (_latency, _tenants, _shares)
     for turn in turns:
         taken = bench.in_turn(NAME, systems, lambda system, turn=turn: turn(bench, system))
@@ -54,7 +69,7 @@ def run(bench: Bench) -> list[Row]:
                 unit = _UNITS.get(figure, "ms")
                 samples = [one[figure] for one in found]
                 rows.append(row(NAME, system, figure, samples, unit, _TARGETS.get(figure)))
-    return rows + bench.failed_rows(NAME)
+    return rows
 
 
 _SHARE = "shares 3:2:1:1, the largest error"
@@ -74,7 +89,7 @@ def _drained(bench: Bench, systems: list[System], name: str, workers: int) -> li
 
     def turn(system: System) -> Window:
         with bench.run(system, jobs) as run:
-            _enqueue(run, jobs, keys=keys, settings=settings)
+            enqueue(run, jobs, keys=keys, settings=settings)
             return drain(run, jobs, workers=workers)
 
     rows: list[Row] = []
@@ -93,10 +108,10 @@ def _latency(bench: Bench, system: System) -> dict[str, float]:
     count, warm_up = bench.size(200, 20), 20
     with bench.run(system, 4 * count) as run, fleet(system, run.environment) as running:
         wait_until_ready(run, running, warm_up)
-        _declare(run, {"key_concurrency": 2})
+        declare(run, {"key_concurrency": 2})
         with run.database.connect() as connection:
             for _ in range(count):
-                _stamp(connection, 1)
+                send_stamps(connection, 1)
                 time.sleep(0.05)
         wait_until_drained(run, running)
         waits = [stamp.wait_ms for stamp in run.marks.stamps()[warm_up:]]
@@ -112,7 +127,7 @@ def _tenants(bench: Bench, system: System) -> dict[str, float]:
     """One tenant has a backlog; another comes with ten jobs, again and again."""
     jobs, trials = bench.size(bench.jobs or 300_000, 2000), bench.size(25, 2)
     with bench.run(system, jobs + 10 * trials) as run:
-        _enqueue(run, jobs, keys=1, settings={"fair": True})
+        enqueue(run, jobs, keys=1, settings={"fair": True})
         with fleet(system, run.environment) as running, run.database.connect() as connection:
             deadline = time.monotonic() + 60
             while not run.marks.executed():
@@ -120,7 +135,7 @@ def _tenants(bench: Bench, system: System) -> dict[str, float]:
                     raise Failed("no job has begun")
                 time.sleep(0.01)
             for _ in range(trials):
-                _stamp(connection, 10)
+                send_stamps(connection, 10)
                 time.sleep(0.25)
             wait_until_drained(run, running)
         waits = [stamp.wait_ms for stamp in run.marks.stamps()]
@@ -140,7 +155,7 @@ def _shares(bench: Bench, system: System) -> dict[str, float]:
                 "insert into pgqueue.flow_key (flow, key, weight)"
                 f" values ('bench', 'k{key}', {weight})"
             )
-            _enqueue(run, each, keys=1, settings={"fair": True}, first=key * each, key=key)
+            enqueue(run, each, keys=1, settings={"fair": True}, first=key * each, key=key)
         with fleet(system, run.environment) as running:
             deadline = time.monotonic() + 60
             while run.marks.executed(0, each) < each // 2:
@@ -155,33 +170,3 @@ def _shares(bench: Bench, system: System) -> dict[str, float]:
         for n, weight in zip(ran, _WEIGHTS, strict=True)
     ]
     return {_SHARE: max(errors)}
-
-
-def _declare(run: Run, settings: dict[str, Any]) -> None:
-    run.database.execute(
-        f"insert into pgqueue.flow (name, declared) values ('bench', '{json.dumps(settings)}')"
-        " on conflict (name) do nothing"
-    )
-
-
-def _enqueue(
-    run: Run, jobs: int, *, keys: int, settings: dict[str, Any], first: int = 0, key: int = 0
-) -> None:
-    """Enqueue so many no-ops, each for the next of the keys; without a flow if there are none."""
-    if keys:
-        _declare(run, settings)
-    flow = f", 'flow', 'bench', 'flow_key', 'k' || ({key} + n % {keys})" if keys else ""
-    for start in range(first, first + jobs, _CHUNK):
-        end = min(start + _CHUNK, first + jobs) - 1
-        run.database.execute(
-            "select count(*) from pgqueue.enqueue((select jsonb_agg(jsonb_build_object("
-            f"'task', 'noop', 'args', jsonb_build_object('n', n){flow}))"
-            f" from generate_series({start}, {end}) as n))"
-        )
-
-
-def _stamp(connection: psycopg.Connection[Any], count: int) -> None:
-    """Enqueue timed jobs of one key in one call."""
-    doc = {"task": "stamp", "flow": "bench", "flow_key": "small"}
-    doc["args"] = {"n": time.monotonic_ns() // 1000}  # type: ignore[assignment]
-    connection.execute("select count(*) from pgqueue.enqueue(%s)", (json.dumps([doc] * count),))

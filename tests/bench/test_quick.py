@@ -53,7 +53,7 @@ def test_flow(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows: list[dict[str, Any]] = json.loads(figures.read_text())
-    assert len(rows) == 19
+    assert len(rows) == 41
     assert all(row["value"] is not None for row in rows), rows
 
 

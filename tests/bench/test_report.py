@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import write_report
-from benchmarks.rows import Row, row
+from benchmarks.rows import Row, ratio, row
 
 
 def facts(revision: str, *systems: str) -> dict[str, Any]:
@@ -56,3 +56,13 @@ def test_a_whole_run_keeps_what_it_leaves_out(tmp_path: Path) -> None:
     assert "Run at day a, pgqueue at a." in text
     assert "| pgqueue | 1 |" in text  # and nothing of chancy, which has no row left
     assert "chancy" not in text
+
+
+def test_a_ratio_is_taken_turn_by_turn() -> None:
+    fast = row("flow", "pgqueue", "fast", [10, 20], "jobs/s")
+    slow = row("flow", "pgqueue", "slow", [5, 16], "jobs/s")
+    peer = row("flow", "a-peer", "fast", [1, 1], "jobs/s")
+    (found,) = ratio([fast, slow, peer], "slow / fast", "slow", "fast", ">= 0.8")
+    assert (found.workload, found.system, found.samples) == ("flow", "pgqueue", (0.5, 0.8))
+    assert (found.value, found.ok) == (0.65, False)
+    assert ratio([fast], "slow / fast", "slow", "fast", ">= 0.8") == []
