@@ -20,7 +20,7 @@ from pgqueue.config import (
 from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
-from pgqueue.errors import ConfigError
+from pgqueue.errors import ConfigError, shown
 from pgqueue.flow.queue_limits import DeclaredQueues, QueueLimitOptions
 from pgqueue.flow.value import Flow
 from pgqueue.hints import hinting, no_app_attribute
@@ -112,6 +112,10 @@ class App(Client):
         schedule into the database when they start, and fire it. Raises ConfigError for what makes
         no schedule, PayloadError for arguments that do not fit the task.
         """
+        if not isinstance(task, (str, Task)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f'schedule "{name}": give a task of this app, or its name, got {shown(task)}'
+            )
         known = self.tasks.get(task if isinstance(task, str) else task.name)
         if not isinstance(task, str) and known is not task:
             raise ConfigError(f'schedule "{name}": {task!r} is no task of this app')

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pgqueue import App, Client, ConfigError, PayloadError, UnknownTask
+from pgqueue import App, Client, ConfigError, PayloadError, Unique, UnknownTask
 from pgqueue.admin.schedules import Actor, declare_schedules
 from tests.worker.support import Eyes
 from tests.worker.test_callers_transaction import ASYNC, BLOCKING, begun, begun_blocking
@@ -254,6 +254,12 @@ def test_what_code_declares_is_checked_at_once() -> None:
         app.schedule("a", "repport", cron="@daily")
     with pytest.raises(ConfigError, match="no task of this app"):
         app.schedule("a", stranger, cron="@daily")
+    with pytest.raises(ConfigError, match="give a task of this app, or its name, got 3"):
+        app.schedule("a", 3, cron="@daily")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r'by names "tenat".*did you mean "tenant"'):
+        app.schedule("a", report, cron="@daily", unique=Unique(by=["tenat"]))
+    with pytest.raises(ConfigError, match='by names "tenant", which this call'):
+        app.schedule("a", report, cron="@daily", unique=Unique(by=["tenant"]))
     with pytest.raises(ConfigError, match="needs cron or every"):
         app.schedule("a", report)
 

@@ -14,6 +14,7 @@ from pgqueue.job import NewJob, with_options
 from pgqueue.schedule.settings import Spec, check_name, check_settings, read
 from pgqueue.schedule.zone import zone_of
 from pgqueue.task import Task
+from pgqueue.unique.paths import check_paths
 
 __all__ = ["Declarations", "Declared", "SlotArgs"]
 
@@ -65,7 +66,10 @@ class Declarations:
             stored = json.loads(task.payload.encode((), _mapping(args, name)))
         settings = {**check_settings(given), "task": task.name, "args": stored}
         spec = read(name, settings)
-        with_options(task.options, spec.options)
+        options = with_options(task.options, spec.options_for(None))
+        check_paths(options, task.function, task.name)
+        if compute is None:
+            task.job_with(options, (), _mapping(args, name))
         former = self._declared.get(name)
         if former is not None and former.settings != settings:
             raise ConfigError(f'two schedules are named "{name}"; give one another name')
