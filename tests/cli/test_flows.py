@@ -40,6 +40,18 @@ def test_flows_are_listed_with_their_limits(on: Run, filled: str) -> None:
     assert info["declared"]["rate"] == 100.0
 
 
+def test_a_flow_without_numbers_says_what_holds(on: Run, dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "insert into pgqueue.flow (name, declared)"
+            """ values ('a', '{"fair": true}'), ('b', null)"""
+        )
+    fair, unknown = said(on("flows")).splitlines()[2:]
+    assert fair.endswith("keys take turns")
+    assert unknown.endswith("1 at once, as no code declares it")
+    assert "1 at once, as no code declares it" in said(on("flows", "show", "b"))
+
+
 def test_no_flows(on: Run) -> None:
     assert "no flows" in on("flows").stderr
 

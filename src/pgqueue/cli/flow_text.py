@@ -12,7 +12,7 @@ from pgqueue.cli.output import ago, moment, print_table
 from pgqueue.flow.rate import rate_text
 from pgqueue.observe.plain import plain
 
-__all__ = ["both_values", "limits_of", "print_keys", "tokens"]
+__all__ = ["both_values", "in_force", "limits_of", "print_keys", "tokens"]
 
 
 def limits_of(settings: Mapping[str, Any]) -> str:
@@ -29,7 +29,16 @@ def limits_of(settings: Mapping[str, Any]) -> str:
             parts.append(f"{rate_text(rate)}{of_key}{saved}")
     if (most := settings.get("max_waiting")) is not None:
         parts.append(f"{most} a key in line")
+    if settings.get("fair"):
+        parts.append("keys take turns")
     return ", ".join(parts)
+
+
+def in_force(flow: FlowInfo) -> str:
+    """Return the limits that count."""
+    if flow.declared is None and flow.changed is None:
+        return "1 at once, as no code declares it"
+    return limits_of(flow.settings)
 
 
 def both_values(flow: FlowInfo) -> list[str]:

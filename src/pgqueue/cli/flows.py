@@ -9,7 +9,7 @@ import click
 
 from pgqueue.admin.flow_info import FlowInfo
 from pgqueue.cli.changes import changes
-from pgqueue.cli.flow_text import both_values, limits_of, print_keys, tokens
+from pgqueue.cli.flow_text import both_values, in_force, limits_of, print_keys, tokens
 from pgqueue.cli.group import Group
 from pgqueue.cli.options import LIMIT, connection_options, json_option, open_client
 from pgqueue.cli.output import Failed, ago, print_json, print_pairs, print_table
@@ -47,7 +47,7 @@ def list_(as_json: bool = False) -> None:
         [
             (
                 f.name, f.state.value, f.running, f.admitted, f.waiting, f.keys,
-                ago(f.oldest_seconds), tokens(f.tokens), limits_of(f.settings),
+                ago(f.oldest_seconds), tokens(f.tokens), in_force(f),
             )
             for f in found
         ],
@@ -75,7 +75,7 @@ def show(name: str, as_json: bool) -> None:
         (
             ("flow", flow.name),
             ("state", flow.state.value),
-            ("limits", limits_of(flow.settings) or "none"),
+            ("limits", in_force(flow) or "none"),
             ("in code", None if flow.declared is None else limits_of(flow.declared) or "none"),
             ("changed", "; ".join(both_values(flow))),
             ("changed by", flow.changed_by),
@@ -129,7 +129,7 @@ def set_(name: str, actor: str | None, reason: str | None, reset: bool, **given:
         if wanted:
             verbs.set(name, **wanted)
         flow = _find(client, name)
-    click.echo(f'flow "{plain(name)}" now: {plain(limits_of(flow.settings) or "no limits")}')
+    click.echo(f'flow "{plain(name)}" now: {plain(in_force(flow) or "no limits")}')
 
 
 def _lifted(value: object) -> Any:
