@@ -12,7 +12,8 @@ SYSTEM = PythonSystem(
     about="deletes a job from its queue and logs it in a table of its own; heartbeats a job; the "
     "enqueue notifies in its transaction, by a trigger",
     settings="asyncpg, uvloop, batch_size 500, one connection for the worker, recommended "
-    "autovacuum settings, durable tables (its guide on performance tuning); enqueue by lists",
+    "autovacuum settings, durable tables (its guide on performance tuning); enqueue by lists; "
+    "for flows an entrypoint for each key, concurrency_limit 1",
     pace=15_000,
     unfinished="select count(*) from pgqueuer",
     requires=("pgqueuer[asyncpg]==1.6.*", "uvloop"),
