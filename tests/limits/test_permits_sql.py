@@ -186,6 +186,15 @@ async def test_unused_tokens_come_back(hands: Hands) -> None:
     assert (await ask(hands, 2, 9, tokens=9))["tokens"] == 1
 
 
+async def test_tokens_that_come_back_are_never_more_than_the_burst(hands: Hands) -> None:
+    await limit(hands, rate=0.001, burst=2)
+    assert (await ask(hands, 1, 9, tokens=9))["tokens"] == 2
+    await hands.sql(
+        "update @.queue_tokens set tat = now()"
+    )  # time goes by, and they are full again
+    assert (await ask(hands, 1, 9, tokens=9, unused=2))["tokens"] == 2
+
+
 async def test_a_faster_rate_counts_at_once(hands: Hands) -> None:
     await limit(hands, rate=0.0001, burst=1)
     assert (await ask(hands, 1, 9, tokens=9))["tokens"] == 1
