@@ -131,3 +131,11 @@ async def test_a_job_says_that_its_queue_is_at_its_limit(app: App, eyes: Eyes) -
     assert reasons[0] == 'queue "mail" is at its limit: workers hold 2 of 2 permits'
     assert reasons[1].startswith('the rate of queue "mail" lets the next job begin in ')
     assert (await only(app)).held == 2
+
+
+async def test_queues_show_their_limits(app: App, eyes: Eyes) -> None:
+    await app.queue_limits.aset("mail", concurrency=2, rate="10/s")
+    await app.aenqueue_many([app.job("send", queue=queue) for queue in ("mail", "other")])
+    limited, other = await app.aqueues()
+    assert (limited.name, limited.concurrency, limited.rate, limited.held) == ("mail", 2, 10.0, 0)
+    assert (other.concurrency, other.rate, other.held) == (None, None, 0)

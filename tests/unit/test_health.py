@@ -154,6 +154,33 @@ def test_flows_that_stand_still_are_said(flow: StillFlow, said: list[str]) -> No
     assert say_still([flow]) == said
 
 
+LIMITED: list[tuple[QueueInfo, str]] = [
+    (queue(concurrency=2, held=2), "; it is at its limit of 2 at once"),
+    (queue(concurrency=2, held=1), ""),
+    (queue(rate=0.5), "; its rate is 0.5/s"),
+    (
+        queue(concurrency=1, held=1, rate=20.0),
+        "; it is at its limit of 1 at once; its rate is 20/s",
+    ),
+]
+
+
+@pytest.mark.parametrize(("limited", "why"), LIMITED)
+def test_the_limits_of_a_queue_are_said_where_its_jobs_wait_for_long(
+    limited: QueueInfo, why: str
+) -> None:
+    late = msgspec.structs.replace(limited, ready=Count(5), oldest_ready_seconds=90.0)
+    waited = 'queue "default": its oldest ready job has waited for 90 s'
+    (said,) = judge(status(late), max_age=60).problems
+    assert said == f"{waited}, more than 60 s{why}"
+    assert judge(status(late), max_age=900).ok
+    assert say_unserved([late]) == ([f"{waited}{why}"] if why else [])
+    soon = msgspec.structs.replace(late, oldest_ready_seconds=30.0)
+    paused = msgspec.structs.replace(late, paused_at=NOW)
+    assert say_unserved([soon]) == []
+    assert not any("limit" in one for one in say_unserved([paused]))
+
+
 def test_of_many_queues_without_a_worker_a_few_are_named() -> None:
     (said,) = say_unserved([queue("mail", ready=2, paused_at=NOW), queue(paused_at=NOW)])
     assert said == 'queue "mail" is paused (2 ready); pgqueue queues resume lets it go on'

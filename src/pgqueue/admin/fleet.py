@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, WorkerInfo, WorkerState
+from pgqueue.admin.limits import read_limits
 from pgqueue.admin.session import reading, writing
 from pgqueue.db.statements import statement
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
+
+    from pgqueue.admin.limit_info import QueueLimitInfo
 
 __all__ = ["pause", "queues", "read_queues", "read_workers", "resume", "workers"]
 
@@ -28,6 +31,7 @@ async def read_queues(connection: Connection, schema: str) -> list[QueueInfo]:
     served = {
         row["queue"]: row for row in await connection.fetch(statement("find_served", schema), names)
     }
+    limits = {one.queue: one for one in await read_limits(connection, schema)}
     return [
         QueueInfo(
             name=row["queue"],
@@ -40,9 +44,16 @@ async def read_queues(connection: Connection, schema: str) -> list[QueueInfo]:
             blocked=Count.bounded(row["blocked"], cut=row["cut_blocked"]),
             workers=served[row["queue"]]["workers"],
             unknown=_unknown(served[row["queue"]]["unknown"]),
+            **_limits(limits.get(row["queue"])),
         )
         for row in counted
     ]
+
+
+def _limits(one: QueueLimitInfo | None) -> dict[str, Any]:
+    if one is None:
+        return {}
+    return {"concurrency": one.concurrency, "rate": one.rate, "held": one.held}
 
 
 def _unknown(tasks: str | None) -> dict[str, Count]:

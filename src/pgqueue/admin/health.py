@@ -19,6 +19,8 @@ __all__ = [
 ]
 
 _NAMED = 10
+_LONG = 60.0
+"""Seconds. A queue with limits whose jobs have waited for longer is named."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -109,8 +111,14 @@ def _count_live(workers: Iterable[WorkerInfo]) -> int:
 
 
 def say_unserved(queues: Sequence[QueueInfo]) -> list[str]:
-    """Return where jobs wait in vain: nobody serves their queue, or knows their task; a pause."""
-    return [*_say_unserved(_without_worker(queues)), *_say_unknown(queues), *_say_paused(queues)]
+    """Return where jobs wait in vain, as nobody serves their queue, or knows their task; or wait
+    for long, for a pause or for limits."""
+    return [
+        *_say_unserved(_without_worker(queues)),
+        *_say_unknown(queues),
+        *_say_paused(queues),
+        *_say_at_limit(queues),
+    ]
 
 
 def _without_worker(queues: Iterable[QueueInfo]) -> list[str]:
@@ -200,5 +208,26 @@ def say_still(flows: Iterable[StillFlow]) -> list[str]:
 def _late(queue: QueueInfo, max_age: float) -> str:
     return (
         f'queue "{queue.name}": its oldest ready job has waited for '
-        f"{queue.oldest_ready_seconds:.0f} s, more than {max_age:g} s"
+        f"{queue.oldest_ready_seconds:.0f} s, more than {max_age:g} s{_say_limits(queue)}"
     )
+
+
+def _say_limits(queue: QueueInfo) -> str:
+    """What may be why its jobs wait: limits that let no more of them begin."""
+    said: list[str] = []
+    if queue.concurrency is not None and queue.held >= queue.concurrency:
+        said.append(f"it is at its limit of {queue.concurrency} at once")
+    if queue.rate is not None:
+        said.append(f"its rate is {queue.rate:g}/s")
+    return "".join(f"; {what}" for what in said)
+
+
+def _say_at_limit(queues: Iterable[QueueInfo]) -> list[str]:
+    said: list[str] = []
+    for queue in queues:
+        age, why = queue.oldest_ready_seconds or 0.0, _say_limits(queue)
+        if why and age > _LONG and queue.paused_at is None:
+            said.append(
+                f'queue "{queue.name}": its oldest ready job has waited for {age:.0f} s{why}'
+            )
+    return said

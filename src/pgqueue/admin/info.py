@@ -136,7 +136,9 @@ class QueueInfo(msgspec.Struct, frozen=True):
     in the lines of flows. ``running`` is counted among the first 10,000 of each priority, where
     claims take. ``oldest_ready_seconds``: for how long the oldest ready job has been due.
     ``workers``: the live ones that serve it. ``unknown``: by task, ready jobs among the first 1,000
-    whose task none of these workers knows.
+    whose task none of these workers knows. ``concurrency`` and ``rate``: its limits, how many of
+    its jobs run at once, and how many begin a second; None: there is no such limit. ``held``: how
+    many permits to run workers have of it.
     """
 
     name: str
@@ -149,6 +151,9 @@ class QueueInfo(msgspec.Struct, frozen=True):
     blocked: Count = Count(0)
     workers: int = 0
     unknown: Mapping[str, Count] = msgspec.field(default_factory=dict[str, Count])
+    concurrency: int | None = None
+    rate: float | None = None
+    held: int = 0
 
 
 class WorkerState(enum.StrEnum):

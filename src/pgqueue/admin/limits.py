@@ -15,13 +15,18 @@ from pgqueue.flow.queue_limits import Limits, check_together
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["declare_queues", "limit_queue", "list_limits", "reset_queue"]
+__all__ = ["declare_queues", "limit_queue", "list_limits", "read_limits", "reset_queue"]
 
 
 async def list_limits(connection: Connection, schema: str) -> list[QueueLimitInfo]:
     """Return the queues of which code or an operator says anything, by name."""
     async with reading(connection, schema, what="listing the limits", advice="try again"):
-        return [_info(row) for row in await connection.fetch(statement("list_limits", schema))]
+        return await read_limits(connection, schema)
+
+
+async def read_limits(connection: Connection, schema: str) -> list[QueueLimitInfo]:
+    """Return the same as the snapshot at hand shows them."""
+    return [_info(row) for row in await connection.fetch(statement("list_limits", schema))]
 
 
 def _info(row: Record) -> QueueLimitInfo:
