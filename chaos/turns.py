@@ -36,7 +36,9 @@ select a.fkey as key, a.job, enq.t0, enq.t1,
        (select min(seq) from chaos.audit as c
         where c.job = a.job and c.op = 'u' and c.token is not null) as claimed,
        (select min(seq) from chaos.audit as e where e.job = a.job and e.op = 'd') as ended
-from chaos.audit as a join chaos.enq on enq.job = a.job and enq.y = 'ok' and not enq.dup
+from chaos.audit as a
+     -- A server that took jobs back gives their ids to others.
+     join chaos.enq on enq.job = a.job and enq.key = a.key and enq.y = 'ok' and not enq.dup
 where a.op = 'i' and a.flow = 'ledger'
 """
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import asyncpg
+from chaos.conduct import WITNESSES
 from chaos.findings import Findings
-from chaos.turns import Change, Turn, judge_limits, judge_order
+from chaos.load import load
+from chaos.turns import Change, Turn, check_flows, judge_limits, judge_order
 
 
 def limits(**settings: object) -> Change:
@@ -59,3 +64,33 @@ def test_the_order_of_a_key() -> None:
     assert order(first, Turn("a", 2, 2.0, 3.0, claimed=15, ended=22)) == {"I29"}
     assert order(first, Turn("a", 2, 0.5, 3.0, claimed=15, ended=22)) == set()
     assert order(first, Turn("b", 2, 2.0, 3.0, claimed=15, ended=22)) == set()
+
+
+_ENQUEUED = """
+insert into chaos.enq values (2, 7, 'noop', null, null, 'ok', false, 0.0, 1.0, 'tx');
+insert into chaos.enq values (1, 6, 'ledger', null, null, 'ok', false, 2.0, 3.0, 'tx');
+insert into chaos.enq values (3, 7, 'ledger', null, null, 'ok', false, 2.0, 3.0, 'tx');
+"""
+_AUDIT = """
+insert into chaos.audit (op, job, attempt, crashes, key, task, flow, fkey, token) values
+    ('i', 6, 0, 0, 1, 'ledger', 'ledger', 'a', null),
+    ('i', 7, 0, 0, 3, 'ledger', 'ledger', 'a', null),
+    ('u', 6, 1, 0, null, null, 'ledger', 'a', 60), ('d', 6, 1, 0, null, null, null, null, 60),
+    ('u', 7, 1, 0, null, null, 'ledger', 'a', 70), ('d', 7, 1, 0, null, null, null, null, 70);
+"""
+
+
+async def test_an_id_that_is_given_again_has_no_place_of_the_job_before(
+    dsn: str, tmp_path: Path
+) -> None:
+    """A server that took a job back gives its id to another."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(WITNESSES.read_text())
+        await load(connection, tmp_path)
+        await connection.execute(_ENQUEUED + _AUDIT)
+        findings = Findings()
+        await check_flows(connection, tmp_path, findings)
+        assert findings.violations["I29"] == 0
+    finally:
+        await connection.close()
