@@ -322,9 +322,10 @@ async def test_a_rescued_job_keeps_its_slot_and_a_dead_one_stops_its_key(hands: 
 
 
 async def test_what_a_rescue_cannot_move_leaves_its_slot(hands: Hands) -> None:
-    await flow(hands, concurrency=1)
-    killer, _ = await put(hands, "a", "b")
+    await flow(hands, key_concurrency=1)
+    killer, _ = await put(hands, "a", "a")
     await admit(hands)
+    await admit(hands)  # from here on the line waits for a ticket
     await run_all(hands)
     await hands.sql("update @.job set crash_count = 2, quarantined = true where id = $1", killer)
     await hands.rescue(hands.id, begun=[(killer, hands.token)], move=False)
