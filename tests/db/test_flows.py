@@ -343,6 +343,7 @@ async def test_tokens_that_come_back_are_never_more_than_the_burst(hands: Hands)
     await put(hands, *["a"] * 20)
     assert (await admit(hands))["admitted"] == 5
     assert (await admit(hands))["admitted"] == 0
+    await take(hands)
     await flow(hands, rate=0.01, burst=5)
     await hands.sql("update @.flow set tat = now() + interval '400 s'")  # four are taken
     await hands.sql("update @.line set tat = 'epoch', turn = now()")
