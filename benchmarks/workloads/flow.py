@@ -45,7 +45,7 @@ def run(bench: Bench) -> list[Row]:
     systems = [system for system in everyone if system.name == "pgqueue"]
     rows = _drains(bench, systems) + _turns(bench, systems)
     rows += flow_queue.run(bench, systems) + flow_still.run(bench, systems)
-    rows += flow_held.run(bench, systems) + flow_peers.run(bench, everyone)
+    rows += flow_peers.run(bench, everyone) + flow_held.run(bench, systems)
     return rows + bench.failed_rows(NAME)
 
 
