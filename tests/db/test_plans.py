@@ -47,8 +47,8 @@ PROBES = {
     "redrive_jobs": [],
     "revive_jobs": [],
 }
-# These take unique keys in their order, which no index has.
-SORTING = {"redrive_jobs", "revive_jobs"}
+# These take unique keys, or keys of flows, in their order, which no index has.
+SORTING = {"bury_damaged", "bury_flow_jobs", "redrive_jobs", "rescue_jobs", "revive_jobs"}
 # Statistics of job -> how to get there.
 STATES = ["never analysed", "vacuumed empty", "full", "full by stale statistics"]
 

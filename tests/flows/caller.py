@@ -23,6 +23,8 @@ class Floors:
     )
 
     def take(self, answer: Any) -> None:
+        if answer["newest_ticket"] is None:  # of a flow that is not there
+            return
         if answer["lowest"] is not None:
             self.position = answer["lowest"] - 1
         if answer["first_turn"] is not None:

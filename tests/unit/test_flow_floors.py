@@ -100,3 +100,11 @@ def test_so_many_are_admitted_ahead_as_the_fleet_begins_at_once() -> None:
     assert throughput.ready_most(1_000, 2.0) < 200  # it has been quiet
     assert throughput.ready_most(1_000, 3.0) == 100
     assert throughput.ready_most(10_000_000, 3.1) == 100_000
+
+
+def test_a_flow_that_is_not_there_tells_nothing() -> None:
+    floors = Floors()
+    floors.learn(answer(newest_ticket=10, oldest=90, following=100))
+    floors.learn(answer(newest_ticket=None, oldest=None, following=None, cleared=None))
+    floors.learn(answer(newest_ticket=12, oldest=100, following=110))
+    assert floors.ticket == 10

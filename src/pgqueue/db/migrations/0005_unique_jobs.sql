@@ -227,9 +227,9 @@ end;
 $body$;
 
 -- One round of enqueue_unique: all jobs, or none where another came in between (PQ001). Jobs that wait and may
--- be replaced are locked first, in the order of ids, as all statements lock jobs. Then each key is settled
--- before the next one is touched, in the order of keys: a round that holds keys waits for no job. Running jobs
--- are not locked: one that was claimed while this waited for it is let go of by the next round.
+-- be replaced are locked first. If somebody else has locked one, the round ends and says which: who holds jobs
+-- waits for none, as the other may wait for a key. Then each key is settled before the next one is touched, in the
+-- order of keys. Running jobs are not locked: one that was claimed meanwhile is let go of by the next round.
 -- Answers as enqueue_unique does; and what workers are to be told: place: the position, if it is ready now; kept:
 -- whether it had that before; due_in: seconds.
 create function :"schema".enqueue_unique_round(jobs jsonb, this_moment timestamptz)
@@ -272,11 +272,13 @@ begin
         from :"schema".job
         where job.id = any (array(select wanted.id from wanted)) and job.worker_id is null
         order by job.id
-        for update
+        for update skip locked
     )
     select array(select wanted.id from wanted), array(select locked.id from locked) into wanted, held;
     if cardinality(wanted) <> cardinality(held) then
-        raise exception 'pgqueue: a waiting job was claimed' using errcode = 'PQ001';
+        raise exception 'pgqueue: a waiting job is locked, or was claimed'
+            using errcode = 'PQ001',
+                  detail = (select id from unnest(wanted) as id where id <> all (held) order by id limit 1);
     end if;
 
     for doc in
@@ -442,6 +444,7 @@ as $body$
 declare
     this_moment constant timestamptz := statement_timestamp();
     done record;
+    locked text;
 begin
     -- Before the first position: see enqueue_checked.
     perform pg_current_xact_id();
@@ -452,9 +455,9 @@ begin
             return;
         end if;
     end if;
-    for round in 1..101 loop
-        if round > 100 then
-            raise exception 'pgqueue: the jobs of unique keys changed 100 times while others were enqueued'
+    for round in 1..1001 loop
+        if round > 1000 then
+            raise exception 'pgqueue: the jobs of unique keys changed 1,000 times while others were enqueued'
                 using errcode = 'serialization_failure';
         end if;
         begin
@@ -473,8 +476,17 @@ begin
             from :"schema".enqueue_unique_round(jobs, this_moment) as one;
             exit;
         exception when sqlstate 'PQ001' then
-            null;
+            get stacked diagnostics locked = pg_exception_detail;
         end;
+        if locked <> '' then
+            -- Waits for it while it holds nothing, and lets go of it again.
+            begin
+                perform from :"schema".job where job.id = locked::bigint for update;
+                raise exception 'pgqueue: it was waited for' using errcode = 'PQ001';
+            exception when sqlstate 'PQ001' then
+                null;
+            end;
+        end if;
     end loop;
     if exists (select from :"schema".queue where waiting) then
         perform :"schema".wake(done.ready);

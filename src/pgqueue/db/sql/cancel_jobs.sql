@@ -11,10 +11,11 @@ with held as materialized (
     order by id
     for update
 ),
+-- As arrays, so that all rows are locked before the first is changed: who waits for the unique key of one that
+-- is being deleted may hold another (enqueue_unique).
 gone as (
     delete from :"schema".job
-    using held
-    where job.id = any (array[held.id]) and not held.running
+    where job.id = any (array(select held.id from held where not held.running))
     returning job.*
 ),
 kept as (
@@ -29,7 +30,6 @@ told as (
 asked as (
     update :"schema".job
     set cancel_requested = true
-    from held
-    where job.id = any (array[held.id]) and held.running and not held.cancel_requested
+    where job.id = any (array(select held.id from held where held.running and not held.cancel_requested))
 )
 select id, running, cancel_requested as asked_before, queue, flow from held

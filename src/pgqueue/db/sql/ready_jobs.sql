@@ -18,8 +18,8 @@ moved as (
         rank = case when job.flow is not null
                     then coalesce(abs(job.rank),
                                   :"schema".next_rank(job.flow, job.priority, statement_timestamp())) end
-    from held
-    where job.id = any (array[held.id])
+    -- All are locked before the first is changed: see cancel_jobs.
+    where job.id = any (array(select held.id from held))
     returning job.id, job.queue, job.flow, job.flow_key, job.rank
 ),
 told as (

@@ -33,6 +33,8 @@ class Floors:
 
     def learn(self, answer: Answer) -> None:
         """Take in an answer of an admission that was not told to wait for another one."""
+        if answer["newest_ticket"] is None:  # of a flow of which there is nothing but its name
+            return
         if answer["newest_ticket"] < self._noted or self._went_back(answer["first_turn"]):
             # Numbers are handed out again after a failover; a clock may be put back.
             self.position = self.ticket = self._noted = 0
