@@ -277,6 +277,7 @@ async def test_retries_and_cancels_free_their_permits(
             await eventually(lambda: meter.running == 1)
             (row,) = await eyes.sql(
                 "select id from pgqueue.job where task = 'send' and worker_id is not null"
+                " and not cancel_requested"
                 " order by position limit 1"
             )
             await app.acancel(row["id"])
