@@ -88,7 +88,11 @@ class Admitter:
 
     def on_fleet(self, slots: int | None, workers: int) -> None:
         """The heartbeat says that there are flows, and how large the fleet is."""
-        self.has_flows = True
+        if not self.has_flows:
+            # The claimer's looks up to here were not for tickets.
+            self.has_flows = True
+            self._search.want(time.monotonic(), lines=True)
+            self._wake.set()
         self.throughput.workers = workers
         if slots is not None:
             self.throughput.slots = max(slots, 1)
