@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -85,9 +84,6 @@ async def test_what_a_job_used_is_told(dsn: str, make: Callable[[str], Any]) -> 
     assert [row["used"] for row in rows] == [8.0]
 
 
-@pytest.mark.skipif(
-    "PGQUEUE_TEST_SEARCH_PATH" in os.environ, reason="with another search_path: see known-gaps.md"
-)
 @pytest.mark.parametrize("which", ["flow", "key"])
 @pytest.mark.parametrize("kind", [Retry, Snooze])
 async def test_a_break_is_told(dsn: str, kind: Any, which: Any) -> None:

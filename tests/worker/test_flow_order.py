@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from typing import Any
@@ -103,9 +102,6 @@ async def test_a_worker_that_ends_when_idle_runs_what_is_in_line(app: App, eyes:
     assert await eyes.states() == {"completed": 18}
 
 
-@pytest.mark.skipif(
-    "PGQUEUE_TEST_SEARCH_PATH" in os.environ, reason="with another search_path: see known-gaps.md"
-)
 async def test_a_worker_at_rest_hears_of_a_job_in_line(app: App, eyes: Eyes) -> None:
     @app.task(flow=Flow("f", concurrency=1))
     async def work() -> None: ...
