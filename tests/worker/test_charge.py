@@ -13,11 +13,18 @@ from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, eyes_on, working
 
 ADMIT = "select * from pgqueue.admit('crm', 100, 0, 0, '-infinity')"
+# What a ticket says, or what the admission made of it that took the ticket.
 TOLD = """
 select used, weight, holds_flow, held_until - clock_timestamp() > interval '50 s' as held
 from pgqueue.ticket where flow = 'crm' and (used is not null or held_until is not null)
 union all
 select used, null, null, null from pgqueue.flow_usage
+union all
+select null, null, true, held_until - clock_timestamp() > interval '50 s'
+from pgqueue.flow where held_until is not null
+union all
+select null, null, false, held_until - clock_timestamp() > interval '50 s'
+from pgqueue.flow_key where held_until is not null
 """
 
 
