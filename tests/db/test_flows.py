@@ -232,25 +232,25 @@ async def test_what_nobody_claimed_goes_back_under_a_pause_or_a_break(
 
 
 async def test_a_rate_admits_its_burst_and_says_when_the_next_may_begin(hands: Hands) -> None:
-    await flow(hands, rate=0.01, burst=3)
+    await flow(hands, rate=0.00001, burst=3)
     await put(hands, *["a"] * 5)
     row = await admit(hands)
     assert (row["admitted"], row["more"]) == (3, False)
-    assert 95 < row["wait"] <= 100
+    assert 95_000 < row["wait"] <= 100_000
     row = await admit(hands)
     assert row["admitted"] == 0
-    assert 90 < row["wait"] <= 100
+    assert 90_000 < row["wait"] <= 100_000
     await take(hands)
-    await hands.sql("update @.flow set tat = tat - interval '100 s'")
+    await hands.sql("update @.flow set tat = tat - interval '100000 s'")
     assert (await admit(hands))["admitted"] == 1
 
 
 async def test_a_rate_of_each_key(hands: Hands) -> None:
-    await flow(hands, key_rate=0.01, key_burst=2)
+    await flow(hands, key_rate=0.00001, key_burst=2)
     await put(hands, *"aaabb")
     row = await admit(hands)
     assert row["admitted"] == 4
-    assert 95 < row["wait"] < 100.1
+    assert 95_000 < row["wait"] < 100_001
     assert await healed(hands) == 0
     # What it has used is kept although nothing waits.
     await end(
@@ -261,7 +261,7 @@ async def test_a_rate_of_each_key(hands: Hands) -> None:
     assert (await admit(hands))["admitted"] == 0
     await take(hands)
     await hands.sql(
-        "update @.line set tat = tat - interval '100 s', turn = turn - interval '100 s'"
+        "update @.line set tat = tat - interval '100000 s', turn = turn - interval '100000 s'"
     )
     assert (await admit(hands))["admitted"] == 2
 
@@ -299,28 +299,28 @@ async def test_what_a_rate_of_a_key_admits_ahead_of_the_workers(hands: Hands) ->
 
 
 async def test_a_heavy_job_takes_tokens_as_it_weighs(hands: Hands) -> None:
-    await flow(hands, rate=0.01, burst=5)
+    await flow(hands, rate=0.00001, burst=5)
     await put(hands, "a", weight=4)
     await put(hands, "a", weight=4)
     row = await admit(hands)
     assert row["admitted"] == 1
     await take(hands)
-    await flow(hands, rate=0.01, burst=2)
+    await flow(hands, rate=0.00001, burst=2)
     await hands.sql("update @.flow set tat = 'epoch'")
     assert (await admit(hands))[
         "admitted"
     ] == 1  # the bucket is full: it may begin, and is paid for
-    assert await hands.value("select tat - now() > interval '390 s' from @.flow")
+    assert await hands.value("select tat - now() > interval '390000 s' from @.flow")
 
 
 async def test_what_a_job_used_is_charged_and_summed(hands: Hands) -> None:
-    await flow(hands, rate=1, burst=10, key_rate=1, key_burst=10)
+    await flow(hands, rate=0.001, burst=10, key_rate=0.001, key_burst=10)
     (job,) = await put(hands, "a")
     await admit(hands)
     await end(hands, [job], used=101.0)
     await put(hands, "a", "b")
     assert (await admit(hands))["admitted"] == 0
-    assert await hands.value("select tat - now() > interval '90 s' from @.flow")
+    assert await hands.value("select tat - now() > interval '90000 s' from @.flow")
     (usage,) = await hands.sql("select key, jobs, used from @.flow_usage")
     assert tuple(usage) == ("a", 1, 101.0)
     await hands.sql("insert into @.ticket (flow, key, used, weight) values ('f', 'a', 2, 1)")
@@ -334,7 +334,7 @@ async def test_what_a_job_used_is_charged_and_summed(hands: Hands) -> None:
 
 
 async def test_tokens_that_come_back_are_never_more_than_the_burst(hands: Hands) -> None:
-    await flow(hands, rate=0.01, burst=5, key_rate=0.01, key_burst=5)
+    await flow(hands, rate=0.00001, burst=5, key_rate=0.00001, key_burst=5)
     (job,) = await put(hands, "a", weight=4)
     await admit(hands)
     await hands.sql("update @.flow set tat = 'epoch'")  # time goes by, and they are full again
@@ -344,8 +344,8 @@ async def test_tokens_that_come_back_are_never_more_than_the_burst(hands: Hands)
     assert (await admit(hands))["admitted"] == 5
     assert (await admit(hands))["admitted"] == 0
     await take(hands)
-    await flow(hands, rate=0.01, burst=5)
-    await hands.sql("update @.flow set tat = now() + interval '400 s'")  # four are taken
+    await flow(hands, rate=0.00001, burst=5)
+    await hands.sql("update @.flow set tat = now() + interval '400000 s'")  # four are taken
     await hands.sql("update @.line set tat = 'epoch', turn = now()")
     await hands.sql("update @.job set worker_id = 1 where position is not null")
     await end(hands, (await ids_of(hands, "a"))[:1], used=-1.0)
@@ -356,12 +356,12 @@ async def test_a_break_of_a_key_and_of_the_flow(hands: Hands) -> None:
     await flow(hands)
     (job,) = await put(hands, "a")
     await admit(hands)
-    await end(hands, [job], hold=50.0)
+    await end(hands, [job], hold=50_000.0)
     await put(hands, "a", "b")
     row = await admit(hands)
     assert await admitted(hands) == ["b"]
-    assert 40 < row["wait"] <= 50
-    await end(hands, await ids_of(hands, "b"), hold=80.0, holds_flow=True)
+    assert 40_000 < row["wait"] <= 50_000
+    await end(hands, await ids_of(hands, "b"), hold=80_000.0, holds_flow=True)
     await put(hands, "c")
     row = await admit(hands)
     assert await admitted(hands) == []

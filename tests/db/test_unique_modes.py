@@ -303,29 +303,29 @@ async def test_a_call_during_the_run_opens_a_fresh_window(hands: Hands) -> None:
 
 
 async def test_the_first_starts_now_and_the_last_at_the_end_of_the_period(hands: Hands) -> None:
-    rule = {"period": 60}
+    rule = {"period": 60_000}
     (first,) = await hands.enqueue_unique(keyed(rule))
     assert first["state"] == "pending"
     await hands.claim()
     await hands.finish(first["id"])
-    await age(hands, 20)
+    await age(hands, 20_000)
     (second,) = await hands.enqueue_unique(keyed(rule, args={"n": 2}))
     assert (second["duplicate"], second["state"]) == (False, "scheduled")
-    assert 39 < await seconds_until_due(hands, second["id"]) <= 40
-    await age(hands, 20)
+    assert 39_000 < await seconds_until_due(hands, second["id"]) <= 40_000
+    await age(hands, 20_000)
     (third,) = await hands.enqueue_unique(keyed(rule, args={"n": 3}))
     assert (third["id"], third["replaced"]) == (second["id"], True)
-    assert 39 < await seconds_until_due(hands, second["id"]) <= 40
+    assert 39_000 < await seconds_until_due(hands, second["id"]) <= 40_000
     assert (await hands.live(second["id"]))["args"] == '{"n": 3}'  # type: ignore[index]
 
 
 async def test_a_late_start_counts_from_when_it_was(hands: Hands) -> None:
-    rule = {"period": 60}
+    rule = {"period": 60_000}
     await hands.enqueue_unique(keyed(rule))
-    await age(hands, 500)  # a backlog
+    await age(hands, 500_000)  # a backlog
     await hands.claim()
     (second,) = await hands.enqueue_unique(keyed(rule))
-    assert 59 < await seconds_until_due(hands, second["id"]) <= 60
+    assert 59_000 < await seconds_until_due(hands, second["id"]) <= 60_000
 
 
 async def test_one_that_was_cancelled_before_it_started_took_no_turn(hands: Hands) -> None:

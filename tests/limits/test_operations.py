@@ -125,7 +125,7 @@ async def test_a_job_says_that_its_queue_is_at_its_limit(app: App, eyes: Eyes) -
     await eyes.sql(
         "insert into pgqueue.permit values ('mail', 7, 2, 3, now()), ('mail', 8, 9, 9, now())"
     )
-    await eyes.sql("insert into pgqueue.queue_tokens values ('mail', now() + interval '40 s')")
+    await eyes.sql("insert into pgqueue.queue_tokens values ('mail', now() + interval '4000 s')")
     job = await send.aenqueue()
     reasons = await app.awhy_waiting(job.id)
     assert reasons[0] == 'queue "mail" is at its limit: workers hold 2 of 2 permits'

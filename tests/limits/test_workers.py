@@ -121,7 +121,8 @@ async def test_a_permit_goes_to_another_worker_as_soon_as_it_is_free(
 ) -> None:
     await apps[0].queue_limits.aset(QUEUE, concurrency=1)
     apps[1].task(queue=QUEUE, name="rare")(meter.run)
-    slow = {"heartbeat": 5.0, "poll_interval": 30.0}
+    # Who waited for a heartbeat or a poll would wait for longer than this test does.
+    slow = {"lease": 3600.0, "heartbeat": 600.0, "poll_interval": 600.0}
     async with working(apps[0], **slow):
         await put(apps[0], 1, None)
         await eventually(lambda: meter.running == 1)
@@ -132,10 +133,8 @@ async def test_a_permit_goes_to_another_worker_as_soon_as_it_is_free(
                 lambda: eyes.value("select count(*) = 1 from pgqueue.permit where n = 0")
             )
             assert meter.most == 1
-            began = time.monotonic()
             meter.gate.set()
             await eventually(lambda: drained(eyes))
-            assert time.monotonic() - began < slow["heartbeat"], "nobody waited for a heartbeat"
     assert meter.most == 1
 
 

@@ -15,15 +15,15 @@ from tests.worker.support import Eyes, eyes_on, working
 ADMIT = "select * from pgqueue.admit('crm', 100, 0, 0, '-infinity')"
 # What a ticket says, or what the admission made of it that took the ticket.
 TOLD = """
-select used, weight, holds_flow, held_until - clock_timestamp() > interval '50 s' as held
+select used, weight, holds_flow, held_until - clock_timestamp() > interval '3000 s' as held
 from pgqueue.ticket where flow = 'crm' and (used is not null or held_until is not null)
 union all
 select used, null, null, null from pgqueue.flow_usage
 union all
-select null, null, true, held_until - clock_timestamp() > interval '50 s'
+select null, null, true, held_until - clock_timestamp() > interval '3000 s'
 from pgqueue.flow where held_until is not null
 union all
-select null, null, false, held_until - clock_timestamp() > interval '50 s'
+select null, null, false, held_until - clock_timestamp() > interval '3000 s'
 from pgqueue.flow_key where held_until is not null
 """
 
@@ -95,7 +95,7 @@ async def test_what_a_job_used_is_told(dsn: str, make: Callable[[str], Any]) -> 
 @pytest.mark.parametrize("kind", [Retry, Snooze])
 async def test_a_break_is_told(dsn: str, kind: Any, which: Any) -> None:
     async def task() -> None:
-        raise kind(delay=60, pause=which)
+        raise kind(delay=3600, pause=which)
 
     (row,) = await told(dsn, task)
     assert (row["used"], row["holds_flow"], row["held"]) == (None, which == "flow", True)
