@@ -5,22 +5,7 @@
 -- needs: job_line (a probe for each flow and each key, $1 entries of each flow), job_admitted ($1 entries of
 -- each); flow has few rows
 -- locks: nothing
-with recursive named (name) as (
-    (select job.flow::text
-     from :"schema".job
-     where job.flow is not null and job.position is null and job.rank > 0
-     order by job.flow
-     limit 1)
-    union all
-    select (select job.flow::text
-            from :"schema".job
-            where job.flow is not null and job.position is null and job.rank > 0
-              and job.flow > named.name
-            order by job.flow
-            limit 1)
-    from named
-    where named.name is not null
-),
+with recursive :named_in_line,
 known as (
     select name from :"schema".flow
     union
