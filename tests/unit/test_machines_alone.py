@@ -37,6 +37,7 @@ from pgqueue.worker.events import (
     ReadyAgain,
     Rejoined,
     Seated,
+    TicketsWritten,
     Written,
 )
 from pgqueue.worker.finish.completer import Completer
@@ -126,6 +127,19 @@ async def test_a_promoter_promotes_what_is_due_and_wakes_its_queues() -> None:
     await promoter.stop()
     assert (said, promoter.promoted) == ([QueuesReady({"a"})], 1)
     assert store.args["wake"] == (["a"],)
+
+
+async def test_a_promoter_tells_of_flows_and_knows_that_it_found_their_jobs() -> None:
+    row = {"queue": "a", "run_at": datetime.now(UTC) - timedelta(seconds=1), "flow": "crm"}
+    store, said = store_of(promote=[[row], []]), Said[QueuesReady | TicketsWritten]()
+    promoter = Promoter(store, events=said, settings=SETTINGS, timings=TIMINGS.due)
+    promoter.start()
+    await eventually(lambda: said)
+    await eventually(lambda: store.count("next_due"))
+    await promoter.stop()
+    assert said == [TicketsWritten({"crm"})]
+    assert not promoter.times.none_promoted
+    assert store.count("wake") == 0
 
 
 async def test_a_promoter_learns_when_the_next_job_is_due() -> None:

@@ -79,8 +79,9 @@ class Promoter:
     async def _step(self) -> None:
         match await self._wait_step():
             case Step.PROMOTE:
+                before = self.promoted
                 queues = await self._promote()
-                self.times.promoted(found=bool(queues), now=time.monotonic())
+                self.times.promoted(found=self.promoted > before, now=time.monotonic())
                 if queues:
                     self._events.send(QueuesReady(queues))
             case Step.LOOK:
@@ -112,7 +113,7 @@ class Promoter:
         self.times.looked(seconds, clear_until, time.monotonic())
 
     async def _promote(self) -> set[str]:
-        """Promote what is due; return the queues that got work."""
+        """Promote what is due; return the queues that got work. A job of a flow comes in line."""
         floor = self.times.floor
         queues: set[str] = set()
         while True:
