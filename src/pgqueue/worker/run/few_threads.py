@@ -66,7 +66,6 @@ class FewThreads(Buffer):
         busy: BusyClock,
     ) -> None:
         super().__init__(taker, lease=lease, loop=loop, limited=limited)
-        self.minds = True
         self._needy = needy
         self._size = threads
         self._busy = busy
@@ -119,7 +118,8 @@ class FewThreads(Buffer):
 
     def took(self, record: Record) -> None:
         """Note that a job of a queue with limits takes a slot, and a thread if it needs one."""
-        self.in_threads += self._needs_one(record)
+        if self._needs_one(record):
+            self._take_thread()
 
     def add(self, records: Sequence[Record], token: int) -> None:
         """Append what a claim brought."""
@@ -139,11 +139,11 @@ class FewThreads(Buffer):
             if not self._needs_one(record):
                 return claimed
             if is_quarantined(record):
-                self.in_threads += 1
+                self._take_thread()
                 return claimed
             self._in_line -= 1
             if self.in_threads < self._size:
-                self.in_threads += 1
+                self._take_thread()
                 return claimed
             self._parked.append(claimed)
             if self._look_timer is None:
@@ -168,11 +168,16 @@ class FewThreads(Buffer):
         if self.in_threads and self._needs_one(record):
             self.in_threads -= 1
             self.finished += 1
+            self.minds = self.in_threads > 0 or bool(self.limited)
         super().left(record)
 
     def learn(self, said: str | None, running: Mapping[str, int]) -> None:
         """Take limits of queues that differ."""
         super().learn(said, running)
+        self.minds = self.minds or self.in_threads > 0
+
+    def _take_thread(self) -> None:
+        self.in_threads += 1
         self.minds = True
 
     def _count(self) -> None:
