@@ -18,6 +18,8 @@ _PICTURES = {
     "single": (("p50", "less"),),
     "contention": (("32 clients, one row each", "more"),),
     "latency": (("p99, 20/s", "less"),),
+    "mixed": (("p99", "less"),),
+    "payload": (("drain, 2 kB", "more"),),
     "flat": (("held snapshot, last round / first", "more"),),
     "many": ((" / ", "more"),),
     "io": (("50 ms of sleep", "more"),),

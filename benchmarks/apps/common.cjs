@@ -1,16 +1,19 @@
 // What each JavaScript adapter's program does alike; the roles and the marks are those of common.py.
 "use strict";
 
+const crypto = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 const { setTimeout: pause } = require("node:timers/promises");
 const { nowUs, ...crowd } = require("./crowd.cjs");
+const mix = require("./mix.cjs");
 
 const HEAD = 64;
 const FLUSH_MS = 4; // there is no mmap here: what changed is written every so often
 const dsn = process.env.BENCH_DSN;
 const jobs = Number(process.env.BENCH_JOBS || 0);
 const concurrency = Number(process.env.BENCH_CONCURRENCY || 0);
+const bytes = Number(process.env.BENCH_BYTES || 0); // of the text that a job of "carry" has
 
 class Marks {
   #file = null;
@@ -77,6 +80,37 @@ const handlers = {
   },
 };
 
+// The kinds of the workloads `payload` and `mixed`: no worker of another one asks for them.
+const loads = {
+  nap: async (n) => {
+    marks.stamp(n);
+    await pause(20);
+  },
+  carry: async (n, text) => {
+    if (text.length !== bytes) throw new Error(`a text of ${text.length}`);
+    marks.hit(n);
+  },
+  effect: async (n) => {
+    marks.stamp(n);
+    await pool().query("insert into public.effect (n) values ($1)", [n]);
+  },
+};
+if ("BENCH_LOADS" in process.env) Object.assign(handlers, loads);
+
+let pool_ = null;
+function pool() {
+  pool_ ??= new (require("pg").Pool)({ connectionString: dsn, max: 10 });
+  return pool_;
+}
+
+// Random letters: what compresses well would be a payload of its compressed size.
+const letters = bytes ? crypto.randomBytes(bytes + 4096).toString("base64") : "";
+
+// The arguments of a job; each of "carry" has another text than its neighbours.
+function argumentsOf(kind, n) {
+  return kind === "carry" ? { n, text: letters.slice(n % 4096, (n % 4096) + bytes) } : { n };
+}
+
 const seconds = (began) => Number(process.hrtime.bigint() - began) / 1e9;
 
 async function bulk(peer, kind, first, count) {
@@ -134,7 +168,7 @@ async function clients(peer, count, span, first) {
 async function main(peer) {
   const [role, ...rest] = process.argv.slice(2);
   if (role === "worker") return peer.work();
-  const roles = { bulk, single, stream, clients, ...crowd };
+  const roles = { bulk, single, stream, clients, ...crowd, ...mix };
   await peer.open(role);
   const answer = role === "install" ? await peer.install() : await roles[role](peer, ...rest);
   await peer.close();
@@ -142,4 +176,4 @@ async function main(peer) {
   process.exit(0);
 }
 
-module.exports = { main, handlers, marks, dsn, concurrency };
+module.exports = { main, handlers, loads, argumentsOf, marks, dsn, concurrency };

@@ -10,6 +10,8 @@ counts its executions, and for each timed job when it was enqueued and how long 
 from __future__ import annotations
 
 import asyncio
+import base64
+import functools
 import itertools
 import json
 import mmap
@@ -21,6 +23,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import mix
 from crowd import ROLES, now_us
 
 HEAD = 64
@@ -29,6 +32,7 @@ _TURN_SECONDS = 0.25
 DSN = os.environ.get("BENCH_DSN", "")
 CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "0"))
 KEYS = int(os.environ.get("BENCH_KEYS", "0"))  # 0: jobs have no key and no limit
+BYTES = int(os.environ.get("BENCH_BYTES", "0"))  # of the text that a job of "carry" has
 
 Enqueue = Callable[[str, int], Awaitable[object]]
 
@@ -77,7 +81,7 @@ class Marks:
 marks = Marks()
 
 
-# What a job does: nothing, 50 ms of waiting, or a note of when it began, and 10 ms of waiting.
+# What a job does: nothing, 50 ms of waiting, or a note of when it began, and a shorter wait.
 
 
 async def noop(n: int) -> None:
@@ -98,8 +102,32 @@ async def brief(n: int) -> None:
     await asyncio.sleep(0.01)
 
 
+async def nap(n: int) -> None:
+    marks.stamp(n)
+    await asyncio.sleep(0.02)
+
+
+async def carry(n: int, text: str) -> None:
+    assert len(text) == BYTES
+    marks.hit(n)
+
+
 def blocking(n: int) -> None:
     marks.hit(n)
+
+
+@functools.cache
+def _letters() -> str:
+    """Random letters: what compresses well would be a payload of its compressed size."""
+    return base64.b64encode(random.Random(18).randbytes(BYTES + 4096)).decode()
+
+
+def arguments(kind: str, n: int) -> dict[str, Any]:
+    """The arguments of a job of this kind; each of "carry" has another text than its neighbours."""
+    if kind != "carry":
+        return {"n": n}
+    start = n % 4096
+    return {"n": n, "text": _letters()[start : start + BYTES]}
 
 
 HANDLERS: dict[str, Callable[[int], Any]] = {
@@ -108,6 +136,8 @@ HANDLERS: dict[str, Callable[[int], Any]] = {
     "stamp": stamp,
     "brief": brief,
     "blocking": blocking,
+    "nap": nap,
+    "carry": carry,
 }
 ASYNC_HANDLERS = {name: HANDLERS[name] for name in ("noop", "sleep", "stamp", "brief")}
 
@@ -173,8 +203,8 @@ async def _act(peer: Peer, role: str, arguments: list[str]) -> dict[str, Any]:
         if role == "clients":
             count, seconds, first, *variants = arguments
             return await _clients(peer, int(count), float(seconds), int(first), variants)
-        if role in ROLES:
-            return await ROLES[role](peer, *arguments)
+        if act := (ROLES | mix.ROLES).get(role):
+            return await act(peer, *arguments)
         raise SystemExit(f"unknown role {role!r}")
     finally:
         await peer.close()

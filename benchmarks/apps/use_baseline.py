@@ -16,7 +16,7 @@ import asyncpg
 import common
 from bare import INSERT
 from bare import TABLE as BARE_TABLE
-from common import HANDLERS, Enqueue
+from common import HANDLERS, Enqueue, arguments
 
 import pgqueue
 
@@ -47,7 +47,7 @@ class Baseline:
             "job",
             schema_name="bare",
             columns=COLUMNS,
-            records=((n, "default", kind, json.dumps({"n": n}), 5, 25) for n in numbers),
+            records=((n, "default", kind, json.dumps(arguments(kind, n)), 5, 25) for n in numbers),
         )
 
     async def one(self, kind: str, n: int) -> object:
@@ -85,7 +85,7 @@ class Baseline:
         connection = await asyncpg.connect(common.DSN)
         while not stopping.is_set():
             rows: list[Any] = await connection.fetch(TAKE)
-            calls = [HANDLERS[row["task"]](json.loads(row["args"])["n"]) for row in rows]
+            calls = [HANDLERS[row["task"]](**json.loads(row["args"])) for row in rows]
             await asyncio.gather(*calls)
             if not rows:
                 await asyncio.sleep(0.005)

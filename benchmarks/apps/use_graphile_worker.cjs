@@ -2,7 +2,7 @@
 "use strict";
 
 const { run, makeWorkerUtils, runMigrations, Logger } = require("graphile-worker");
-const { main, handlers, dsn, concurrency } = require("./common.cjs");
+const { main, handlers, argumentsOf, dsn, concurrency } = require("./common.cjs");
 
 const concurrentJobs = concurrency || 24;
 const quiet = new Logger(() => () => {});
@@ -17,7 +17,7 @@ const preset = {
   },
 };
 const tasks = Object.fromEntries(
-  Object.entries(handlers).map(([name, handler]) => [name, (payload) => handler(payload.n)]),
+  Object.entries(handlers).map(([name, handler]) => [name, (payload) => handler(payload.n, payload.text)]),
 );
 
 const peer = {
@@ -31,7 +31,10 @@ const peer = {
     return this.utils.migrate();
   },
   bulk(kind, numbers) {
-    return this.utils.addJobs(numbers.map((n) => ({ identifier: kind, payload: { n } })));
+    return this.utils.addJobs(numbers.map((n) => ({ identifier: kind, payload: argumentsOf(kind, n) })));
+  },
+  many(jobs) {
+    return this.utils.addJobs(jobs.map(([identifier, n]) => ({ identifier, payload: { n } })));
   },
   one(kind, n) {
     return this.utils.addJob(kind, { n });

@@ -2,7 +2,7 @@
 "use strict";
 
 const { PgBoss } = require("pg-boss");
-const { main, handlers, dsn, concurrency } = require("./common.cjs");
+const { main, handlers, loads, argumentsOf, dsn, concurrency } = require("./common.cjs");
 
 const POLLING_SECONDS = 0.5; // the least that pg-boss takes
 const POLLERS = concurrency ? Math.min(2, concurrency) : 2;
@@ -18,12 +18,22 @@ const peer = {
     return this.boss.stop({ graceful: false });
   },
   async install() {
-    for (const kind of Object.keys(handlers)) {
-      await this.boss.createQueue(kind, { notify: kind === "stamp" || kind === "brief" });
+    const timed = ["stamp", "brief", "nap", "effect"];
+    for (const kind of Object.keys({ ...handlers, ...loads })) {
+      await this.boss.createQueue(kind, { notify: timed.includes(kind) });
     }
   },
   bulk(kind, numbers) {
-    return this.boss.insert(kind, numbers.map((n) => ({ data: { n } })));
+    return this.boss.insert(kind, numbers.map((n) => ({ data: argumentsOf(kind, n) })));
+  },
+  // insert() is of one queue, and each kind has its own.
+  many(jobs) {
+    const kinds = Object.groupBy(jobs, ([kind]) => kind);
+    return Promise.all(
+      Object.entries(kinds).map(([kind, of]) =>
+        this.boss.insert(kind, of.map(([, n]) => ({ data: { n } }))),
+      ),
+    );
   },
   one(kind, n) {
     return this.boss.send(kind, { n });
@@ -39,7 +49,7 @@ const peer = {
       burstWhenBatchFull: true,
     };
     for (const [kind, handler] of Object.entries(handlers)) {
-      await boss.work(kind, options, (jobs) => Promise.all(jobs.map((job) => handler(job.data.n))));
+      await boss.work(kind, options, (jobs) => Promise.all(jobs.map((job) => handler(job.data.n, job.data.text))));
     }
     process.on("SIGTERM", async () => {
       await boss.stop({ graceful: true, timeout: 5000 });

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import common
 from bare import INSERT
 from bare import TABLE as BARE_TABLE
-from common import KEYS, Enqueue, key_of, marks
+from common import KEYS, Enqueue, arguments, key_of, marks
+from mix import INSERT as INSERT_EFFECT
 
 import pgqueue
 
@@ -51,7 +52,24 @@ def blocking(n: int) -> None:
     marks.hit(n)
 
 
-TASKS = {task.name: task for task in (noop, sleep, stamp, brief, blocking)}
+@app.task
+async def nap(n: int) -> None:
+    await common.nap(n)
+
+
+@app.task
+async def carry(n: int, text: str) -> None:
+    await common.carry(n, text)
+
+
+@app.task
+async def effect(n: int) -> None:
+    marks.stamp(n)
+    async with pgqueue.current_job().transaction() as tx:
+        await tx.execute(INSERT_EFFECT, n)
+
+
+TASKS = {task.name: task for task in (noop, sleep, stamp, brief, blocking, nap, carry, effect)}
 
 
 class PgQueue:
@@ -72,6 +90,9 @@ class PgQueue:
             keyed = {(key := key_of(kind, n)): task.using(flow_key=key) for n in range(KEYS)}
             await app.aenqueue_many([keyed[key_of(kind, n)].job(n) for n in numbers])
             return
+        if kind == "carry":
+            await app.aenqueue_many([task.job(**arguments(kind, n)) for n in numbers])
+            return
         if QUEUES == PRIORITIES == 1 and not DELAY:
             await app.aenqueue_many([task.job(n) for n in numbers])
             return
@@ -84,6 +105,9 @@ class PgQueue:
             for i in range(QUEUES * PRIORITIES)
         ]
         await app.aenqueue_many([kinds[n % len(kinds)].job(n) for n in numbers])
+
+    async def many(self, jobs: Sequence[tuple[str, int]]) -> None:
+        await app.aenqueue_many([TASKS[kind].job(n) for kind, n in jobs])
 
     async def one(self, kind: str, n: int) -> object:
         task = TASKS[kind]

@@ -15,7 +15,20 @@ __all__ = ["APPS", "HOME", "Failed", "Missing", "PythonSystem", "System", "call"
 
 APPS = Path(__file__).resolve().parent.parent / "apps"
 HOME = APPS.parent.parent / ".venvs" / "bench"
-ALL = ("drain", "bulk", "single", "contention", "latency", "flat", "many", "io", "idle", "fleet")
+ALL = (
+    "drain",
+    "bulk",
+    "single",
+    "contention",
+    "latency",
+    "mixed",
+    "payload",
+    "flat",
+    "many",
+    "io",
+    "idle",
+    "fleet",
+)
 
 
 class Missing(Exception):

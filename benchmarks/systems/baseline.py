@@ -21,7 +21,7 @@ class Baseline:
     pace: int = 60_000
     unfinished: str = "select count(*) from bare.job"
     workloads: Sequence[str] = tuple(
-        name for name in ALL if name not in ("many", "io", "idle", "fleet")
+        name for name in ALL if name not in ("many", "io", "idle", "mixed", "fleet")
     )
     batch: int = 10_000_000
 

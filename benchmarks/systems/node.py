@@ -28,6 +28,8 @@ class NodeSystem:
         "single",
         "contention",
         "latency",
+        "mixed",
+        "payload",
         "flat",
         "io",
         "idle",

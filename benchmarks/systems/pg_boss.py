@@ -16,5 +16,16 @@ SYSTEM = NodeSystem(
     pace=30_000,
     unfinished="select count(*) from pgboss.job where state < 'completed'",
     requires=("pg-boss@12", "node@22"),
-    workloads=("drain", "bulk", "single", "contention", "latency", "io", "idle", "fleet"),
+    workloads=(
+        "drain",
+        "bulk",
+        "single",
+        "contention",
+        "latency",
+        "mixed",
+        "payload",
+        "io",
+        "idle",
+        "fleet",
+    ),
 )

@@ -23,6 +23,8 @@ SYSTEM = PythonSystem(
         "single",
         "contention",
         "latency",
+        "mixed",
+        "payload",
         "flat",
         "io",
         "idle",

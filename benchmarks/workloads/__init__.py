@@ -17,6 +17,8 @@ NAMES = (
     "single",
     "contention",
     "latency",
+    "mixed",
+    "payload",
     "idle",
     "flat",
     "many",
@@ -32,9 +34,12 @@ ROUNDS = {"fleet": 1}
 # Whom `make bench` compares with whom: all there are where a run is short, else the best.
 _BEST = ("pgqueue", "graphile-worker", "pgqueuer")
 _FAST = ("pgqueue", "graphile-worker", "pg-boss", "pgqueuer", "oban-py", "chancy")
+_LOADS = ("pgqueue", "graphile-worker", "pg-boss", "pgqueuer")
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "contention": ("pgqueue", "baseline", "graphile-worker"),
     "latency": ("pgqueue", "graphile-worker"),
+    "mixed": _LOADS,
+    "payload": ("pgqueue", "baseline", *_LOADS[1:]),
     "flat": _BEST,
     "many": ("pgqueue",),
     "flow": ("pgqueue", "pgqueuer", "procrastinate", "dbos"),

@@ -13,7 +13,10 @@ from benchmarks.parts import PARTS, read_stacks
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = {"workload", "system", "figure", "value", "unit", "target", "ok"}
-WORKLOADS = {"drain", "bulk", "single", "contention", "latency", "flat", "many", "io", "idle"}
+WORKLOADS = {
+    *("drain", "bulk", "single", "contention", "latency", "mixed", "payload"),
+    *("flat", "many", "io", "idle"),
+}
 
 
 def test_all_workloads(tmp_path: Path) -> None:
