@@ -77,6 +77,7 @@ def _bench(server: Server, workload: str, options: argparse.Namespace) -> Bench:
         options.jobs,
         absent,
         sizes=options.sizes,
+        as_they_come=options.as_they_come,
         slots=options.concurrency,
     )
 
@@ -141,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="so many busy loops run beside the measurement [0]",
+    )
+    parser.add_argument(
+        "--as-they-come", action="store_true", help="measure no system at its kindest as well"
     )
     parser.add_argument("--quick", action="store_true", help="tiny and untimed: does it all work?")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a target was missed")

@@ -36,6 +36,7 @@ def describe(server: Server, systems: list[System], absent: dict[str, str]) -> d
             system.name: {
                 "version": system.version(),
                 "settings": system.settings,
+                "kindest": dict(system.kindest),
                 "about": system.about,
             }
             for system in systems

@@ -23,8 +23,12 @@ Made by `make bench`; do not edit. `python -m benchmarks WORKLOAD --report docs/
 new run of one workload beside the others: each says when it was run. One machine, one day: only
 ratios within one run mean anything on another. All systems ran on one PostgreSQL, in turn (A B A
 B), each in a database of its own made for the run; a value is the median of the rounds. A run in
-which a job was lost or ran twice has no figure. `fleet` takes about as long as all others together:
-`make bench` leaves it out and keeps its former figures.
+which a job was lost or ran twice has no figure. A figure that says `kindest` was measured after
+VACUUM ANALYZE, with the settings that `python -m benchmarks.sweep` found best for this system; the
+others with those that its documentation recommends, on a table filled a moment ago.
+
+`fleet` takes about as long as all others together: `make bench` leaves it out and keeps its former
+figures.
 
 **What is not alike.** Some delete a job when it is done and some keep it; some hold a lease, some
 wait for a timeout; for some the latency is a poll. Each system's row at the end says which. Bulk
@@ -109,8 +113,13 @@ def _with_workload(rows: Sequence[Row]) -> str:
 
 def _systems(facts: dict[str, Any]) -> str:
     lines = [
-        *((n, a["version"], a["settings"], a["about"]) for n, a in facts["systems"].items()),
+        *((n, a["version"], _settings(a), a["about"]) for n, a in facts["systems"].items()),
         *((name, "not installed", "", why) for name, why in facts["not_installed"].items()),
     ]
     table = tables.markdown(("system", "version", "settings", "what to know"), lines)
     return "\n".join(["## Systems", "", *table, ""])
+
+
+def _settings(about: dict[str, Any]) -> str:
+    kindest = ", ".join(f"`{name}={value}`" for name, value in about.get("kindest", {}).items())
+    return about["settings"] + (f"; kindest: {kindest}" if kindest else "")

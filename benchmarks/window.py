@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from benchmarks.bench import Run
 from benchmarks.fleet import Fleet, fleet
@@ -62,16 +64,18 @@ def drain(
     whole: bool = False,
     partly: bool = False,
     already: int = 0,
+    settings: Mapping[str, str] = MappingProxyType({}),
     **extra: object,
 ) -> Window:
     """Let workers run what is enqueued, and check that each job ran exactly once.
 
     ``whole``: count the jobs that were begun before the window, for jobs that take long.
+    ``settings`` are of the workers (see the ``knobs`` of a system).
     ``partly``: there is more to do than ``jobs``, of which ``already`` have run; stop then.
     """
-    environment = run.environment | {name: str(value) for name, value in extra.items()}
+    asked = dict(settings) | {name: str(value) for name, value in extra.items()}
     transactions = run.database.transactions()
-    with fleet(run.system, environment, workers=workers, flags=flags) as running:
+    with fleet(run.system, run.environment | asked, workers=workers, flags=flags) as running:
         window = measure(
             run,
             running,

@@ -130,7 +130,7 @@ def arguments(kind: str, n: int) -> dict[str, Any]:
     return {"n": n, "text": _letters()[start : start + BYTES]}
 
 
-HANDLERS: dict[str, Callable[[int], Any]] = {
+HANDLERS: dict[str, Callable[..., Any]] = {
     "noop": noop,
     "sleep": sleep,
     "stamp": stamp,

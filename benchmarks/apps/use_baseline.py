@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -20,12 +21,12 @@ from common import HANDLERS, Enqueue, arguments
 
 import pgqueue
 
-TAKE = """\
+TAKE = f"""\
 delete from bare.job
 where ctid = any (array(
     select ctid from bare.job
     where queue = 'default' and priority = 5 and position is not null
-    order by position limit 1000 for update skip locked))
+    order by position limit {os.environ.get("BENCH_TAKE", "1000")} for update skip locked))
 returning task, args"""
 COLUMNS = ("position", "queue", "task", "args", "priority", "max_attempts")
 

@@ -5,13 +5,14 @@ const { run, makeWorkerUtils, runMigrations, Logger } = require("graphile-worker
 const { main, handlers, argumentsOf, dsn, concurrency } = require("./common.cjs");
 
 const concurrentJobs = concurrency || 24;
+const localQueue = Number(process.env.BENCH_LOCAL_QUEUE || 500);
 const quiet = new Logger(() => () => {});
 const preset = {
   worker: {
     connectionString: dsn,
     concurrentJobs,
     maxPoolSize: 25,
-    localQueue: { size: Math.max(500, concurrentJobs + 1) },
+    localQueue: { size: Math.max(localQueue, concurrentJobs + 1) },
     completeJobBatchDelay: 0,
     failJobBatchDelay: 0,
   },

@@ -5,7 +5,9 @@ const { PgBoss } = require("pg-boss");
 const { main, handlers, loads, argumentsOf, dsn, concurrency } = require("./common.cjs");
 
 const POLLING_SECONDS = 0.5; // the least that pg-boss takes
-const POLLERS = concurrency ? Math.min(2, concurrency) : 2;
+const pollers = Number(process.env.BENCH_POLLERS || 2);
+const POLLERS = concurrency ? Math.min(pollers, concurrency) : pollers;
+const BATCH = Number(process.env.BENCH_BATCH || 1000);
 const make = (options) => new PgBoss({ connectionString: dsn, ...options });
 
 const peer = {
@@ -43,7 +45,7 @@ const peer = {
     boss.on("error", (error) => console.error(error));
     await boss.start();
     const options = {
-      batchSize: concurrency ? Math.ceil(concurrency / POLLERS) : 1000,
+      batchSize: concurrency ? Math.ceil(concurrency / POLLERS) : BATCH,
       localConcurrency: POLLERS,
       pollingIntervalSeconds: POLLING_SECONDS,
       burstWhenBatchFull: true,

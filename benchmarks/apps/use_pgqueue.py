@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import common
 from bare import INSERT
@@ -69,7 +70,8 @@ async def effect(n: int) -> None:
         await tx.execute(INSERT_EFFECT, n)
 
 
-TASKS = {task.name: task for task in (noop, sleep, stamp, brief, blocking, nap, carry, effect)}
+_ALL = (noop, sleep, stamp, brief, blocking, nap, carry, effect)
+TASKS: dict[str, Any] = {task.name: task for task in _ALL}
 
 
 class PgQueue:

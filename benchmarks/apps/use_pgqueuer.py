@@ -17,7 +17,7 @@ from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 
-BATCH = 500
+BATCH = int(os.environ.get("BENCH_BATCH", "500"))
 
 
 class Peer:

@@ -15,5 +15,6 @@ SYSTEM = PythonSystem(
     pace=2_000,
     unfinished="select count(*) from absurd.t_default where state in "
     "('pending', 'running', 'sleeping')",
+    knobs={"BENCH_CONCURRENCY": ("100", "50", "200")},
     requires=("absurd-sdk==0.5.*", "absurdctl==0.5.*", "uvloop"),
 )

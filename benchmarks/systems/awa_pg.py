@@ -18,5 +18,6 @@ SYSTEM = PythonSystem(
     unfinished="select (select count(*) from awa.ready_entries)"
     " - (select coalesce(sum(completed_count), 0) from awa.receipt_completion_batches)"
     " - (select count(*) from awa.done_entries)",
+    knobs={"BENCH_CONCURRENCY": ("500", "100", "1000")},
     requires=("awa-pg==0.6.*",),
 )

@@ -71,6 +71,19 @@ class System(Protocol):
         """The most jobs that one call of bulk enqueues as one piece."""
         ...
 
+    @property
+    def knobs(self) -> Mapping[str, Sequence[str]]:
+        """The settings of its worker that a sweep tries, by the variable that its program reads.
+
+        The first value of each is the one that it comes with.
+        """
+        ...
+
+    @property
+    def kindest(self) -> Mapping[str, str]:
+        """The settings that a sweep found best where they are others (``benchmarks.sweep``)."""
+        ...
+
     def version(self) -> str:
         """The installed version; raises Missing."""
         ...
@@ -94,6 +107,8 @@ class PythonSystem:
     minimum: tuple[int, int] = (3, 11)
     batch: int = 1_000_000
     extra: Mapping[str, str] = field(default_factory=dict)
+    knobs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kindest: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def python(self) -> str:

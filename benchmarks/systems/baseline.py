@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from benchmarks.systems.base import ALL, APPS, clean_environment, here
 
@@ -24,6 +24,10 @@ class Baseline:
         name for name in ALL if name not in ("many", "io", "idle", "mixed", "fleet")
     )
     batch: int = 10_000_000
+    knobs: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"BENCH_TAKE": ("1000", "500", "2000", "4000")}
+    )
+    kindest: Mapping[str, str] = field(default_factory=dict)
 
     def version(self) -> str:
         return "-"

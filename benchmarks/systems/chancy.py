@@ -15,5 +15,6 @@ SYSTEM = PythonSystem(
     "(reference of Queue); push_many in batches of 1,000",
     pace=4_000,
     unfinished="select count(*) from chancy_jobs where state not in ('succeeded', 'failed')",
+    knobs={"BENCH_CONCURRENCY": ("1000", "250", "500", "2000")},
     requires=("chancy==0.26.*", "uvloop", "psycopg[binary]"),
 )

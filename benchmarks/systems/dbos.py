@@ -16,5 +16,6 @@ SYSTEM = PythonSystem(
     pace=300,
     unfinished="select count(*) from dbos.workflow_status where status in ('ENQUEUED', 'PENDING')",
     workloads=("drain", "bulk", "single", "latency", "io", "idle", "flow"),
+    knobs={"BENCH_CONCURRENCY": ("500", "100", "1000")},
     requires=("dbos==3.*", "uvloop"),
 )

@@ -15,5 +15,7 @@ SYSTEM = NodeSystem(
     "failJobBatchDelay 0 (worker.graphile.org/docs/performance); addJobs in one call",
     pace=34_000,  # in drains of 50,000; it is at 25,000 in longer ones, as dead rows gather
     unfinished="select count(*) from graphile_worker._private_jobs",
+    knobs={"BENCH_LOCAL_QUEUE": ("500", "1000", "2000"), "BENCH_CONCURRENCY": ("24", "50", "100")},
+    kindest={"BENCH_LOCAL_QUEUE": "1000"},
     requires=("graphile-worker@0.18", "node@22"),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.systems.base import APPS, HOME, Missing, clean_environment
@@ -36,6 +36,8 @@ class NodeSystem:
         "fleet",
     )
     batch: int = 1_000_000
+    knobs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kindest: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def modules(self) -> Path:

@@ -16,6 +16,7 @@ SYSTEM = PythonSystem(
     pace=3_500,
     unfinished="select count(*) from oban_jobs where state in ('available', 'executing', "
     "'scheduled', 'retryable')",
+    knobs={"BENCH_CONCURRENCY": ("1000", "250", "500", "2000")},
     requires=("oban==0.6.*", "uvloop", "psycopg[binary,pool]"),
     minimum=(3, 12),
 )

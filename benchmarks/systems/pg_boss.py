@@ -15,6 +15,7 @@ SYSTEM = NodeSystem(
     "useListenNotify for the queues of timed jobs; insert() in one call",
     pace=30_000,
     unfinished="select count(*) from pgboss.job where state < 'completed'",
+    knobs={"BENCH_BATCH": ("1000", "500", "2000", "4000"), "BENCH_POLLERS": ("2", "1", "4")},
     requires=("pg-boss@12", "node@22"),
     workloads=(
         "drain",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pgqueue
@@ -22,6 +22,8 @@ class PgQueue:
     unfinished: str = "select count(*) from pgqueue.job where position is not null"
     workloads: Sequence[str] = (*ALL, "flow")
     batch: int = 10_000_000
+    knobs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kindest: Mapping[str, str] = field(default_factory=dict)
 
     def version(self) -> str:
         return pgqueue.__version__

@@ -16,6 +16,7 @@ SYSTEM = PythonSystem(
     "for flows an entrypoint for each key, concurrency_limit 1",
     pace=15_000,
     unfinished="select count(*) from pgqueuer",
+    knobs={"BENCH_BATCH": ("500", "250", "1000", "2000")},
     requires=("pgqueuer[asyncpg]==1.6.*", "uvloop"),
     workloads=(
         "drain",

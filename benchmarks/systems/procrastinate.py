@@ -17,5 +17,6 @@ SYSTEM = PythonSystem(
     pace=500,
     unfinished="select count(*) from procrastinate_jobs where status in ('todo', 'doing')",
     workloads=("drain", "bulk", "single", "latency", "io", "idle", "fleet", "flow"),
+    knobs={"BENCH_CONCURRENCY": ("20", "10", "50", "100")},
     requires=("procrastinate==3.*", "uvloop", "psycopg[binary]"),
 )

@@ -14,5 +14,6 @@ SYSTEM = PythonSystem(
     "enqueues under way at once",
     pace=700,
     unfinished="select count(*) from saq_jobs where status in ('new', 'queued', 'active')",
+    knobs={"BENCH_CONCURRENCY": ("100", "50", "200", "500")},
     requires=("saq[postgres]==0.26.*", "uvloop", "psycopg[binary,pool]"),
 )
