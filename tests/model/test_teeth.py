@@ -49,11 +49,15 @@ def caught(arena: Arena, pair: tuple[str, str]) -> str:
     return ""
 
 
-TOKEN = r" and coalesce\(job.claim_token, 0\) = receipt.token\s+and job.worker_id is not null"
+TOKEN = (
+    r" and coalesce\(job.claim_token, 0\)\s+= \(\$2::bigint\[\]\)\[.*?\]\)\]"
+    r"\s+and job.worker_id is not null"
+)
+NO_TOKEN = " and $2::bigint[] is not null"
 
 BROKEN = {
     "a completion that asks for no token": (
-        "finish_jobs", TOKEN, "",
+        "finish_jobs", TOKEN, NO_TOKEN,
         ("complete", "rescue"), "A answers {'old': True}",
     ),
     "a claim that waits for locked rows": (
@@ -134,7 +138,7 @@ def test_a_second_round_that_holds_on_to_the_keys_of_the_first_is_found(arena: A
 
 BROKEN_FOR_GOOD = {
     "a completion that asks for no token": (
-        "finish_jobs", TOKEN, ""
+        "finish_jobs", TOKEN, NO_TOKEN
     ),
     "a claim from a paused queue": ("claim_jobs", "where state.name is null", ""),
     "a rescue that blames the neighbours": (

@@ -11,6 +11,7 @@ from tests.harness.waiting import eventually
 from pgqueue.db.faults import Contended, Rejected
 from pgqueue.failure import Failure
 from pgqueue.outcome import DONE, RELEASED, Dead, Outcome
+from pgqueue.worker.events import NotOurs
 from pgqueue.worker.finish.completer import Completer
 from pgqueue.worker.finish.fruitless import Fruitless
 from pgqueue.worker.finish.rungs import Rung
@@ -84,3 +85,32 @@ async def test_rows_set_aside_as_damaged_are_buried_one_by_one() -> None:
     await eventually(lambda: len(burying.buried) == 3)
     assert sorted(burying.buried) == [1, 2, 3]
     assert await completer.stop(1.0) == 0
+
+
+class Finishing:
+    """A store that finishes jobs of one token, and notes what it was asked."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+        self.asked: list[list[tuple[int, int]]] = []
+
+    async def finish(self, ids: list[int], tokens: list[int], _: str) -> list[int] | None:
+        receipts = list(zip(ids, tokens, strict=True))
+        self.asked.append(receipts)
+        good = [job_id for job_id, token in receipts if token == self.token]
+        return None if len(good) == len(ids) else good
+
+
+@pytest.mark.parametrize("good", [5, 7])
+async def test_two_receipts_of_one_job_are_asked_about_apart(good: int) -> None:
+    """The statement finds one receipt for each job, and tokens have no order."""
+    store: Any = Finishing(good)
+    events = Said[Any]()
+    completer = Completer(store, worker_name="w", events=events)
+    for job_id, token in ((3, good), (1, 7), (2, good), (1, 5)):
+        completer.done(job_id, token)
+    completer.start()
+    assert await completer.stop(5.0) == 0
+    assert completer.completed == 3
+    assert store.asked == [[(1, 5), (2, good), (3, good)], [(1, 7)]]
+    assert [event.job_id for event in events if isinstance(event, NotOurs)] == [1]

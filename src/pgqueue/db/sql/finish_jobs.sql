@@ -1,15 +1,14 @@
 -- Moves finished jobs to history, each with the receipt of its claim.
--- $1 job ids in ascending order, $2 their claim tokens, $3 state: completed or cancelled. A claimed
--- job whose token somebody deleted has the token 0.
+-- $1 job ids in ascending order, none twice, $2 their claim tokens, $3 state: completed or cancelled. A
+-- claimed job whose token somebody deleted has the token 0. The place of an id in $1 is found by bisection.
 -- Answers null when every receipt was good, else the ids that were.
--- needs: the primary key of job, probed once a receipt: = any (array[...]) keeps the planner, which may
--- believe the table empty, from reading it as a whole and the receipts for each of its rows; a partition of history for today
+-- needs: the primary key of job, read once from the first id to the last; a partition of history for today
 -- locks: the rows of these jobs, in the order of id
 with gone as (
     delete from :"schema".job
-    using unnest($1::bigint[], $2::bigint[]) as receipt (id, token)
-    where job.id = any (array[receipt.id])
-      and coalesce(job.claim_token, 0) = receipt.token
+    where job.id = any ($1::bigint[])
+      and coalesce(job.claim_token, 0)
+          = ($2::bigint[])[pg_catalog.width_bucket(job.id, $1::bigint[])]
       and job.worker_id is not null
     returning job.*
 ),

@@ -5,6 +5,7 @@ Jobs of flows are in batches of their own, as their statements write tickets.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -16,7 +17,8 @@ from pgqueue.worker.finish.rungs import Rung
 from pgqueue.worker.receipt import Entry
 
 __all__ = [
-    "Batch", "Buried", "Ended", "EndedInFlow", "Receipt", "Returned", "batches_of", "cancelled",
+    "Batch", "Buried", "Ended", "EndedInFlow", "Receipt", "Returned", "apart", "batches_of",
+    "cancelled",
 ]  # fmt: skip
 
 Receipt = tuple[int, int]
@@ -151,6 +153,26 @@ def batches_of(entries: Sequence[Entry]) -> list[Batch]:
         alone = entry.id if kind != _RETURNED and entry.rung >= Rung.NO_ERRORS else 0
         groups.setdefault((kind, entry.flow is not None, alone), []).append(entry)
     return [_batch(kind, groups[kind, flow, alone]) for kind, flow, alone in sorted(groups)]
+
+
+def apart(batch: Ended | EndedInFlow) -> list[Ended] | list[EndedInFlow]:
+    """Return batches of one receipt a job. A lost claim may have left one, and a later one another.
+
+    The database knows which of them is good. Its statement looks at one receipt for each job.
+    """
+    if isinstance(batch, EndedInFlow):
+        return [batch]
+    if len(dict(batch.receipts)) == len(batch):
+        return [batch]
+    parts: list[list[Receipt]] = []
+    seen = Counter[int]()
+    for receipt in batch.receipts:
+        place = seen[receipt[0]]
+        seen[receipt[0]] += 1
+        if place == len(parts):
+            parts.append([])
+        parts[place].append(receipt)
+    return [replace(batch, receipts=part) for part in parts]
 
 
 def cancelled(entries: Sequence[Entry]) -> Ended | EndedInFlow:

@@ -24,6 +24,7 @@ from pgqueue.worker.finish.batches import (
     EndedInFlow,
     Receipt,
     Returned,
+    apart,
     batches_of,
     cancelled,
 )
@@ -95,12 +96,12 @@ class Writer:
 
     async def _end(self, batch: Ended | EndedInFlow) -> None:
         """Move jobs to history; those whose lease was lost are told of."""
-        good = await self._write(batch)
-        if good is not None:
-            for job_id, _ in batch.receipts:
-                if job_id not in good:
-                    with contextlib.suppress(Exception):  # it logs, as the user has set it up
-                        self._events.send(NotOurs(job_id))
+        for part in apart(batch):
+            good = await self._write(part)
+            refused = [] if good is None else [i for i, _ in part.receipts if i not in good]
+            for job_id in refused:
+                with contextlib.suppress(Exception):  # it logs, as the user has set it up
+                    self._events.send(NotOurs(job_id))
 
     async def _change(self, batch: Returned | Buried) -> None:
         good = await self._write(batch)
