@@ -10,14 +10,12 @@ with gone as (
       and coalesce(job.claim_token, 0)
           = ($2::bigint[])[pg_catalog.width_bucket(job.id, $1::bigint[])]
       and job.worker_id is not null
-    returning job.*
+    returning :carried_columns, crash_count, errors
 ),
 kept as (
     insert into :"schema".history (:carried_columns, crash_count, finished_at, state, errors)
     select :carried_columns, crash_count, pg_catalog.statement_timestamp(), $3::text, errors
     from gone
-    returning id
 )
-select case when pg_catalog.count(*) = pg_catalog.cardinality($1::bigint[]) then null
-            else coalesce(pg_catalog.array_agg(id), '{}') end
-from kept
+select case when (select pg_catalog.count(*) from gone) = pg_catalog.cardinality($1) then null
+            else (select coalesce(pg_catalog.array_agg(id), '{}') from gone) end
