@@ -79,6 +79,7 @@ def _bench(server: Server, workload: str, options: argparse.Namespace) -> Bench:
         sizes=options.sizes,
         as_they_come=options.as_they_come,
         slots=options.concurrency,
+        seconds=options.seconds,
     )
 
 
@@ -123,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="DIR", help="write the table, the plots and the JSON")
     parser.add_argument("--jobs", type=int, help="how many jobs a run has, in place of its usual")
     parser.add_argument("--rounds", type=int, help="how often all take their turn [3; quick: 1]")
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help="sustained: how long it enqueues [600]"
+    )
     parser.add_argument(
         "--sizes",
         type=_sizes,

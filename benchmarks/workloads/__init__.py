@@ -25,10 +25,11 @@ NAMES = (
     "io",
     "flow",
     "fleet",
+    "sustained",
 )
 
 # What takes too long for `all` is run by itself, and a report of all keeps its former figures.
-APART = ("fleet", "flow")
+APART = ("fleet", "flow", "sustained")
 ROUNDS = {"fleet": 1}
 
 # Whom `make bench` compares with whom: all there are where a run is short, else the best.
@@ -42,6 +43,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "payload": ("pgqueue", "baseline", *_LOADS[1:]),
     "flat": _BEST,
     "many": ("pgqueue",),
+    "sustained": ("pgqueue",),
     "flow": ("pgqueue", "pgqueuer", "procrastinate", "dbos"),
     "io": _FAST,
     "idle": ("pgqueue", "graphile-worker"),

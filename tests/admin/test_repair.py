@@ -19,6 +19,7 @@ DAMAGE = {
         'duty "lines" has no row',
         'duty "orphans" has no row',
         'duty "retention" has no row',
+        'duty "vacuum" has no row',
     ],
     "delete from pgqueue.duty where name = 'orphans'": ['duty "orphans" has no row'],
     "truncate pgqueue.queue": ['queue "default", which a worker serves, has no row'],
@@ -71,7 +72,9 @@ async def test_what_was_repaired_works(client: Client, at_work: Session) -> None
     assert await at_work.finish(*ids) is None
     assert await at_work.sql("select from pgqueue.queue where name = 'default'")
     duties = await at_work.sql("select name from pgqueue.duty where due_at <= now() order by 1")
-    assert [row["name"] for row in duties] == ["depth", "history", "lines", "orphans", "retention"]
+    assert [row["name"] for row in duties] == [
+        "depth", "history", "lines", "orphans", "retention", "vacuum",
+    ]  # fmt: skip
     assert (await client.astatus()).damage == ()
 
 

@@ -48,15 +48,16 @@ def test_all_workloads(tmp_path: Path) -> None:
     assert "## drain" in (report / "README.md").read_text()
 
 
-def test_flow(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("workload", "count"), [("flow", 41), ("sustained", 9)])
+def test_flow_and_sustained(tmp_path: Path, workload: str, count: int) -> None:
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "benchmarks", "flow", "--quick", "--json", str(figures)]
+    command = [sys.executable, "-m", "benchmarks", workload, "--quick", "--json", str(figures)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800
     )
     assert done.returncode == 0, done.stderr[-2000:]
     rows: list[dict[str, Any]] = json.loads(figures.read_text())
-    assert len(rows) == 41
+    assert len(rows) == count
     assert all(row["value"] is not None for row in rows), rows
 
 

@@ -25,7 +25,7 @@ E = TypeVar("E")
 RENEWED: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
     "next_due": None, "next_slot": None, "age": 0.0, "expired": [], "vanished": [],
-    "has_flows": False, "slots": None, "limits": None,
+    "has_flows": False, "slots": None, "limits": None, "dead_rows": None,
 }  # fmt: skip
 
 
@@ -150,6 +150,12 @@ class FakeStore:
 
     async def end_duty(self, name: str, every: float) -> None:
         await self._answer("end_duty", None, name, every)
+
+    async def measure_job_table(self) -> dict[str, Any]:
+        return await self._answer("measure_job_table", {})
+
+    def sql(self, name: str) -> str:
+        return name
 
     async def ensure_history(self) -> None:
         await self._answer("ensure_history", None)

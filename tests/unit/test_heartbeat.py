@@ -36,7 +36,7 @@ SEATED = Seated(0, 1, 2, takes_jobs=True)
 USUAL: dict[str, Any] = {
     "alive": True, "before": 0, "workers": 1, "alike": 1, "server": "monday", "cancelled": [],
     "next_due": None, "next_slot": None, "age": 0.0, "expired": [], "vanished": [],
-    "has_flows": False, "slots": None, "limits": None,
+    "has_flows": False, "slots": None, "limits": None, "dead_rows": None,
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ FREE = LimitsTold(None)
 
 def row(**values: Any) -> dict[str, Any]:
     usual = {"before": 1, "cancelled": [], "next_due": None, "next_slot": None, "age": 2.0}
-    usual |= {"has_flows": False, "slots": None, "limits": None}
+    usual |= {"has_flows": False, "slots": None, "limits": None, "dead_rows": None}
     return {**usual, "expired": [], "vanished": [], **values}
 
 

@@ -197,7 +197,7 @@ def passed_jobs(store: Any, said: Said[FleetEvent], cursors: list[int]) -> Strag
     return Stragglers(
         store, WHO,
         census=Census(2.0, 15.0), view=view(cursors=lambda: cursors),
-        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))), events=said,
+        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1), vacuum=None)), events=said,
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def maintenance_of(
 ) -> Maintenance:
     return Maintenance(
         store, WHO, cast("Any", None),
-        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1))),
+        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1), vacuum=None)),
         holdings=holdings_of(completer or Returned()), membership=membership,
         census=Census(2.0, 15.0), view=view(), events=Said[Any](),
         side=cast("Any", SimpleNamespace(ask=call)), background=background, timings=TIMINGS,

@@ -156,6 +156,10 @@ class FleetStore:
         """Say that a duty is done, and due again in so many seconds."""
         await self._quick("end_duty", name, every)
 
+    async def measure_job_table(self) -> Record:
+        """Return what says whether it is to be vacuumed; see measure_job_table.sql."""
+        return (await self._quick("measure_job_table"))[0]
+
     async def count_depths(
         self, queues: Sequence[str], floors: Sequence[int], every: float
     ) -> list[Record]:

@@ -89,6 +89,15 @@ class Link:
         """As fetch, for a statement that is quick as a rule."""
         return await self.fetch(sql, *args)
 
+    async def alone(self, sql: str, *, deadline: float) -> None:
+        """Run one statement that may not be in a transaction."""
+
+        async def work(connection: Connection) -> list[Record]:
+            await connection.execute(sql)
+            return []
+
+        await self._guarded(work, deadline)
+
     async def transact(
         self,
         work: Callable[[Connection], Awaitable[list[Record]]],

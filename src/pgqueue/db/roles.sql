@@ -113,6 +113,15 @@ grant select, update (due_at) on :"schema".duty to :"worker";
 grant select, insert, update on :"schema".schedule to :"worker";
 grant insert on :"schema".audit to :"worker", :"operator";
 
+-- It vacuums the table of jobs. Before PostgreSQL 17 only the owner can: there autovacuum does it alone.
+do $body$
+begin
+    if current_setting('server_version_num')::integer >= 170000 then
+        execute format('grant maintain on table %I.job to %I', :'schema', :'worker');
+    end if;
+end;
+$body$;
+
 -- It takes permits and tokens of queues with limits.
 grant select, insert, update, delete on :"schema".permit, :"schema".limiter, :"schema".queue_tokens to :"worker";
 grant execute on function :"schema".lock_limits(text), :"schema".wake_permits(text, bigint),

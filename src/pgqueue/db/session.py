@@ -8,6 +8,7 @@ __all__ = [
     "LIVENESS",
     "LOCK_SECONDS",
     "TCP_OPTIONS",
+    "VACUUM_SECONDS",
     "session_settings",
 ]
 
@@ -31,6 +32,15 @@ _PLANS = {
 }
 LOCK_SECONDS = 1.0
 """How long the write of outcomes waits for a row that somebody has locked."""
+
+VACUUM_SECONDS = 600.0
+"""For so long the job table may be vacuumed; what was cleaned by then stays so."""
+# It pauses after each hundred pages that it changed: jobs get their share of a small machine.
+_VACUUM = {
+    "statement_timeout": str(int(VACUUM_SECONDS * 1000)),
+    "vacuum_cost_delay": "1ms",
+    "vacuum_cost_limit": "2000",
+}
 
 # With these the server lets go of a host that vanished, and of what its transactions hold.
 KEEPALIVES = {
@@ -60,4 +70,6 @@ def session_settings(role: str, deadline: float) -> dict[str, str]:
     if role == "finish":
         # One row that somebody has locked must not hold up all other outcomes for long.
         settings["lock_timeout"] = str(int(min(LOCK_SECONDS, deadline / 2) * 1000))
+    if role == "vacuum":
+        settings |= _VACUUM
     return settings

@@ -6,11 +6,12 @@ The times of a stop come from stop_times.py, which has their relations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgqueue.config import WorkerSettings
 from pgqueue.worker.put_off import PUT_OFF, PutOff
 from pgqueue.worker.stop_times import ASIDE_SECONDS, CANCEL_SECONDS, WRITE_SECONDS
+from pgqueue.worker.vacuum_plan import VacuumTimings
 
 __all__ = [
     "FLOW_TIMINGS",
@@ -169,6 +170,7 @@ class DutyTimings:
     orphans_every: float = 60.0  # how long jobs of nobody may lie
     lines_every: float = 60.0  # how long jobs that somebody's own SQL put in line may lie
     depths: DepthTimings = DepthTimings()
+    vacuum: VacuumTimings = field(default_factory=VacuumTimings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 -- needs: the primary keys of job, dead, duty and queue, history_id; worker has a row for each process
 -- locks: nothing
 select array(select name
-             from unnest(array['depth', 'history', 'lines', 'orphans', 'retention']) as needed (name)
+             from unnest(array['depth', 'history', 'lines', 'orphans', 'retention', 'vacuum']) as needed (name)
              where not exists (select from :"schema".duty where duty.name = needed.name)) as duties,
        array(select distinct served.name
              from :"schema".worker, unnest(worker.queues) as served (name)

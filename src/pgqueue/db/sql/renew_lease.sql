@@ -13,7 +13,8 @@
 -- lower ids), how many there are of its like, the limits of its queues (see register_worker), and how many
 -- seconds old its last heartbeat was: who was held up is not to judge others, who may have been held up as
 -- well. For admissions: whether there are flows, and, if all workers were counted, how many slots those have
--- whose heartbeat is not late.
+-- whose heartbeat is not late. And, with a look, how many rows of job are dead, as the statistics of the
+-- server say.
 -- needs: the primary keys of worker and queue, job_cancel, job_scheduled, schedule_due; a look reads worker as a whole,
 -- and the list of sessions once: what IN compares with is hashed, though joins are not
 -- locks: its own row
@@ -83,7 +84,8 @@ select exists (select from renewed) as alive,
             else exists (select from :"schema".ticket) end as has_flows,
        (select extract(epoch from clock_timestamp() - heartbeat_at)::float8
         from :"schema".worker
-        where id = $1::bigint) as age
+        where id = $1::bigint) as age,
+       case when $6::boolean then pg_stat_get_dead_tuples(':"schema".job'::regclass) end as dead_rows
 from (select count(*) filter (
                  where clock_timestamp() < heartbeat_at + make_interval(secs => lease_seconds / 2)
              ) as workers,

@@ -3,5 +3,5 @@
 -- locks: nothing but the new rows
 insert into :"schema".duty (name, due_at)
 select name, statement_timestamp()
-from unnest(array['depth', 'history', 'lines', 'orphans', 'retention']) as needed (name)
+from unnest(array['depth', 'history', 'lines', 'orphans', 'retention', 'vacuum']) as needed (name)
 on conflict do nothing

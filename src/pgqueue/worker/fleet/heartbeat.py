@@ -157,6 +157,8 @@ class Heartbeat:
             self._events.send(event)
         if self.renewals.on_server(row["server"]):
             maintenance.reconcile()  # it may not know how jobs ended that are over here
+        if row["dead_rows"]:
+            maintenance.see_dead_rows(row["dead_rows"])
         if heard.held_up:
             self._lease.renewing_since = began
         if heard.expired:

@@ -1,4 +1,4 @@
-"""The connections of the heartbeat thread: one for heartbeats, and one more for what takes long."""
+"""The connections of the heartbeat thread: for heartbeats, for what takes long, and for vacuums."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pgqueue.config import WorkerSettings
 from pgqueue.db.lent import Borrower, Lender
-from pgqueue.db.link import Watch
+from pgqueue.db.link import Link, Watch
 from pgqueue.db.source import Source
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import WatchTimings
@@ -18,7 +18,7 @@ __all__ = ["Links"]
 class Links:
     """Used on the heartbeat thread's loop alone.
 
-    ``watch``: watches both. They are read on that loop, so their deadlines hold while the worker's
+    ``watch``: watches all. They are read on that loop, so their deadlines hold while the worker's
     is blocked. ``on_lost``: the session of the heartbeat is gone.
     """
 
@@ -42,6 +42,8 @@ class Links:
             source, role="duties", lender=self.heartbeat, busy=lambda: view.running,
             rests_after=timings.duties_rest_after, **how,
         )  # fmt: skip
+        # A vacuum takes its time, and the other duties do not wait for it.
+        self.vacuum = Link(source, role="vacuum", rests_after=timings.duties_rest_after, **how)
 
     def connects(self) -> tuple[int, ...] | None:
         """Return what changes when the server may be another one, with old positions to come.
@@ -54,6 +56,7 @@ class Links:
         return tuple(link.connects if link.connected else -1 for link in links)
 
     async def close(self) -> None:
-        """Close both."""
+        """Close all."""
+        await self.vacuum.close()
         await self.duties.close()
         await self.heartbeat.close()

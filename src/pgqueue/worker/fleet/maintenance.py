@@ -23,12 +23,13 @@ from pgqueue.worker.fleet.reconcile import Reconciler
 from pgqueue.worker.fleet.rescuer import Rescuer
 from pgqueue.worker.fleet.side_loop import SideLoop
 from pgqueue.worker.fleet.stragglers import Stragglers
+from pgqueue.worker.fleet.vacuuming import Vacuuming
 from pgqueue.worker.fleet.view import WorkerView
 from pgqueue.worker.timings import Timings
 
 __all__ = ["Maintenance"]
 
-_RECONCILE, _SCHEDULES, _DEPTHS = "reconcile", "schedules", "depths"
+_RECONCILE, _SCHEDULES, _DEPTHS, _VACUUM = "reconcile", "schedules", "depths", "vacuum"
 
 
 class Maintenance:
@@ -73,9 +74,11 @@ class Maintenance:
             "passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties,
             _SCHEDULES: self.firing,
             _DEPTHS: Depths(store, timings.duties.depths),
+            _VACUUM: Vacuuming(store, links.vacuum, timings.duties.vacuum),
             "flows": Declaring(store, who.flows, actor=process_name(), every=settings.heartbeat),
         }  # fmt: skip
         self._periodic = PeriodicWork(works, background)
+        self._vacuum_at = timings.duties.vacuum.least
 
     def start(self) -> None:
         """Begin with what is to be done again and again."""
@@ -92,6 +95,11 @@ class Maintenance:
     def count_depths(self) -> None:
         """Look now whether queues are full: what they may hold has changed."""
         self._periodic.call(_DEPTHS)
+
+    def see_dead_rows(self, dead: int) -> None:
+        """Look now whether the job table is to be vacuumed, if it may have so many dead rows."""
+        if dead >= self._vacuum_at:
+            self._periodic.call(_VACUUM)
 
     def rescue(
         self, workers: Sequence[int], *, vanished: bool = False, orphaned: bool = False
