@@ -24,8 +24,8 @@ SOON = VacuumTimings(least=JOBS, rest=0.0, kept_after=0.0, kept_rest=1e-9)
 
 @pytest.fixture
 async def line(dsn: str) -> AsyncIterator[Link]:
-    """The connection for vacuums."""
-    line = Link(dsn, role="vacuum", watch=Watch(), deadline=60.0, pooled=False)
+    """The connection for upkeep."""
+    line = Link(dsn, role="upkeep", watch=Watch(), deadline=60.0, pooled=False)
     yield line
     await line.close()
 
@@ -35,7 +35,7 @@ async def vacuuming(hands: Hands, dsn: str, line: Link) -> AsyncIterator[Vacuumi
     """The duty, and no autovacuum beside it."""
     await hands.sql("alter table @.job set (autovacuum_enabled = off)")
     duties = Link(dsn, role="duties", watch=Watch(), deadline=60.0, pooled=False)
-    yield Vacuuming(Store(duties, "pgqueue"), line, SOON)
+    yield Vacuuming(Store(duties, "pgqueue"), Store(line, "pgqueue"), SOON)
     await duties.close()
 
 

@@ -53,9 +53,15 @@ class FakeStore:
 
     def __init__(self, **answers: list[Any]) -> None:
         self.link = SimpleNamespace(
-            connects=1, connected=True, transact=self._transact, listen=self._listen, cut=None
+            connects=1,
+            connected=True,
+            transact=self._transact,
+            listen=self._listen,
+            cut=None,
+            keeps_settings=True,
         )
         self.turn = asyncio.Lock()
+        self.schema = "pgqueue"
         self.answers = answers
         self.sent: list[str] = []
         self.args: dict[str, tuple[Any, ...]] = {}
@@ -154,8 +160,14 @@ class FakeStore:
     async def measure_job_table(self) -> dict[str, Any]:
         return await self._answer("measure_job_table", {})
 
-    def sql(self, name: str) -> str:
-        return name
+    async def vacuum_jobs(self) -> None:
+        await self._answer("vacuum_jobs", None)
+
+    async def next_detach(self, retention: float) -> str | None:
+        return await self._answer("next_detach", None, retention)
+
+    async def detach(self, change: str) -> None:
+        await self._answer("detach", None, change)
 
     async def ensure_history(self) -> None:
         await self._answer("ensure_history", None)

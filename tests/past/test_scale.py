@@ -138,7 +138,7 @@ async def test_retention_is_put_off_by_a_reader_and_done_after_it(
     await reader.fetch("select from pgqueue.history limit 1")
     async with working(app, retention=7 * 86400.0, timings=often) as worker:
         waiting = (
-            "select count(*) from pg_stat_activity where application_name = 'pgqueue duties'"
+            "select count(*) from pg_stat_activity where application_name = 'pgqueue upkeep'"
             " and datname = current_database() and wait_event_type = 'Lock'"
         )
         await eventually(lambda: eyes.value(waiting))
@@ -322,6 +322,6 @@ async def test_nobody_searches_for_passed_jobs_where_none_can_be(
         before = len(searches)
         await eyes.sql(
             "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and application_name = 'pgqueue duties'"
+            " where datname = current_database() and application_name = 'pgqueue upkeep'"
         )
         await eventually(nth(searches, before + 1))

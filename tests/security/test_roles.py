@@ -207,13 +207,13 @@ async def test_a_worker_vacuums_the_job_table_where_it_can_be_let(
     logins: Logins, eyes: Eyes
 ) -> None:
     line = Link(
-        logins.dsn_of("worker"), role="vacuum", watch=Watch(), deadline=60.0, pooled=False
+        logins.dsn_of("worker"), role="upkeep", watch=Watch(), deadline=60.0, pooled=False
     )  # fmt: skip
     store = Store(line, "pgqueue")
     seen = await store.measure_job_table()
     version = await eyes.value("select current_setting('server_version_num')::integer")
     assert (seen["may"], seen["due_in"] <= 0) == (version >= 170000, True)
-    await line.alone(store.sql("vacuum_jobs"), deadline=60.0)  # else it is skipped, with a warning
+    await store.vacuum_jobs()  # else it is skipped, with a warning
     vacuums = await eyes.value("select pg_stat_get_vacuum_count('pgqueue.job'::regclass)")
     assert vacuums == (1 if seen["may"] else 0)
     await line.close()

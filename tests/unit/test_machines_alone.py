@@ -197,7 +197,7 @@ def passed_jobs(store: Any, said: Said[FleetEvent], cursors: list[int]) -> Strag
     return Stragglers(
         store, WHO,
         census=Census(2.0, 15.0), view=view(cursors=lambda: cursors),
-        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1), vacuum=None)), events=said,
+        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1), upkeep=None)), events=said,
     )  # fmt: skip
 
 
@@ -241,7 +241,7 @@ def maintenance_of(
 ) -> Maintenance:
     return Maintenance(
         store, WHO, cast("Any", None),
-        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1), vacuum=None)),
+        links=cast("Any", SimpleNamespace(connects=lambda: (1, 1), upkeep=None)),
         holdings=holdings_of(completer or Returned()), membership=membership,
         census=Census(2.0, 15.0), view=view(), events=Said[Any](),
         side=cast("Any", SimpleNamespace(ask=call)), background=background, timings=TIMINGS,
@@ -285,6 +285,7 @@ async def test_maintenance_does_at_once_what_is_called_for() -> None:
 def duties_of(store: Any) -> Duties:
     return Duties(
         store,
+        FakeStore(),  # pyright: ignore[reportArgumentType]
         hold=15.0,
         retention=60.0,
         rescuer=rescuer_of(store, Said()),
@@ -309,6 +310,7 @@ def rescuer_of(store: Any, said: Said[FleetEvent]) -> Rescuer:
             {"due_duties": [{"retention": -1.0}], "drop_history": [True, True, False]},
             [
                 "take_duty",
+                "next_detach",
                 *["drop_history"] * 3,
                 "drop_audit",
                 "drop_usage",
@@ -321,6 +323,7 @@ def rescuer_of(store: Any, said: Said[FleetEvent]) -> Rescuer:
             {"due_duties": [{"retention": -1.0}], "drop_audit": [1_000, 1_000, 7]},
             [
                 "take_duty",
+                "next_detach",
                 "drop_history",
                 *["drop_audit"] * 3,
                 "drop_usage",

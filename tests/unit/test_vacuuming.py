@@ -45,21 +45,8 @@ def store_of(**answers: list[Any]) -> FakeStore:
     return FakeStore(**answers)
 
 
-def vacuuming_of(store: Any, line: Any, timings: VacuumTimings = TIMINGS) -> Vacuuming:
-    return Vacuuming(store, line, timings)
-
-
-class Line:
-    """A connection that vacuums at once, or is refused."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.sent: list[str] = []
-
-    async def alone(self, sql: str, *, deadline: float) -> None:
-        self.sent.append(sql)
-        if self.error is not None:
-            raise self.error
+def vacuuming_of(store: Any, upkeep: Any, timings: VacuumTimings = TIMINGS) -> Vacuuming:
+    return Vacuuming(store, upkeep, timings)
 
 
 @pytest.mark.parametrize(
@@ -79,26 +66,26 @@ async def test_one_worker_vacuums_where_that_is_needed(
 ) -> None:
     row = NEEDED | seen
     store = store_of(measure_job_table=[row, NEEDED | {"dead": 0}], **answers)
-    line = Line(error)
-    vacuuming = vacuuming_of(store, line)
+    upkeep = store_of(vacuum_jobs=[error])
+    vacuuming = vacuuming_of(store, upkeep)
     assert vacuuming.begin() == math.inf
     assert await vacuuming.step(called=True) == math.inf
-    assert (store.sent, len(line.sent)) == (["measure_job_table", *sent], vacuums)
+    assert (store.sent, len(upkeep.sent)) == (["measure_job_table", *sent], vacuums)
 
 
 async def test_a_vacuum_in_vain_is_not_repeated_at_once() -> None:
-    store, line = store_of(measure_job_table=[NEEDED]), Line()
-    vacuuming = vacuuming_of(store, line)
+    store, upkeep = store_of(measure_job_table=[NEEDED]), store_of()
+    vacuuming = vacuuming_of(store, upkeep)
     await vacuuming.step(called=True)
     await vacuuming.step(called=True)
-    assert (len(line.sent), store.args["end_duty"]) == (1, ("vacuum", 30.0))
+    assert (len(upkeep.sent), store.args["end_duty"]) == (1, ("vacuum", 30.0))
 
 
 async def test_it_says_so_when_the_second_one_is_in_vain_too(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     soon = VacuumTimings(rest=0.0, kept_after=0.0, kept_rest=1e-9)
-    vacuuming = vacuuming_of(store_of(measure_job_table=[NEEDED]), Line(), soon)
+    vacuuming = vacuuming_of(store_of(measure_job_table=[NEEDED]), store_of(), soon)
     await vacuuming.step(called=True)
     assert not caplog.messages
     await vacuuming.step(called=True)

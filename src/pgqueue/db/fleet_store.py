@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
+from pgqueue.db.session import UPKEEP_SECONDS
 from pgqueue.db.statements import statement
 
 if TYPE_CHECKING:
@@ -159,6 +160,19 @@ class FleetStore:
     async def measure_job_table(self) -> Record:
         """Return what says whether it is to be vacuumed; see measure_job_table.sql."""
         return (await self._quick("measure_job_table"))[0]
+
+    async def vacuum_jobs(self) -> None:
+        """Vacuum the job table."""
+        await self.link.alone(self.sql("vacuum_jobs"), deadline=UPKEEP_SECONDS)
+
+    async def next_detach(self, retention: float) -> str | None:
+        """Return the next statement by which a partition is detached; see next_detach.sql."""
+        rows = await self._quick("next_detach", retention)
+        return rows[0]["change"] if rows else None
+
+    async def detach(self, change: str) -> None:
+        """Run one of those."""
+        await self.link.alone(change, deadline=UPKEEP_SECONDS)
 
     async def count_depths(
         self, queues: Sequence[str], floors: Sequence[int], every: float

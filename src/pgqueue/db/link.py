@@ -89,6 +89,11 @@ class Link:
         """As fetch, for a statement that is quick as a rule."""
         return await self.fetch(sql, *args)
 
+    @property
+    def keeps_settings(self) -> bool:
+        """True if they hold outside of transactions, too: not behind a pooler."""
+        return self._session.begin is None
+
     async def alone(self, sql: str, *, deadline: float) -> None:
         """Run one statement that may not be in a transaction."""
 

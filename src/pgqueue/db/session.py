@@ -8,7 +8,7 @@ __all__ = [
     "LIVENESS",
     "LOCK_SECONDS",
     "TCP_OPTIONS",
-    "VACUUM_SECONDS",
+    "UPKEEP_SECONDS",
     "session_settings",
 ]
 
@@ -33,11 +33,12 @@ _PLANS = {
 LOCK_SECONDS = 1.0
 """How long the write of outcomes waits for a row that somebody has locked."""
 
-VACUUM_SECONDS = 600.0
-"""For so long the job table may be vacuumed; what was cleaned by then stays so."""
-# It pauses after each hundred pages that it changed: jobs get their share of a small machine.
-_VACUUM = {
-    "statement_timeout": str(int(VACUUM_SECONDS * 1000)),
+UPKEEP_SECONDS = 600.0
+"""For so long a vacuum may last; what it has cleaned by then stays so."""
+# A vacuum pauses after each hundred pages that it changed: jobs get their share of a small machine.
+_UPKEEP = {
+    "statement_timeout": str(int(UPKEEP_SECONDS * 1000)),
+    "lock_timeout": "2000",
     "vacuum_cost_delay": "1ms",
     "vacuum_cost_limit": "2000",
 }
@@ -70,6 +71,6 @@ def session_settings(role: str, deadline: float) -> dict[str, str]:
     if role == "finish":
         # One row that somebody has locked must not hold up all other outcomes for long.
         settings["lock_timeout"] = str(int(min(LOCK_SECONDS, deadline / 2) * 1000))
-    if role == "vacuum":
-        settings |= _VACUUM
+    if role == "upkeep":
+        settings |= _UPKEEP
     return settings

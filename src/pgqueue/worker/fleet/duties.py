@@ -23,12 +23,14 @@ class Duties:
 
     On the heartbeat thread's loop.
 
-    ``hold``: for how many seconds a duty is left to who took it, while it may be alive.
+    ``upkeep``: on a connection of its own, for what takes long. ``hold``: for how many seconds a
+    duty is left to who took it, while it may be alive.
     """
 
     def __init__(
         self,
         store: Store,
+        upkeep: Store,
         *,
         hold: float,
         retention: float,
@@ -36,6 +38,7 @@ class Duties:
         timings: DutyTimings,
     ) -> None:
         self._store = store
+        self._upkeep = upkeep
         self._hold = hold
         self._retention = retention
         self._check_every = timings.check_every
@@ -90,6 +93,8 @@ class Duties:
         return True
 
     async def _drop_past(self) -> bool:
+        if not await self._detach_history():
+            return False
         await self._drop_history()
         await self._in_batches(self._store.drop_audit)
         await self._in_batches(self._store.drop_usage)
@@ -113,6 +118,24 @@ class Duties:
                 flow, keys,
             )  # fmt: skip
         return True
+
+    async def _detach_history(self) -> bool:
+        """Detach the days past retention, which locks nobody out; False if a vacuum runs here.
+
+        Where another role owns them, or behind a pooler, they are dropped as they are.
+        """
+        upkeep = self._upkeep
+        if not upkeep.link.keeps_settings:
+            return True
+        if upkeep.turn.locked():
+            return False
+        async with upkeep.turn:
+            while True:
+                async with self._store.turn:
+                    change = await self._store.next_detach(self._retention)
+                if change is None:
+                    return True
+                await upkeep.detach(change)
 
     async def _drop_history(self) -> None:
         # One a statement: together they may take longer than a statement may, again and again.

@@ -1,4 +1,4 @@
-"""The connections of the heartbeat thread: for heartbeats, for what takes long, and for vacuums."""
+"""The connections of the heartbeat thread: for heartbeats, for duties, and for upkeep of tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Links:
             rests_after=timings.duties_rest_after, **how,
         )  # fmt: skip
         # A vacuum takes its time, and the other duties do not wait for it.
-        self.vacuum = Link(source, role="vacuum", rests_after=timings.duties_rest_after, **how)
+        self.upkeep = Link(source, role="upkeep", rests_after=timings.duties_rest_after, **how)
 
     def connects(self) -> tuple[int, ...] | None:
         """Return what changes when the server may be another one, with old positions to come.
@@ -57,6 +57,6 @@ class Links:
 
     async def close(self) -> None:
         """Close all."""
-        await self.vacuum.close()
+        await self.upkeep.close()
         await self.duties.close()
         await self.heartbeat.close()

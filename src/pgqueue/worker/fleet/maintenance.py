@@ -62,8 +62,9 @@ class Maintenance:
             store, who, holdings=holdings, view=view, floor=self.passed.floor,
             membership=membership, side=side, timings=timings.reconcile,
         )  # fmt: skip
+        upkeep = Store(links.upkeep, store.schema)
         self.duties = Duties(
-            store, hold=settings.lease, retention=settings.retention, rescuer=self.rescuer,
+            store, upkeep, hold=settings.lease, retention=settings.retention, rescuer=self.rescuer,
             timings=timings.duties,
         )  # fmt: skip
         self.firing = Firing(
@@ -74,7 +75,7 @@ class Maintenance:
             "passed": self.passed, _RECONCILE: self.reconciler, "duties": self.duties,
             _SCHEDULES: self.firing,
             _DEPTHS: Depths(store, timings.duties.depths),
-            _VACUUM: Vacuuming(store, links.vacuum, timings.duties.vacuum),
+            _VACUUM: Vacuuming(store, upkeep, timings.duties.vacuum),
             "flows": Declaring(store, who.flows, actor=process_name(), every=settings.heartbeat),
         }  # fmt: skip
         self._periodic = PeriodicWork(works, background)

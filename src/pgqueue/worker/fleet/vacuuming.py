@@ -10,8 +10,6 @@ import logging
 import math
 import time
 
-from pgqueue.db.link import Link
-from pgqueue.db.session import VACUUM_SECONDS
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
 from pgqueue.worker.timings import TIMINGS
@@ -23,13 +21,16 @@ log = logging.getLogger("pgqueue.worker")
 
 
 class Vacuuming:
-    """On the heartbeat thread's loop. A heartbeat that sees dead rows calls for it."""
+    """On the heartbeat thread's loop. A heartbeat that sees dead rows calls for it.
+
+    ``upkeep``: on a connection of its own, for what takes long.
+    """
 
     def __init__(
-        self, store: Store, link: Link, timings: VacuumTimings = TIMINGS.duties.vacuum
+        self, store: Store, upkeep: Store, timings: VacuumTimings = TIMINGS.duties.vacuum
     ) -> None:
         self._store = store
-        self._link = link
+        self._upkeep = upkeep
         self._timings = timings
         self._not_before = 0.0
         self._kept_for = 0.0
@@ -67,9 +68,10 @@ class Vacuuming:
                 await self._vacuum(seen.dead)
 
     async def _vacuum(self, before: int) -> None:
-        began = time.monotonic()
-        await self._link.alone(self._store.sql("vacuum_jobs"), deadline=VACUUM_SECONDS)
-        took = time.monotonic() - began
+        async with self._upkeep.turn:
+            began = time.monotonic()
+            await self._upkeep.vacuum_jobs()
+            took = time.monotonic() - began
         after = (await self._measure()).dead
         wait, kept = wait_after(self._timings, before, after, took, self._kept_for)
         if kept and self._kept_for:
