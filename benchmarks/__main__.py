@@ -80,6 +80,7 @@ def _bench(server: Server, workload: str, options: argparse.Namespace) -> Bench:
         as_they_come=options.as_they_come,
         slots=options.concurrency,
         seconds=options.seconds,
+        rows=options.rows,
     )
 
 
@@ -126,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often all take their turn [3; quick: 1]")
     parser.add_argument(
         "--seconds", type=float, metavar="N", help="sustained: how long it enqueues [600]"
+    )
+    parser.add_argument(
+        "--rows", type=int, metavar="N", help="history: how many finished jobs [100,000,000]"
     )
     parser.add_argument(
         "--sizes",

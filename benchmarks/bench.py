@@ -61,6 +61,7 @@ class Bench:
     absent: dict[str, str] = field(default_factory=dict)
     sizes: str | None = None  # of the workload `fleet`
     as_they_come: bool = False  # no system is measured at its kindest as well
+    rows: int | None = None  # of the workload `history`
     seconds: float | None = None  # of the workload `sustained`
     slots: tuple[int, ...] = ()  # of each worker of `fleet`; empty: as each system is set
     failures: dict[str, str] = field(default_factory=dict)

@@ -26,10 +26,11 @@ NAMES = (
     "flow",
     "fleet",
     "sustained",
+    "history",
 )
 
 # What takes too long for `all` is run by itself, and a report of all keeps its former figures.
-APART = ("fleet", "flow", "sustained")
+APART = ("fleet", "flow", "sustained", "history")
 ROUNDS = {"fleet": 1}
 
 # Whom `make bench` compares with whom: all there are where a run is short, else the best.
@@ -44,6 +45,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "flat": _BEST,
     "many": ("pgqueue",),
     "sustained": ("pgqueue",),
+    "history": ("pgqueue",),
     "flow": ("pgqueue", "pgqueuer", "procrastinate", "dbos"),
     "io": _FAST,
     "idle": ("pgqueue", "graphile-worker"),

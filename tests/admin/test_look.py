@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pgqueue.admin import jobs as admin_jobs
 from pgqueue.admin import session
 from pgqueue.admin.info import COUNT_BOUND, Count
 from pgqueue.admin.waiting import AHEAD_BOUND
@@ -267,8 +268,10 @@ async def test_looks_use_the_indexes_whatever_the_statistics_say(
     )
     largest = 2**63 - 1
     cases: list[tuple[str, tuple[Any, ...]]] = [
-        ("list_jobs", (None, None, None, None, None, None, largest, 50)),
-        ("list_jobs", ("completed", None, None, None, None, None, largest, 50)),
+        ("list_jobs", (None, None, None, None, None, None, largest, 50, 100_000)),
+        ("list_jobs", ("completed", None, None, None, None, None, largest, 50, 100_000)),
+        ("list_jobs", ("dead", None, None, None, None, None, largest, 50, 100_000)),
+        ("last_looked_at", ("completed", largest, 100_000)),
         ("list_waiting_jobs", ("pending", None, None, None, None, None, largest, 50)),
         ("list_dead", (None, None, None, largest, 50)),
         ("count_queues", (COUNT_BOUND,)),
@@ -286,6 +289,24 @@ async def test_looks_use_the_indexes_whatever_the_statistics_say(
             assert "Seq Scan on history" not in plan, (name, plan)
             if (analysed and name.startswith("list")) or name == "explain_job":
                 assert not re.search(r"\bSort  \(", plan), (name, plan)
+
+
+async def test_a_list_looks_at_so_many_jobs_and_says_where_to_go_on(
+    client: Client, other: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_jobs, "LIST_BOUND", 10)
+    (odd,) = await add(client, queue="odd")
+    await other.claim("odd")
+    await other.finish(odd)
+    buried = await add_dead(client, other, queue="odd")
+    ids = await add(client, 12)
+    with pytest.raises(DatabaseError, match=f"before_id={ids[2]} goes on"):
+        await client.alist_jobs(queue="odd")
+    found = await client.alist_jobs(queue="odd", before_id=ids[2])
+    assert [job.id for job in found] == [*buried, odd]
+    assert await client.alist_jobs(queue="odd", before_id=odd) == []
+    # Few wherever they are: dead letters are looked for among themselves.
+    assert [job.id for job in await client.alist_jobs(state="dead")] == buried
 
 
 async def test_a_look_that_takes_too_long_says_what_to_do(

@@ -48,8 +48,8 @@ def test_all_workloads(tmp_path: Path) -> None:
     assert "## drain" in (report / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("workload", "count"), [("flow", 41), ("sustained", 9)])
-def test_flow_and_sustained(tmp_path: Path, workload: str, count: int) -> None:
+@pytest.mark.parametrize(("workload", "count"), [("flow", 41), ("sustained", 9), ("history", 15)])
+def test_what_all_leaves_out(tmp_path: Path, workload: str, count: int) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", workload, "--quick", "--json", str(figures)]
     done = subprocess.run(

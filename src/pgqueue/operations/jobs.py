@@ -52,8 +52,10 @@ class JobOperations(Base):
     ) -> Work[list[JobInfo]]:
         """Return a page of jobs, newest first; the next page ends below the last one's id.
 
-        ``running`` jobs are looked for among the first 10,000 of each queue and priority, where
-        claims take them. DatabaseError if it would take more than 5 s.
+        It looks at 100,000 jobs at most, so a page may be shorter than ``limit`` before the end; an
+        empty one is the end. DatabaseError if none of those fits and there are more: its text says
+        from which id to go on. ``running`` jobs are looked for among the first 10,000 of each queue
+        and priority, where claims take them. DatabaseError if it would take more than 5 s.
         """
         which = JobFilter(state, queue, task, tag, flow, flow_key)
         size, below = check_page(limit, before_id)
