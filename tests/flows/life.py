@@ -142,8 +142,9 @@ class Life(Hands):
     async def spoil(self, right: str, wrong: str) -> None:
         """Put a defect into admissions."""
         text = await self.value("select pg_get_functiondef('@.admit'::regproc)")
-        if wrong not in text:
-            assert text.count(right) == 1, right
+        # An AssertionError would count as a defect that was found.
+        if wrong not in text and text.count(right) != 1:
+            raise LookupError(right)
         await self.connection.execute(text.replace(right, wrong))
 
 

@@ -25,7 +25,10 @@ DEFECTS = {
     ),
     "what is locked is lost": ("when v.n = p.n_chosen", "when v.n > 0"),
     "order is not kept": ("and not (f.ordered and p.place > 1)\n", "\n"),
-    "a rate counts half": ("(spent + coalesce(charged, 0)) / f.rate)", "spent / (2 * f.rate))"),
+    "a rate counts half": (
+        "make_interval(secs => spent / f.rate)",
+        "make_interval(secs => spent / (2 * f.rate))",
+    ),
     "a rate of a key is not paid": ("when v.n > 0 or s.charged is not null", "when s.charged > 0"),
     "the floor is too high": (
         "and j.position > position_floor",
