@@ -10,6 +10,14 @@ DEFECTS = {
         "- coalesce(u.n, 0)) end as key_room",
         "- coalesce(u.n, 0)) + 1 end as key_room",
     ),
+    "a key that is alone has a slot too many": (
+        "unlimited) - used.of_key)",
+        "unlimited) - used.of_key + 1)",
+    ),
+    "a key that is alone loses the first job that is left": (
+        "coalesce(line.ranks[line.n], state.above)",
+        "line.ranks[line.n + 1]",
+    ),
     "a flow does not count what runs": ("unlimited) - level.n,", "unlimited) - level.ready,"),
     "an urgent job does not lower the head": (
         "coalesce(least(l.head, a.rank - 1), 0), l.head",

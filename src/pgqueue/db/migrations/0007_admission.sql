@@ -40,6 +40,9 @@ declare
     needed float8;
     charged float8;
     held timestamptz;
+    one record;
+    state record;
+    line record;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'pgqueue: admit() needs READ COMMITTED' using errcode = 'PQ002';
@@ -116,6 +119,124 @@ begin
         return;
     end if;
     paused := array(select name from :"schema".queue where paused_at is not null);
+
+    -- One key alone has tickets, and no other one its turn, as with each end of a job of a key whose limit is low.
+    -- Small statements do what the large one does, up to one that finds something else: that is left to the large
+    -- one. Rows are told from others by more than their place, which another one may have from one statement to
+    -- the next.
+    <<single>>
+    begin
+        exit single when f.rate is not null or f.key_rate is not null or f.ordered or f.paused or wait is not null
+                         or paused <> '{}';
+        select array_agg(t.id) as ids, min(t.key) as key, min(t.rank) as rank,
+               min(t.key) = max(t.key) and count(*) < 20 and count(t.used) + count(t.held_until) = 0 as alone
+          into one
+        from (select id, key, rank, used, held_until
+              from :"schema".ticket
+              where flow = the_flow and id > ticket_floor
+              order by id
+              limit 20) as t;
+        exit single when one.alone is not true
+                         or exists (select from :"schema".line as l
+                                    where l.flow = the_flow and l.turn >= turn_floor and l.turn <= moment
+                                      and l.key <> one.key);
+        select used.*, l.*, o.*,
+               greatest(0, least(coalesce(f.concurrency, unlimited) - used.n, ready_most - used.ready)) as room,
+               case when o.paused_at is not null then 0
+                    else greatest(0, coalesce(o.concurrency, f.key_concurrency, unlimited) - used.of_key)
+               end as key_room,
+               case when l.row_id is null then one.rank - 1 else least(l.head, one.rank - 1) end as above
+          into state
+        from (select count(*)::integer as n, count(*) filter (where j.worker_id is null)::integer as ready,
+                     count(*) filter (where j.flow_key = one.key)::integer as of_key, min(j.position) as lowest
+              from :"schema".job as j
+              where j.flow = the_flow and j.flow is not null and j.position is not null
+                and j.position > position_floor) as used
+             left join lateral (
+                 select l.ctid as row_id, l.turn as was, l.head, l.served_at, l.tat
+                 from :"schema".line as l
+                 where l.flow = the_flow and l.key = one.key
+                 order by l.turn desc
+                 limit 1
+             ) as l on true
+             left join lateral (
+                 select o.concurrency, o.weight, o.paused_at, o.held_until
+                 from :"schema".flow_key as o
+                 where o.flow = the_flow and o.key = one.key
+                 limit 1
+             ) as o on true;
+        exit single when state.held_until > moment or state.was > moment and state.was < 'infinity'
+                         or state.above is null;
+        select coalesce(array_agg(j.row_id order by j.rank), '{}') as rows,
+               coalesce(array_agg(j.rank order by j.rank), '{}') as ranks,
+               least(state.room, state.key_room, count(*)::integer) as n,
+               count(*) > least(state.room, state.key_room) as stays,
+               coalesce(bool_or(j.run_at < 'infinity'), false) as blocked,
+               case when state.was < 'infinity' then state.was else moment end as asked
+          into line
+        from (select j.ctid as row_id, j.rank, j.run_at
+              from :"schema".job as j
+              where j.flow = the_flow and j.flow_key = one.key and j.rank > state.above
+                and j.flow is not null and j.position is null and j.rank > 0
+              order by j.rank
+              limit least(state.room, state.key_room) + 1) as j;
+        exit single when line.blocked;
+        with unlocked as materialized (
+            select j.flow, j.flow_key, j.rank, j.position, j.run_at
+            from :"schema".job as j
+            where j.ctid = any (line.rows[:line.n])
+            for update skip locked
+        )
+        select count(*) into admitted
+        from unlocked
+        where flow = the_flow and flow_key = one.key and rank = any (line.ranks[:line.n])
+          and position is null and run_at = 'infinity';
+        if admitted < line.n then
+            admitted := 0;
+            exit single;
+        end if;
+        if admitted > 0 then
+            with placed as materialized (
+                select row_id, nextval(':"schema".position_seq'::regclass) as position
+                from unnest(line.rows[:line.n]) with ordinality as chosen (row_id, place)
+                order by place
+            ),
+            moved as (
+                update :"schema".job as j
+                set position = placed.position, run_at = moment
+                from placed
+                where j.ctid = any (array(select row_id from placed)) and j.ctid = placed.row_id
+                returning j.queue
+            )
+            select array_agg(distinct moved.queue::text) into queues from moved;
+        end if;
+        delete from :"schema".ticket where flow = the_flow and id = any (one.ids);
+        lowest := state.lowest;
+        first_turn := line.asked;
+        held := case when state.key_room <= admitted then 'infinity'
+                     else least(moment, line.asked + interval '1 microsecond'
+                          * floor(60 * admitted / coalesce(state.weight, 1)::float8
+                                  + case when admitted > 0 then random() else 0 end)) end;
+        if state.row_id is null and line.stays
+           or not line.stays or held <> state.was or state.above < state.head
+           or state.served_at < moment - interval '1 second' then
+            delete from :"schema".line where ctid = state.row_id;
+            if line.stays then
+                insert into :"schema".line (flow, key, turn, head, served_at, tat)
+                values (the_flow, one.key, held, coalesce(line.ranks[line.n], state.above), moment,
+                        coalesce(state.tat, 'epoch'));
+            end if;
+        end if;
+        select extract(epoch from l.turn - moment) into wait
+        from :"schema".line as l
+        where l.flow = the_flow and l.turn > moment and l.turn < 'infinity'
+        order by l.turn
+        limit 1;
+        if admitted > 0 and exists (select from :"schema".queue where waiting) then
+            perform :"schema".wake(queues);
+        end if;
+        return;
+    end;
 
     with used as materialized (
         select j.flow_key as key, count(*)::integer as n,
