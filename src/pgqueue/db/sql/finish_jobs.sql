@@ -1,4 +1,4 @@
--- Moves finished jobs to history, each with the receipt of its claim.
+-- Moves finished jobs without a flow to history, each with the receipt of its claim.
 -- $1 job ids in ascending order, none twice, $2 their claim tokens, $3 state: completed or cancelled. A
 -- claimed job whose token somebody deleted has the token 0. The place of an id in $1 is found by bisection.
 -- Answers null when every receipt was good, else the ids that were.
@@ -10,11 +10,14 @@ with gone as (
       and coalesce(job.claim_token, 0)
           = ($2::bigint[])[pg_catalog.width_bucket(job.id, $1::bigint[])]
       and job.worker_id is not null
-    returning :carried_columns, crash_count, errors
+    returning :plain_columns, expires_at, run_at, claimed_at, worker_id, claim_token, attempt,
+              crash_count, errors
 ),
 kept as (
-    insert into :"schema".history (:carried_columns, crash_count, finished_at, state, errors)
-    select :carried_columns, crash_count, pg_catalog.statement_timestamp(), $3::text, errors
+    insert into :"schema".history (:plain_columns, expires_at, run_at, claimed_at, worker_id, claim_token, attempt,
+                                   crash_count, errors, finished_at, state)
+    select :plain_columns, expires_at, run_at, claimed_at, worker_id, claim_token, attempt,
+           crash_count, errors, pg_catalog.statement_timestamp(), $3::text
     from gone
 )
 select case when (select pg_catalog.count(*) from gone) = pg_catalog.cardinality($1) then null
