@@ -20,5 +20,6 @@ kept as (
            crash_count, errors, pg_catalog.statement_timestamp(), $3::text
     from gone
 )
-select case when (select pg_catalog.count(*) from gone) = pg_catalog.cardinality($1) then null
+select case when (select pg_catalog.count(*) from gone) = pg_catalog.cardinality($1::bigint[])
+            then null
             else (select coalesce(pg_catalog.array_agg(id), '{}') from gone) end
