@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 
+from pgqueue.db.claim_order import put_in_order
 from pgqueue.db.session import session_settings
 from pgqueue.db.statements import quote_identifier, statement
 
@@ -126,7 +127,9 @@ class Hands:
             list(cursors or [0] * 10 * len(names)), list(tasks), limit, self.id, self.token, True,
             2**31 - 1,
         )  # fmt: skip
-        return [row for row in rows if row["id"] is not None]
+        taken = [row for row in rows if row["id"] is not None]
+        put_in_order(taken, names)
+        return taken
 
     def _receipts(self, ids: Sequence[int], token: int | None) -> tuple[list[int], list[int]]:
         return sorted(ids), [self.token if token is None else token] * len(ids)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pgqueue.db.claim_order import put_in_order
 from pgqueue.db.fleet_store import ERRORS_KEPT, READ_ALL_SECONDS, FleetStore
 from pgqueue.failure import MISFIT
 
@@ -66,6 +67,7 @@ class Store(FleetStore):
         busy: list[str] = []
         while rows and rows[-1]["id"] is None:
             busy.append(rows.pop()["queue"])
+        put_in_order(rows, queues)
         return rows, busy
 
     async def take_leave(self, queue: str, worker: int, *values: int) -> Record:

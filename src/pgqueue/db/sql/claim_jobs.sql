@@ -1,5 +1,6 @@
 -- Takes ready jobs for one worker: for each queue up to its quota, priorities in order, oldest first.
--- In the order of position, past what others hold. One claim of a queue at a time: many at once
+-- In the order of position, past what others hold. It answers them in the order of the table: the client
+-- sorts them (claim_order.py). One claim of a queue at a time: many at once
 -- would stumble over the rows that each other has locked. So a claim locks the queue's row of turn,
 -- which only workers can; a queue without one is claimed from all the same. Who finds a queue busy
 -- is told so, last, in rows without an id. The lock is a matter of speed alone, ends with the
@@ -61,8 +62,7 @@ taken as (
         claimed_at = statement_timestamp(),
         unique_key = case when unique_started then cast(null as :"schema".unique_key) else unique_key end,
         attempt = least(attempt, 2147483646) + 1  -- whatever a row says: it is one of a batch
-    from picked
-    where job.ctid = picked.row_id
+    where job.ctid = any (array(select picked.row_id from picked))
     returning :claimed_columns, args, metadata,
               case when cancel_requested then 'cancelled'
                    when began_at is not null then 'interrupted'
