@@ -184,12 +184,12 @@ begin
         with unlocked as materialized (
             select j.flow, j.flow_key, j.rank, j.position, j.run_at
             from :"schema".job as j
-            where j.ctid = any (line.rows[:line.n])
+            where j.ctid = any (line.rows[1:(line.n)])
             for update skip locked
         )
         select count(*) into admitted
         from unlocked
-        where flow = the_flow and flow_key = one.key and rank = any (line.ranks[:line.n])
+        where flow = the_flow and flow_key = one.key and rank = any (line.ranks[1:(line.n)])
           and position is null and run_at = 'infinity';
         if admitted < line.n then
             admitted := 0;
@@ -198,7 +198,7 @@ begin
         if admitted > 0 then
             with placed as materialized (
                 select row_id, nextval(':"schema".position_seq'::regclass) as position
-                from unnest(line.rows[:line.n]) with ordinality as chosen (row_id, place)
+                from unnest(line.rows[1:(line.n)]) with ordinality as chosen (row_id, place)
                 order by place
             ),
             moved as (
