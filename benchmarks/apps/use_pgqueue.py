@@ -12,6 +12,7 @@ import common
 from bare import INSERT
 from bare import TABLE as BARE_TABLE
 from common import KEYS, Enqueue, arguments, key_of, marks
+from floor import TABLES as SETTLED_TABLES
 from mix import INSERT as INSERT_EFFECT
 
 import pgqueue
@@ -20,7 +21,11 @@ QUEUES = int(os.environ.get("BENCH_QUEUES", "1"))
 PRIORITIES = int(os.environ.get("BENCH_PRIORITIES", "1"))
 DELAY = float(os.environ.get("BENCH_DELAY", "0"))
 
-app = pgqueue.App(common.DSN or None, pgbouncer="BENCH_POOLED" in os.environ)
+app = pgqueue.App(
+    common.DSN or None,
+    pgbouncer="BENCH_POOLED" in os.environ,
+    max_transactions=int(os.environ.get("BENCH_TRANSACTIONS", "10")),
+)
 
 
 # Each call gives its key itself: a function of the argument does not know the kind of the job.
@@ -70,7 +75,21 @@ async def effect(n: int) -> None:
         await tx.execute(INSERT_EFFECT, n)
 
 
-_ALL = (noop, sleep, stamp, brief, blocking, nap, carry, effect)
+@app.task
+async def settle(n: int) -> None:
+    async with pgqueue.current_job().transaction() as tx:
+        await tx.execute("insert into public.settled (n) values ($1)", n)
+    marks.hit(n)
+
+
+@app.task
+def blocking_settle(n: int) -> None:
+    with pgqueue.current_job().transaction() as tx:
+        tx.execute("insert into public.settled (n) values (%s)", (n,))
+    marks.hit(n)
+
+
+_ALL = (noop, sleep, stamp, brief, blocking, nap, carry, effect, settle, blocking_settle)
 TASKS: dict[str, Any] = {task.name: task for task in _ALL}
 
 
@@ -84,7 +103,8 @@ class PgQueue:
 
     async def install(self) -> None:
         await app.amigrate()
-        await app.pool.arun(lambda connection: connection.execute(BARE_TABLE))
+        tables = f"{BARE_TABLE}; {SETTLED_TABLES}"
+        await app.pool.arun(lambda connection: connection.execute(tables))
 
     async def bulk(self, kind: str, numbers: Sequence[int]) -> None:
         task = TASKS[kind]

@@ -15,6 +15,7 @@ from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_PRIORITY,
     DEFAULT_QUEUE,
+    check_int,
     check_seconds,
 )
 from pgqueue.db.blocking import no_loop
@@ -49,8 +50,10 @@ class App(Client):
     """Tasks by name, and a way into the database.
 
     Takes the arguments of Client. Making one connects to nothing; the first call that needs the
-    database does. ``around``: hooks that run around each job, outermost first; ``hook(job,
-    call_next)`` without async for tasks without async, in the job's thread; async for async tasks.
+    database does. ``max_transactions``: how many ``job.transaction()`` a worker has open at once in
+    async tasks, and as many in threads, each on a connection that is opened when a job finds none
+    idle. ``around``: hooks that run around each job, outermost first; ``hook(job, call_next)``
+    without async for tasks without async, in the job's thread; async for async tasks.
     """
 
     @hinting("App()")
@@ -60,6 +63,7 @@ class App(Client):
         *,
         schema: str | None = None,
         pool_size: int = 5,
+        max_transactions: int = 10,
         max_args_bytes: int = 1_048_576,
         pgbouncer: bool | Literal["session"] = False,
         connection: Provider | None = None,
@@ -73,6 +77,7 @@ class App(Client):
             pgbouncer=pgbouncer,
             connection=connection,
         )
+        self.max_transactions = check_int(max_transactions, "max_transactions", 1, 1000)
         self.tasks = Registry()
         self.around = Around(around)
         self.declared = Declarations()

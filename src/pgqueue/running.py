@@ -172,8 +172,8 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
         that runs in a thread: ``with job.transaction() as tx``, a psycopg connection (the extra
         ``psycopg``). Leaving the block raises LeaseLost, and rolls everything back, if this attempt
         no longer owns the job. An exception inside the block rolls back and passes through.
-        Where all ``pool_size`` connections are in use, it waits for as long as the job may last;
-        what ends that wait (its timeout, a cancel, a stop) costs no attempt.
+        Where all ``max_transactions`` of the app are in use, it waits for as long as the job may
+        last; what ends that wait (its timeout, a cancel, a stop) costs no attempt.
 
         With a ``connection`` or session of yours (asyncpg, psycopg, SQLAlchemy, Django) on which no
         transaction is open, one is begun there, and ended with the block.

@@ -6,14 +6,15 @@ import threading
 from typing import Any
 
 import asyncpg
-import psycopg
 import pytest
 
 from pgqueue import App, Backoff, Worker, current_job
+from pgqueue.worker.run import transaction_blocking
 from tests.harness.proxy import Proxy
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, quick
 
+COMMITS = "execute pgqueue_complete_own_job"
 HOLD = """
 create table public.effect (job bigint, attempt int);
 create function public.hold() returns trigger language plpgsql as
@@ -90,20 +91,22 @@ async def test_cut_before_the_server_had_the_commit(
                 cuts.append(1)
                 proxy.cut()
 
-    real_async = asyncpg.transaction.Transaction.commit
-    real_sync = psycopg.Connection.commit
+    real_async = asyncpg.Connection.execute
+    real_sync = transaction_blocking.send
 
-    async def commit(self: Any) -> None:
-        cut_once()
-        await real_async(self)
+    async def execute(self: Any, query: str, *args: Any, **how: Any) -> Any:
+        if COMMITS in query:
+            cut_once()
+        return await real_async(self, query, *args, **how)
 
-    def commit_blocking(self: Any) -> None:
-        cut_once()
-        real_sync(self)
+    def send(connection: Any, text: str) -> str:
+        if COMMITS in text:
+            cut_once()
+        return real_sync(connection, text)
 
     job_id = (await task.aenqueue()).id
-    monkeypatch.setattr(asyncpg.transaction.Transaction, "commit", commit)
-    monkeypatch.setattr(psycopg.Connection, "commit", commit_blocking)
+    monkeypatch.setattr(asyncpg.Connection, "execute", execute)
+    monkeypatch.setattr(transaction_blocking, "send", send)
     await worker.start()
     try:
         row = await eyes.reaches(job_id, "completed")

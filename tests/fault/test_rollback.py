@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 from types import SimpleNamespace
 from typing import Any
@@ -70,9 +69,15 @@ async def test_a_rollback_that_is_cancelled_leaves_no_error_behind() -> None:
         raise ConnectionResetError("hung up")
 
     quiet = SimpleNamespace(end=lambda: None)
-    pool: Any = SimpleNamespace(check_stall=lambda *_: quiet, pooled=True, schema="pgqueue", size=1)
+    pool: Any = SimpleNamespace(
+        check_stall=lambda *_: quiet, pooled=True, schema="pgqueue", put=lambda _: None
+    )
     connection = SimpleNamespace(is_closed=lambda: False, terminate=hung_up.set)
-    handle = (contextlib.AsyncExitStack(), connection, SimpleNamespace(rollback=rollback))
+    handle = SimpleNamespace(
+        connection=connection,
+        transaction=SimpleNamespace(rollback=rollback),
+        next_begun=False,
+    )
     job: Any = None
     ending = asyncio.ensure_future(
         JobTransactions(pool, deadline=8.0).aend(handle, job, ValueError("as the job says"))

@@ -93,7 +93,8 @@ def test_a_flows_limits_are_those_of_the_code() -> None:
 def test_an_apps_arguments_are_those_of_the_constructor() -> None:
     given = inspect.signature(pgqueue.App).parameters.keys()
     assert set(APP) == given
-    assert given - inspect.signature(pgqueue.Client).parameters.keys() == {"around"}
+    ours = {"around", "max_transactions"}
+    assert given - inspect.signature(pgqueue.Client).parameters.keys() == ours
     code = defaults(pgqueue.App, APP) | {"around": None}
     page = {name: row.default for name, row in APP.items()}
     assert page.pop("dsn") == "`PGQUEUE_DSN`"

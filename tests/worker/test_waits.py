@@ -15,9 +15,11 @@ import pytest
 from pgqueue import App, Backoff, Worker, current_job
 from pgqueue.db import pool
 from pgqueue.db.interrupts import Deferred
+from pgqueue.db.waits import NotBegun
 from pgqueue.errors import Unreachable
 from pgqueue.worker.put_off import PutOff
 from pgqueue.worker.run.attempt import Slot
+from pgqueue.worker.run.deadlines import Deadlines
 from pgqueue.worker.timings import Timings
 from tests.harness.waiting import eventually
 from tests.worker import support
@@ -33,7 +35,7 @@ FLAVOURS = pytest.mark.parametrize("flavour", ["async", "thread"])
 @pytest.fixture
 async def app(dsn: str) -> AsyncIterator[App]:
     """An app with a single connection of each kind."""
-    app = App(dsn, pool_size=1)
+    app = App(dsn, pool_size=1, max_transactions=1)
     yield app
     await app.aclose()
 
@@ -309,9 +311,9 @@ async def test_no_thread_for_the_deadline_of_an_end_costs_no_turn(
     """The app has one turn: the next attempt needs it."""
     tried: list[int] = []
 
-    class NoTimer(threading.Timer):
-        def start(self) -> None:
-            raise RuntimeError("can't start new thread")
+    def at_most(deadlines: Deadlines, seconds: float, connection: Any) -> Any:
+        connection.close()
+        raise NotBegun("no thread could be had for its deadline")
 
     @app.task(max_attempts=2, retry=Backoff(base=0.0))
     def work() -> None:
@@ -319,7 +321,7 @@ async def test_no_thread_for_the_deadline_of_an_end_costs_no_turn(
         with monkeypatch.context() as patch, job.transaction():
             tried.append(job.attempt)
             if job.attempt == 1:
-                patch.setattr("pgqueue.worker.run.transaction_blocking.threading.Timer", NoTimer)
+                patch.setattr(Deadlines, "at_most", at_most)
 
     job_id = (await work.aenqueue()).id
     async with working(app):

@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["begin_with", "fetch_within", "say_goodbye", "set_local"]
+__all__ = ["RESET", "begin_with", "fetch_within", "say_goodbye", "set_local"]
 
 _GOODBYE_SECONDS = 2.0
+
+RESET = (
+    "select pg_catalog.pg_advisory_unlock_all();close all;unlisten *;reset all;"
+    "set session authorization default;discard temp;discard sequences"
+)
+"""What leaves nothing of one use of a session to the next, but for what is prepared."""
 
 
 def set_local(settings: Mapping[str, str]) -> str:

@@ -42,13 +42,10 @@ class LoopState:
 
     @asynccontextmanager
     async def lend(
-        self,
-        limit: asyncio.Semaphore | None,
-        wait: float,
-        connect: Callable[[], Awaitable[Connection]],
+        self, wait: float, connect: Callable[[], Awaitable[Connection]]
     ) -> AsyncGenerator[Connection]:
-        """Lend a connection. ``limit``: see ``Pool.connection``; ``wait``: for how long at most."""
-        free = self.free if limit is None else limit
+        """Lend a connection. ``wait``: for how long at most."""
+        free = self.free
         if free.locked():
             try:
                 with waiting():
@@ -63,7 +60,7 @@ class LoopState:
             await free.acquire()
         connection: Connection | None = None
         try:
-            connection = self.take() or await self._open(connect)
+            connection = self.take() or await self.open(connect)
             yield connection
         except BaseException as exc:
             if (
@@ -78,7 +75,8 @@ class LoopState:
                 self.put(connection)
             free.release()
 
-    async def _open(self, connect: Callable[[], Awaitable[Connection]]) -> Connection:
+    async def open(self, connect: Callable[[], Awaitable[Connection]]) -> Connection:
+        """Return a new connection, beyond any limit."""
         if self._end is None:
             self._end = self._until_the_end()
             await anext(self._end)

@@ -22,7 +22,7 @@ from pgqueue.db.call import CALL_SECONDS, Call, Ended
 from pgqueue.db.connect import Pooler, fd_of, is_standby, open_connection
 from pgqueue.db.faults import as_ours
 from pgqueue.db.interrupts import Deferred
-from pgqueue.db.loops import answers
+from pgqueue.db.loops import LoopState, answers
 from pgqueue.db.opened import Opened
 from pgqueue.db.session import KEEPALIVES
 from pgqueue.db.source import GivenDsn, Source
@@ -137,17 +137,26 @@ class Pool:
 
     # -- async
 
-    def connection(
-        self, limit: asyncio.Semaphore | None = None
-    ) -> AbstractAsyncContextManager[Connection]:
-        """Lend a connection on the running loop.
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection on the running loop."""
+        return self._state().lend(self.wait, self._connect)
 
-        ``limit``: how many may be lent in place of the loop's own limit. Who keeps a connection
-        while other code of his borrows needs one, or they wait for each other.
+    async def take(self) -> Connection:
+        """Return a connection of the running loop, for ``put``; who takes has a limit of his own.
+
+        Who keeps a connection while other code of his borrows needs one, or they wait for each
+        other.
         """
+        state = self._state()
+        return state.take() or await state.open(self._connect)
+
+    def put(self, connection: Connection) -> None:
+        """Keep what was taken for the next one who needs it."""
+        self._state().put(connection)
+
+    def _state(self) -> LoopState:
         loop = asyncio.get_running_loop()
-        state = self.opened.loops.get(loop) or self.opened.add(loop, self.size)
-        return state.lend(limit, self.wait, self._connect)
+        return self.opened.loops.get(loop) or self.opened.add(loop, self.size)
 
     async def arun(
         self,

@@ -75,9 +75,7 @@ class Machines:
         rests_after = timings.watch.outcomes_rest_after
         self.finish_link = Link(app.pool.source, role="finish", rests_after=rests_after, **how)
         self.session = ClaimSession(Store(self.claim_link, app.schema), self)
-        self.transactions = JobTransactions(
-            app.pool, deadline=settings.deadline, roll_back=timings.stop.roll_back
-        )
+        self.transactions = self._make_transactions(app)
         self.completer = Completer(
             Store(self.finish_link, app.schema), worker_name=process_name(),
             events=self, fruitless=Fruitless(settings.lease, lease), timings=timings.writes,
@@ -103,6 +101,13 @@ class Machines:
             heartbeat_thread=self.heartbeat_thread, session=self.session, lease=lease,
             pool=app.pool, life=life,
         )  # fmt: skip
+
+    def _make_transactions(self, app: App) -> JobTransactions:
+        deadline, roll_back = self._settings.deadline, self._timings.stop.roll_back
+        connections = app.max_transactions
+        return JobTransactions(
+            app.pool, deadline=deadline, connections=connections, roll_back=roll_back
+        )
 
     def _make_runner(
         self, tasks: Mapping[str, Task[..., Any]], lease: Lease, running_jobs: RunningJobs | None

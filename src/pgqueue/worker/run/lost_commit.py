@@ -16,7 +16,14 @@ from pgqueue.running import RunningJob
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["ask", "ask_blocking", "ended_inside", "not_ours", "session_ended", "was_committed"]
+__all__ = [
+    "ask",
+    "ask_blocking",
+    "ended_inside",
+    "not_ours",
+    "session_ended",
+    "was_committed",
+]
 
 _OPEN_SECONDS = 2.0
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)

@@ -1,8 +1,12 @@
 """Transactions whose commit also completes a job, on the event loop; in threads, see next door.
 
-The completion is the last statement before the commit, with the receipt: if it matches no row, the
-attempt does not own the job any more and everything rolls back. A commit is never cancelled: its
-outcome would be unknown. When the connection breaks in the commit, the database is asked.
+A transaction takes two messages of ours: its beginning, and its end, which completes the job with
+the receipt, commits, and cleans the session. If the receipt matches no row, the attempt does not
+own the job any more: the server skips the commit, and everything rolls back. Where other jobs wait
+for a connection, the end begins the next one's transaction, too.
+
+The end is never given up half-way: its outcome would be unknown. When the connection breaks in it,
+the database is asked.
 """
 
 from __future__ import annotations
@@ -11,26 +15,32 @@ import asyncio
 import os
 import time
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from pgqueue import failpoints
 from pgqueue.db.connect import fd_of
+from pgqueue.db.exchange import RESET
 from pgqueue.db.faults import as_ours, is_connection_loss
 from pgqueue.db.pool import Pool
-from pgqueue.db.statements import statement
 from pgqueue.db.waits import waiting
+from pgqueue.drivers.asyncpg_message import begun, committed
 from pgqueue.errors import Unreachable
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.run.callers import CallersTransactions
 from pgqueue.worker.run.lost_commit import ask, ended_inside, not_ours, session_ended
 from pgqueue.worker.run.not_begun import not_begun
-from pgqueue.worker.run.own_commit import finishing
+from pgqueue.worker.run.own_commit import (
+    BEGIN,
+    is_receipt_refused,
+    is_refused,
+    last_message,
+)
 from pgqueue.worker.run.transaction_blocking import BlockingTransactions
+from pgqueue.worker.run.turns import Turns
 from pgqueue.worker.timings import TIMINGS
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from asyncpg import Connection
     from asyncpg.transaction import Transaction
 
@@ -39,26 +49,47 @@ __all__ = ["JobTransactions"]
 # A rollback takes no time: who does not answer one is silent, or busy with what was cancelled.
 
 
+class _Open:
+    """A job's transaction.
+
+    ``next_begun``: its end has begun the next one's on the connection. ``is_new``: the session has
+    not prepared what completes this job.
+    """
+
+    __slots__ = ("connection", "is_new", "next_begun", "transaction")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.transaction: Transaction = begun(connection)
+        self.next_begun = False
+        self.is_new = True
+
+
 class JobTransactions:
     """Begins and ends them on the app's connections: asyncpg on the loop, psycopg in threads.
 
-    A job waits for its turn at a connection for as long as it may last itself.
+    ``connections``: how many may be open at once, on the loop and in threads each. A connection is
+    opened when a job finds none that is idle. A job waits for its turn for as long as it may last.
     """
 
     drained = False
 
     def __init__(
-        self, pool: Pool, *, deadline: float, roll_back: float = TIMINGS.stop.roll_back
+        self,
+        pool: Pool,
+        *,
+        deadline: float,
+        connections: int = 10,
+        roll_back: float = TIMINGS.stop.roll_back,
     ) -> None:
         self._pid = os.getpid()
         self._pool = pool
         self._deadline = deadline
         self._roll_back_seconds = roll_back
-        self._reset = ";".join(statement(s, pool.schema) for s in ("reset_role", "discard_temp"))
         # A limit of its own, here as in threads: inside its block a handler may enqueue.
-        self._turns = asyncio.Semaphore(pool.size)
-        self._lent = asyncio.Semaphore(pool.size)  # never waited for: a turn was had before
-        blocking = BlockingTransactions(pool, deadline=deadline)
+        self._turns = Turns["Connection"](connections)
+        self._prepared: WeakKeyDictionary[Connection, set[str]] = WeakKeyDictionary()
+        blocking = BlockingTransactions(pool, deadline=deadline, connections=connections)
         self.begin, self.end, self.close = blocking.begin, blocking.end, blocking.close
         self._warn = blocking.warn
         self.callers = CallersTransactions(pool)
@@ -67,35 +98,34 @@ class JobTransactions:
         """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
         refuse_in_forks(self._pid)
         with waiting():
-            await self._wait_turn(job)
-            try:
-                return await self._begin()
-            except BaseException as exc:
-                self._turns.release()
-                if isinstance(exc, Unreachable):
-                    raise not_begun(exc) from exc.__cause__
-                raise
+            connection = await self._wait_turn(job)
+            if connection is None or connection.is_closed():
+                try:
+                    connection = await self._begin()
+                except BaseException as exc:
+                    self._turns.give(None)
+                    if isinstance(exc, Unreachable):
+                        raise not_begun(exc) from exc.__cause__
+                    raise
+        return _Open(connection), connection
 
-    async def _wait_turn(self, job: RunningJob) -> None:
-        if not self._turns.locked():
-            await self._turns.acquire()
-            return
+    async def _wait_turn(self, job: RunningJob) -> Connection | None:
+        """Return a connection on which a transaction was begun for this job, if one was."""
+        if not self._turns.all_taken:
+            return await self._turns.take()
         warning = asyncio.get_running_loop().call_later(self._deadline, self._warn, job)
         try:
-            await self._turns.acquire()
+            return await self._turns.take()
         finally:
             warning.cancel()
 
-    async def _begin(self) -> tuple[Any, Connection]:
-        lent = self._pool.connection(self._lent)
-        connection = await lent.__aenter__()
-        transaction = connection.transaction()
+    async def _begin(self) -> Connection:
+        connection = await self._pool.take()
         stall = self._pool.check_stall(connection, time.monotonic() + self._deadline)
         try:
-            await transaction.start()
+            await connection.execute(BEGIN)
         except BaseException as exc:
             connection.terminate()
-            await lent.__aexit__(type(exc), exc, exc.__traceback__)
             if isinstance(exc, Exception):
                 raise Unreachable(
                     f"no transaction could be begun: {exc}; nothing was done"
@@ -103,7 +133,7 @@ class JobTransactions:
             raise
         finally:
             stall.end()
-        return (lent, connection, transaction), connection
+        return connection
 
     async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
         """Complete the job and commit; or roll back, if there was an error."""
@@ -111,30 +141,29 @@ class JobTransactions:
             refuse_in_forks(self._pid)
         elif os.getpid() != self._pid:
             return
-        lent: AbstractAsyncContextManager[Connection]
-        connection: Connection
-        transaction: Transaction
-        lent, connection, transaction = handle
-        stall = self._pool.check_stall(connection, time.monotonic() + self._deadline)
+        own: _Open = handle
+        stall = self._pool.check_stall(own.connection, time.monotonic() + self._deadline)
         try:
-            if error is not None:
-                await self._roll_back(connection, transaction)
-                return
-            await self._complete(connection, transaction, job)
+            if error is None:
+                await self._complete(own, job)
+            else:
+                await self._roll_back(own)
         finally:
-            try:
-                await self._clean(connection)
-            finally:
-                stall.end()
-                try:
-                    await lent.__aexit__(None, None, None)
-                finally:
-                    self._turns.release()
+            stall.end()
+            self._give_back(own)
 
-    async def _roll_back(self, connection: Connection, transaction: Transaction) -> None:
+    def _give_back(self, own: _Open) -> None:
+        if own.next_begun and not own.connection.is_closed():
+            self._turns.give(own.connection)
+        else:
+            self._pool.put(own.connection)
+            self._turns.give(None)
+
+    async def _roll_back(self, own: _Open) -> None:
+        connection = own.connection
         if connection.is_closed():
             return
-        rollback = asyncio.ensure_future(transaction.rollback())
+        rollback = asyncio.ensure_future(self._undo(own))
         # Where we are cancelled, nobody else asks what it came to.
         rollback.add_done_callback(lambda task: task.cancelled() or task.exception())
         stall = self._pool.check_stall(connection, time.monotonic() + self._roll_back_seconds, None)
@@ -148,67 +177,93 @@ class JobTransactions:
         finally:
             stall.end()
 
-    async def _clean(self, connection: Connection) -> None:
-        """Let the next job find nothing of this one's in the session."""
-        if self._pool.pooled or connection.is_closed():
-            return
-        try:
-            # The driver's own reset, and what it leaves: in one round trip.
-            await connection.execute(f"{connection.get_reset_query()}\n{self._reset}")
-        except BaseException as exc:
-            connection.terminate()
-            if not isinstance(exc, Exception):
-                raise
+    async def _undo(self, own: _Open) -> None:
+        await own.transaction.rollback()
+        if not self._pool.pooled:
+            await own.connection.execute(RESET)
 
-    async def _complete(
-        self, connection: Connection, transaction: Transaction, job: RunningJob
-    ) -> None:
+    async def _complete(self, own: _Open, job: RunningJob) -> None:
+        connection = own.connection
         if connection.is_closed():
             raise session_ended(job)
         if not connection.is_in_transaction():
+            connection.terminate()  # it may have begun something else
             raise ended_inside(job)
         if failpoints.armed is not None:
             failpoints.armed.reach("transaction.before_finish", lambda: _shut(connection))
-        try:
-            sql, values = finishing(self._pool.schema, job)
-            rows = await connection.fetch(sql, *values)
-        except BaseException as exc:
-            await self._roll_back(connection, transaction)
-            if isinstance(exc, Exception):
-                raise as_ours(exc, self._pool.dsn) from exc
-            raise
-        if rows[0][0] is not None:
-            await self._roll_back(connection, transaction)
-            raise not_ours(job)
-        commit = asyncio.ensure_future(_commit(connection, transaction))
-        cancelled: asyncio.CancelledError | None = None
-        while not commit.done():
-            try:
-                await asyncio.wait([commit])
-            except asyncio.CancelledError as exc:
-                cancelled = exc
-        failed = commit.exception()
-        if failed is not None:
-            if not is_connection_loss(failed):
-                connection.terminate()
-                raise as_ours(failed, self._pool.dsn) from failed  # type: ignore[arg-type]
-            await ask(self._pool, job, failed)
+        sending = asyncio.ensure_future(self._send_last(own, job))
+        cancelled = await self._outlast(sending, connection)
+        if (failed := sending.exception()) is not None:
+            await self._settle(own, job, failed, cancelled)
         job.mark_completed()
         if cancelled is not None:
             raise cancelled
 
+    async def _outlast(
+        self, sending: asyncio.Future[None], connection: Connection
+    ) -> asyncio.CancelledError | None:
+        """Wait until it is done; return how this was cancelled meanwhile, which shortens it."""
+        stall = None
+        cancelled: asyncio.CancelledError | None = None
+        while not sending.done():
+            try:
+                await asyncio.wait([sending])
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+                if stall is None:
+                    until = time.monotonic() + self._roll_back_seconds
+                    stall = self._pool.check_stall(connection, until)
+        if stall is not None:
+            stall.end()
+        return cancelled
 
-async def _commit(connection: Connection, transaction: Transaction) -> None:
-    if failpoints.armed is not None:
-        failpoints.armed.reach("transaction.before_commit", lambda: _shut(connection))
-    await transaction.commit()
-    if failpoints.armed is not None:
+    async def _send_last(self, own: _Open, job: RunningJob) -> None:
+        connection = own.connection
+        if failpoints.armed is not None:
+            failpoints.armed.reach("transaction.before_commit", lambda: _shut(connection))
+        prepared = None if self._pool.pooled else self._prepared.setdefault(connection, set())
+        begin = self._turns.awaited
+        message = last_message(self._pool.schema, job, prepared=prepared, begin=begin)
+        own.is_new = bool(message.prepares)
+        await connection.execute(message.text)
+        committed(connection, own.transaction)
+        own.next_begun = begin
+        if prepared is not None:
+            prepared.update(message.prepares)
+        if failpoints.armed is not None:
 
-        def lose() -> None:
+            def lose() -> None:
+                connection.terminate()
+                raise ConnectionResetError("cut after the commit")
+
+            failpoints.armed.reach("transaction.after_commit", lose)
+
+    async def _settle(
+        self,
+        own: _Open,
+        job: RunningJob,
+        failed: BaseException,
+        cancelled: asyncio.CancelledError | None,
+    ) -> None:
+        """Return if it was committed all the same; raise what the handler is to hear if not."""
+        connection, dsn = own.connection, self._pool.dsn
+        if is_connection_loss(failed):
+            await ask(self._pool, job, failed)
+            return
+        if not connection.is_closed() and connection.is_in_transaction():
+            if own.is_new:
+                connection.terminate()  # nobody knows whether it came so far as to prepare
+            await self._roll_back(own)
+        else:  # the commit was refused, or it was carried out and what is behind it failed
             connection.terminate()
-            raise ConnectionResetError("cut after the commit")
-
-        failpoints.armed.reach("transaction.after_commit", lose)
+            if not is_refused(getattr(failed, "sqlstate", None)):
+                await ask(self._pool, job, failed)
+                return
+        if cancelled is not None:
+            raise cancelled
+        if is_receipt_refused(getattr(failed, "sqlstate", None), str(failed)):
+            raise not_ours(job)
+        raise as_ours(failed, dsn) from failed  # type: ignore[arg-type]
 
 
 def _shut(connection: Connection) -> None:

@@ -1,34 +1,48 @@
-"""Transactions whose commit also completes a job, in threads: on connections of psycopg."""
+"""Transactions whose commit also completes a job, in threads: on connections of psycopg.
+
+Their messages are those of the event loop's, next door.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
-import socket
 import threading
 import time
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
 from pgqueue.db.connect import is_readable
+from pgqueue.db.exchange import RESET
 from pgqueue.db.faults import as_ours
 from pgqueue.db.forks import note_session
 from pgqueue.db.pool import Pool
 from pgqueue.db.session import KEEPALIVES
-from pgqueue.db.statements import statement
 from pgqueue.db.target import keepalive_parameters, session_attributes
 from pgqueue.db.waits import NotBegun, waiting
+from pgqueue.drivers.psycopg_message import has_ended, send
 from pgqueue.errors import ConfigError, DatabaseError, PoolTimeout
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
-from pgqueue.worker.run.lost_commit import ask_blocking, ended_inside, not_ours
+from pgqueue.worker.run.deadlines import Deadlines
+from pgqueue.worker.run.lost_commit import (
+    ask_blocking,
+    ended_inside,
+    not_ours,
+    session_ended,
+)
 from pgqueue.worker.run.not_begun import is_away_for_psycopg, not_begun, of_psycopg
-from pgqueue.worker.run.own_commit import finishing
+from pgqueue.worker.run.own_commit import (
+    BEGIN,
+    is_receipt_refused,
+    is_refused,
+    last_message,
+)
 from pgqueue.worker.seldom import Seldom
 
 if TYPE_CHECKING:
+    import psycopg
     from psycopg import Connection as SyncConnection
 
 __all__ = ["BlockingTransactions"]
@@ -36,19 +50,33 @@ __all__ = ["BlockingTransactions"]
 log = logging.getLogger("pgqueue.worker")
 
 _LOOK_EVERY = 0.25
+_DISCARD = b"discard all"
+
+
+class _Session:
+    """A connection, and what its session has prepared of ours."""
+
+    __slots__ = ("connection", "prepared")
+
+    def __init__(self, connection: SyncConnection[Any]) -> None:
+        self.connection = connection
+        self.prepared: set[str] = set()
 
 
 class BlockingTransactions:
-    """Begins and ends them. A job waits for its turn for as long as it may last itself."""
+    """Begins and ends them. A job waits for its turn for as long as it may last itself.
 
-    def __init__(self, pool: Pool, *, deadline: float) -> None:
+    ``connections``: how many may be open at once; one is opened when a job finds none that is idle.
+    """
+
+    def __init__(self, pool: Pool, *, deadline: float, connections: int) -> None:
         self._pid = os.getpid()
         self._pool = pool
         self._deadline = deadline
-        self._open = statement("open_transaction", pool.schema)
-        self._discard = statement("discard_session", pool.schema)
-        self._idle: list[SyncConnection[Any]] = []
-        self._turns = threading.BoundedSemaphore(pool.size)
+        self._idle: list[_Session] = []
+        self._connections = connections
+        self._deadlines = Deadlines()
+        self._turns = threading.BoundedSemaphore(connections)
         self._long = Seldom()
 
     def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]:
@@ -63,13 +91,13 @@ class BlockingTransactions:
         with waiting():
             self._wait_turn(job)
             try:
-                connection = self._begin()
+                session = self._begin()
             except BaseException:
                 self._turns.release()
                 raise
-        return connection, connection
+        return session, session.connection
 
-    def _begin(self) -> SyncConnection[Any]:
+    def _begin(self) -> _Session:
         import psycopg
 
         try:
@@ -101,18 +129,19 @@ class BlockingTransactions:
             with contextlib.suppress(Exception):
                 log.warning(
                     "job %d (%s) has waited for a connection of job.transaction() for %g s, and "
-                    "waits on; all %d are in use: raise pool_size, or lower concurrency",
-                    job.id, job.task, self._deadline, self._pool.size,
+                    "waits on; all %d are in use: raise max_transactions, or lower concurrency",
+                    job.id, job.task, self._deadline, self._connections,
                 )  # fmt: skip
 
-    def _connect(self) -> SyncConnection[Any]:
+    def _connect(self) -> _Session:
         import psycopg
 
         while self._idle:
-            idle = self._idle.pop()
+            session = self._idle.pop()
+            idle = session.connection
             if not idle.closed and not idle.broken and not is_readable(idle.fileno()):
-                self._open_on(idle)
-                return idle
+                self._send_begin(idle)
+                return session
             idle.close()  # the server hung up, and the job is not to pay for it
         dsn = self._pool.source.ask()
         fresh = psycopg.connect(
@@ -125,13 +154,13 @@ class BlockingTransactions:
             **self._attributes(dsn),
         )
         note_session(fresh)
-        self._open_on(fresh)
-        return fresh
+        self._send_begin(fresh)
+        return _Session(fresh)
 
-    def _open_on(self, connection: SyncConnection[Any]) -> None:
-        with _at_most(self._deadline, connection):
+    def _send_begin(self, connection: SyncConnection[Any]) -> None:
+        with self._deadlines.at_most(self._deadline, connection):
             try:
-                connection.execute(self._open.encode())
+                send(connection, BEGIN)
             except BaseException:
                 connection.close()
                 raise
@@ -158,13 +187,14 @@ class BlockingTransactions:
             refuse_in_forks(self._pid)
         elif os.getpid() != self._pid:
             return
-        connection: SyncConnection[Any] = handle
+        session: _Session = handle
+        connection = session.connection
         try:
-            with _at_most(self._deadline, connection):
-                try:
-                    self._end(connection, job, error)
-                finally:
-                    self._clean_blocking(connection)
+            with self._deadlines.at_most(self._deadline, connection):
+                if error is None:
+                    self._complete(session, job)
+                else:
+                    self._roll_back(session)
         except NotBegun as exc:
             if error is None:
                 text = f"the transaction of job {job.id} was rolled back: {exc}"
@@ -174,94 +204,91 @@ class BlockingTransactions:
                 with contextlib.suppress(Exception):
                     connection.close()
             else:
-                self._idle.append(connection)
+                self._idle.append(session)
             self._turns.release()
 
-    def _end(
-        self, connection: SyncConnection[Any], job: RunningJob, error: BaseException | None
-    ) -> None:
+    def _roll_back(self, session: _Session) -> None:
+        try:
+            send(session.connection, "rollback" if self._pool.pooled else f"rollback;{RESET}")
+            if not self._pool.pooled:
+                _forget_prepared(session)
+        except Exception:
+            session.connection.close()
+
+    def _complete(self, session: _Session, job: RunningJob) -> None:
         import psycopg
 
+        connection, pooled = session.connection, self._pool.pooled
+        if connection.closed or has_ended(connection):
+            connection.close()
+            raise session_ended(job)
+        if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
+            connection.close()  # it may have begun something else
+            raise ended_inside(job)
+        message = last_message(
+            self._pool.schema, job, prepared=None if pooled else session.prepared, count=not pooled
+        )
         try:
-            if error is not None:
-                connection.rollback()
-                return
-            if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-                raise ended_inside(job)
-            sql, values = finishing(self._pool.schema, job)
-            with psycopg.RawCursor(connection) as cursor:
-                cursor.execute(sql.encode(), values, prepare=False)
-                row = cursor.fetchone()
-            if row is None or row[0] is not None:
-                connection.rollback()
-                raise not_ours(job)
-            try:
-                _commit_blocking(connection)
-            except psycopg.OperationalError as exc:
-                connection.close()
-                ask_blocking(self._pool, job, exc)
-            job.mark_completed()
+            others = _send_last(connection, message.text)
         except psycopg.Error as exc:
-            connection.close()
-            if error is None:
-                raise as_ours(exc, self._pool.dsn) from exc
+            self._settle(session, job, exc, is_new=bool(message.prepares))
+        else:
+            session.prepared.update(message.prepares)
+            if others not in ("", "0"):
+                _forget_prepared(session)
+        job.mark_completed()
 
-    def _clean_blocking(self, connection: SyncConnection[Any]) -> None:
-        if self._pool.pooled or connection.closed:
-            return
-        try:
-            connection.rollback()
-            connection.autocommit = True
-            connection.execute(self._discard.encode())
-            connection.autocommit = False
-        except Exception:
+    def _settle(
+        self, session: _Session, job: RunningJob, failed: psycopg.Error, *, is_new: bool
+    ) -> None:
+        """Return if it was committed all the same; raise what the handler is to hear if not."""
+        from psycopg.pq import TransactionStatus
+
+        connection, pool = session.connection, self._pool
+        status = connection.info.transaction_status
+        if status == TransactionStatus.INERROR:
+            if is_new:
+                connection.close()  # nobody knows whether it came so far as to prepare
+            else:
+                self._roll_back(session)
+        else:  # the commit was refused, or its answer is lost, or what is behind it failed
             connection.close()
+            if status == TransactionStatus.UNKNOWN or not is_refused(failed.sqlstate):
+                ask_blocking(pool, job, failed)
+                return
+        if is_receipt_refused(failed.sqlstate, str(failed)):
+            raise not_ours(job)
+        raise as_ours(failed, pool.dsn) from failed
 
     def close(self) -> None:
         """Close the idle psycopg connections."""
         while self._idle:
-            self._idle.pop().close()
+            self._idle.pop().connection.close()
+        self._deadlines.close()
 
 
-def _commit_blocking(connection: SyncConnection[Any]) -> None:
+def _forget_prepared(session: _Session) -> None:
+    """Forget what the handler has prepared, and ours with it; the driver hears of it."""
+    connection = session.connection
+    connection.autocommit = True
+    connection.execute(_DISCARD)
+    connection.autocommit = False
+    session.prepared.clear()
+
+
+def _send_last(connection: SyncConnection[Any], text: str) -> str:
     if failpoints.armed is not None:
         failpoints.armed.reach(
             "thread_transaction.before_commit", lambda: failpoints.shut(connection.fileno())
         )
-    connection.commit()
+    answer = send(connection, text)
     if failpoints.armed is not None:
 
         def lose() -> None:
             import psycopg
 
+            connection.close()
             raise psycopg.OperationalError("cut after the commit")
 
         failpoints.armed.reach("thread_transaction.after_commit", lose)
-
-
-@contextlib.contextmanager
-def _at_most(seconds: float, connection: SyncConnection[Any]) -> Generator[None]:
-    """Shut the connection's socket down if the body takes longer: libpq would wait for ever.
-
-    Where no thread can be had for that, the connection is closed: NotBegun.
-    """
-
-    def hang_up() -> None:
-        with contextlib.suppress(Exception):
-            own = socket.socket(fileno=os.dup(connection.fileno()))
-            with own:
-                own.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(seconds, hang_up)
-    timer.daemon = True
-    try:
-        timer.start()
-    except BaseException as exc:
-        connection.close()
-        if isinstance(exc, RuntimeError):
-            raise NotBegun(f"no thread could be had for its deadline: {exc}") from exc
-        raise
-    try:
-        yield
-    finally:
-        timer.cancel()
+    return answer

@@ -1,4 +1,0 @@
--- Drops the temporary tables of this session.
--- needs: nothing
--- locks: nothing that another session could want
-discard temp
