@@ -25,7 +25,7 @@ from pgqueue import (
 )
 from pgqueue.cli.root import cli
 from pgqueue.db.link import Link, Watch
-from pgqueue.db.statements import statement
+from pgqueue.db.exchange import RESET
 from pgqueue.db.store import Store
 from tests.harness.waiting import eventually
 from tests.security.conftest import Logins, printed
@@ -125,12 +125,11 @@ async def test_a_worker_that_owns_nothing_does_all_that_workers_do(
 
 
 @pytest.mark.rule("S8")
-@pytest.mark.parametrize("name", ["reset_role", "discard_session"])
-def test_what_cleans_a_session_leaves_it_its_role(logins: Logins, name: str) -> None:
+def test_what_cleans_a_session_leaves_it_its_role(logins: Logins) -> None:
     """A login that does not inherit takes its role on with the connection."""
     with psycopg.connect(logins.dsn_of("worker"), autocommit=True) as session:
         before = session.execute("select current_user").fetchone()
-        session.execute(statement(name, "pgqueue").encode())
+        session.execute(RESET.encode())
         assert session.execute("select current_user").fetchone() == before
 
 
