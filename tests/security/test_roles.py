@@ -24,8 +24,8 @@ from pgqueue import (
     current_job,
 )
 from pgqueue.cli.root import cli
-from pgqueue.db.link import Link, Watch
 from pgqueue.db.exchange import RESET
+from pgqueue.db.link import Link, Watch
 from pgqueue.db.store import Store
 from tests.harness.waiting import eventually
 from tests.security.conftest import Logins, printed
