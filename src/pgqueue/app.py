@@ -22,6 +22,7 @@ from pgqueue.db.blocking import no_loop
 from pgqueue.db.source import GivenDsn
 from pgqueue.drained import Drained
 from pgqueue.errors import ConfigError, shown
+from pgqueue.executor import Executor
 from pgqueue.flow.queue_limits import DeclaredQueues, QueueLimitOptions
 from pgqueue.flow.value import Flow
 from pgqueue.hints import hinting, no_app_attribute
@@ -82,6 +83,7 @@ class App(Client):
         self.around = Around(around)
         self.declared = Declarations()
         self.declared_queues = DeclaredQueues()
+        self.target: str | None = None  # as a program was told where it is: "shop.jobs:app"
 
     if not TYPE_CHECKING:
         __getattr__ = no_app_attribute
@@ -184,6 +186,8 @@ class App(Client):
         on_crash: OnCrash = "retry",
         flow: Flow | None = None,
         unique: Mode | None = None,
+        executor: Executor | None = None,
+        memory: int | str | None = None,
     ) -> TaskDecorator: ...
     @hinting("@app.task()")
     def task(
@@ -202,6 +206,8 @@ class App(Client):
         on_crash: OnCrash = "retry",
         flow: Flow | None = None,
         unique: Mode | None = None,
+        executor: Executor | None = None,
+        memory: int | str | None = None,
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
@@ -215,23 +221,38 @@ class App(Client):
         not, and becomes a dead letter; each attempt costs one statement more. ``flow``: limits
         that its jobs share, and turns between its tenants. ``unique``: which of its jobs are the
         same one, and what becomes of the second: Unique, Replace, Debounce or Throttle.
+        ``executor``: "process": its jobs run in child processes of the worker, each of which is
+        killed at the timeout, at a cancel, or where it uses more than ``memory``: bytes, or a text
+        such as "1GB".
         """
-        given: dict[str, object] = {
-            "queue": queue, "priority": priority, "max_attempts": max_attempts,
-        }  # fmt: skip
-        if expires is not None:
-            given["expires"] = check_seconds(expires, "expires", least=0.001)
-        if unique is not None:
-            given["unique"] = unique
-        options = check_options(given)
+        options = _defaults(queue, priority, max_attempts, expires, unique)
 
         def decorate(target: Callable[..., Any], /) -> Task[..., Any]:
             task = make_task(
                 target, app=self, max_args_bytes=self.max_args_bytes, name=name, aliases=aliases,
                 timeout=timeout, retry=retry, on_crash=on_crash, options=options, flow=flow,
+                executor=executor, memory=memory,
             )  # fmt: skip
             task.call = self.around.put(target, asynchronous=task.is_async)
             self.tasks.add(task)
             return task
 
         return decorate if function is None else decorate(function)
+
+
+def _defaults(
+    queue: str,
+    priority: int,
+    max_attempts: int,
+    expires: float | timedelta | None,
+    unique: Mode | None,
+) -> dict[str, Any]:
+    """Return the options of a task's jobs, as they stand in the document of each."""
+    given: dict[str, object] = {
+        "queue": queue, "priority": priority, "max_attempts": max_attempts,
+    }  # fmt: skip
+    if expires is not None:
+        given["expires"] = check_seconds(expires, "expires", least=0.001)
+    if unique is not None:
+        given["unique"] = unique
+    return check_options(given)

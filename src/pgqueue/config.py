@@ -167,6 +167,7 @@ class WorkerOptions(TypedDict, total=False):
     queues: Iterable[str] | None
     concurrency: int | None
     threads: int | None
+    children: int | None
     listen: bool | None
     poll_interval: float | timedelta | None
     lease: float | timedelta | None
@@ -193,6 +194,10 @@ class WorkerSettings:
     threads: int = field(
         default=16,
         metadata={"about": "of these, jobs of tasks without async, each in a thread of its own"},
+    )
+    children: int = field(
+        default=0,
+        metadata={"about": "child processes, each with one job; 0: as many as there are cores"},
     )
     listen: bool = field(
         default=True,
@@ -247,11 +252,10 @@ class WorkerSettings:
                 hint = nearest(name, known) or setting_for(name)
                 raise ConfigError(f'unknown setting "{name}"{hint}')
         values: dict[str, object] = {k: v for k, v in options.items() if v is not None}
-        heartbeat = 2.0
         if values.get("listen") is False:
             values.setdefault("poll_interval", 1.0)
-            heartbeat = 1.0  # a cancel request is seen by it alone
         if "heartbeat" not in values:
+            heartbeat = 1.0 if values.get("listen") is False else 2.0  # it alone sees a cancel
             lease = check_seconds(values.get("lease", 15.0), "lease", least=0.3, most=3600)
             values["heartbeat"] = min(heartbeat, lease / 4)
         return cls(**values)  # type: ignore[arg-type]
@@ -259,8 +263,11 @@ class WorkerSettings:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "queues", _check_queues(self.queues))
-        check_int(self.concurrency, "concurrency", 1, 10_000)
-        check_int(self.threads, "threads", 1, 10_000)
+        for name, low, high in (
+            ("concurrency", 1, 10_000), ("threads", 1, 10_000), ("children", 0, 1000),
+            ("max_prefetch", 0, 100_000), ("crash_cap", 1, 100),
+        ):  # fmt: skip
+            check_int(getattr(self, name), name, low, high)
         if not isinstance(self.listen, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"listen must be True or False, got {shown(self.listen)}")
         for name, least, most in (
@@ -278,8 +285,6 @@ class WorkerSettings:
                 f"heartbeat must be at most a third of lease ({self.lease:g} s), "
                 f"got {self.heartbeat:g}; {self.lease / 4:g} would do"
             )
-        check_int(self.max_prefetch, "max_prefetch", 0, 100_000)
-        check_int(self.crash_cap, "crash_cap", 1, 100)
         if self.max_jobs is not None:
             check_int(self.max_jobs, "max_jobs", 1)
 
@@ -292,5 +297,4 @@ def _check_queues(queues: object) -> tuple[str, ...]:
     if not isinstance(queues, Iterable):
         raise ConfigError(f"queues must be a list of names, got {shown(queues)}")
     given: Iterable[object] = queues  # pyright: ignore[reportUnknownVariableType]
-    names = tuple(check_queue(name) for name in given)
-    return tuple(dict.fromkeys(names))
+    return tuple(dict.fromkeys(check_queue(name) for name in given))

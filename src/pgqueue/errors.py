@@ -15,6 +15,7 @@ The tree::
     ├── SyncInAsync (RuntimeError)       the blocking call was made inside a running event loop
     ├── NotInJob (RuntimeError)          current_job() was called where no job runs
     ├── LeaseLost                        this attempt's receipt is no longer valid; roll back
+    ├── ProcessDied                      the child process that ran a job has ended
     └── EmbeddedError                    the embedded PostgreSQL could not be found or started
 
     Retry, Snooze, Discard               raised by a task to choose its own outcome (not errors)
@@ -40,6 +41,7 @@ __all__ = [
     "PayloadError",
     "PgQueueError",
     "PoolTimeout",
+    "ProcessDied",
     "QueueFull",
     "Retry",
     "SchemaError",
@@ -173,6 +175,13 @@ def _pause(value: object) -> Pause | None:
     if value not in (None, "flow", "key"):
         raise ConfigError(f"pause must be 'flow' or 'key', got {value!r}")
     return value
+
+
+class ProcessDied(PgQueueError):
+    """The child process that ran the job has ended: how, and by which signal or exit code.
+
+    What a job of a task with ``executor="process"`` failed with; its retry policy is asked.
+    """
 
 
 class Retry(_Verdict):

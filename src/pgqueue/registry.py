@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest, shown
+from pgqueue.executor import check_executor
 from pgqueue.flow.value import Flow
 from pgqueue.payload import annotated_with
 from pgqueue.retry import Backoff, RetryPolicy, check_policy
@@ -92,6 +93,17 @@ def _checked_aliases(name: str, aliases: Iterable[str]) -> tuple[str, ...]:
     return checked
 
 
+def _check_said(on_crash: object, flow: object) -> None:
+    if on_crash not in ("retry", "dead"):
+        raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')
+    if flow is not None and not isinstance(flow, Flow):
+        said = shown(flow) if isinstance(flow, str) else "'name'"
+        raise ConfigError(
+            f"flow must be a Flow, got {shown(flow)}; "
+            f"write flow=pgqueue.Flow({said}, concurrency=1)"
+        )
+
+
 def make_task(
     function: Callable[..., Any],
     *,
@@ -104,6 +116,8 @@ def make_task(
     on_crash: OnCrash,
     options: Mapping[str, Any],
     flow: Flow | None = None,
+    executor: object = None,
+    memory: object = None,
 ) -> Task[..., Any]:
     """Check what the decorator was given, and make the task."""
     given: object = function
@@ -121,15 +135,9 @@ def make_task(
         name = getattr(function, "__name__", None)
         if name is None or name == "<lambda>":
             raise ConfigError(f"{function!r} has no name of its own; give @app.task(name=...)")
-    if on_crash not in ("retry", "dead"):
-        raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')
-    if flow is not None and not isinstance(flow, Flow):  # pyright: ignore[reportUnnecessaryIsInstance]
-        said = shown(flow) if isinstance(flow, str) else "'name'"
-        raise ConfigError(
-            f"flow must be a Flow, got {shown(flow)}; "
-            f"write flow=pgqueue.Flow({said}, concurrency=1)"
-        )
+    _check_said(on_crash, flow)
     check_paths(options, function, name)
+    where_it_runs, limit = check_executor(executor, memory)
     return Task(
         function,
         app=app,
@@ -141,4 +149,6 @@ def make_task(
         on_crash=on_crash,
         max_args_bytes=max_args_bytes,
         flow=flow,
+        executor=where_it_runs,
+        memory=limit,
     )

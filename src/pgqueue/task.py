@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 from pgqueue.around import is_async
+from pgqueue.executor import Executor
 from pgqueue.flow.key import key_of
 from pgqueue.flow.value import Flow
 from pgqueue.fullness import Wait, check_wait
@@ -60,6 +61,8 @@ class Task(Generic[P, R_co]):
         on_crash: OnCrash,
         max_args_bytes: int,
         flow: Flow | None = None,
+        memory: int | None = None,
+        executor: Executor | None = None,
     ) -> None:
         self.function = function
         self.call: Callable[..., Any] = function  # by a worker: with the app's hooks around it
@@ -70,6 +73,10 @@ class Task(Generic[P, R_co]):
         self.retry = retry
         self.on_crash = on_crash
         self.is_async = is_async(function)
+        self.memory = memory  # bytes that a process with a job of it may use
+        self.in_process = executor == "process"
+        self.in_loop = self.is_async and not self.in_process
+        self.in_thread = not self.is_async and not self.in_process
         self.flow = flow
         self._key_of = None if flow is None else key_of(flow, function, name)
         self._app = app

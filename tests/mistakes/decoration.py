@@ -111,6 +111,35 @@ def deliver(user_id: int) -> None: ...
     ),
     Mistake(
         code="""
+@app.task(executor="thread")
+def deliver(user_id: int) -> None: ...
+""",
+        says="ConfigError: executor must be \"process\", got 'thread'; without it a job runs in "
+        "the worker: a task with async on its event loop, another one in a thread",
+        cause="Only processes have to be asked for.",
+        remedy="Leave `executor` out for a thread. Write a function with `async` for the loop.",
+    ),
+    Mistake(
+        code="""
+@app.task(memory="1GB")
+def deliver(user_id: int) -> None: ...
+""",
+        says="ConfigError: memory limits a process, and the jobs of this task share one with "
+        'others; give executor="process" as well',
+        cause="Threads and async tasks share the memory of their worker.",
+        remedy='Write `executor="process", memory="1GB"`.',
+    ),
+    Mistake(
+        code="""
+@app.task(executor="process", memory="lots")
+def deliver(user_id: int) -> None: ...
+""",
+        says='ConfigError: memory must be bytes, or a text such as "1GB" or "512MB", got \'lots\'',
+        cause="The text has a number and a unit.",
+        remedy='Write `memory="1GB"` (10^9 bytes), `memory="1GiB"` (2^30) or a number of bytes.',
+    ),
+    Mistake(
+        code="""
 @app.task(name="send")
 def deliver(user_id: int) -> None: ...
 """,

@@ -77,7 +77,8 @@ PAGES = {
         "pgqueue",
         ("PgQueueError", "ConfigError", "UnknownTask", "PayloadError", "SchemaError",
          "QueueFull", "DatabaseError", "Unreachable", "PoolTimeout", "OutcomeUnknown",
-         "SyncInAsync", "NotInJob", "LeaseLost", "EmbeddedError"),
+         "SyncInAsync", "NotInJob", "LeaseLost", "ProcessDied",
+         "EmbeddedError"),
     ),
     "testing": Page(
         "Testing",

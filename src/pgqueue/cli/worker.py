@@ -51,6 +51,7 @@ def _setting(name: str, type: Any) -> Callable[[Any], Any]:  # noqa: A002
 )
 @_setting("concurrency", int)
 @_setting("threads", int)
+@_setting("children", int)
 @click.option("--processes", type=int, default=1, show_default=True, help="How many processes.")
 @click.option("--until-idle", is_flag=True, help="Work off what is ready or due, then stop.")
 @click.option("--reload", is_flag=True, help="Replace the processes when a .py file changes.")

@@ -40,7 +40,9 @@ def load_app(target: str, directory: str | None = None) -> App:
     _set_up_django()
     module = _import(name)
     _refuse_twins(module)
-    return _find(module, attribute)
+    app = _find(module, attribute)
+    app.target = target
+    return app
 
 
 def _set_up_django() -> None:

@@ -32,12 +32,14 @@ from pgqueue.worker.idle import wait_idle
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.reactions import Reactions
+from pgqueue.worker.run.in_child import children_of
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
 from pgqueue.worker.run.runner import Runner
 from pgqueue.worker.run.transaction import JobTransactions
 from pgqueue.worker.running_jobs import RunningJobs
+from pgqueue.worker.served import off_loop
 from pgqueue.worker.statistics import Statistics
 from pgqueue.worker.timings import Timings
 
@@ -80,14 +82,14 @@ class Machines:
             Store(self.finish_link, app.schema), worker_name=process_name(),
             events=self, fruitless=Fruitless(settings.lease, lease), timings=timings.writes,
         )  # fmt: skip
-        self.runner = self._make_runner(tasks, lease, running_jobs)
+        self.runner = self._make_runner(app, tasks, lease, running_jobs)
         self.holdings = Holdings(runner=self.runner, completer=self.completer)
         store = self.session.store
         self.promoter = Promoter(store, events=self, settings=settings, timings=timings.due)
         self.admitter = self._make_admitter(app, rests_after=rests_after, **how)
         self.claimer = Claimer(
             store, listener=listener, queues=queues, tasks=list(tasks),
-            async_tasks=[name for name, task in tasks.items() if task.is_async],
+            async_tasks=[name for name, task in tasks.items() if task.in_loop],
             settings=settings, lease=lease, runner=self.runner, completer=self.completer,
             holdings=self.holdings, membership=membership, events=self, timings=timings,
             quotas=Quotas(self.runner.buffer.limited, settings.max_prefetch),
@@ -110,16 +112,17 @@ class Machines:
         )
 
     def _make_runner(
-        self, tasks: Mapping[str, Task[..., Any]], lease: Lease, running_jobs: RunningJobs | None
-    ) -> Runner:
+        self, app: App, tasks: Mapping[str, Task[..., Any]], lease: Lease,
+        running_jobs: RunningJobs | None,
+    ) -> Runner:  # fmt: skip
         store, slots, timings = self.session.store, self._settings.concurrency, self._timings
         return Runner(
-            tasks, concurrency=slots, threads=self._settings.threads,
+            tasks, concurrency=slots, threads=off_loop(self._settings, tasks),
             running_jobs=running_jobs or RunningJobs.private(slots),
             completer=self.completer, transactions=self.transactions, marks=Marks(store),
             large=LargeJobs(store, timings.put_off), misfits=Misfits(store, timings.misfits),
             lease=lease, loop=asyncio.get_running_loop(), timings=timings,
-            limited=LimitedQueues(slots),
+            limited=LimitedQueues(slots), children=children_of(app, tasks, self._settings),
         )  # fmt: skip
 
     def _make_admitter(self, app: App, **how: Any) -> Admitter:

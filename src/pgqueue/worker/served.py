@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pgqueue.app import App
     from pgqueue.task import Task
 
-__all__ = ["fitted", "queues_of", "tasks_of", "warn_of_queues"]
+__all__ = ["fitted", "off_loop", "queues_of", "tasks_of", "warn_of_queues"]
 
 log = logging.getLogger("pgqueue.worker")
 
@@ -33,11 +34,21 @@ def tasks_of(app: App) -> dict[str, Task[..., Any]]:
 
 
 def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> WorkerSettings:
-    """Return the settings with no more slots than threads, where each job needs a thread."""
-    if any(task.is_async for task in tasks.values()):
+    """Return the settings with no more slots than can run, where no job runs on the loop."""
+    if any(task.in_loop for task in tasks.values()):
         return settings
-    slots = min(settings.concurrency, settings.threads)
+    slots = min(settings.concurrency, off_loop(settings, tasks))
     return dataclasses.replace(settings, concurrency=slots)
+
+
+def off_loop(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> int:
+    """Return how many jobs run at a time in threads and child processes.
+
+    Where tasks of both kinds are, jobs for child processes count as those for threads.
+    """
+    if all(task.in_process for task in tasks.values() if not task.in_loop):
+        return settings.children or os.cpu_count() or 1
+    return settings.threads
 
 
 def queues_of(tasks: Mapping[str, Task[..., Any]], given: Sequence[str]) -> Sequence[str]:

@@ -24,6 +24,7 @@ from pgqueue.worker.receipt import entry_of
 from pgqueue.worker.run.admission import Admission, Refused
 from pgqueue.worker.run.callers import not_committed
 from pgqueue.worker.run.eager import EAGER
+from pgqueue.worker.run.in_child import InChildren
 from pgqueue.worker.run.job_log import JobLog
 from pgqueue.worker.run.settle import NOTHING, Ended, settle
 from pgqueue.worker.run.slot import Counts, Owner, Slot
@@ -57,6 +58,7 @@ class Attempts:
         owner: Owner,
         loop: asyncio.AbstractEventLoop,
         cancel_seconds: float,
+        children: InChildren | None = None,
     ) -> None:
         self._tasks = tasks
         self._begun_ids = running_jobs.ids
@@ -65,10 +67,10 @@ class Attempts:
         self._transactions = transactions
         self._admission = admission
         self._threads = Threads(threads, loop)
+        self._children = children
         self._stubborn = Stubborn(loop, cancel_seconds)
         self._on_end = owner.left
         self._loop = loop
-        self._disowned = False
         self.closing = False
         self.counts = Counts()
         self._log = JobLog(self.counts)
@@ -100,12 +102,12 @@ class Attempts:
                 args, kwargs = task.payload.decode(body)
             except PayloadError as error:
                 raise await self._admission.misfit(record, error) from error
-            slot.job = job = RunningJob(record, slot.token, self._transactions, task.is_async)
+            slot.job = job = RunningJob(record, slot.token, self._transactions, not task.in_thread)
             _set_current(job)
             if task.on_crash == "dead":
                 await self._note_begin(slot, record)
             timeout = record["timeout_seconds"] or task.timeout
-            if timeout is not None:
+            if timeout is not None and not task.in_process:
                 slot.waits = Waits.of_this_context()
                 slot.timer = self._loop.call_later(timeout, slot.time_out)
             self._begun_tokens[slot.place] = slot.token
@@ -114,8 +116,8 @@ class Attempts:
                 failpoints.armed.reach("job.starting")
             await (
                 task.call(*args, **kwargs)
-                if task.is_async
-                else self._in_thread(slot, record, partial(task.call, *args, **kwargs))
+                if task.in_loop
+                else self._apart(slot, record, task, partial(task.call, *args, **kwargs))
             )
             if failpoints.armed is not None:
                 failpoints.armed.reach("job.ended")
@@ -143,8 +145,8 @@ class Attempts:
 
     async def _raised(self, slot: Slot, record: Record, error: BaseException) -> None:
         """Say what a handler that raised comes to, which may have been in its own commit."""
-        job = slot.job
-        if job is not None and job.completion is Completion.IN_DOUBT and not self._disowned:
+        job, owned = slot.job, not self._threads.is_disowned
+        if job is not None and job.completion is Completion.IN_DOUBT and owned:
             await self._transactions.callers.settle(job)
         self._failed(slot, record, error)
 
@@ -161,6 +163,11 @@ class Attempts:
         if not job.is_completed:
             raise not_committed(job)
         self._completer.done_by_handler(job.flow)
+
+    def _apart(self, slot: Slot, record: Record, task: Task[..., Any], call: partial[Any]) -> Any:
+        if self._children is not None and task.in_process:
+            return self._children.run(slot, record, task)
+        return self._in_thread(slot, record, call)
 
     async def _in_thread(self, slot: Slot, record: Record, call: Callable[[], Any]) -> None:
         """Wait for a thread. It cannot be cancelled: the place stays taken until it ends."""
@@ -230,13 +237,14 @@ class Attempts:
 
     def disown(self) -> None:
         """End this process, which was forked by a job, where an attempt ends in it."""
-        self._disowned = True  # nothing is said of one that failed
         self._on_end = _lost
         self._threads.disown()
 
-    def stop(self) -> None:
-        """End the threads that have nothing to do."""
+    async def stop(self) -> None:
+        """End the threads that have nothing to do, and the child processes."""
         self._threads.stop()
+        if self._children:
+            await self._children.close()
 
     def told(self, slot: Slot, task: asyncio.Task[None]) -> None:
         """Note that the job of a slot was told to end. A stop has a bound of its own."""
@@ -259,11 +267,9 @@ class Attempts:
             if error.verdict is not None:
                 self._end(slot, record, error.verdict, None)
             return
-        if self._disowned or self._loop.is_closed():
+        if self._threads.is_disowned or self._loop.is_closed():
             return
-        told = slot.told
-        if told is None and self._completer.is_torn_down:
-            told = "stop"
+        told = slot.told or ("stop" if self._completer.is_torn_down else None)
         if told == "completed":
             self._log.raised_after_completion(record, error)
         task = self._tasks[record["task"]]

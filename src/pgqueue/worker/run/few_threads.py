@@ -32,8 +32,8 @@ _TASK = itemgetter("task")
 
 
 def sync_tasks(tasks: Mapping[str, Task[..., Any]]) -> frozenset[str]:
-    """Return the names of the tasks whose jobs run in threads."""
-    return frozenset(name for name, task in tasks.items() if not task.is_async)
+    """Return the names of the tasks whose jobs do not run on the loop."""
+    return frozenset(name for name, task in tasks.items() if not task.in_loop)
 
 
 def make_buffer(

@@ -26,6 +26,7 @@ from pgqueue.worker.run.attempt import Attempts
 from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.few_threads import FewThreads, make_buffer
+from pgqueue.worker.run.in_child import InChildren
 from pgqueue.worker.run.large import LargeJobs
 from pgqueue.worker.run.marks import Marks
 from pgqueue.worker.run.misfits import Misfits
@@ -53,7 +54,7 @@ class Runner:
         concurrency: int, threads: int | None = None, running_jobs: RunningJobs,
         completer: Outcomes, transactions: Transactions, marks: Marks, large: LargeJobs,
         misfits: Misfits, lease: Lease, loop: asyncio.AbstractEventLoop, timings: Timings = TIMINGS,
-        limited: LimitedQueues | None = None,
+        limited: LimitedQueues | None = None, children: InChildren | None = None,
     ) -> None:  # fmt: skip
         self._completer = completer
         self.has_room = asyncio.Event()
@@ -70,7 +71,7 @@ class Runner:
         self._attempts = Attempts(
             tasks, running_jobs=running_jobs, completer=completer, transactions=transactions,
             admission=admission, threads=threads, owner=self, loop=loop,
-            cancel_seconds=timings.stop.cancel,
+            cancel_seconds=timings.stop.cancel, children=children,
         )  # fmt: skip
         self.slots = [Slot(place, self) for place in range(concurrency)]
         self._free = self.slots.copy()
@@ -213,7 +214,7 @@ class Runner:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=SLOTS_SECONDS)
-        self._attempts.stop()
+        await self._attempts.stop()
 
     # -- slots
 

@@ -37,7 +37,7 @@ class Threads:
         self._announced = False
         self._lock = threading.Lock()
         self._threads = 0
-        self._disowned = False
+        self.is_disowned = False
         self._busy = 0
 
     def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
@@ -62,7 +62,7 @@ class Threads:
 
     def disown(self) -> None:
         """Do nothing more in this process, which was forked by a job."""
-        self._disowned = True
+        self.is_disowned = True
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -73,7 +73,7 @@ class Threads:
                 result = context.run(function)
             except BaseException as exc:
                 error = exc
-            if self._disowned:
+            if self.is_disowned:
                 came_back()
             self._answers.append((answer, result, error))
             with self._lock:

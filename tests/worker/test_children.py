@@ -1,0 +1,95 @@
+"""Jobs in child processes: what runs there, what kills one, and who is told what."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pgqueue import App
+from tests.harness.waiting import eventually
+from tests.worker import in_children
+from tests.worker.support import Eyes, working
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture
+def tasks(app: App, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("PGQUEUE_DSN", dsn)
+    app.target = "tests.worker.in_children:app"
+    return in_children.declare(app)
+
+
+async def message(eyes: Eyes, job_id: int) -> str:
+    (error,) = await eyes.errors(job_id)
+    return f"{error['type']}: {error['message']}"
+
+
+async def test_jobs_share_a_warm_child_that_logs_through_the_worker(
+    app: App, eyes: Eyes, tasks: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ran"
+    with caplog.at_level(logging.INFO):
+        async with working(app, children=1):
+            ids = [(await tasks.note.aenqueue(str(path))).id for _ in range(3)]
+            await eyes.settled(completed=3)
+    rows = [line.split() for line in path.read_text().splitlines()]
+    assert {int(job_id) for *_, job_id in rows} == set(ids)
+    assert len({pid for pid, *_ in rows}) == 1
+    assert {int(parent) for _, parent, _ in rows} == {os.getpid()}
+    said = [r for r in caplog.records if r.name == "shop"]
+    assert {r.getMessage() for r in said} == {f"job {job_id}, attempt 1" for job_id in ids}
+    assert {vars(r)["job_id"] for r in said} == set(ids)
+
+
+async def test_a_transaction_in_a_child_completes_the_job(app: App, eyes: Eyes, tasks: Any) -> None:
+    async with working(app, children=1):
+        job_id = (await tasks.with_transaction.aenqueue()).id
+        await eyes.reaches(job_id, "completed")
+
+
+async def test_what_a_child_dies_of_is_said_and_others_go_on(
+    app: App, eyes: Eyes, tasks: Any, tmp_path: Path
+) -> None:
+    async with working(app, children=1):
+        exits = (await tasks.crash.aenqueue("exit")).id
+        faults = (await tasks.crash.aenqueue("fault")).id
+        eats = (await tasks.eat.aenqueue()).id
+        spins = (await tasks.spin.using(timeout=0.2).aenqueue(str(tmp_path / "spun"))).id
+        refused = (await tasks.refuse.aenqueue()).id
+        again = (await tasks.again.aenqueue()).id
+        await eyes.settled(dead=5, scheduled=1)
+    assert await message(eyes, exits) == (
+        "pgqueue.errors.ProcessDied: its process exited with code 7"
+    )
+    assert "exited with signal 11 (SIGSEGV)" in await message(eyes, faults)
+    assert "MemoryError: used more than 200 MB" in await message(eyes, eats)
+    assert await message(eyes, spins) == "TimeoutError: killed after 0.2 s, which is its timeout"
+    assert await message(eyes, refused) == "KeyError: 'nothing of that name'"
+    assert (await eyes.job(again))["state"] == "scheduled"
+
+
+async def test_a_cancel_kills_the_child_and_a_stop_releases_its_job(
+    app: App, eyes: Eyes, tasks: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+
+    def pids() -> list[int]:
+        return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+    async with working(app, children=1, grace=0.1) as worker:
+        job_id = (await tasks.spin.aenqueue(str(path))).id
+        await eventually(lambda: len(pids()) == 1)
+        await app.acancel(job_id)
+        await eyes.reaches(job_id, "cancelled")
+        again = (await tasks.spin.aenqueue(str(path))).id
+        await eventually(lambda: len(pids()) == 2)
+        assert worker.statistics().running == 1
+    assert (await eyes.job(again))["state"] == "pending"
+    for pid in pids():
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
