@@ -29,19 +29,25 @@ def declare(app: App) -> Any:
 
     @app.task(executor="process")
     async def with_transaction() -> None:
-        async with current_job().transaction() as tx:
-            await tx.execute("create table effect()")
+        job = current_job()
+        async with job.transaction() as tx:
+            await tx.execute("insert into effect values ($1)", job.id)
 
     @app.task(executor="process")
     def with_blocking_transaction() -> None:
-        with current_job().transaction() as tx:
-            tx.execute("create table effect()")
+        job = current_job()
+        with job.transaction() as tx:
+            tx.execute("insert into effect values (%s)", (job.id,))
 
     @app.task(executor="process", max_attempts=1)
     def crash(how: str) -> None:
         if how == "exit":
             os._exit(7)
         ctypes.string_at(0)
+
+    @app.task(executor="process", on_crash="dead")
+    def crash_once() -> None:
+        os._exit(0)
 
     @app.task(executor="process", max_attempts=1, memory="200MB")
     def eat() -> None:
@@ -67,8 +73,8 @@ def declare(app: App) -> Any:
             raise pgqueue.Retry(delay=3600)
 
     return SimpleNamespace(
-        note=note, with_transaction=with_transaction, crash=crash, eat=eat, spin=spin,
-        refuse=refuse, again=again, with_blocking_transaction=with_blocking_transaction,
+        note=note, crash_once=crash_once, with_transaction=with_transaction, crash=crash, eat=eat,
+        spin=spin, refuse=refuse, again=again, with_blocking_transaction=with_blocking_transaction,
     )  # fmt: skip
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pgqueue import App
+from tests.harness.processes import Program, is_alive
 from tests.harness.waiting import eventually
 from tests.worker import in_children
 from tests.worker.support import Eyes, working
@@ -47,9 +51,15 @@ async def test_jobs_share_a_warm_child_that_logs_through_the_worker(
 
 
 async def test_a_transaction_in_a_child_completes_the_job(app: App, eyes: Eyes, tasks: Any) -> None:
-    async with working(app, children=1):
-        job_id = (await tasks.with_transaction.aenqueue()).id
-        await eyes.reaches(job_id, "completed")
+    await eyes.sql("create table effect (job bigint)")
+    async with working(app, children=1) as worker:
+        ids = [
+            (await task.aenqueue()).id
+            for task in (tasks.with_transaction, tasks.with_blocking_transaction)
+        ]
+        await eyes.settled(completed=2)
+        assert worker.statistics().completed == 2
+    assert [row["job"] for row in await eyes.sql("select job from effect order by 1")] == ids
 
 
 async def test_what_a_child_dies_of_is_said_and_others_go_on(
@@ -61,14 +71,16 @@ async def test_what_a_child_dies_of_is_said_and_others_go_on(
         eats = (await tasks.eat.aenqueue()).id
         spins = (await tasks.spin.using(timeout=0.2).aenqueue(str(tmp_path / "spun"))).id
         refused = (await tasks.refuse.aenqueue()).id
+        once = (await tasks.crash_once.aenqueue()).id
         again = (await tasks.again.aenqueue()).id
-        await eyes.settled(dead=5, scheduled=1)
+        await eyes.settled(dead=6, scheduled=1)
     assert await message(eyes, exits) == (
         "pgqueue.errors.ProcessDied: its process exited with code 7"
     )
     assert "exited with signal 11 (SIGSEGV)" in await message(eyes, faults)
     assert "MemoryError: used more than 200 MB" in await message(eyes, eats)
     assert await message(eyes, spins) == "TimeoutError: killed after 0.2 s, which is its timeout"
+    assert 'exited with code 0, and on_crash is "dead"' in await message(eyes, once)
     assert await message(eyes, refused) == "KeyError: 'nothing of that name'"
     assert (await eyes.job(again))["state"] == "scheduled"
 
@@ -93,3 +105,19 @@ async def test_a_cancel_kills_the_child_and_a_stop_releases_its_job(
     for pid in pids():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def test_a_worker_that_is_killed_leaves_no_child(
+    eyes: Eyes, app: App, tasks: Any, dsn: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "pid"
+    command = [sys.executable, "-m", "pgqueue", "worker", "tests.worker.in_children:app"]
+    program = Program(command, tmp_path / "log", env={"PGQUEUE_DSN": dsn})
+    try:
+        await tasks.spin.aenqueue(str(path))
+        await eventually(lambda: path.exists() and path.read_text().endswith("\n"))
+        child = psutil.Process(int(path.read_text()))
+        program.send(signal.SIGKILL)
+        await eventually(lambda: not is_alive(child))
+    finally:
+        program.clear_away()

@@ -25,6 +25,8 @@ import msgspec
 
 from pgqueue.app import App
 from pgqueue.completing import Completion
+from pgqueue.errors import UnknownTask
+from pgqueue.failure import describe
 from pgqueue.running import CURRENT, RunningJob
 from pgqueue.worker.children.frames import Frames, Hello, Order, Said, pack
 from pgqueue.worker.load import load_app
@@ -32,7 +34,7 @@ from pgqueue.worker.put_off import PUT_OFF
 from pgqueue.worker.run.callers import not_committed
 from pgqueue.worker.run.in_child import said_of
 from pgqueue.worker.run.transaction import JobTransactions
-from pgqueue.worker.run.verdict import judge
+from pgqueue.worker.run.verdict import Verdict, judge
 
 __all__ = ["Line", "Runs", "main"]
 
@@ -88,7 +90,10 @@ class Runs:
     def run(self, order: Order) -> Said:
         """Run a job, and return how that ended."""
         row = order.row
-        task = self._app.tasks.get(row["task"])
+        try:
+            task = self._app.tasks.get(row["task"])
+        except UnknownTask as error:  # it was not made by importing the app
+            return said_of(Verdict(PUT_OFF.a_moment(), describe(error), waited=True))
         job = RunningJob(row, order.token, self._transactions, task.is_async)  # type: ignore[arg-type]  # pyright: ignore
         context = copy_context()
         context.run(CURRENT.set, job)
