@@ -21,6 +21,7 @@ from pgqueue.admin.limit_info import QueueLimitInfo
 from pgqueue.admin.results import CancelResult, DeadCount, PurgeResult, RedriveResult, RetryResult
 from pgqueue.admin.schedule_info import ScheduleFire, ScheduleInfo, ScheduleSlot, ScheduleState
 from pgqueue.app import App
+from pgqueue.batch import Batch, BatchTask, BatchTransaction, current_batch
 from pgqueue.client import Client
 from pgqueue.completing import CallersTransaction, JobTransaction
 from pgqueue.config import WorkerOptions, WorkerSettings
@@ -69,6 +70,9 @@ __all__ = [
     "App",
     "AttemptError",
     "Backoff",
+    "Batch",
+    "BatchTask",
+    "BatchTransaction",
     "BoundTask",
     "CallersTransaction",
     "CancelResult",
@@ -139,6 +143,7 @@ __all__ = [
     "WorkerState",
     "WorkerThread",
     "__version__",
+    "current_batch",
     "current_job",
     "migrations",
 ]

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from pgqueue.around import Around, Hook
+from pgqueue.batch import BatchTask
 from pgqueue.client import Client
 from pgqueue.config import (
     DEFAULT_MAX_ATTEMPTS,
@@ -39,12 +40,19 @@ __all__ = ["App"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+I = TypeVar("I")  # noqa: E741
 
 
 class TaskDecorator(Protocol):
     """What ``app.task(...)`` returns: makes a task of a function."""
 
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class BatchDecorator(Protocol):
+    """What ``app.task(batch=...)`` returns: makes a task of a function that takes a list."""
+
+    def __call__(self, function: Callable[[list[I]], R], /) -> BatchTask[I, R]: ...
 
 
 class App(Client):
@@ -189,6 +197,24 @@ class App(Client):
         executor: Executor | None = None,
         memory: int | str | None = None,
     ) -> TaskDecorator: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        batch: int,
+        batch_wait: float | timedelta = 0.05,
+        name: str | None = None,
+        aliases: Iterable[str] = (),
+        queue: str = DEFAULT_QUEUE,
+        priority: int = DEFAULT_PRIORITY,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        timeout: float | timedelta | None = None,
+        expires: float | timedelta | None = None,
+        retry: RetryPolicy | None = None,
+        on_crash: OnCrash = "retry",
+        unique: Mode | None = None,
+    ) -> BatchDecorator: ...
     @hinting("@app.task()")
     def task(
         self,
@@ -208,6 +234,8 @@ class App(Client):
         unique: Mode | None = None,
         executor: Executor | None = None,
         memory: int | str | None = None,
+        batch: int | None = None,
+        batch_wait: float | timedelta = 0.05,
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
@@ -224,6 +252,8 @@ class App(Client):
         ``executor``: "process": its jobs run in child processes of the worker, each of which is
         killed at the timeout, at a cancel, or where it uses more than ``memory``: bytes, or a text
         such as "1GB".
+        ``batch``: the function takes a list, and a call gets the items of so many jobs at most.
+        ``batch_wait``: for how many seconds the first of them waits for more.
         """
         options = _defaults(queue, priority, max_attempts, expires, unique)
 
@@ -232,8 +262,9 @@ class App(Client):
                 target, app=self, max_args_bytes=self.max_args_bytes, name=name, aliases=aliases,
                 timeout=timeout, retry=retry, on_crash=on_crash, options=options, flow=flow,
                 executor=executor, memory=memory,
+                batch=batch, batch_wait=batch_wait,
             )  # fmt: skip
-            task.call = self.around.put(target, asynchronous=task.is_async)
+            task.call = self.around.put(task.call, asynchronous=task.is_async)
             self.tasks.add(task)
             return task
 

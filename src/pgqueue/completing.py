@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from pgqueue.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from asyncpg import Connection
@@ -41,6 +42,10 @@ class Callers(Protocol):
     def complete(self, job: RunningJob, connection: object) -> None: ...
 
     async def acomplete(self, job: RunningJob, connection: object) -> None: ...
+
+    def complete_all(self, jobs: Sequence[RunningJob], connection: object) -> None: ...
+
+    async def acomplete_all(self, jobs: Sequence[RunningJob], connection: object) -> None: ...
 
     async def settle(self, job: RunningJob) -> None: ...
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pgqueue.batch.task import BatchTask, check_batch, takes_one
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest, shown
 from pgqueue.executor import check_executor
@@ -118,6 +120,8 @@ def make_task(
     flow: Flow | None = None,
     executor: object = None,
     memory: object = None,
+    batch: int | None = None,
+    batch_wait: float | timedelta = 0.05,
 ) -> Task[..., Any]:
     """Check what the decorator was given, and make the task."""
     given: object = function
@@ -136,9 +140,15 @@ def make_task(
         if name is None or name == "<lambda>":
             raise ConfigError(f"{function!r} has no name of its own; give @app.task(name=...)")
     _check_said(on_crash, flow)
-    check_paths(options, function, name)
     where_it_runs, limit = check_executor(executor, memory)
-    return Task(
+    make: Callable[..., Task[..., Any]] = Task
+    if batch is None:
+        check_paths(options, function, name)
+    else:
+        settings = {"flow": flow, "timeout": timeout, "executor": where_it_runs}
+        make = partial(BatchTask, **check_batch(function, batch, batch_wait, settings))
+        check_paths(options, takes_one, name)
+    return make(
         function,
         app=app,
         name=check_task_name(name),

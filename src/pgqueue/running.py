@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Mapping
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -92,6 +92,11 @@ class RunningJob(msgspec.Struct, eq=False, gc=False):
     def is_drained(self) -> bool:
         """True where a test drains: the job runs in the test's own context and transaction."""
         return self._transactions.drained
+
+    @property
+    def transactions(self) -> Transactions:
+        """What begins and ends its transaction: for the batch that it is one of."""
+        return self._transactions
 
     @property
     def priority(self) -> int:
@@ -248,6 +253,11 @@ def current_job() -> RunningJob:
     """
     job = CURRENT.get(None)
     if job is None:
+        if any(variable.name == "pgqueue_batch" for variable in copy_context()):
+            raise NotInJob(
+                "current_job() was called in a task that takes batches, which runs for many jobs; "
+                "call current_batch(): each of its jobs is one of .jobs"
+            )
         raise NotInJob(
             "current_job() was called outside of a job: a worker sets it for the functions that it "
             "runs; in a unit test, call the function inside `with pgqueue.testing.running_job():`"

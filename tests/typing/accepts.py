@@ -119,6 +119,21 @@ def from_plain_code() -> None:
     app.enqueue("anything", **options)
 
 
+@app.task(batch=500, batch_wait=0.05, queue="index")
+async def write_all(items: list[int]) -> None:
+    batch: pgqueue.Batch = pgqueue.current_batch()
+    async with batch.transaction() as tx:
+        await tx.execute("select 1")
+    batch.fail(0, pgqueue.Retry(delay=5))
+
+
+async def to_a_batch() -> None:
+    write_all.enqueue(1)
+    await write_all.using(priority=1).aenqueue(2)
+    await app.aenqueue_many([write_all.job(3)])
+    await write_all([1, 2])
+
+
 def below_a_task() -> None:
     job = pgqueue.current_job()
     assert_type(job, pgqueue.RunningJob)

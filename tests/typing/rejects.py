@@ -20,6 +20,21 @@ async def send(to: str, *, urgent: bool = False) -> None: ...
 async def settle(order_id: int) -> None: ...
 
 
+@app.task(batch=500, batch_wait=0.05)
+async def index(items: list[int]) -> None: ...
+
+
+@app.task(batch=10)  # E
+async def no_list(item: int) -> None: ...
+
+
+index.enqueue("one")  # E
+index.enqueue([1])  # E
+index(1)  # E
+app.task(batch="10")  # E
+app.task(batch_wait=0.1)  # E
+
+
 def no_hook(job: pgqueue.RunningJob) -> None: ...
 
 

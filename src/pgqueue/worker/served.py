@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pgqueue.batch import BatchTask
 from pgqueue.config import WorkerSettings
 from pgqueue.errors import ConfigError, nearest
 from pgqueue.worker.twins import describe_twin
@@ -34,7 +35,15 @@ def tasks_of(app: App) -> dict[str, Task[..., Any]]:
 
 
 def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> WorkerSettings:
-    """Return the settings with no more slots than can run, where no job runs on the loop."""
+    """Return the settings with the slots that these tasks can use.
+
+    Where no job runs on the loop, there are no more slots than threads and child processes. Where each task takes
+    batches, there are so many that the largest batch can be full: each of its jobs has a slot.
+    """
+    sizes = [task.batch for task in tasks.values() if isinstance(task, BatchTask)]
+    if len(sizes) == len(tasks):
+        slots = max(settings.concurrency, *sizes)
+        return dataclasses.replace(settings, concurrency=slots)
     if any(task.in_loop for task in tasks.values()):
         return settings
     slots = min(settings.concurrency, off_loop(settings, tasks))
