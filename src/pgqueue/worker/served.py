@@ -37,8 +37,9 @@ def tasks_of(app: App) -> dict[str, Task[..., Any]]:
 def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> WorkerSettings:
     """Return the settings with the slots that these tasks can use.
 
-    Where no job runs on the loop, there are no more slots than threads and child processes. Where each task takes
-    batches, there are so many that the largest batch can be full: each of its jobs has a slot.
+    Where no job runs on the loop, there are no more slots than threads and child processes. Where
+    each task takes batches, there are so many that the largest batch can be full: each of its jobs
+    has a slot.
     """
     sizes = [task.batch for task in tasks.values() if isinstance(task, BatchTask)]
     if len(sizes) == len(tasks):
