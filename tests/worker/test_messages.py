@@ -104,6 +104,22 @@ async def test_what_a_thread_has_prepared_is_not_there_for_the_next(app: App, ey
         await eyes.settled(completed=JOBS)
 
 
+async def test_who_deallocates_ours_costs_no_other_job_anything(app: App, eyes: Eyes) -> None:
+    @app.task(max_attempts=1)
+    async def settle(deallocates: bool) -> None:
+        async with current_job().transaction() as tx:
+            if deallocates:
+                await tx.execute("deallocate all")
+
+    async with working(app, concurrency=1):
+        await settle.aenqueue(False)
+        await eyes.settled(completed=1)
+        await settle.aenqueue(True)
+        await eyes.settled(completed=1, dead=1)
+        await settle.aenqueue(False)
+        await eyes.settled(completed=2, dead=1)
+
+
 @pytest.mark.law(14)
 @pytest.mark.parametrize("flavour", ["async", "thread"])
 async def test_a_commit_that_is_refused_says_why(app: App, eyes: Eyes, flavour: str) -> None:

@@ -18,6 +18,7 @@ __all__ = [
     "BEGIN",
     "Message",
     "completing",
+    "is_forgotten",
     "is_receipt_refused",
     "is_refused",
     "last_message",
@@ -92,6 +93,11 @@ def is_refused(sqlstate: str | None) -> bool:
 def is_receipt_refused(sqlstate: str | None, message: str) -> bool:
     """True if a completion failed because its receipt is not good any more."""
     return sqlstate == _REFUSED and _REFUSAL in message
+
+
+def is_forgotten(sqlstate: str | None) -> bool:
+    """True if the handler has deallocated what was prepared: the session must be done with."""
+    return sqlstate == "26000"
 
 
 def completing(schema: str, job: RunningJob) -> tuple[Any, ...]:

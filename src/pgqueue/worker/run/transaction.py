@@ -32,6 +32,7 @@ from pgqueue.worker.run.lost_commit import ask, ended_inside, not_ours, session_
 from pgqueue.worker.run.not_begun import not_begun
 from pgqueue.worker.run.own_commit import (
     BEGIN,
+    is_forgotten,
     is_receipt_refused,
     is_refused,
     last_message,
@@ -246,24 +247,24 @@ class JobTransactions:
         cancelled: asyncio.CancelledError | None,
     ) -> None:
         """Return if it was committed all the same; raise what the handler is to hear if not."""
-        connection, dsn = own.connection, self._pool.dsn
+        connection, sqlstate = own.connection, getattr(failed, "sqlstate", None)
         if is_connection_loss(failed):
             await ask(self._pool, job, failed)
             return
         if not connection.is_closed() and connection.is_in_transaction():
-            if own.is_new:
-                connection.terminate()  # nobody knows whether it came so far as to prepare
+            if own.is_new or is_forgotten(sqlstate):
+                connection.terminate()  # nobody knows what it has prepared
             await self._roll_back(own)
         else:  # the commit was refused, or it was carried out and what is behind it failed
             connection.terminate()
-            if not is_refused(getattr(failed, "sqlstate", None)):
+            if not is_refused(sqlstate):
                 await ask(self._pool, job, failed)
                 return
         if cancelled is not None:
             raise cancelled
-        if is_receipt_refused(getattr(failed, "sqlstate", None), str(failed)):
+        if is_receipt_refused(sqlstate, str(failed)):
             raise not_ours(job)
-        raise as_ours(failed, dsn) from failed  # type: ignore[arg-type]
+        raise as_ours(failed, self._pool.dsn) from failed  # type: ignore[arg-type]
 
 
 def _shut(connection: Connection) -> None:
