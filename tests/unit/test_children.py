@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import types
 from typing import Any
 
 import msgspec
 import pytest
+from tests.harness.waiting import eventually
 
 from pgqueue import App, ConfigError
 from pgqueue.db.waits import NotBegun
@@ -105,8 +107,9 @@ class Process:
     def __init__(self, hello: Hello, owner: Children, loop: asyncio.AbstractEventLoop) -> None:
         self.owner, self.loop = owner, loop
         self.is_ready = self.is_busy = self.killed = False
+        self.is_alive = True
         self.process = self.memory = None
-        self.since = 0.0
+        self.since = time.monotonic()
         self.failure = "no such module"
         Process.made.append(self)
 
@@ -119,6 +122,9 @@ class Process:
     def run(self, order: bytes, **how: Any) -> asyncio.Future[Said]:
         self.answer: asyncio.Future[Said] = self.loop.create_future()
         return self.answer
+
+    def dismiss(self) -> None:
+        self.kill()
 
     def kill(self, why: BaseException | None = None) -> None:
         self.killed = True
@@ -180,4 +186,38 @@ async def test_jobs_do_not_wait_for_a_child_that_cannot_start(
     with pytest.raises(NotBegun, match="no child process: no such module"):
         await job
     assert "did not start" in caplog.text
+    await children.close()
+
+
+async def test_a_child_without_a_job_ends_after_a_while_and_a_dead_one_gets_none(
+    made: list[Process],
+) -> None:
+    children = Children(1, HELLO, asyncio.get_running_loop(), idle_seconds=30.0)
+
+    def run() -> asyncio.Task[Said]:
+        return asyncio.ensure_future(children.run(b"", memory=None, fields={}, begun=lambda: None))
+
+    job = run()
+    await turns()
+    made[0].ready()
+    await turns()
+    made[0].answer.set_result(Said("done"))
+    await job
+    made[0].is_alive = False
+    made[0].ready()  # idle
+    job = run()
+    await turns()
+    assert not job.done()
+    made[0].kill()  # now it is noticed, and another one is started
+    await turns()
+    made[1].ready()
+    await turns()
+    made[1].answer.set_result(Said("done"))
+    await job
+    made[1].since = time.monotonic() - 20
+    made[1].ready()
+    await turns()
+    assert not made[1].killed
+    made[1].since -= 20
+    await eventually(lambda: made[1].killed)
     await children.close()

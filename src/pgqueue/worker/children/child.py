@@ -66,6 +66,11 @@ class Child(asyncio.Protocol):
         """True while it runs a job."""
         return self._answer is not None
 
+    @property
+    def is_alive(self) -> bool:
+        """False once its process has ended, also where nobody has noticed yet."""
+        return self.process is not None and self.process.poll() is None
+
     async def start(self) -> None:
         """Start the process: by this thread, whose end would be taken for that of the worker."""
         ours, theirs = socket.socketpair()
@@ -96,7 +101,7 @@ class Child(asyncio.Protocol):
         """Kill it, and what it has started. ``why``: what its job failed with."""
         if why is not None:
             self._answered(why)
-        if self.process is not None and self.process.returncode is None:
+        if self.process is not None and self.is_alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         if self._transport is not None:

@@ -32,10 +32,18 @@ class Children:
     A job that finds none free waits for some seconds, and is then for others to have.
     """
 
-    def __init__(self, size: int, hello: Hello, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        size: int,
+        hello: Hello,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        idle_seconds: float = _IDLE_SECONDS,
+    ) -> None:
         self._size = size or os.cpu_count() or 1
         self._hello = hello
         self._loop = loop
+        self._idle_seconds = idle_seconds
         self._all: set[Child] = set()
         self._idle: list[Child] = []
         self._waiters: deque[asyncio.Future[Child]] = deque()
@@ -63,7 +71,7 @@ class Children:
 
         Raises ProcessDied and MemoryError, and NotBegun if none came free.
         """
-        child = self._idle.pop() if self._idle else await self._wait()
+        child = self._take() or await self._wait()
         answer = child.run(order, memory=memory, fields=fields)
         begun()
         try:
@@ -73,6 +81,14 @@ class Children:
                 return answer.result()
             child.kill()
             raise
+
+    def _take(self) -> Child | None:
+        """Take an idle child; not one that was killed while it had no job."""
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive:
+                return child
+        return None
 
     async def _wait(self) -> Child:
         waiter: asyncio.Future[Child] = self._loop.create_future()
@@ -150,7 +166,7 @@ class Children:
         for child in list(self._all):
             if child.is_busy:
                 self._measure(child)
-        for child in [c for c in self._idle if now - c.since > _IDLE_SECONDS]:
+        for child in [c for c in self._idle if now - c.since > self._idle_seconds]:
             self._idle.remove(child)
             child.dismiss()
         if self._all and not self._closed:
@@ -158,9 +174,7 @@ class Children:
 
     def _measure(self, child: Child) -> None:
         limit, process = child.memory, child.process
-        if process is None:
-            return
-        if process.poll() is not None:
+        if not child.is_alive or process is None:
             child.kill()  # what it started holds the connection open
         elif limit is not None and CAN_MEASURE and (used := used_by(process.pid)) > limit:
             child.kill(
