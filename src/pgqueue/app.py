@@ -249,11 +249,9 @@ class App(Client):
         not, and becomes a dead letter; each attempt costs one statement more. ``flow``: limits
         that its jobs share, and turns between its tenants. ``unique``: which of its jobs are the
         same one, and what becomes of the second: Unique, Replace, Debounce or Throttle.
-        ``executor``: "process": its jobs run in child processes of the worker, each of which is
-        killed at the timeout, at a cancel, or where it uses more than ``memory``: bytes, or a text
-        such as "1GB".
-        ``batch``: the function takes a list, and a call gets the items of so many jobs at most.
-        ``batch_wait``: for how many seconds the first of them waits for more.
+        ``executor``: "process": its jobs run in child processes, killed at the timeout, at a cancel
+        or beyond ``memory``: bytes, or "1GB". ``batch``: the function takes a list, with the items
+        of so many jobs at most. ``batch_wait``: seconds that the first of them waits for more.
         """
         options = _defaults(queue, priority, max_attempts, expires, unique)
 
@@ -261,8 +259,7 @@ class App(Client):
             task = make_task(
                 target, app=self, max_args_bytes=self.max_args_bytes, name=name, aliases=aliases,
                 timeout=timeout, retry=retry, on_crash=on_crash, options=options, flow=flow,
-                executor=executor, memory=memory,
-                batch=batch, batch_wait=batch_wait,
+                executor=executor, memory=memory, batch=batch, batch_wait=batch_wait,
             )  # fmt: skip
             task.call = self.around.put(task.call, asynchronous=task.is_async)
             self.tasks.add(task)

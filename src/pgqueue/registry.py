@@ -95,6 +95,20 @@ def _checked_aliases(name: str, aliases: Iterable[str]) -> tuple[str, ...]:
     return checked
 
 
+def _check_function(function: Callable[..., Any]) -> None:
+    given: object = function
+    if isinstance(given, Task):
+        raise ConfigError(f"{where(function)} is a task already")
+    if fault := fault_of(function):
+        raise ConfigError(fault)
+    for parameter in annotated_with(function, RunningJob):
+        raise ConfigError(
+            f"{where(function)} has a parameter {parameter!r} for its job; a task asks for it: "
+            f"remove the parameter, and begin the function with\n"
+            f"    {parameter} = pgqueue.current_job()"
+        )
+
+
 def _check_said(on_crash: object, flow: object) -> None:
     if on_crash not in ("retry", "dead"):
         raise ConfigError(f'on_crash must be "retry" or "dead", got {on_crash!r}')
@@ -124,17 +138,7 @@ def make_task(
     batch_wait: float | timedelta = 0.05,
 ) -> Task[..., Any]:
     """Check what the decorator was given, and make the task."""
-    given: object = function
-    if isinstance(given, Task):
-        raise ConfigError(f"{where(function)} is a task already")
-    if fault := fault_of(function):
-        raise ConfigError(fault)
-    for parameter in annotated_with(function, RunningJob):
-        raise ConfigError(
-            f"{where(function)} has a parameter {parameter!r} for its job; a task asks for it: "
-            f"remove the parameter, and begin the function with\n"
-            f"    {parameter} = pgqueue.current_job()"
-        )
+    _check_function(function)
     if name is None:
         name = getattr(function, "__name__", None)
         if name is None or name == "<lambda>":

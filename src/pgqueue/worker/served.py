@@ -37,9 +37,9 @@ def tasks_of(app: App) -> dict[str, Task[..., Any]]:
 def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> WorkerSettings:
     """Return the settings with the slots that these tasks can use.
 
-    Where no job runs on the loop, there are no more slots than threads and child processes. Where
-    each task takes batches, there are so many that the largest batch can be full: each of its jobs
-    has a slot.
+    Where no job runs on the loop, there are no more slots than threads, or than child processes.
+    Where each task takes batches, there are so many that the largest batch can be full: each of its
+    jobs has a slot.
     """
     sizes = [task.batch for task in tasks.values() if isinstance(task, BatchTask)]
     if len(sizes) == len(tasks):
@@ -56,9 +56,10 @@ def off_loop(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> i
 
     Where tasks of both kinds are, jobs for child processes count as those for threads.
     """
-    if all(task.in_process for task in tasks.values() if not task.in_loop):
-        return settings.children or os.cpu_count() or 1
-    return settings.threads
+    if any(task.in_thread for task in tasks.values()):
+        return settings.threads
+    in_process = any(task.in_process for task in tasks.values())
+    return (settings.children or os.cpu_count() or 1) if in_process else settings.threads
 
 
 def queues_of(tasks: Mapping[str, Task[..., Any]], given: Sequence[str]) -> Sequence[str]:
