@@ -89,7 +89,18 @@ def blocking_settle(n: int) -> None:
     marks.hit(n)
 
 
-_ALL = (noop, sleep, stamp, brief, blocking, nap, carry, effect, settle, blocking_settle)
+@app.task(batch=500)
+async def effects(ns: list[int]) -> None:
+    async with pgqueue.current_batch().transaction() as tx:
+        await tx.execute("insert into bare.effect select pg_catalog.unnest($1::int[])", ns)
+    for n in ns:
+        marks.hit(n)
+
+
+_ALL = (
+    *(noop, sleep, stamp, brief, blocking, nap, carry, effect),
+    *(settle, blocking_settle, effects),
+)
 TASKS: dict[str, Any] = {task.name: task for task in _ALL}
 
 

@@ -20,7 +20,15 @@ class PgQueue:
     settings: str = "the defaults of `pgqueue worker`, no flag; uvloop by its extra"
     pace: int = 60_000
     unfinished: str = "select count(*) from pgqueue.job where position is not null"
-    workloads: Sequence[str] = (*ALL, "flow", "transactions", "threads", "sustained", "history")
+    workloads: Sequence[str] = (
+        *ALL,
+        "flow",
+        "transactions",
+        "threads",
+        "batch",
+        "sustained",
+        "history",
+    )
     batch: int = 10_000_000
     knobs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kindest: Mapping[str, str] = field(default_factory=dict)

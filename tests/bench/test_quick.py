@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KEYS = {"workload", "system", "figure", "value", "unit", "target", "ok"}
 WORKLOADS = {
     *("drain", "bulk", "single", "contention", "latency", "mixed", "payload"),
-    *("flat", "many", "io", "idle", "transactions", "threads"),
+    *("flat", "many", "io", "batch", "idle", "transactions", "threads"),
 }
 
 

@@ -21,15 +21,15 @@ PAGES = {
         "Apps, tasks and enqueueing",
         "make tasks, enqueue jobs, look at jobs and repair them",
         "pgqueue",
-        ("App", "Client", "Task", "BoundTask", "Options", "NewJob", "Enqueued", "Backoff",
-         "RetryPolicy", "__version__"),
+        ("App", "Client", "Task", "BoundTask", "BatchTask", "Options", "NewJob",
+         "Enqueued", "Backoff", "RetryPolicy", "__version__"),
     ),
     "job": Page(
         "Inside a job",
         "what a task may ask of its job, and how it chooses its outcome",
         "pgqueue",
-        ("current_job", "RunningJob", "JobTransaction", "CallersTransaction", "Retry", "Snooze",
-         "Discard"),
+        ("current_job", "RunningJob", "current_batch", "Batch", "BatchTransaction",
+         "JobTransaction", "CallersTransaction", "Retry", "Snooze", "Discard"),
     ),
     "worker": Page(
         "Workers",
@@ -106,17 +106,18 @@ HIDDEN = {
     # A worker calls these, and a task of pgqueue's calls those of its app.
     "RunningJob": {
         "token", "completion", "is_async", "check_open", "entering", "mark_cancelled",
-        "mark_completed", "mark_in_doubt", "mark_left", "mark_undone",
+        "mark_completed", "mark_in_doubt", "mark_left", "mark_undone", "transactions",
     },
     "Client": {"enqueue_job", "aenqueue_job", "join", "pool"},
     "App": {"enqueue_job", "aenqueue_job", "join", "pool"},
     "Task": {"call", "payload", "enqueuer"},
+    "BatchTask": {"call", "payload", "enqueuer", "join"},
     "Worker": {"disown", "machines"},
 }  # fmt: skip
 """Members that have no underscore, since another module of pgqueue uses them."""
 
 MADE_BY_US = {
-    "BoundTask", "CallersTransaction", "FailedAttempt", "JobTransaction", "NewJob", "RunningJob",
-    "Statistics", "Task", "WorkerThread",
+    "Batch", "BatchTask", "BatchTransaction", "BoundTask", "CallersTransaction",
+    "FailedAttempt", "JobTransaction", "NewJob", "RunningJob", "Statistics", "Task", "WorkerThread",
 }  # fmt: skip
 """Classes whose objects a program is given: their constructors are nobody's concern."""
