@@ -21,13 +21,8 @@ class PgQueue:
     pace: int = 60_000
     unfinished: str = "select count(*) from pgqueue.job where position is not null"
     workloads: Sequence[str] = (
-        *ALL,
-        "flow",
-        "transactions",
-        "threads",
-        "batch",
-        "sustained",
-        "history",
+        *(*ALL, "flow", "transactions", "threads"),
+        *("batch", "sustained", "history"),
     )
     batch: int = 10_000_000
     knobs: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -25,18 +25,22 @@ _INSERT = "insert into bare.effect select pg_catalog.unnest($1::int[])"
 
 def run(bench: Bench) -> list[Row]:
     floors: list[float] = []
+    cpu: list[float] = []
 
     def one(system: System) -> float:
         jobs = bench.count(system, 1.5)
         with bench.run(system, jobs) as run:
             floors.append(asyncio.run(_floor(run.database.dsn, jobs)))
             run.bulk("effects", 0, jobs)
-            return drain(run, jobs, flags=("--concurrency", str(_SIZE))).rate
+            window = drain(run, jobs, flags=("--concurrency", str(2 * _SIZE)))
+            cpu.append(window.worker_cpu / jobs * 1e6)
+            return window.rate
 
     rows: list[Row] = []
     for name, rates in bench.in_turn(NAME, bench.doing(NAME), one).items():
         if rates:
             rows.append(row(NAME, name, "one insert for 500 jobs", rates, "effects/s", ">= 60000"))
+            rows.append(row(NAME, name, "worker CPU per job", cpu, "µs"))
             rows.append(row(NAME, name, "the floor, without a queue", floors, "effects/s"))
     return rows + bench.failed_rows(NAME)
 

@@ -6,7 +6,8 @@ import asyncio
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -54,6 +55,7 @@ class BatchTask(Task[[I_], R_co]):
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = (
             WeakKeyDictionary()
         )
+        self._last: tuple[Callable[[], object], Gatherer] | None = None  # that joined last
 
     def __call__(self, items: list[I_], /) -> R_co:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         return self.function(items)
@@ -64,16 +66,20 @@ class BatchTask(Task[[I_], R_co]):
         item = one_of(self.function, self.name)
         return Payload(item, name=self.name, max_bytes=self._max_args_bytes)
 
-    async def join(self, item: I_) -> None:
+    def join(self, item: I_) -> Coroutine[Any, Any, None]:
         """Run the current job in the next batch of this loop."""
         loop = asyncio.get_running_loop()
+        last = self._last  # read once: another thread may have a loop of its own
+        if last is not None and last[0]() is loop:
+            return last[1].join(CURRENT.get(), item)
         gatherer = self._gatherers.get(loop)
         if gatherer is None:
             gatherer = self._gatherers[loop] = Gatherer(
                 self.function, size=self.batch, wait=self.batch_wait,
                 is_async=not self._in_thread,
             )  # fmt: skip
-        await gatherer.join(CURRENT.get(), item)
+        self._last = weakref.ref(loop), gatherer
+        return gatherer.join(CURRENT.get(), item)
 
 
 def check_batch(

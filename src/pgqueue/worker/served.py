@@ -38,12 +38,12 @@ def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> Wor
     """Return the settings with the slots that these tasks can use.
 
     Where no job runs on the loop, there are no more slots than threads, or than child processes.
-    Where each task takes batches, there are so many that the largest batch can be full: each of its
-    jobs has a slot.
+    Where each task takes batches, there are enough for two of the largest: one gathers while the
+    other runs.
     """
     sizes = [task.batch for task in tasks.values() if isinstance(task, BatchTask)]
     if len(sizes) == len(tasks):
-        slots = max(settings.concurrency, *sizes)
+        slots = max(settings.concurrency, 2 * max(sizes))
         return dataclasses.replace(settings, concurrency=slots)
     if any(task.in_loop for task in tasks.values()):
         return settings
