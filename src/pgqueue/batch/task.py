@@ -52,6 +52,8 @@ class BatchTask(Task[[I_], R_co]):
         self._in_thread = not self.is_async
         self.call = self.join
         self.is_async = True  # each of its jobs waits for the handler, on the loop
+        self.in_loop = True
+        self.in_thread = False
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = (
             WeakKeyDictionary()
         )
