@@ -18,6 +18,7 @@ from pgqueue.worker.vacuum_plan import VacuumTimings
 
 JOBS = 3_000
 SIZE = "select pg_relation_size('@.job') + pg_indexes_size('@.job')"
+VACUUMS = "select pg_stat_get_vacuum_count('@.job'::regclass)"
 # So often that each round is followed by one, however few rows it leaves.
 SOON = VacuumTimings(least=JOBS, rest=0.0, kept_after=0.0, kept_rest=1e-9)
 
@@ -52,11 +53,15 @@ async def test_the_job_table_is_as_large_as_the_jobs_between_two_vacuums(
     hands: Hands, vacuuming: Vacuuming
 ) -> None:
     sizes: list[int] = []
+
+    async def vacuumed() -> bool:
+        await vacuuming.step(called=True)  # it passes by a table that somebody has locked
+        return await hands.value(VACUUMS) == len(sizes)
+
     for _ in range(9):
         await run_jobs(hands)
         sizes.append(await hands.value(SIZE))
-        await vacuuming.step(called=True)
-    assert await hands.value("select pg_stat_get_vacuum_count('@.job'::regclass)") == 9
+        await eventually(vacuumed)
     # Pages that a vacuum empties are given to new entries of an index after the next one.
     assert sizes[-1] <= 1.05 * max(sizes[:3]), sizes
     assert sizes[-1] < 2 * sizes[0], sizes
@@ -80,7 +85,7 @@ async def test_under_a_held_snapshot_nothing_is_removed_and_all_is_after_it(
 async def test_few_dead_rows_are_left_to_autovacuum(hands: Hands, vacuuming: Vacuuming) -> None:
     await run_jobs(hands, JOBS // 2)
     await vacuuming.step(called=True)
-    assert await hands.value("select pg_stat_get_vacuum_count('@.job'::regclass)") == 0
+    assert await hands.value(VACUUMS) == 0
 
 
 async def test_who_stops_does_not_wait_for_a_vacuum_and_ends_it(

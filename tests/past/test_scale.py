@@ -322,6 +322,6 @@ async def test_nobody_searches_for_passed_jobs_where_none_can_be(
         before = len(searches)
         await eyes.sql(
             "select pg_terminate_backend(pid) from pg_stat_activity"
-            " where datname = current_database() and application_name = 'pgqueue upkeep'"
+            " where datname = current_database() and application_name = 'pgqueue duties'"
         )
         await eventually(nth(searches, before + 1))
