@@ -17,6 +17,8 @@ __all__ = ["LoseAnswer", "UnsureStandby", "is_enqueue"]
 
 # Not just "enqueue": a claim reads job.enqueued_at.
 _ENQUEUE = re.compile(rb"\.(enqueue_\w+|new_job)\b")
+# By itself, or in one message with the completion of a job.
+_COMMIT = re.compile(rb"(?:^|;)\s*commit\b", re.IGNORECASE)
 
 
 def is_enqueue(text: bytes) -> bool:
@@ -26,7 +28,7 @@ def is_enqueue(text: bytes) -> bool:
 
 _WHAT: dict[str, tuple[str, Callable[[Link, bytes], bool]]] = {
     "enqueue": ("F14", lambda _, text: is_enqueue(text)),
-    "commit": ("F14", lambda _, text: text.lstrip()[:6].lower() == b"commit"),
+    "commit": ("F14", lambda _, text: _COMMIT.search(text) is not None),
     "completion": ("F15", lambda link, _: link.role == "finish"),
     "claim": ("F15", lambda link, text: link.role == "claim" and b"claim_token" in text),
     "heartbeat": ("F15", lambda link, _: link.role == "heartbeat"),

@@ -18,6 +18,7 @@ from pgqueue.worker.vacuum_plan import VacuumTimings
 
 JOBS = 3_000
 SIZE = "select pg_relation_size('@.job') + pg_indexes_size('@.job')"
+DEAD = "select pg_stat_get_dead_tuples('@.job'::regclass)"
 VACUUMS = "select pg_stat_get_vacuum_count('@.job'::regclass)"
 # So often that each round is followed by one, however few rows it leaves.
 SOON = VacuumTimings(least=JOBS, rest=0.0, kept_after=0.0, kept_rest=1e-9)
@@ -55,13 +56,15 @@ async def test_the_job_table_is_as_large_as_the_jobs_between_two_vacuums(
     sizes: list[int] = []
 
     async def vacuumed() -> bool:
-        await vacuuming.step(called=True)  # it passes by a table that somebody has locked
-        return await hands.value(VACUUMS) == len(sizes)
+        # It passes by a table that somebody has locked, and a snapshot of an analysis keeps rows.
+        await vacuuming.step(called=True)
+        return await hands.value(DEAD) == 0
 
     for _ in range(9):
         await run_jobs(hands)
         sizes.append(await hands.value(SIZE))
         await eventually(vacuumed)
+    assert await hands.value(VACUUMS) >= len(sizes)
     # Pages that a vacuum empties are given to new entries of an index after the next one.
     assert sizes[-1] <= 1.05 * max(sizes[:3]), sizes
     assert sizes[-1] < 2 * sizes[0], sizes
@@ -79,7 +82,7 @@ async def test_under_a_held_snapshot_nothing_is_removed_and_all_is_after_it(
     assert [m for m in caplog.messages if m.startswith(f"{4 * JOBS} dead rows cannot")]
     await reader.sql("commit")
     await vacuuming.step(called=True)
-    assert await hands.value("select pg_stat_get_dead_tuples('@.job'::regclass)") == 0
+    assert await hands.value(DEAD) == 0
 
 
 async def test_few_dead_rows_are_left_to_autovacuum(hands: Hands, vacuuming: Vacuuming) -> None:

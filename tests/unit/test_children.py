@@ -89,6 +89,7 @@ def test_an_app_is_found_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ConfigError, match=r'"crunch" run in child .* write app = App\(\.\.\.\)'):
         target_of(app)
     monkeypatch.setattr(sys.modules["__main__"], "shop", app, raising=False)
+    monkeypatch.setitem(sys.modules, "__mp_main__", sys.modules["__main__"])
     with pytest.raises(ConfigError, match=r"\(__main__\), which nobody can import"):
         target_of(app)
     module = types.ModuleType("a_shop")

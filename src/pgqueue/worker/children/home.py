@@ -19,12 +19,12 @@ def target_of(app: App) -> str:
     """Return where the app stands. Raises ConfigError where a fresh interpreter cannot find it."""
     if app.target is not None:
         return app.target
-    in_main = False
+    main, in_main = sys.modules.get("__main__"), False
     for name, module in _modules(app):
         for attribute, value in list(vars(module).items()):
             if value is not app:
                 continue
-            if name != "__main__":
+            if module is not main:  # which may have a second name there
                 return f"{name}:{attribute}"
             in_main = True
     tasks = ", ".join(f'"{task.name}"' for task in app.tasks if task.in_process)
