@@ -55,7 +55,7 @@ def shown(value: object) -> str:
         case str():
             return f"`{value}`"
         case float():
-            return f"{value:,.0f}"
+            return f"{value:,.0f}" if value >= 1 else f"{value:g}"
         case _:
             return f"{value:,}"
 

@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobTransactions"]
 
-# A rollback takes no time: who does not answer one is silent, or busy with what was cancelled.
-
 
 class _Open:
     """A job's transaction.
