@@ -52,6 +52,9 @@ async def watching(eyes: Eyes, worker: Worker, seconds: float) -> None:
     await eventually(lambda: time.monotonic() - since > seconds)
 
 
+async def at_once(argument: object) -> None: ...
+
+
 @pytest.mark.fault("F1")
 async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Eyes) -> None:
     app = app_of(dsn)
@@ -60,8 +63,7 @@ async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Ey
         await victim.ready(eyes)
         ids = [e.id for e in await app.aenqueue_many([app.tasks.get("nap").job(30)] * 5)]
         await began(eyes, 5, victim.pid)
-        app.tasks.get("nap").call = lambda seconds: None  # it only has to run
-        app.tasks.get("nap").is_async = False
+        app.tasks.get("nap").call = at_once  # it only has to run
         async with working(app, **usual) as worker:
             await watching(eyes, worker, 3.5)
             victim.kill()
@@ -73,9 +75,6 @@ async def test_killed_and_run_elsewhere_long_before_the_lease(dsn: str, eyes: Ey
         assert error["type"] == "WorkerLost"
         assert "session is gone" in error["message"]
     await app.aclose()
-
-
-async def at_once(seconds: float) -> None: ...
 
 
 @pytest.mark.past_bug(1)
@@ -220,8 +219,7 @@ async def test_a_zombie_does_not_begin_what_it_had_claimed(
 
         await eventually(stopped_with_some)
         begun = path.read_text().split()
-        app.tasks.get("write").call = lambda path: None
-        app.tasks.get("write").is_async = False
+        app.tasks.get("write").call = at_once
         async with working(app):
             await eyes.settled(completed=3000)
         zombie.send(signal.SIGCONT)
