@@ -26,7 +26,7 @@ from pgqueue.worker.run.lost_commit import (
     was_committed,
 )
 from pgqueue.worker.run.own_commit import completing
-from pgqueue.worker.run.whole_batch import completing_all, one_not_ours
+from pgqueue.worker.run.whole_batch import PLAN, completing_all, one_not_ours
 
 __all__ = ["CallersTransactions", "not_committed"]
 
@@ -65,11 +65,13 @@ class CallersTransactions:
 
     def complete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
         """Complete jobs without a flow, by ascending id, in a transaction that goes on."""
+        run(connection, PLAN)
         if run(connection, *completing_all(self._pool.schema, jobs))[0][0] is not None:
             raise one_not_ours()
 
     async def acomplete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
         """Do what ``complete_all`` does, on an asynchronous connection."""
+        await arun(connection, PLAN)
         if (await arun(connection, *completing_all(self._pool.schema, jobs)))[0][0] is not None:
             raise one_not_ours()
 
