@@ -152,3 +152,28 @@ async def test_a_prepared_transaction_enqueues_without_a_notification(
             await producer.sql("commit prepared 'second'")
             assert await hands.value("select count(*) from @.job") == 3
         assert bool(await ear.heard()) is told
+
+
+async def test_what_citus_may_commit_in_two_phases_notifies_nobody(
+    hands: Hands, producer: Hands, ear: Ear
+) -> None:
+    """Its sessions tell by their name, whatever way in a job takes; a setting says otherwise."""
+    await hands.serve("default")
+    await hands.run("raise_flags", ["default"])
+    await producer.sql("set application_name = 'citus_internal gpid=10000000042'")
+    await producer.sql("begin")
+    await producer.enqueue(
+        {"task": "t"}, {"task": "t", "unique_key": "k"}, {"task": "t", "delay": 1}
+    )
+    await producer.sql("select @.enqueue_one('t', '{}', 'default', 5, 25, true)")
+    await producer.sql("insert into @.new_job (task) values ('t')")
+    await producer.sql("select @.call('c')")
+    await producer.sql("prepare transaction 'of two nodes'")
+    await producer.sql("commit prepared 'of two nodes'")
+    assert await ear.heard() == []
+    assert len(await hands.claim()) == 4, "a poll finds them"
+
+    await hands.run("raise_flags", ["default"])
+    await producer.sql("set pgqueue.notify = on")
+    await producer.enqueue({"task": "t"})
+    assert await ear.heard() == ["q:default"]

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from typing import Any
 
+import asyncpg
 import psycopg
 import pytest
 import sqlalchemy
@@ -18,6 +19,8 @@ from tests.migrations.test_migrate import psql
 import pgqueue
 from pgqueue import App, ConfigError, Migration
 from pgqueue.db import migrate
+from pgqueue.db.commands import commands
+from pgqueue.db.statements import render
 
 WEIRD = "we\"ird 'na:me %s $1 {x} \\"
 VERSIONS = 'select version, name from "pgqueue".migration order by 1'
@@ -49,8 +52,44 @@ def test_tools_read_it_as_it_is(migration: Migration) -> None:
     assert "${" not in script, "Flyway would put a placeholder in"
     text = sqlalchemy.text(script)
     assert str(text.compile()) == script, "SQLAlchemy would see parameters"
-    assert ":sql" not in script
+    assert ":commands" not in script
     assert not re.search(r"^\s*(begin|commit|rollback)\s*;", script, re.MULTILINE | re.IGNORECASE)
+
+
+async def test_each_command_is_one(empty_dsn: str) -> None:
+    """The extended protocol takes one command at a time, and Citus no more either."""
+    connection = await asyncpg.connect(empty_dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("create schema one; set local search_path = ''")
+            for migration in migrate.known():
+                for command in commands(migration.sql):
+                    await connection.fetch(render(command, "one"))
+    finally:
+        await connection.close()
+    # Nothing is lost between them.
+    for migration in (*migrate.known(), LATER):
+        assert re.sub(r"\s|;", "", migration.sql).startswith(
+            re.sub(r"\s|;", "", "".join(commands(migration.sql)))
+        )
+
+
+def test_a_server_with_citus_gets_its_tables_where_it_is(empty_dsn: str) -> None:
+    """Where Citus would spread what is made, a migration says no, and says afterwards what was."""
+    names = "citus.enable_schema_based_sharding", "citus.enable_ddl_propagation"
+    with psycopg.connect(empty_dsn) as theirs:
+        for name in names:
+            theirs.execute(f"set {name} = on")
+        theirs.execute("create function noted() returns event_trigger language plpgsql as $$ begin "
+                       f"raise notice '%', current_setting('{names[0]}') || "
+                       f"current_setting('{names[1]}'); end $$")  # fmt: skip
+        theirs.execute("create event trigger noted on ddl_command_start execute function noted()")
+        said: set[str | None] = set()
+        theirs.add_notice_handler(lambda notice: said.add(notice.message_primary))
+        run(theirs, migrate.plan("pgqueue"))
+        assert said == {"offoff"}
+        for name in names:
+            assert run(theirs, f"show {name}") == [("on",)]
 
 
 @pytest.mark.parametrize("schema", ["pgqueue", WEIRD])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgqueue import failpoints
+from pgqueue.db.commands import commands
 from pgqueue.db.connect import open_connection
 from pgqueue.db.statements import check_schema_name, quote_identifier, render, statement
 from pgqueue.errors import SchemaError
@@ -80,10 +81,14 @@ class Migration:
             ("version", str(self.version)),
             ("name", self.name),
             ("breaking", str(self.breaking).lower()),
-            ("sql", self.sql.strip()),
+            ("commands", "\n".join(map(_execute, commands(self.sql)))),
         ):
             text = text.replace(f":{name}", value)
         return render(text, check_schema_name(schema))
+
+
+def _execute(command: str) -> str:
+    return f"execute $migration$\n{command}\n$migration$;"
 
 
 @functools.cache

@@ -4,12 +4,20 @@
 do $pgqueue$
 declare
     path constant pg_catalog.text := pg_catalog.current_setting('search_path');
+    -- Null where there is no Citus.
+    by_schema constant pg_catalog.text :=
+        pg_catalog.current_setting('citus.enable_schema_based_sharding', true);
+    propagates constant pg_catalog.text :=
+        pg_catalog.current_setting('citus.enable_ddl_propagation', true);
     home constant pg_catalog.text := (pg_catalog.parse_ident(':"schema".migration'))[1];
     reached pg_catalog.int4;
     doors pg_catalog.oid[];
     door record;
 begin
     perform pg_catalog.set_config('search_path', '', true);
+    -- The tables are for the server that they are made on.
+    perform pg_catalog.set_config('citus.enable_schema_based_sharding', 'off', true);
+    perform pg_catalog.set_config('citus.enable_ddl_propagation', 'off', true);
     -- One at a time: who waited finds what the other has recorded.
     perform pg_catalog.pg_advisory_xact_lock(
         pg_catalog.hashtextextended(home, 7585774586302733));
@@ -44,9 +52,7 @@ begin
         doors := array(select proc.oid from pg_catalog.pg_proc as proc
                             join pg_catalog.pg_namespace as space on space.oid = proc.pronamespace
                        where space.nspname = home and proc.prosecdef);
-        execute $migration$
-:sql
-$migration$;
+:commands
         for door in
             select proc.oid::pg_catalog.regprocedure as name, proc.proconfig is null as bare
             from pg_catalog.pg_proc as proc
@@ -57,6 +63,8 @@ $migration$;
         end loop;
         comment on table :"schema".migration is 'pgqueue version :version';
     end if;
+    perform pg_catalog.set_config('citus.enable_schema_based_sharding', by_schema, true);
+    perform pg_catalog.set_config('citus.enable_ddl_propagation', propagates, true);
     perform pg_catalog.set_config('search_path', path, true);
 end;
 $pgqueue$;
