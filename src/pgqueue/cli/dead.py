@@ -18,7 +18,8 @@ from pgqueue.cli.options import (
     yes_option,
 )
 from pgqueue.cli.output import Failed, print_json, print_table
-from pgqueue.cli.show import hosts_of, print_job, print_jobs, print_retried
+from pgqueue.cli.over_cells import as_objects, labelled, open_cells
+from pgqueue.cli.show import hosts_of, list_jobs, print_job, print_retried, refuse_pages
 from pgqueue.client import Client
 from pgqueue.job import JobState
 
@@ -57,26 +58,33 @@ def list_(
     as_json: bool,
 ) -> None:
     """List dead letters, newest first."""
-    with open_client() as client:
-        if count:
-            _print_counts(client, as_json)
-            return
-        found = client.list_dead(
-            queue=queue, task=task, reason=reason, limit=limit, before_id=before_id
-        )
-    print_jobs(found, limit=limit, as_json=as_json)
-
-
-def _print_counts(client: Client, as_json: bool) -> None:
-    counts = client.count_dead()
-    if as_json:
-        print_json(counts)
+    if count:
+        _print_counts(as_json)
         return
-    print_table(
-        ("queue", "task", "jobs", "oldest", "newest"),
-        [(c.queue, c.task, c.jobs, c.oldest, c.newest) for c in counts],
-        empty="no dead letters",
-    )
+    refuse_pages(before_id)
+    list_jobs(
+        lambda client: client.list_dead(
+            queue=queue, task=task, reason=reason, limit=limit, before_id=before_id
+        ),
+        limit=limit, as_json=as_json,
+    )  # fmt: skip
+
+
+def _print_counts(as_json: bool) -> None:
+    with open_cells() as cells:
+        found = cells.ask(lambda client: client.count_dead())
+        if as_json:
+            print_json(as_objects(found))
+            return
+        print_table(
+            ("queue", "task", "jobs", "oldest", "newest"),
+            [
+                (labelled(cell, c.queue), c.task, c.jobs, c.oldest, c.newest)
+                for cell, counts in found.items()
+                for c in counts
+            ],
+            empty="no dead letters",
+        )
 
 
 @dead.command()

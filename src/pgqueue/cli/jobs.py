@@ -23,7 +23,7 @@ from pgqueue.cli.options import (
     yes_option,
 )
 from pgqueue.cli.output import Failed, print_json, print_table
-from pgqueue.cli.show import hosts_of, print_job, print_jobs, print_retried
+from pgqueue.cli.show import hosts_of, list_jobs, print_job, print_retried, refuse_pages
 from pgqueue.job import JobState
 
 __all__ = ["jobs"]
@@ -52,9 +52,11 @@ def jobs() -> None:
 @connection_options
 def list_(limit: int, before_id: int | None, as_json: bool, **filters: str | None) -> None:
     """List jobs, newest first."""
-    with open_client() as client:
-        found = client.list_jobs(limit=limit, before_id=before_id, **filters)
-    print_jobs(found, limit=limit, as_json=as_json)
+    refuse_pages(before_id)
+    list_jobs(
+        lambda client: client.list_jobs(limit=limit, before_id=before_id, **filters),
+        limit=limit, as_json=as_json,
+    )  # fmt: skip
 
 
 @jobs.command()

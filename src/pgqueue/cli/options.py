@@ -25,10 +25,13 @@ __all__ = [
     "LIMIT",
     "SECONDS",
     "Names",
+    "client_of",
     "connection_options",
     "flow_option",
     "given_app",
+    "given_cells",
     "given_connection",
+    "given_names",
     "json_option",
     "key_option",
     "limit_option",
@@ -121,9 +124,9 @@ JOB_ID = JobId()
 LIMIT = Limit()
 
 
-def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Keep an option for the whole line; the one nearest to the command counts."""
-    if value is not None:
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Keep an option for the whole line; those nearest to the command count."""
+    if value:
         ctx.meta[f"{_KEY}{param.name}"] = value
 
 
@@ -138,7 +141,8 @@ def connection_options(function: F) -> F:
         (
             ("--dsn",),
             "DSN",
-            "postgresql://user@host/database, or embedded:DIR [env: PGQUEUE_DSN].",
+            "postgresql://user@host/database, or embedded:DIR [env: PGQUEUE_DSN]. More than once, "
+            "for several servers: worker, status, jobs list, dead list, queues list, workers.",
         ),
         (
             ("--app", "-A"),
@@ -147,8 +151,9 @@ def connection_options(function: F) -> F:
         ),
     ):
         function = click.option(
-            *names, expose_value=False, callback=_remember, metavar=metavar, help=about
-        )(function)
+            *names, expose_value=False, callback=_remember, metavar=metavar, help=about,
+            multiple="--dsn" in names,
+        )(function)  # fmt: skip
     return function
 
 
@@ -163,15 +168,29 @@ limit_option = click.option(
 )
 
 
+def given_names() -> tuple[str | None, str | None]:
+    """Return the app and the schema that were given as options."""
+    meta = click.get_current_context().meta
+    return meta.get(f"{_KEY}app"), meta.get(f"{_KEY}schema")
+
+
+def given_cells() -> tuple[str, ...]:
+    """Return each dsn that was given as an option, checked."""
+    from pgqueue.dsn import check_cells
+
+    dsns: tuple[str, ...] = click.get_current_context().meta.get(f"{_KEY}dsn", ())
+    return check_cells(dsns) if dsns else ()
+
+
 def given_connection() -> tuple[str | None, str | None]:
     """Return the dsn and the schema that were given as options, checked."""
     from pgqueue.db.statements import check_schema_name
-    from pgqueue.dsn import check_dsn
 
-    meta = click.get_current_context().meta
-    dsn, schema = meta.get(f"{_KEY}dsn"), meta.get(f"{_KEY}schema")
+    dsns, (_, schema) = given_cells(), given_names()
+    if len(dsns) > 1:
+        raise click.UsageError(f"this command is for one server; give one --dsn, not {len(dsns)}")
     return (
-        None if dsn is None else check_dsn(dsn),
+        dsns[0] if dsns else None,
         None if schema is None else check_schema_name(schema),
     )
 
@@ -190,6 +209,13 @@ def given_app(*, required: bool = False) -> Choice | None:
     return chosen_app(given)
 
 
+def client_of(dsn: str | None, schema: str | None) -> Client:
+    """Return a client without an app. It works through PgBouncer as well as without."""
+    from pgqueue.client import Client
+
+    return Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
+
+
 @contextmanager
 def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
     """Lend a client for the options of this command line: its app, if there is one.
@@ -197,8 +223,6 @@ def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
     Without an app it works through PgBouncer as well as without, so that nobody has to say which it
     is. ``creates``: where embedded:DIR has no data of a server yet, make them.
     """
-    from pgqueue.client import Client
-
     dsn, schema = given_connection()
     choice = given_app()
     if choice is None:
@@ -206,7 +230,7 @@ def open_client(*, creates: bool = False) -> Generator[Client, None, None]:
             raise ConfigError(
                 "no app and no dsn: give --app MODULE:APP or --dsn, or set PGQUEUE_DSN"
             )
-        client = Client(dsn, schema=schema, pool_size=1, pgbouncer=True)
+        client = client_of(dsn, schema)
     else:
         from pgqueue.cli.app_of import import_app
 

@@ -26,7 +26,7 @@ Background jobs in the PostgreSQL that you already run.
 
 \b
 --app, --dsn and --schema go before or after the command. What counts:
-  1. the option          --app, --dsn, --schema (the last one given)
+  1. the option          --app, --dsn, --schema (those nearest to the command)
   2. the environment     PGQUEUE_APP, PGQUEUE_DSN, PGQUEUE_SCHEMA
   3. the default         app under [tool.pgqueue] in pyproject.toml, here or
                          above; none for the dsn; "pgqueue" for the schema
@@ -47,6 +47,7 @@ _COMMANDS = {
     "enqueue": ("pgqueue.cli.enqueue:enqueue", "Enqueue a job."),
     "migrate": ("pgqueue.cli.migrate:migrate", "Install or upgrade the schema."),
     "adopt": ("pgqueue.cli.adopt:adopt", "Let workers run on a copy of a database."),
+    "cells": ("pgqueue.cli.cells:cells", "Print the function that enqueues at a node of Citus."),
     "roles": ("pgqueue.cli.roles:roles", "Print SQL that gives each part its own role."),
     "status": ("pgqueue.cli.status:status", "Show jobs, queues and workers at this moment."),
     "health": ("pgqueue.cli.health:health", "Say whether all is well, by the exit code."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -11,25 +11,42 @@ import click
 from pgqueue.admin.info import AttemptError, JobInfo
 from pgqueue.admin.results import RetryResult
 from pgqueue.cli.attempts import ran_seconds, tracebacks_once, waited_seconds
+from pgqueue.cli.options import given_cells
 from pgqueue.cli.output import Failed, ago, moment, print_json, print_pairs, print_table
+from pgqueue.cli.over_cells import as_objects, labelled, open_cells
 from pgqueue.client import Client
 from pgqueue.job import JobState
 from pgqueue.observe.plain import plain
 
-__all__ = ["hosts_of", "print_job", "print_jobs", "print_retried"]
+__all__ = ["hosts_of", "list_jobs", "print_job", "print_retried", "refuse_pages"]
 
 
-def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
-    """Print a page of jobs."""
-    if as_json:
-        print_json(found)
-        return
+def list_jobs(list_of: Callable[[Client], Sequence[JobInfo]], *, limit: int, as_json: bool) -> None:
+    """Print a page of jobs: of several servers the newest, each with the name of its cell."""
+    with open_cells() as cells:
+        found = cells.ask(list_of)
+        both = [(cell, job) for cell, some in found.items() for job in some]
+        if cells.are_several:
+            both = sorted(both, key=lambda pair: pair[1].enqueued_at, reverse=True)[:limit]
+        if as_json:
+            print_json([one for cell, job in both for one in as_objects({cell: [job]})])
+        else:
+            _print_jobs(both, limit=limit)
+
+
+def refuse_pages(before_id: int | None) -> None:
+    """Refuse --before for several servers: each numbers its jobs by itself."""
+    if before_id is not None and len(given_cells()) > 1:
+        raise click.UsageError("--before is an id of one server; give one --dsn with it")
+
+
+def _print_jobs(found: Sequence[tuple[str, JobInfo]], *, limit: int) -> None:
     # One time a row, so that a row fits a terminal of 80 columns.
     print_table(
         ("id", "state", "queue", "task", "pri", "attempt", "due or ended", "error"),
         [
             (
-                job.id,
+                labelled(cell, job.id),
                 job.state.value,
                 job.queue,
                 job.task,
@@ -38,12 +55,14 @@ def print_jobs(found: Sequence[JobInfo], *, limit: int, as_json: bool) -> None:
                 job.finished_at or job.run_at,
                 _short(_why(job)),
             )
-            for job in found
+            for cell, job in found
         ],
         empty="no jobs",
     )
     if len(found) == limit:
-        click.echo(f"there may be more: --before {found[-1].id}", err=True)
+        cell, last = found[-1]
+        more = "a larger --limit" if cell else f"--before {last.id}"
+        click.echo(f"there may be more: {more}", err=True)
 
 
 def _why(job: JobInfo) -> str:

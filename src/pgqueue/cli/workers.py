@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
+from msgspec import structs
 
 from pgqueue.admin.info import WorkerInfo
-from pgqueue.cli.options import connection_options, json_option, open_client
+from pgqueue.cli.options import connection_options, json_option
 from pgqueue.cli.output import ago, print_json, print_table
+from pgqueue.cli.over_cells import as_objects, labelled, open_cells
 
-__all__ = ["print_workers", "workers"]
+__all__ = ["print_workers", "workers", "workers_of"]
 
 
 @click.command()
@@ -18,12 +20,21 @@ __all__ = ["print_workers", "workers"]
 @connection_options
 def workers(as_json: bool) -> None:
     """List the workers, longest running first."""
-    with open_client() as client:
-        found = client.workers()
-    if as_json:
-        print_json(found)
-    else:
-        print_workers(found)
+    with open_cells() as cells:
+        found = cells.ask(lambda client: client.workers())
+        if as_json:
+            print_json(as_objects(found))
+        else:
+            print_workers(workers_of(found))
+
+
+def workers_of(found: Mapping[str, Sequence[WorkerInfo]]) -> list[WorkerInfo]:
+    """Return the workers of all cells, each with the name of its cell before its host."""
+    return [
+        structs.replace(worker, host=labelled(cell, worker.host))
+        for cell, some in found.items()
+        for worker in some
+    ]
 
 
 def _slots(worker: WorkerInfo) -> str:
