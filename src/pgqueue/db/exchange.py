@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["RESET", "begin_with", "fetch_within", "say_goodbye", "set_local"]
+__all__ = ["BY_INDEX", "RESET", "begin_with", "fetch_within", "say_goodbye", "set_local"]
 
 _GOODBYE_SECONDS = 2.0
 
@@ -18,6 +18,9 @@ RESET = (
     "set session authorization default;discard temp;discard sequences"
 )
 """What leaves nothing of one use of a session to the next, but for what is prepared."""
+
+BY_INDEX = "select pg_catalog.set_config('enable_seqscan', 'off', true)"
+"""For the rest of a transaction: a plan that is made while a table is empty may be kept."""
 
 
 def set_local(settings: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
+from pgqueue.db.exchange import BY_INDEX
 from pgqueue.db.pool import Pool
 from pgqueue.drivers import arun, async_driver, run, sync_driver
 from pgqueue.drivers.faults import sqlstate
@@ -26,7 +27,7 @@ from pgqueue.worker.run.lost_commit import (
     was_committed,
 )
 from pgqueue.worker.run.own_commit import completing
-from pgqueue.worker.run.whole_batch import PLAN, completing_all, one_not_ours
+from pgqueue.worker.run.whole_batch import completing_all, one_not_ours
 
 __all__ = ["CallersTransactions", "not_committed"]
 
@@ -65,13 +66,13 @@ class CallersTransactions:
 
     def complete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
         """Complete jobs without a flow, by ascending id, in a transaction that goes on."""
-        run(connection, PLAN)
+        run(connection, BY_INDEX)
         if run(connection, *completing_all(self._pool.schema, jobs))[0][0] is not None:
             raise one_not_ours()
 
     async def acomplete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
         """Do what ``complete_all`` does, on an asynchronous connection."""
-        await arun(connection, PLAN)
+        await arun(connection, BY_INDEX)
         if (await arun(connection, *completing_all(self._pool.schema, jobs)))[0][0] is not None:
             raise one_not_ours()
 

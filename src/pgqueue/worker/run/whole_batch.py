@@ -9,10 +9,7 @@ from pgqueue.db.statements import statement
 from pgqueue.errors import LeaseLost
 from pgqueue.running import RunningJob
 
-__all__ = ["PLAN", "completing_all", "one_not_ours"]
-
-PLAN = "select pg_catalog.set_config('enable_seqscan', 'off', true)"
-"""For the rest of the transaction: a plan that is made while the table is empty may be kept."""
+__all__ = ["completing_all", "one_not_ours"]
 
 
 def completing_all(schema: str, jobs: Sequence[RunningJob]) -> tuple[Any, ...]:
