@@ -60,7 +60,7 @@ def test_times_and_short_words_are_whole_at_any_width(
 
 def test_a_list_of_jobs_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = screen(monkeypatch, 80)
-    print_jobs([job(JobState.COMPLETED)], limit=5, as_json=False)
+    print_jobs([("", job(JobState.COMPLETED))], limit=5)
     _, rule, row = shown.getvalue().splitlines()
     assert max(len(rule), len(row)) <= 80
 
@@ -68,7 +68,7 @@ def test_a_list_of_jobs_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_list_of_jobs_shows_no_error_of_one_that_is_completed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_jobs([job(JobState.COMPLETED, None, ERROR)], limit=5, as_json=False)
+    print_jobs([("", job(JobState.COMPLETED, None, ERROR))], limit=5)
     assert "no file" not in capsys.readouterr().out
 
 
@@ -84,5 +84,5 @@ def test_a_list_of_jobs_shows_no_error_of_one_that_is_completed(
 def test_a_list_of_jobs_says_why(
     reason: str | None, errors: list[AttemptError], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_jobs([job(JobState.DEAD, reason, *errors)], limit=5, as_json=False)
+    print_jobs([("", job(JobState.DEAD, reason, *errors))], limit=5)
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"  {said}")

@@ -18,7 +18,7 @@ from pgqueue.client import Client
 from pgqueue.job import JobState
 from pgqueue.observe.plain import plain
 
-__all__ = ["hosts_of", "list_jobs", "print_job", "print_retried", "refuse_pages"]
+__all__ = ["hosts_of", "list_jobs", "print_job", "print_jobs", "print_retried", "refuse_pages"]
 
 
 def list_jobs(list_of: Callable[[Client], Sequence[JobInfo]], *, limit: int, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def list_jobs(list_of: Callable[[Client], Sequence[JobInfo]], *, limit: int, as_
         if as_json:
             print_json([one for cell, job in both for one in as_objects({cell: [job]})])
         else:
-            _print_jobs(both, limit=limit)
+            print_jobs(both, limit=limit)
 
 
 def refuse_pages(before_id: int | None) -> None:
@@ -40,7 +40,8 @@ def refuse_pages(before_id: int | None) -> None:
         raise click.UsageError("--before is an id of one server; give one --dsn with it")
 
 
-def _print_jobs(found: Sequence[tuple[str, JobInfo]], *, limit: int) -> None:
+def print_jobs(found: Sequence[tuple[str, JobInfo]], *, limit: int) -> None:
+    """Print a page of jobs, each with the name of its cell; a single one has the name ""."""
     # One time a row, so that a row fits a terminal of 80 columns.
     print_table(
         ("id", "state", "queue", "task", "pri", "attempt", "due or ended", "error"),
