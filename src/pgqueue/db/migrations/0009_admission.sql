@@ -47,6 +47,9 @@ begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'pgqueue: admit() needs READ COMMITTED' using errcode = 'PQ002';
     end if;
+    -- Before the lock, which gives us our transaction id: whoever had taken one of these tickets by now has a
+    -- lower one, and following is ours. Read later, it would count tickets of transactions that began after us.
+    select last_value - (not is_called)::integer into newest_ticket from :"schema".ticket_id_seq;
     for attempt in 1 .. 2 loop
         select tat, held_until, paused_at is not null as paused,
                declared is null and changed is null as unknown,
@@ -74,6 +77,7 @@ begin
             admitted := 0;
             more := false;
             queues := '{}';
+            newest_ticket := null;
             return;
         end if;
         insert into :"schema".flow (name) values (the_flow) on conflict (name) do nothing;
@@ -92,7 +96,6 @@ begin
     -- Before the first position: see enqueue_checked.
     perform pg_current_xact_id();
     moment := clock_timestamp();
-    select last_value - (not is_called)::integer into newest_ticket from :"schema".ticket_id_seq;
     select pg_snapshot_xmin(one)::text::bigint,
            pg_snapshot_xmax(one)::text::bigint + age(pg_snapshot_xmax(one)::xid)
       into oldest, following
