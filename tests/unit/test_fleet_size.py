@@ -6,6 +6,7 @@ import pytest
 
 from pgqueue.worker.fleet.fleet_size import (
     due_within,
+    held_every,
     passed_every,
     share_of_counts,
     share_of_looks,
@@ -43,6 +44,11 @@ def test_behind_a_pooler_a_fleet_shares_the_looks_for_passed_jobs(
     interval: float, alike: int, listen: bool, seconds: float
 ) -> None:
     assert passed_every(interval, alike, listen=listen) == seconds
+
+
+@pytest.mark.parametrize(("alike", "seconds"), [(1, 10.0), (20, 10.0), (100, 50.0), (3000, 60.0)])
+def test_workers_at_rest_share_the_looks_for_what_they_hold(alike: int, seconds: float) -> None:
+    assert held_every(10.0, alike) == seconds
 
 
 def test_who_looks_half_as_often_looks_for_lost_workers_twice_as_likely() -> None:

@@ -225,7 +225,7 @@ class ReconcileTimings:
     soon: float = 0.2  # until the next look while something is in doubt; then ever longer
     share: float = 20  # times as long as it took: looks take a twentieth of the time at most
     cheap_share: float = 2000  # times as long as it took, where it may be as rare as once a lease
-    at_rest_every: float = 10.0  # of a worker that holds nothing, as far as it knows
+    at_rest_every: float = 10.0  # of a worker that holds nothing, as far as it knows, beside few
 
     def __post_init__(self) -> None:
         assert self.share <= self.cheap_share

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pgqueue.worker.fleet.fleet_size import passed_every, share_of_counts, share_of_looks
+from pgqueue.worker.fleet.fleet_size import (
+    held_every,
+    passed_every,
+    share_of_counts,
+    share_of_looks,
+)
 from pgqueue.worker.lease import heartbeat_every
 from pgqueue.worker.seat import WATCH
 from pgqueue.worker.timings import TIMINGS
@@ -54,3 +59,7 @@ class Census:
     def passed_every(self, interval: float, *, listen: bool) -> float:
         """Return the seconds between two looks for jobs that the cursors passed."""
         return passed_every(interval, self.alike, listen=listen)
+
+    def held_every(self, interval: float) -> float:
+        """Return the seconds between two looks of a worker at rest for what it holds."""
+        return held_every(interval, self.alike)

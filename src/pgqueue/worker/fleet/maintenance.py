@@ -60,7 +60,7 @@ class Maintenance:
         self.passed = Stragglers(store, who, census=census, view=view, links=links, events=events)
         self.reconciler = Reconciler(
             store, who, holdings=holdings, view=view, floor=self.passed.floor,
-            membership=membership, side=side, timings=timings.reconcile,
+            census=census, membership=membership, side=side, timings=timings.reconcile,
         )  # fmt: skip
         upkeep = Store(links.upkeep, store.schema)
         self.duties = Duties(

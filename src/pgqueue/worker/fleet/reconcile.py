@@ -15,6 +15,7 @@ import time
 from pgqueue.db.retry_delay import RetryDelay
 from pgqueue.db.store import Store
 from pgqueue.errors import PgQueueError
+from pgqueue.worker.fleet.census import Census
 from pgqueue.worker.fleet.floor import Floor
 from pgqueue.worker.fleet.holdings import Holdings
 from pgqueue.worker.fleet.identity import Identity
@@ -39,6 +40,7 @@ class Reconciler:
         holdings: Holdings,
         view: WorkerView,
         floor: Floor,
+        census: Census,
         membership: Membership,
         side: SideLoop,
         timings: ReconcileTimings,
@@ -49,6 +51,7 @@ class Reconciler:
         self._every = who.settings.heartbeat
         self._view = view
         self._floor = floor
+        self._census = census
         self._membership = membership
         self._side = side
         self._timings = timings
@@ -69,7 +72,7 @@ class Reconciler:
         holdings = self._holdings
         if called:
             self._soon.reset()
-        rest_until = self._looked_at + self._timings.at_rest_every
+        rest_until = self._looked_at + self._census.held_every(self._timings.at_rest_every)
         rests = holdings.at_rest and time.monotonic() < rest_until
         workers = holdings.workers(self._membership.worker_id)
         if not workers or (rests and not called):
