@@ -147,7 +147,9 @@ def test_a_stream_that_is_more_than_there_is_room_for_has_grown() -> None:
     one = plan()
     (state,) = one.states.values()
     state.stream.begin(1, 1.0)
-    assert one.found([state], answer(5, a=5), ALONE, 1.0, 1.1, light=True) == ([], [state])
+    assert one.found([state], answer(5, a=5), ALONE, 1.0, 1.1, light=True) == ([], [])
+    assert state.streaming, "short jobs: there is room again at once"
+    assert one.found([state], answer(5, a=5), ALONE, 1.0, 1.1, light=False) == ([], [state])
     assert not state.streaming
 
 

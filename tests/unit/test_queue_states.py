@@ -19,10 +19,11 @@ def quiet(flag: bool | None = True) -> QueueState:
 
 
 def found(
-    state: QueueState, count: int, now: float, *, full: bool = False, seat: Seat = FIRST
-) -> None:
+    state: QueueState, count: int, now: float, *,
+    full: bool = False, seat: Seat = FIRST, light: bool = True,
+) -> None:  # fmt: skip
     state.hot = Heat.COLD
-    state.found(count, full=full, seat=seat, began=now, now=now)
+    state.found(count, full=full, seat=seat, began=now, now=now, light=light)
 
 
 def crowd(state: QueueState, now: float, *, every: float = 0.0005, seat: Seat = FIRST) -> None:
@@ -173,8 +174,10 @@ def test_who_stands_by_looks_after_half_a_second_and_raises_no_flag_before() -> 
 def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() -> None:
     state = streaming()
     found(state, 5, 1.0, full=True)
-    assert (state.hot, state.streaming, state.full_since) == (Heat.HOT, False, 1.0)
-    assert state.calls(8, FIRST, 1.0) == 11
+    assert (state.hot, state.streaming, state.full_since) == (Heat.HOT, True, 1.0)
+    assert not state.calls(8, FIRST, 1.0), "it may be worked off at once"
+    assert state.calling.put_off_to == 1.005
+    assert state.calls(8, FIRST, 1.006) == 11
     assert not state.calls(8, FIRST, 1.5), "once a second"
     assert state.calls(8, FIRST, 2.5)
     assert not state.calls(8, AWAY, 9.0)
@@ -185,7 +188,26 @@ def test_more_than_there_is_room_for_is_claimed_at_once_and_others_are_called() 
     assert state.full_since is None
     assert not state.calls(4, FIRST, 99.0)
     found(state, 8, 9.6, full=True)
-    assert state.calls(8, FIRST, 9.6), "that was another burst"
+    assert not state.calls(8, FIRST, 9.6)
+    assert state.calls(8, FIRST, 9.606), "that was another burst"
+
+
+def test_many_jobs_that_are_worked_off_at_once_call_nobody() -> None:
+    """A stream of short jobs may be more than there is room for, now and then."""
+    state = streaming()
+    for n in range(50):
+        began = 1.0 + 0.016 * n
+        found(state, 100, began, full=True)
+        assert not state.calls(100, FIRST, began)
+        found(state, 12, began + 0.003)
+        assert state.calling.put_off_to == float("inf")
+        assert (state.streaming, state.flag) == (True, False)
+
+
+def test_a_stream_ends_when_jobs_stay() -> None:
+    state = streaming()
+    found(state, 100, 1.0, full=True, light=False)
+    assert not state.streaming
 
 
 def test_a_few_jobs_are_a_burst_only_if_the_queue_stays_full() -> None:

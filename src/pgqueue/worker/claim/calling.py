@@ -2,8 +2,9 @@
 
 Who is on watch calls the first; the last of those who were called call twice as many.
 
-A claim that took a few jobs, and had room for no more, may have met single jobs that just came
-closely. Then the call is put off for some ms, and from one to the next it is a tenth of a second.
+What fills all the room of a watcher may be short jobs that it soon works off. So it puts the call
+off for some ms. So does who was called, if it had room for a few jobs only; these may be single
+ones that just came closely, and from one such call to the next it is a tenth of a second.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ __all__ = ["Calling"]
 _CALLED_WITHIN, _CALLED_SECONDS = 0.03, 0.1
 _CALL_EVERY = 1.0
 _CALLED_FIRST = 8
-_MANY = 8  # of so many jobs nobody doubts that they are a burst
+_MANY = 8  # so many jobs do not come one by one
 _FULL_FOR, _CALL_APART = 0.005, 0.1
 assert _FULL_FOR < _CALL_APART < _CALL_EVERY
 
@@ -54,18 +55,20 @@ class Calling:
         """Return how many workers are to be called now, beside those who were.
 
         A claim of ``count`` jobs took all that it might. Who was looking for one job and found it
-        leaves it to the rest of the watch to call; of those who were called the last two do.
+        leaves it to the rest of the watch to call; of those who were called the last two do, and at
+        once where there were many: the watch has waited already.
         """
         self.put_off_to = float("inf")
         if count < 2 and seat.rank is not None and seat.rank + 1 < WATCH:
             return 0
         if self._called_at >= full_since:  # for the same burst
             return self.call(seat, now) if now >= self._called_at + _CALL_EVERY else 0
+        moment = full_since if seat.rank is None and count >= _MANY else full_since + _FULL_FOR
         if count < _MANY:
-            moment = max(full_since + _FULL_FOR, self._called_at + _CALL_APART)
-            if now < moment:
-                self.put_off_to = moment if self._reach(seat, now) else float("inf")
-                return 0
+            moment = max(moment, self._called_at + _CALL_APART)
+        if now < moment:
+            self.put_off_to = moment if self._reach(seat, now) else float("inf")
+            return 0
         return self.call(seat, now)
 
     def call(self, seat: Seat, now: float) -> int:

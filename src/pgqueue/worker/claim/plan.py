@@ -180,8 +180,8 @@ class Plan:
     ) -> tuple[list[QueueState], list[QueueState]]:  # fmt: skip
         """Note what a claim brought.
 
-        Return the queues that had less than they might, and the streams that are more than this
-        worker can take. ``light``: the next job should come here, too.
+        Return the queues that had less than they might, and the streams that ended because they are
+        more than this worker can take. ``light``: the next job should come here, too.
         """
         short: list[QueueState] = []
         grown: list[QueueState] = []
@@ -202,7 +202,7 @@ class Plan:
             state.found(count, full=full, seat=seat, began=began, now=now, light=light)
             if not full:
                 short.append(state)
-            elif streamed:
+            elif streamed and not state.streaming:
                 grown.append(state)
         self.quotas.on_short(short)
         return short, grown

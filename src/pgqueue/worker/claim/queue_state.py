@@ -183,9 +183,10 @@ class QueueState:
             self.contention.found(now)
         if full:
             self.hot = Heat.HOT
-            self.stream.end()
+            if not light:
+                self.stream.end()
             if self.full_since is None:
-                self.full_since = began
+                self.full_since = now
             return
         self.full_since = None
         self.calling.end()
