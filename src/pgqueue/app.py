@@ -257,9 +257,9 @@ class App(Client):
 
         def decorate(target: Callable[..., Any], /) -> Task[..., Any]:
             task = make_task(
-                target, app=self, max_args_bytes=self.max_args_bytes, name=name, aliases=aliases,
-                timeout=timeout, retry=retry, on_crash=on_crash, options=options, flow=flow,
-                executor=executor, memory=memory, batch=batch, batch_wait=batch_wait,
+                target, app=self, name=name, aliases=aliases, timeout=timeout, retry=retry,
+                on_crash=on_crash, options=options, flow=flow, executor=executor, memory=memory,
+                batch=batch, batch_wait=batch_wait,
             )  # fmt: skip
             task.call = self.around.put(task.call, asynchronous=task.is_async)
             self.tasks.add(task)

@@ -7,10 +7,13 @@ from typing import Literal
 
 from pgqueue.errors import ConfigError, shown
 
-__all__ = ["Executor", "check_executor", "check_memory", "memory_text"]
+__all__ = ["Executor", "RunsIn", "check_executor", "check_memory", "memory_text"]
 
 Executor = Literal["process"]
 """``process``: a child process of the worker, which may be killed. Not given: in the worker."""
+
+RunsIn = Literal["loop", "thread", "process"]
+"""The event loop of the worker, a thread of it, or a child process of it."""
 
 _LEAST = 16_000_000
 _UNITS = {

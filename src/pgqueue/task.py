@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, Protocol, TypeVar
 
 from pgqueue.around import is_async
-from pgqueue.executor import Executor
+from pgqueue.executor import Executor, RunsIn
 from pgqueue.flow.key import key_of
 from pgqueue.flow.value import Flow
 from pgqueue.fullness import Wait, check_wait
@@ -31,7 +31,10 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Enqueuer(Protocol):
-    """What a task needs of its app: a way into the database."""
+    """What a task needs of its app: a way into the database, and how large arguments may be."""
+
+    @property
+    def max_args_bytes(self) -> int: ...
 
     def enqueue_job(
         self, job: NewJob, connection: object | None, wait: Wait = None
@@ -59,7 +62,6 @@ class Task(Generic[P, R_co]):
         timeout: float | None,
         retry: RetryPolicy,
         on_crash: OnCrash,
-        max_args_bytes: int,
         flow: Flow | None = None,
         memory: int | None = None,
         executor: Executor | None = None,
@@ -74,13 +76,10 @@ class Task(Generic[P, R_co]):
         self.on_crash = on_crash
         self.is_async = is_async(function)
         self.memory = memory  # bytes that a process with a job of it may use
-        self.in_process = executor == "process"
-        self.in_loop = self.is_async and not self.in_process
-        self.in_thread = not self.is_async and not self.in_process
+        self.runs_in: RunsIn = executor or ("loop" if self.is_async else "thread")
         self.flow = flow
         self._key_of = None if flow is None else key_of(flow, function, name)
         self._app = app
-        self._max_args_bytes = max_args_bytes
         functools.update_wrapper(self, function)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R_co:
@@ -95,7 +94,7 @@ class Task(Generic[P, R_co]):
     @functools.cached_property
     def payload(self) -> Payload:
         """How the arguments become JSON and come back."""
-        return Payload(self.function, name=self.name, max_bytes=self._max_args_bytes)
+        return Payload(self.function, name=self.name, max_bytes=self._app.max_args_bytes)
 
     @property
     def queue(self) -> str:

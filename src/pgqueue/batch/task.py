@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from pgqueue.around import is_async
 from pgqueue.batch.gather import Gatherer
 from pgqueue.config import check_int, check_seconds
 from pgqueue.errors import ConfigError
@@ -49,11 +50,9 @@ class BatchTask(Task[[I_], R_co]):
         super().__init__(function, **settings)
         self.batch = batch
         self.batch_wait = batch_wait
-        self._in_thread = not self.is_async
         self.call = self.join
         self.is_async = True  # each of its jobs waits for the handler, on the loop
-        self.in_loop = True
-        self.in_thread = False
+        self.runs_in = "loop"
         self._gatherers: WeakKeyDictionary[asyncio.AbstractEventLoop, Gatherer] = (
             WeakKeyDictionary()
         )
@@ -66,7 +65,7 @@ class BatchTask(Task[[I_], R_co]):
     def payload(self) -> Payload:
         """How one item becomes JSON and comes back."""
         item = one_of(self.function, self.name)
-        return Payload(item, name=self.name, max_bytes=self._max_args_bytes)
+        return Payload(item, name=self.name, max_bytes=self.enqueuer.max_args_bytes)
 
     def join(self, item: I_) -> Coroutine[Any, Any, None]:
         """Run the current job in the next batch of this loop."""
@@ -78,7 +77,7 @@ class BatchTask(Task[[I_], R_co]):
         if gatherer is None:
             gatherer = self._gatherers[loop] = Gatherer(
                 self.function, size=self.batch, wait=self.batch_wait,
-                is_async=not self._in_thread,
+                is_async=is_async(self.function),
             )  # fmt: skip
         self._last = weakref.ref(loop), gatherer
         return gatherer.join(CURRENT.get(), item)

@@ -89,7 +89,7 @@ class Machines:
         self.admitter = self._make_admitter(app, rests_after=rests_after, **how)
         self.claimer = Claimer(
             store, listener=listener, queues=queues, tasks=list(tasks),
-            async_tasks=[name for name, task in tasks.items() if task.in_loop],
+            async_tasks=[name for name, task in tasks.items() if task.runs_in == "loop"],
             settings=settings, lease=lease, runner=self.runner, completer=self.completer,
             holdings=self.holdings, membership=membership, events=self, timings=timings,
             quotas=Quotas(self.runner.buffer.limited, settings.max_prefetch),

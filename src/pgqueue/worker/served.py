@@ -45,7 +45,7 @@ def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> Wor
     if len(sizes) == len(tasks):
         slots = max(settings.concurrency, 2 * max(sizes))
         return dataclasses.replace(settings, concurrency=slots)
-    if any(task.in_loop for task in tasks.values()):
+    if any(task.runs_in == "loop" for task in tasks.values()):
         return settings
     slots = min(settings.concurrency, off_loop(settings, tasks))
     return dataclasses.replace(settings, concurrency=slots)
@@ -56,10 +56,10 @@ def off_loop(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> i
 
     Where tasks of both kinds are, jobs for child processes count as those for threads.
     """
-    if any(task.in_thread for task in tasks.values()):
+    places = {task.runs_in for task in tasks.values()}
+    if "process" not in places or "thread" in places:
         return settings.threads
-    in_process = any(task.in_process for task in tasks.values())
-    return (settings.children or os.cpu_count() or 1) if in_process else settings.threads
+    return settings.children or os.cpu_count() or 1
 
 
 def queues_of(tasks: Mapping[str, Task[..., Any]], given: Sequence[str]) -> Sequence[str]:

@@ -27,7 +27,7 @@ def target_of(app: App) -> str:
             if module is not main:  # which may have a second name there
                 return f"{name}:{attribute}"
             in_main = True
-    tasks = ", ".join(f'"{task.name}"' for task in app.tasks if task.in_process)
+    tasks = ", ".join(f'"{task.name}"' for task in app.tasks if task.runs_in == "process")
     what = f"the jobs of {tasks} run in child processes, which import the app"
     if in_main:
         raise ConfigError(

@@ -86,8 +86,8 @@ class Attempts:
 
     async def run(self, slot: Slot, record: Record) -> None:
         """Run one job to its outcome. Nothing that user code raises gets past here."""
-        name = record["task"]
-        task = self._tasks[name]
+        task = self._tasks[record["task"]]
+        runs_in = task.runs_in
         try:
             body = record["args"]
             if (
@@ -102,12 +102,12 @@ class Attempts:
                 args, kwargs = task.payload.decode(body)
             except PayloadError as error:
                 raise await self._admission.misfit(record, error) from error
-            slot.job = job = RunningJob(record, slot.token, self._transactions, not task.in_thread)
+            slot.job = job = RunningJob(record, slot.token, self._transactions, runs_in != "thread")
             _set_current(job)
             if task.on_crash == "dead":
                 await self._note_begin(slot, record)
             timeout = record["timeout_seconds"] or task.timeout
-            if timeout is not None and not task.in_process:
+            if timeout is not None and runs_in != "process":
                 slot.waits = Waits.of_this_context()
                 slot.timer = self._loop.call_later(timeout, slot.time_out)
             self._begun_tokens[slot.place] = slot.token
@@ -116,7 +116,7 @@ class Attempts:
                 failpoints.armed.reach("job.starting")
             await (
                 task.call(*args, **kwargs)
-                if task.in_loop
+                if runs_in == "loop"
                 else self._apart(slot, record, task, partial(task.call, *args, **kwargs))
             )
             if failpoints.armed is not None:
@@ -127,7 +127,7 @@ class Attempts:
                 self._completer.done(record["id"], slot.token)
             else:
                 await self._completed(slot, record, job)
-            if slot.began >= self._log.silent_until[name]:
+            if slot.began >= self._log.silent_until[record["task"]]:
                 self._log.succeeded(record, slot.began)
         except BaseException as error:
             await self._raised(slot, record, error)
@@ -165,7 +165,7 @@ class Attempts:
         self._completer.done_by_handler(job.flow)
 
     def _apart(self, slot: Slot, record: Record, task: Task[..., Any], call: partial[Any]) -> Any:
-        if self._children is not None and task.in_process:
+        if self._children is not None and task.runs_in == "process":
             return self._children.run(slot, record, task)
         return self._in_thread(slot, record, call)
 

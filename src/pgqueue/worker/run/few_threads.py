@@ -33,7 +33,7 @@ _TASK = itemgetter("task")
 
 def sync_tasks(tasks: Mapping[str, Task[..., Any]]) -> frozenset[str]:
     """Return the names of the tasks whose jobs do not run on the loop."""
-    return frozenset(name for name, task in tasks.items() if not task.in_loop)
+    return frozenset(name for name, task in tasks.items() if task.runs_in != "loop")
 
 
 def make_buffer(

@@ -51,7 +51,7 @@ def children_of(
 
     Raises ConfigError where a child could not import the app.
     """
-    if not any(task.in_process for task in tasks.values()):
+    if not any(task.runs_in == "process" for task in tasks.values()):
         return None
     if not CAN_MEASURE and any(task.memory for task in tasks.values()):
         log.warning("limits of memory do not hold here: there is no /proc that says what is used")
