@@ -51,6 +51,7 @@ class Line:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._lock = threading.Lock()
+        self.busy = False  # a job runs just now
 
     def say(self, said: Said) -> None:
         """Tell the worker; without one, end."""
@@ -71,12 +72,8 @@ class Line:
         poll = select.poll()
         poll.register(self._end, 0)  # nothing but its end
         poll.poll()
-        time.sleep(0 if CURRENT_JOB else _ENDS_WITHIN)
+        time.sleep(0 if self.busy else _ENDS_WITHIN)
         os._exit(1)
-
-
-CURRENT_JOB: list[RunningJob] = []
-"""The job that runs just now, for the thread that watches."""
 
 
 class Runs:
@@ -97,7 +94,6 @@ class Runs:
         job = RunningJob(row, order.token, self._transactions, task.is_async)  # type: ignore[arg-type]  # pyright: ignore
         context = copy_context()
         context.run(CURRENT.set, job)
-        CURRENT_JOB.append(job)
         error: BaseException | None = None
         try:
             args, kwargs = task.payload.decode(row["args"])
@@ -106,8 +102,6 @@ class Runs:
                 self._loop.run(result, context=context)
         except BaseException as exc:
             error = exc
-        finally:
-            CURRENT_JOB.clear()
         if job.completion is Completion.IN_DOUBT:
             self._loop.run(self._transactions.callers.settle(job))
         if job.is_completed:
@@ -177,7 +171,10 @@ def main() -> None:
     line.say(Said("ready"))
     orders = msgspec.json.Decoder(Order)
     for value in values:
-        line.say(runs.run(orders.decode(value)))
+        line.busy = True
+        said = runs.run(orders.decode(value))
+        line.busy = False
+        line.say(said)
 
 
 def _unheard(number: int, frame: object) -> None:
