@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from pgqueue.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
     from asyncpg import Connection
@@ -42,10 +41,6 @@ class Callers(Protocol):
     def complete(self, job: RunningJob, connection: object) -> None: ...
 
     async def acomplete(self, job: RunningJob, connection: object) -> None: ...
-
-    def complete_all(self, jobs: Sequence[RunningJob], connection: object) -> None: ...
-
-    async def acomplete_all(self, jobs: Sequence[RunningJob], connection: object) -> None: ...
 
     async def settle(self, job: RunningJob) -> None: ...
 
@@ -97,6 +92,7 @@ class JobTransaction:
     """The context manager behind ``RunningJob.transaction()``."""
 
     __slots__ = ("_handle", "_is_async", "_job", "_transactions")
+    _of = "job"
 
     def __init__(self, job: RunningJob, transactions: Transactions, *, is_async: bool) -> None:
         self._job = job
@@ -107,10 +103,18 @@ class JobTransaction:
     def _check(self, *, asynchronous: bool) -> None:
         if asynchronous is not self._is_async:
             right = "async with" if self._is_async else "with"
-            raise ConfigError(f"in this task, write: {right} job.transaction() as tx")
+            raise ConfigError(f"in this task, write: {right} {self._of}.transaction() as tx")
         self._job.check_open()
         if self._handle is not None:
-            raise ConfigError("this transaction was entered already; call job.transaction() anew")
+            raise ConfigError(
+                f"this transaction was entered already; call {self._of}.transaction() anew"
+            )
+
+    def _completes(
+        self, error: BaseException | None
+    ) -> tuple[RunningJob, BaseException | None, *tuple[RunningJob, ...]]:
+        """Return which job it completes, or what rolls it back; and the others of a batch."""
+        return self._job, error
 
     async def __aenter__(self) -> Connection:
         self._check(asynchronous=True)
@@ -125,7 +129,7 @@ class JobTransaction:
         trace: TracebackType | None,
     ) -> None:
         try:
-            await self._transactions.aend(self._handle, self._job, error)
+            await self._transactions.aend(self._handle, *self._completes(error))
         finally:
             self._job.mark_left()
 
@@ -142,6 +146,6 @@ class JobTransaction:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._transactions.end(self._handle, self._job, error)
+            self._transactions.end(self._handle, *self._completes(error))
         finally:
             self._job.mark_left()

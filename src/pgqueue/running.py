@@ -24,7 +24,10 @@ _MOST_TOKENS = 1e9
 
 
 class Transactions(Protocol):
-    """Begins and ends the transactions that complete jobs."""
+    """Begins and ends the transactions that complete jobs.
+
+    ``others``: those of its batch, by ascending id, which are completed with the job.
+    """
 
     drained: bool
 
@@ -33,11 +36,15 @@ class Transactions(Protocol):
 
     async def abegin(self, job: RunningJob) -> tuple[Any, Connection]: ...
 
-    async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+    async def aend(
+        self, handle: Any, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None: ...
 
     def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]: ...
 
-    def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+    def end(
+        self, handle: Any, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None: ...
 
 
 class RunningJob(msgspec.Struct, eq=False, gc=False):

@@ -1,23 +1,20 @@
 """A batch: the jobs that one call of a handler runs for, and the transaction that completes them.
 
-The transaction is that of the first job. Within it the other jobs are completed by one statement,
-just before its end; then the first job's own end completes that one, and commits. One receipt that
-is not good any more rolls everything back.
+The transaction is begun for the first job. At its end one statement completes all jobs but the
+last; then the end of the last one completes that, and commits. One receipt that is not good any
+more rolls everything back.
 """
 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pgqueue.completing import JobTransaction
 from pgqueue.errors import ConfigError, LeaseLost, NotInJob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
-
-    from asyncpg import Connection
-    from psycopg import Connection as SyncConnection
 
     from pgqueue.running import RunningJob, Transactions
 
@@ -69,23 +66,18 @@ class Batch:
         return BatchTransaction(self, self._transactions, is_async=self._is_async)
 
 
-class BatchTransaction:
+class BatchTransaction(JobTransaction):
     """The context manager behind ``Batch.transaction()``."""
 
+    __slots__ = ("_batch",)
+    _of = "batch"
+
     def __init__(self, batch: Batch, transactions: Transactions, *, is_async: bool) -> None:
+        super().__init__(batch.jobs[0], transactions, is_async=is_async)
         self._batch = batch
-        self._transactions = transactions
-        self._is_async = is_async
-        self._lead = batch.jobs[0]
-        self._handle: Any = None
-        self._connection: Any = None
 
     def _check(self, *, asynchronous: bool) -> None:
-        if asynchronous is not self._is_async:
-            right = "async with" if self._is_async else "with"
-            raise ConfigError(f"in this task, write: {right} batch.transaction() as tx")
-        if self._handle is not None:
-            raise ConfigError("this transaction was entered already; one batch has one")
+        super()._check(asynchronous=asynchronous)
         for job in self._batch.jobs:
             job.check_open()
             if job.flow is not None:
@@ -94,78 +86,16 @@ class BatchTransaction:
                     "without a flow only"
                 )
 
-    def _choose(self) -> tuple[RunningJob | None, list[RunningJob]]:
-        """Return the job whose end commits, and the others to complete, by id."""
-        left = [
-            job for index, job in enumerate(self._batch.jobs) if index not in self._batch.failed
-        ]
+    def _completes(
+        self, error: BaseException | None
+    ) -> tuple[RunningJob, BaseException | None, *tuple[RunningJob, ...]]:
+        """Return the last job that did not fail, whose end commits, and the others by id."""
+        failed = self._batch.failed
+        left = [job for index, job in enumerate(self._batch.jobs) if index not in failed]
+        if not left:
+            return self._job, error or LeaseLost("no job of the batch is left to complete")
         left.sort(key=lambda job: job.id)
-        return (left[-1], left[:-1]) if left else (None, [])
-
-    async def __aenter__(self) -> Connection:
-        self._check(asynchronous=True)
-        with self._lead.entering():
-            self._handle, self._connection = await self._transactions.abegin(self._lead)
-        connection: Connection = self._connection
-        return connection
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            lead, others = self._choose()
-            error = error or _none_left(lead)
-            if error is None and others:
-                try:
-                    await self._transactions.callers.acomplete_all(others, self._connection)
-                except BaseException as exc:
-                    await self._transactions.aend(self._handle, self._lead, exc)
-                    raise
-            await self._transactions.aend(self._handle, lead or self._lead, error)
-        finally:
-            self._end()
-
-    def __enter__(self) -> SyncConnection[Any]:
-        self._check(asynchronous=False)
-        with self._lead.entering():
-            self._handle, self._connection = self._transactions.begin(self._lead)
-        connection: SyncConnection[Any] = self._connection
-        return connection
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            lead, others = self._choose()
-            error = error or _none_left(lead)
-            if error is None and others:
-                try:
-                    self._transactions.callers.complete_all(others, self._connection)
-                except BaseException as exc:
-                    self._transactions.end(self._handle, self._lead, exc)
-                    raise
-            self._transactions.end(self._handle, lead or self._lead, error)
-        finally:
-            self._end()
-
-    def _end(self) -> None:
-        """Take in whether it was committed: one of the jobs tells for all."""
-        self._lead.mark_left()
-        lead, others = self._choose()
-        if lead is not None and lead.is_completed:
-            for job in others:
-                job.mark_completed()
-
-
-def _none_left(lead: RunningJob | None) -> BaseException | None:
-    """Return what rolls back where every job has failed: nothing is to be committed for them."""
-    return LeaseLost("no job of the batch is left to complete") if lead is None else None
+        return left[-1], error, *left[:-1]
 
 
 CURRENT_BATCH: ContextVar[Batch] = ContextVar("pgqueue_batch")

@@ -6,7 +6,7 @@ the job: it has to be the connection that the test lends, or a session over that
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -77,15 +77,6 @@ class InlineCallers:
             raise
         await block.end()
         job.mark_completed()
-
-    def complete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
-        """Complete jobs of a batch. A drain runs batches of one job, so there are none."""
-        at_once(self.acomplete_all(jobs, connection))
-
-    async def acomplete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:  # noqa: ARG002
-        """Do what ``complete_all`` does."""
-        for job in jobs:
-            await self._finish(job)
 
     async def settle(self, job: RunningJob) -> None:
         """Look, where ``complete()`` was called, whether the task rolled it back."""

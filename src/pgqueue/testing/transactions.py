@@ -30,8 +30,11 @@ class InlineTransactions:
         await savepoint.begin()
         return savepoint, connection
 
-    async def aend(self, handle: Savepoint, job: RunningJob, error: BaseException | None) -> None:
-        """Complete the job, or go back to the savepoint."""
+    async def aend(
+        self, handle: Savepoint, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None:
+        """Complete the job, or go back to the savepoint. A drain runs batches of one job."""
+        assert not others
         if error is not None:
             await handle.go_back()
             return
@@ -48,9 +51,11 @@ class InlineTransactions:
         at_once(savepoint.begin())
         return savepoint, connection
 
-    def end(self, handle: Savepoint, job: RunningJob, error: BaseException | None) -> None:
+    def end(
+        self, handle: Savepoint, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None:
         """Do what ``aend`` does, on a blocking connection."""
-        at_once(self.aend(handle, job, error))
+        at_once(self.aend(handle, job, error, *others))
 
     async def _below(self, job: RunningJob, driver: str) -> Any:
         wire = self._store.wire

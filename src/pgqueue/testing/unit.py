@@ -31,9 +31,13 @@ class _NoTransactions:
     async def abegin(self, job: RunningJob) -> NoReturn:
         self.begin(job)
 
-    def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+    def end(
+        self, handle: Any, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None: ...
 
-    async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None: ...
+    async def aend(
+        self, handle: Any, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None: ...
 
 
 def _no_database() -> ConfigError:

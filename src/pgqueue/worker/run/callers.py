@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-from pgqueue.db.exchange import BY_INDEX
 from pgqueue.db.pool import Pool
 from pgqueue.drivers import arun, async_driver, run, sync_driver
 from pgqueue.drivers.faults import sqlstate
@@ -27,7 +26,6 @@ from pgqueue.worker.run.lost_commit import (
     was_committed,
 )
 from pgqueue.worker.run.own_commit import completing
-from pgqueue.worker.run.whole_batch import completing_all, one_not_ours
 
 __all__ = ["CallersTransactions", "not_committed"]
 
@@ -63,18 +61,6 @@ class CallersTransactions:
         job.mark_in_doubt()
         if not (await arun(connection, *completing(self._pool.schema, job)))[0][0]:
             raise not_ours(job)
-
-    def complete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
-        """Complete jobs without a flow, by ascending id, in a transaction that goes on."""
-        run(connection, BY_INDEX)
-        if run(connection, *completing_all(self._pool.schema, jobs))[0][0] is not None:
-            raise one_not_ours()
-
-    async def acomplete_all(self, jobs: Sequence[RunningJob], connection: object) -> None:
-        """Do what ``complete_all`` does, on an asynchronous connection."""
-        await arun(connection, BY_INDEX)
-        if (await arun(connection, *completing_all(self._pool.schema, jobs)))[0][0] is not None:
-            raise one_not_ours()
 
     @contextmanager
     def transaction(self, job: RunningJob, connection: object) -> Generator[None]:

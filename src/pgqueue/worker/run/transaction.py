@@ -39,9 +39,12 @@ from pgqueue.worker.run.own_commit import (
 )
 from pgqueue.worker.run.transaction_blocking import BlockingTransactions
 from pgqueue.worker.run.turns import Turns
+from pgqueue.worker.run.whole_batch import acomplete_all
 from pgqueue.worker.timings import TIMINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncpg import Connection
     from asyncpg.transaction import Transaction
 
@@ -134,8 +137,13 @@ class JobTransactions:
             stall.end()
         return connection
 
-    async def aend(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
-        """Complete the job and commit; or roll back, if there was an error."""
+    async def aend(
+        self, handle: Any, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None:
+        """Complete the job and commit; or roll back, if there was an error.
+
+        ``others``: those of its batch, by ascending id.
+        """
         if error is None:
             refuse_in_forks(self._pid)
         elif os.getpid() != self._pid:
@@ -144,7 +152,7 @@ class JobTransactions:
         stall = self._pool.check_stall(own.connection, time.monotonic() + self._deadline)
         try:
             if error is None:
-                await self._complete(own, job)
+                await self._complete(own, job, others)
             else:
                 await self._roll_back(own)
         finally:
@@ -181,20 +189,27 @@ class JobTransactions:
         if not self._pool.pooled:
             await own.connection.execute(RESET)
 
-    async def _complete(self, own: _Open, job: RunningJob) -> None:
+    async def _complete(self, own: _Open, job: RunningJob, others: Sequence[RunningJob]) -> None:
         connection = own.connection
         if connection.is_closed():
             raise session_ended(job)
         if not connection.is_in_transaction():
             connection.terminate()  # it may have begun something else
             raise ended_inside(job)
+        if others:
+            try:
+                await acomplete_all(connection, self._pool.schema, others)
+            except BaseException:
+                await self._roll_back(own)
+                raise
         if failpoints.armed is not None:
             failpoints.armed.reach("transaction.before_finish", lambda: _shut(connection))
         sending = asyncio.ensure_future(self._send_last(own, job))
         cancelled = await self._outlast(sending, connection)
         if (failed := sending.exception()) is not None:
             await self._settle(own, job, failed, cancelled)
-        job.mark_completed()
+        for one in (job, *others):
+            one.mark_completed()
         if cancelled is not None:
             raise cancelled
 

@@ -26,22 +26,15 @@ from pgqueue.errors import ConfigError, DatabaseError, PoolTimeout
 from pgqueue.running import RunningJob
 from pgqueue.worker.forked import refuse_in_forks
 from pgqueue.worker.run.deadlines import Deadlines
-from pgqueue.worker.run.lost_commit import (
-    ask_blocking,
-    ended_inside,
-    not_ours,
-    session_ended,
-)
+from pgqueue.worker.run.lost_commit import ask_blocking, ended_inside, not_ours, session_ended
 from pgqueue.worker.run.not_begun import is_away_for_psycopg, not_begun, of_psycopg
-from pgqueue.worker.run.own_commit import (
-    BEGIN,
-    is_receipt_refused,
-    is_refused,
-    last_message,
-)
+from pgqueue.worker.run.own_commit import BEGIN, is_receipt_refused, is_refused, last_message
+from pgqueue.worker.run.whole_batch import complete_all
 from pgqueue.worker.seldom import Seldom
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
     from psycopg import Connection as SyncConnection
 
@@ -181,7 +174,9 @@ class BlockingTransactions:
         attributes = session_attributes(dsn)
         return {} if attributes is None else {"target_session_attrs": attributes}
 
-    def end(self, handle: Any, job: RunningJob, error: BaseException | None) -> None:
+    def end(
+        self, handle: Any, job: RunningJob, error: BaseException | None, *others: RunningJob
+    ) -> None:
         """Complete the job and commit; or roll back, if there was an error."""
         if error is None:
             refuse_in_forks(self._pid)
@@ -192,7 +187,7 @@ class BlockingTransactions:
         try:
             with self._deadlines.at_most(self._deadline, connection):
                 if error is None:
-                    self._complete(session, job)
+                    self._complete(session, job, others)
                 else:
                     self._roll_back(session)
         except NotBegun as exc:
@@ -215,7 +210,7 @@ class BlockingTransactions:
         except Exception:
             session.connection.close()
 
-    def _complete(self, session: _Session, job: RunningJob) -> None:
+    def _complete(self, session: _Session, job: RunningJob, others: Sequence[RunningJob]) -> None:
         import psycopg
 
         connection, pooled = session.connection, self._pool.pooled
@@ -225,18 +220,25 @@ class BlockingTransactions:
         if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
             connection.close()  # it may have begun something else
             raise ended_inside(job)
+        if others:
+            try:
+                complete_all(connection, self._pool.schema, others)
+            except BaseException:
+                self._roll_back(session)
+                raise
         message = last_message(
             self._pool.schema, job, prepared=None if pooled else session.prepared, count=not pooled
         )
         try:
-            others = _send_last(connection, message.text)
+            prepared = _send_last(connection, message.text)
         except psycopg.Error as exc:
             self._settle(session, job, exc, is_new=bool(message.prepares))
         else:
             session.prepared.update(message.prepares)
-            if others not in ("", "0"):
+            if prepared not in ("", "0"):
                 _forget_prepared(session)
-        job.mark_completed()
+        for one in (job, *others):
+            one.mark_completed()
 
     def _settle(
         self, session: _Session, job: RunningJob, failed: psycopg.Error, *, is_new: bool

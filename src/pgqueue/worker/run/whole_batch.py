@@ -1,24 +1,40 @@
-"""The statement with which the transaction of a batch completes all of its jobs but one."""
+"""With what the transaction of a batch completes all of its jobs but the one whose end commits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from pgqueue.db.exchange import BY_INDEX
 from pgqueue.db.statements import statement
+from pgqueue.drivers import arun, run
 from pgqueue.errors import LeaseLost
 from pgqueue.running import RunningJob
 
-__all__ = ["completing_all", "one_not_ours"]
+__all__ = ["acomplete_all", "complete_all"]
 
 
-def completing_all(schema: str, jobs: Sequence[RunningJob]) -> tuple[Any, ...]:
+def complete_all(connection: object, schema: str, jobs: Sequence[RunningJob]) -> None:
+    """Complete jobs without a flow, by ascending id, in a transaction that goes on."""
+    run(connection, BY_INDEX)
+    if run(connection, *_completing(schema, jobs))[0][0] is not None:
+        raise _one_not_ours()
+
+
+async def acomplete_all(connection: object, schema: str, jobs: Sequence[RunningJob]) -> None:
+    """Do what ``complete_all`` does, on an asynchronous connection."""
+    await arun(connection, BY_INDEX)
+    if (await arun(connection, *_completing(schema, jobs)))[0][0] is not None:
+        raise _one_not_ours()
+
+
+def _completing(schema: str, jobs: Sequence[RunningJob]) -> tuple[Any, ...]:
     """Return the statement that answers null if all receipts were good, and its values after it."""
     receipts = [job.id for job in jobs], [job.token for job in jobs]
     return (statement("finish_jobs", schema), *receipts, "completed")
 
 
-def one_not_ours() -> LeaseLost:
+def _one_not_ours() -> LeaseLost:
     """Return the error of a batch of which a receipt is not good any more."""
     return LeaseLost(
         "a job of the batch is not this attempt's any more (its lease ran out, or it was "
