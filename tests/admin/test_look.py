@@ -300,13 +300,22 @@ async def test_a_list_looks_at_so_many_jobs_and_says_where_to_go_on(
     await other.finish(odd)
     buried = await add_dead(client, other, queue="odd")
     ids = await add(client, 12)
-    with pytest.raises(DatabaseError, match=f"before_id={ids[2]} goes on"):
-        await client.alist_jobs(queue="odd")
-    found = await client.alist_jobs(queue="odd", before_id=ids[2])
-    assert [job.id for job in found] == [*buried, odd]
-    assert await client.alist_jobs(queue="odd", before_id=odd) == []
+    page = await client.alist_jobs(queue="odd")
+    assert (page, page.before_id) == ([], ids[2])
+    page = await client.alist_jobs(queue="odd", before_id=ids[2])
+    assert [job.id for job in page] == [*buried, odd]
+    assert page.before_id is None
+    (newer,) = await add_dead(client, other, queue="odd")
+    page = await client.alist_jobs(queue="odd")
+    assert [job.id for job in page] == [newer], "some, fewer than the limit, and not the last page"
+    assert page.before_id == ids[3]
     # Few wherever they are: dead letters are looked for among themselves.
-    assert [job.id for job in await client.alist_jobs(state="dead")] == buried
+    dead = await client.alist_jobs(state="dead")
+    assert ([job.id for job in dead], dead.before_id) == ([newer, *buried], None)
+    (letter,) = page = await client.alist_dead(limit=1)
+    assert (letter.id, page.before_id) == (newer, newer)
+    page = await client.alist_dead(limit=2, before_id=newer)
+    assert ([job.id for job in page], page.before_id) == (buried, None)
 
 
 async def test_a_look_that_takes_too_long_says_what_to_do(

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from click.testing import Result
 
+from pgqueue.admin import jobs as admin_jobs
 from pgqueue.client import Client
 from tests.cli.conftest import Run, bury, one_line
 
@@ -105,6 +106,20 @@ def test_pages(on: Run, client: Client) -> None:
     assert f"--before {ids[1]}" in first.stderr
     (last,) = parsed(on("jobs", "list", "--before", ids[1], "--json"))
     assert last["id"] == ids[0]
+
+
+def test_a_list_that_did_not_look_at_all_jobs_says_so(
+    on: Run, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_jobs, "LIST_BOUND", 3)
+    first, *rest = (client.enqueue(name).id for name in ("a", "b", "b", "b", "a"))
+    some = on("jobs", "list", "--task", "a")
+    assert f" {first} " not in some.stdout
+    assert some.stderr == f"there may be more: repeat the command with --before {rest[1]}\n"
+    none = on("jobs", "list", "--task", "c", "--json")
+    assert (parsed(none), "--before" in none.stderr) == ([], True)
+    last = on("jobs", "list", "--task", "a", "--before", rest[1])
+    assert (f"{first} " in last.stdout, last.stderr) == (True, "")
 
 
 def test_cancel_and_retry_by_id(on: Run, client: Client) -> None:

@@ -67,9 +67,9 @@ PAGES = {
         "What operations answer",
         "the values that the operations of an app return",
         "pgqueue",
-        ("JobState", "JobInfo", "AttemptError", "Count", "QueueInfo", "WorkerInfo", "WorkerState",
-         "Status", "SchemaStatus", "migrations", "Migration", "CancelResult", "RetryResult",
-         "RedriveResult", "DeadCount", "PurgeResult", "Drained"),
+        ("JobState", "JobInfo", "JobPage", "AttemptError", "Count", "QueueInfo", "WorkerInfo",
+         "WorkerState", "Status", "SchemaStatus", "migrations", "Migration", "CancelResult",
+         "RetryResult", "RedriveResult", "DeadCount", "PurgeResult", "Drained"),
     ),
     "exceptions": Page(
         "Exceptions",

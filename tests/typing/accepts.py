@@ -110,6 +110,7 @@ def from_plain_code() -> None:
     assert_type(app.cancel(1), list[pgqueue.CancelResult])
     assert_type(app.redrive(queue="mail", dry_run=True), pgqueue.RedriveResult)
     assert_type(app.get_job(job_id=1), pgqueue.JobInfo | None)
+    assert_type(app.list_jobs(limit=1).before_id, int | None)
     assert_type(pgqueue.Client().migrate(), list[str])
     assert_type(app.status(), pgqueue.Status)
     pgqueue.Worker(app, queues=["mail"], lease=timedelta(seconds=30), max_jobs=None)

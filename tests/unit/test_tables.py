@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pgqueue.admin.info import AttemptError, JobInfo
+from pgqueue.admin.info import AttemptError, JobInfo, JobPage
 from pgqueue.cli.output import print_table
-from pgqueue.cli.show import print_jobs
+from pgqueue.cli.show import how_to_go_on, print_jobs
 from pgqueue.job import JobState
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -60,7 +60,7 @@ def test_times_and_short_words_are_whole_at_any_width(
 
 def test_a_list_of_jobs_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = screen(monkeypatch, 80)
-    print_jobs([("", job(JobState.COMPLETED))], limit=5)
+    print_jobs([("", job(JobState.COMPLETED))])
     _, rule, row = shown.getvalue().splitlines()
     assert max(len(rule), len(row)) <= 80
 
@@ -68,7 +68,7 @@ def test_a_list_of_jobs_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_list_of_jobs_shows_no_error_of_one_that_is_completed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    print_jobs([("", job(JobState.COMPLETED, None, ERROR))], limit=5)
+    print_jobs([("", job(JobState.COMPLETED, None, ERROR))])
     assert "no file" not in capsys.readouterr().out
 
 
@@ -84,5 +84,17 @@ def test_a_list_of_jobs_shows_no_error_of_one_that_is_completed(
 def test_a_list_of_jobs_says_why(
     reason: str | None, errors: list[AttemptError], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_jobs([("", job(JobState.DEAD, reason, *errors))], limit=5)
+    print_jobs([("", job(JobState.DEAD, reason, *errors))])
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"  {said}")
+
+
+def test_a_list_says_how_to_go_on() -> None:
+    one = [job(JobState.COMPLETED)]
+    end, more, none = JobPage(one, None), JobPage(one, 7), JobPage([], 7)
+    assert how_to_go_on({"": end}, 5) == []
+    for page in (more, none):
+        (hint,) = how_to_go_on({"": page}, 5)
+        assert hint == "there may be more: repeat the command with --before 7"
+    (hint,) = how_to_go_on({"a": end, "b": more}, 5)
+    assert hint == "there may be more on b: repeat the command with its --dsn alone and --before 7"
+    assert how_to_go_on({"a": end, "b": more}, 1) == ["there may be more: a larger --limit"]

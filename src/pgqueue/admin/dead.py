@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pgqueue.admin.filters import DeadFilter, JobFilter
-from pgqueue.admin.info import COUNT_BOUND, Count, JobInfo
+from pgqueue.admin.info import COUNT_BOUND, Count, JobPage
+from pgqueue.admin.jobs import page_of
 from pgqueue.admin.results import DeadCount, PurgeResult, RedriveResult
 from pgqueue.admin.retry import redrive
-from pgqueue.admin.rows import job_info
 from pgqueue.admin.session import reading, writing
 from pgqueue.db.statements import statement
 
@@ -28,13 +28,13 @@ async def list_dead(
     *,
     limit: int,
     before_id: int,
-) -> list[JobInfo]:
+) -> JobPage:
     """Return the newest ``limit`` dead letters below ``before_id``."""
     async with reading(connection, schema, what="the list", advice=_ADVICE):
         rows = await connection.fetch(
             statement("list_dead", schema), which.queue, which.task, reason, before_id, limit
         )
-    return [job_info(dict(row.items())) for row in rows]
+    return page_of(rows, limit)
 
 
 async def count_dead(connection: Connection, schema: str) -> list[DeadCount]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ __all__ = [
     "AttemptError",
     "Count",
     "JobInfo",
+    "JobPage",
     "QueueInfo",
     "SchemaStatus",
     "Status",
@@ -126,6 +127,20 @@ class JobInfo(msgspec.Struct, frozen=True):
             and self.claimed_at is not None
             and self.claimed_at >= self.expires_at
         )
+
+
+class JobPage(list[JobInfo]):
+    """A page of jobs: a list of them, newest first.
+
+    ``before_id``: with which the next page is asked for; None: this is the last one. A page may be
+    shorter than its limit, or empty, and not be the last: where few of many jobs fit.
+    """
+
+    __slots__ = ("before_id",)
+
+    def __init__(self, jobs: Iterable[JobInfo], before_id: int | None) -> None:
+        super().__init__(jobs)
+        self.before_id = before_id
 
 
 class QueueInfo(msgspec.Struct, frozen=True):

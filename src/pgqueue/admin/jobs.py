@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pgqueue.admin.filters import JobFilter
-from pgqueue.admin.info import COUNT_BOUND, JobInfo
+from pgqueue.admin.info import COUNT_BOUND, JobInfo, JobPage
 from pgqueue.admin.rows import job_info
 from pgqueue.admin.session import reading
 from pgqueue.db.statements import statement
-from pgqueue.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from collections.abc import Sequence
 
-__all__ = ["get_job", "list_jobs", "match_jobs"]
+    from asyncpg import Connection, Record
+
+__all__ = ["get_job", "list_jobs", "match_jobs", "page_of"]
 
 _ADVICE = "narrow it: give a state, queue or task that more jobs have, or a lower before_id"
 LIST_BOUND = 100_000
@@ -31,25 +32,27 @@ async def get_job(connection: Connection, schema: str, job_id: int) -> JobInfo |
 
 async def list_jobs(
     connection: Connection, schema: str, which: JobFilter, *, limit: int, before_id: int
-) -> list[JobInfo]:
-    """Return the newest ``limit`` jobs below ``before_id``.
-
-    DatabaseError if none is found and there are more jobs than are looked at.
-    """
+) -> JobPage:
+    """Return the newest ``limit`` jobs below ``before_id``, among LIST_BOUND of them."""
     name, args = _page(which, limit, before_id)
     last: int | None = None
     async with reading(connection, schema, what="the list", advice=_ADVICE):
         rows = await connection.fetch(statement(name, schema), *args)
-        if not rows and name == "list_jobs":
+        if len(rows) < limit and name == "list_jobs":
             last = await connection.fetchval(
                 statement("last_looked_at", schema), which.state, before_id, LIST_BOUND
             )
-    if last is not None:
-        raise DatabaseError(
-            f"none of the {LIST_BOUND:,} jobs that were looked at fits, and there are more below "
-            f"id {last}; before_id={last} goes on from there"
-        )
-    return [job_info(dict(row.items())) for row in rows]
+    return page_of(rows, limit, last)
+
+
+def page_of(rows: Sequence[Record], limit: int, last: int | None = None) -> JobPage:
+    """Return the page of these rows. ``last``: there are jobs below this id that may fit."""
+    ids = [row["id"] for row in rows]
+    if len(ids) == limit:
+        last = ids[-1]
+    # Jobs that came meanwhile move the last one up: none is listed twice.
+    before_id = None if last is None else min([*ids[-1:], last])
+    return JobPage((job_info(dict(row.items())) for row in rows), before_id)
 
 
 def _page(which: JobFilter, limit: int, before_id: int) -> tuple[str, tuple[Any, ...]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from pgqueue.admin.info import AttemptError, JobInfo
+from pgqueue.admin.info import AttemptError, JobInfo, JobPage
 from pgqueue.admin.results import RetryResult
 from pgqueue.cli.attempts import ran_seconds, tracebacks_once, waited_seconds
 from pgqueue.cli.options import given_cells
@@ -18,10 +18,18 @@ from pgqueue.client import Client
 from pgqueue.job import JobState
 from pgqueue.observe.plain import plain
 
-__all__ = ["hosts_of", "list_jobs", "print_job", "print_jobs", "print_retried", "refuse_pages"]
+__all__ = [
+    "hosts_of",
+    "how_to_go_on",
+    "list_jobs",
+    "print_job",
+    "print_jobs",
+    "print_retried",
+    "refuse_pages",
+]
 
 
-def list_jobs(list_of: Callable[[Client], Sequence[JobInfo]], *, limit: int, as_json: bool) -> None:
+def list_jobs(list_of: Callable[[Client], JobPage], *, limit: int, as_json: bool) -> None:
     """Print a page of jobs: of several servers the newest, each with the name of its cell."""
     with open_cells() as cells:
         found = cells.ask(list_of)
@@ -31,7 +39,25 @@ def list_jobs(list_of: Callable[[Client], Sequence[JobInfo]], *, limit: int, as_
         if as_json:
             print_json([one for cell, job in both for one in as_objects({cell: [job]})])
         else:
-            print_jobs(both, limit=limit)
+            last = all(page.before_id is None for page in found.values())
+            print_jobs(both, empty="no jobs" if last else "none of the newest jobs fits")
+        for hint in how_to_go_on(found, limit):
+            click.echo(plain(hint), err=True)
+
+
+def how_to_go_on(found: Mapping[str, JobPage], limit: int) -> list[str]:
+    """Return what to do where there may be more. ``found``: by the names of the cells."""
+    if sum(map(len, found.values())) > limit:
+        return ["there may be more: a larger --limit"]
+    hints: list[str] = []
+    for cell, page in found.items():
+        if page.before_id is not None:
+            where, other = (f" on {cell}", "its --dsn alone and ") if cell else ("", "")
+            hints.append(
+                f"there may be more{where}: repeat the command with {other}"
+                f"--before {page.before_id}"
+            )
+    return hints
 
 
 def refuse_pages(before_id: int | None) -> None:
@@ -40,8 +66,11 @@ def refuse_pages(before_id: int | None) -> None:
         raise click.UsageError("--before is an id of one server; give one --dsn with it")
 
 
-def print_jobs(found: Sequence[tuple[str, JobInfo]], *, limit: int) -> None:
-    """Print a page of jobs, each with the name of its cell; a single one has the name ""."""
+def print_jobs(found: Sequence[tuple[str, JobInfo]], *, empty: str = "no jobs") -> None:
+    """Print jobs, each with the name of its cell; a single one has the name "".
+
+    ``empty``: what is said where there are none.
+    """
     # One time a row, so that a row fits a terminal of 80 columns.
     print_table(
         ("id", "state", "queue", "task", "pri", "attempt", "due or ended", "error"),
@@ -58,12 +87,8 @@ def print_jobs(found: Sequence[tuple[str, JobInfo]], *, limit: int) -> None:
             )
             for cell, job in found
         ],
-        empty="no jobs",
+        empty=empty,
     )
-    if len(found) == limit:
-        cell, last = found[-1]
-        more = "a larger --limit" if cell else f"--before {last.id}"
-        click.echo(f"there may be more: {more}", err=True)
 
 
 def _why(job: JobInfo) -> str:

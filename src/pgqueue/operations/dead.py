@@ -8,7 +8,7 @@ from datetime import timedelta
 from pgqueue import admin
 from pgqueue.admin import DeadFilter, JobFilter, check_page
 from pgqueue.admin.filters import LARGEST_ID, check_reason
-from pgqueue.admin.info import JobInfo
+from pgqueue.admin.info import JobPage
 from pgqueue.admin.results import DeadCount, PurgeResult, RedriveResult
 from pgqueue.config import check_int
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking
@@ -29,8 +29,11 @@ class DeadOperations(Base):
         limit: int = 50,
         before_id: int | None = None,
         connection: object | None = None,
-    ) -> Work[list[JobInfo]]:
-        """Return a page of dead letters, newest first; ``reason``: a part of it, in any case."""
+    ) -> Work[JobPage]:
+        """Return a page of dead letters, newest first; ``reason``: a part of it, in any case.
+
+        The next page is that with ``before_id=page.before_id``, unless that is None.
+        """
         which = JobFilter(None, queue, task)
         part = check_reason(reason)
         size, below = check_page(limit, before_id)

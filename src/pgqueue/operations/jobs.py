@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pgqueue import admin
 from pgqueue.admin import JobFilter, check_ids, check_page
-from pgqueue.admin.info import JobInfo
+from pgqueue.admin.info import JobInfo, JobPage
 from pgqueue.admin.results import CancelResult, RetryResult
 from pgqueue.config import check_int
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking
@@ -49,13 +49,13 @@ class JobOperations(Base):
         limit: int = 50,
         before_id: int | None = None,
         connection: object | None = None,
-    ) -> Work[list[JobInfo]]:
-        """Return a page of jobs, newest first; the next page ends below the last one's id.
+    ) -> Work[JobPage]:
+        """Return a page of jobs, newest first.
 
-        It looks at 100,000 jobs at most, so a page may be shorter than ``limit`` before the end; an
-        empty one is the end. DatabaseError if none of those fits and there are more: its text says
-        from which id to go on. ``running`` jobs are looked for among the first 10,000 of each queue
-        and priority, where claims take them. DatabaseError if it would take more than 5 s.
+        The next page is that with ``before_id=page.before_id``, unless that is None. A page looks
+        at 100,000 jobs at most: it may be shorter than ``limit``, or empty, and not be the last.
+        ``running`` jobs are looked for among the first 10,000 of each queue and priority, where
+        claims take them. DatabaseError if it would take more than 5 s.
         """
         which = JobFilter(state, queue, task, tag, flow, flow_key)
         size, below = check_page(limit, before_id)
