@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from msgspec import structs
 
 from pgqueue.cli.options import client_of, given_cells, given_names, open_client
 from pgqueue.cli.output import Failed
@@ -18,9 +19,10 @@ from pgqueue.dsn import cell_names
 from pgqueue.errors import ConfigError, PgQueueError
 from pgqueue.observe.plain import plain
 
-__all__ = ["Cells", "as_objects", "labelled", "open_cells"]
+__all__ = ["Cells", "as_objects", "labelled", "merged", "open_cells"]
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Cells:
@@ -92,6 +94,15 @@ def open_cells() -> Generator[Cells, None, None]:
 def labelled(cell: str, text: object) -> str:
     """Return the text with the name of its cell before it, where there are several."""
     return f"{cell}:{text}" if cell else str(text)
+
+
+def merged(found: Mapping[str, Sequence[S]], field: str) -> list[S]:
+    """Return the values of all cells, each with the name of its cell before this field."""
+    return [
+        structs.replace(one, **{field: labelled(cell, getattr(one, field))})
+        for cell, some in found.items()
+        for one in some
+    ]
 
 
 def as_objects(found: Mapping[str, Sequence[msgspec.Struct]]) -> list[Any]:

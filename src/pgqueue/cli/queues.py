@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
-from msgspec import structs
 
 from pgqueue.admin.health import say_unserved
 from pgqueue.admin.info import QueueInfo
@@ -15,10 +14,10 @@ from pgqueue.cli.known_queue import refuse_unknown
 from pgqueue.cli.limits import limit, limits
 from pgqueue.cli.options import connection_options, json_option, open_client
 from pgqueue.cli.output import ago, print_json, print_table
-from pgqueue.cli.over_cells import as_objects, labelled, open_cells
+from pgqueue.cli.over_cells import as_objects, merged, open_cells
 from pgqueue.observe.plain import plain
 
-__all__ = ["fullest", "print_queues", "print_unserved", "queues", "queues_of"]
+__all__ = ["fullest", "print_queues", "print_unserved", "queues"]
 
 _MOST = 50
 
@@ -39,17 +38,9 @@ def list_(as_json: bool) -> None:
         if as_json:
             print_json(as_objects(found))
         else:
-            print_queues(queues_of(found))
-            print_unserved(queues_of(found))
-
-
-def queues_of(found: Mapping[str, Sequence[QueueInfo]]) -> list[QueueInfo]:
-    """Return the queues of all cells, each with the name of its cell before its own."""
-    return [
-        structs.replace(queue, name=labelled(cell, queue.name))
-        for cell, some in found.items()
-        for queue in some
-    ]
+            both = merged(found, "name")
+            print_queues(both)
+            print_unserved(both)
 
 
 def print_queues(found: Sequence[QueueInfo]) -> None:

@@ -13,9 +13,9 @@ from pgqueue.admin.health import say_schedules, say_still
 from pgqueue.admin.info import Status
 from pgqueue.cli.options import SECONDS, connection_options, json_option
 from pgqueue.cli.output import Failed, ago, print_json, print_table
-from pgqueue.cli.over_cells import Cells, open_cells
-from pgqueue.cli.queues import print_queues, print_unserved, queues_of
-from pgqueue.cli.workers import print_workers, workers_of
+from pgqueue.cli.over_cells import Cells, merged, open_cells
+from pgqueue.cli.queues import print_queues, print_unserved
+from pgqueue.cli.workers import print_workers
 from pgqueue.config import check_seconds
 from pgqueue.errors import DatabaseError
 from pgqueue.observe.plain import plain
@@ -74,14 +74,14 @@ def _print(cells: Cells, found: Mapping[str, Status]) -> None:
         empty="",
     )
     click.echo()
-    queues = queues_of({cell: one.queues for cell, one in found.items()})
+    queues = merged({cell: one.queues for cell, one in found.items()}, "name")
     print_queues(queues)
     print_unserved(queues)
     for cell, one in found.items():
         for said in say_still(one.still_flows):
             click.echo(plain(f"{cell}: {said}" if cell else said))
     click.echo()
-    print_workers(workers_of({cell: one.workers for cell, one in found.items()}))
+    print_workers(merged({cell: one.workers for cell, one in found.items()}, "host"))
     for cell, one in found.items():
         _print_rest(f"{cell}: " if cell else "", one)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
-from msgspec import structs
 
 from pgqueue.admin.info import WorkerInfo
 from pgqueue.cli.options import connection_options, json_option
 from pgqueue.cli.output import ago, print_json, print_table
-from pgqueue.cli.over_cells import as_objects, labelled, open_cells
+from pgqueue.cli.over_cells import as_objects, merged, open_cells
 
-__all__ = ["print_workers", "workers", "workers_of"]
+__all__ = ["print_workers", "workers"]
 
 
 @click.command()
@@ -25,16 +24,7 @@ def workers(as_json: bool) -> None:
         if as_json:
             print_json(as_objects(found))
         else:
-            print_workers(workers_of(found))
-
-
-def workers_of(found: Mapping[str, Sequence[WorkerInfo]]) -> list[WorkerInfo]:
-    """Return the workers of all cells, each with the name of its cell before its host."""
-    return [
-        structs.replace(worker, host=labelled(cell, worker.host))
-        for cell, some in found.items()
-        for worker in some
-    ]
+            print_workers(merged(found, "host"))
 
 
 def _slots(worker: WorkerInfo) -> str:
