@@ -12,12 +12,12 @@ from tests.harness.waiting import eventually
 
 from pgqueue.config import WorkerSettings
 from pgqueue.outcome import RELEASED
+from pgqueue.worker.busy import BusyClock
 from pgqueue.worker.claim.intake import Intake
 from pgqueue.worker.claim.queue_state import QueueState
 from pgqueue.worker.claim.scope import Scope
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.receipt import Entry
-from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.few_threads import FewThreads
 from pgqueue.worker.seat import Seat
 

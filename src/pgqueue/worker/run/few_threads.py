@@ -14,11 +14,11 @@ from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from pgqueue.worker.busy import BusyClock
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.receipt import Claimed
 from pgqueue.worker.run.buffer import Buffer, Taker, is_quarantined
-from pgqueue.worker.run.busy import BusyClock
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -99,7 +99,7 @@ class FewThreads(Buffer):
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, since the start."""
-        return self._busy.seconds(now)
+        return self._busy.busy_seconds(now)
 
     # -- for the runner
 

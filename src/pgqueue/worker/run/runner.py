@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 from pgqueue.outcome import CANCELLED
 from pgqueue.running import Transactions
 from pgqueue.within import without_blocks
+from pgqueue.worker.busy import BusyClock
 from pgqueue.worker.lease import Lease
 from pgqueue.worker.limits.limited_queues import LimitedQueues
 from pgqueue.worker.neighbours import Outcomes
 from pgqueue.worker.receipt import Claimed, Entry, entry_of
 from pgqueue.worker.run.admission import Admission
 from pgqueue.worker.run.attempt import Attempts
-from pgqueue.worker.run.busy import BusyClock
 from pgqueue.worker.run.eager import START, YIELD_EVERY, NewTask
 from pgqueue.worker.run.few_threads import FewThreads, make_buffer
 from pgqueue.worker.run.in_child import InChildren
@@ -127,7 +127,7 @@ class Runner:
 
     def busy_seconds(self, now: float) -> float:
         """For how long there has been something to run, up to the monotonic time ``now``."""
-        return self._busy.seconds(now)
+        return self._busy.busy_seconds(now)
 
     def tell_when(self, buffered_at_most: int) -> None:
         """Set ``has_room`` once no more than so many jobs are buffered."""

@@ -19,9 +19,9 @@ class BusyClock:
 
     def end(self, now: float) -> None:
         """There is nothing to run any more."""
-        self._seconds = self.seconds(now)
+        self._seconds = self.busy_seconds(now)
         self._since = None
 
-    def seconds(self, now: float) -> float:
+    def busy_seconds(self, now: float) -> float:
         """Return how many seconds there was something to run, up to now."""
         return self._seconds + (0.0 if self._since is None else now - self._since)
