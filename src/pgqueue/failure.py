@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, cast
 
-from pgqueue.errors import Retry, Snooze
+from pgqueue.errors import PgQueueError, Retry, Snooze
 from pgqueue.groups import leaves
 
 __all__ = ["MISFIT", "Failure", "clean", "describe"]
@@ -25,6 +25,12 @@ _CAUSES = 5
 _ITEMS = 2_000
 _PART = 400
 _PATH = 4_096
+# Frames of these stand above those of a handler.
+_RUNS_HANDLERS = (
+    "pgqueue.worker.", "pgqueue.batch.", "pgqueue.around", "pgqueue.hooks.", "asyncio.",
+)  # fmt: skip
+# And these raise what a process has died of, or what a batch says of one of its jobs.
+_HANDS_ON = ("pgqueue.batch.gather", "pgqueue.worker.children.pool", "pgqueue.worker.run.in_child")
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
 _BY_REPR = (BaseException.__str__, KeyError.__str__, OSError.__str__)
 _args: Callable[[BaseException], tuple[Any, ...]] = BaseException.args.__get__  # type: ignore[attr-defined]
@@ -162,14 +168,28 @@ class _Cutter:
         return cast("Any", kind(kept))
 
 
-def _is_ours(trace: TracebackType) -> bool:
+def _module(trace: TracebackType) -> str:
     name: object = trace.tb_frame.f_globals.get("__name__", "")
-    return isinstance(name, str) and name.startswith("pgqueue.worker.")
+    return name if isinstance(name, str) else ""
 
 
-def _frames(trace: TracebackType | None) -> str:
-    while trace is not None and trace.tb_next is not None and _is_ours(trace):
+def _of_users(error: BaseException) -> TracebackType | None:
+    """Return its traceback from the first frame below those that run handlers.
+
+    Where there is none, nobody needs ours: the message says what happened. What is ours and was not
+    raised on purpose keeps its last frame.
+    """
+    trace = error.__traceback__
+    while trace is not None and _module(trace).startswith(_RUNS_HANDLERS):
+        if trace.tb_next is None:
+            said = issubclass(type(error), PgQueueError) or _module(trace) in _HANDS_ON
+            return None if said else trace
         trace = trace.tb_next
+    return trace
+
+
+def _frames(error: BaseException) -> str:
+    trace = _of_users(error)
     last = deque(traceback.walk_tb(trace), maxlen=_FRAMES)
     if all(len(frame.f_code.co_filename) <= _PATH for frame, _ in last):
         return "".join(traceback.format_tb(trace, limit=-_FRAMES))
@@ -193,7 +213,7 @@ def _traceback(error: BaseException, first: BaseException) -> str:
     try:
         while current is not None and id(current) not in seen and len(seen) < _CAUSES:
             seen.add(id(current))
-            parts.append(f"{_frames(current.__traceback__)}{_headline(current)}\n")
+            parts.append(f"{_frames(current)}{_headline(current)}\n")
             if issubclass(type(current), BaseExceptionGroup):
                 found = leaves(current)
                 for inner in found[:_CAUSES]:

@@ -49,3 +49,29 @@ async def run_some(life: Life, count: int) -> list[str]:
             assert answer["wait"] is not None, "it stands still"
             await asyncio.sleep(answer["wait"])
     return ran
+
+
+# What stands in the place of the sequence of tickets says whether there was a transaction id.
+WATCHED = """
+alter sequence pgqueue.ticket_id_seq rename to ticket_number;
+create function public.last_ticket() returns bigint language plpgsql as $$
+begin
+    perform pg_catalog.set_config(
+        'test.xid', coalesce(pg_catalog.pg_current_xact_id_if_assigned()::text, 'none'), false
+    );
+    return (select last_value from pgqueue.ticket_number);
+end $$;
+create view pgqueue.ticket_id_seq as
+    select public.last_ticket() as last_value, is_called from pgqueue.ticket_number
+"""
+
+
+async def test_the_last_ticket_is_read_before_the_lock(life: Life) -> None:
+    """What locks the row gets its transaction id: tickets above the number are of later ones."""
+    await life.set_flow("f", {"concurrency": 1})
+    await life.put("f", ["a"])
+    await life.connection.execute(WATCHED)
+    answer = await life.admit("f")
+    assert answer["admitted"] == 1
+    assert answer["following"] > 0
+    assert await life.value("select current_setting('test.xid')") == "none"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -84,6 +87,47 @@ def test_what_each_job_comes_to() -> None:
     for index, error in ((3, own), (-1, own), (0, "no error")):
         with pytest.raises(ConfigError):
             batch.fail(index, cast("Any", error))
+
+
+async def test_a_job_whose_batch_ended_as_it_was_told_to_end_has_ended_as_its_batch() -> None:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def handler(items: list[int]) -> None:
+        asyncio.get_running_loop().call_soon(tasks[items[0]].cancel)  # before it hears of the end
+        if items == [1]:
+            raise LookupError
+
+    gatherer = Gatherer(handler, size=1, wait=3600, is_async=True)
+    tasks += [asyncio.create_task(gatherer.join(job(n), n)) for n in range(2)]
+    came = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in came] == [type(None), LookupError]
+
+
+async def test_without_a_thread_the_jobs_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    gatherer = Gatherer(lambda items: None, size=2, wait=3600, is_async=False)
+    jobs = [gatherer.join(job(n), n) for n in range(2)]
+    came = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [type(one) for one in came] == [Snooze, Snooze]
+
+
+async def test_who_fails_a_job_while_it_is_committed_is_too_late_for_all_of_them() -> None:
+    class Commits:
+        drained = False
+        callers = SimpleNamespace(acomplete_all=AsyncMock())
+        abegin = AsyncMock(return_value=(1, None))
+
+        async def aend(self, handle: Any, lead: RunningJob, error: Any) -> None:
+            batch.fail(1, ValueError("too late"))
+            lead.mark_completed()
+
+    batch = Batch([job(1), job(2)], cast("Any", Commits()), is_async=True)
+    async with batch.transaction():
+        pass
+    assert [one.is_completed for one in batch.jobs] == [True, True]
 
 
 def test_a_wrong_task_is_refused_as_it_is_made() -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
+from types import TracebackType
 from typing import Any
 
 import pytest
 
+from pgqueue.errors import LeaseLost
 from pgqueue.failure import Failure, clean, describe
 
 LONGEST = 200 + 2_000 + 8_000 + 500
@@ -220,3 +224,40 @@ def test_the_middle_is_cut(size: int) -> None:
 def test_a_failure_in_printable_ascii() -> None:
     plain = Failure("É", "a\tb\nc\x7f", "ok").plain()
     assert plain == Failure("?", "a?b\nc?", "ok")
+
+
+def below(*modules: str) -> TracebackType | None:
+    """A traceback with a frame of each of these modules."""
+    trace = None
+    for module in reversed(modules):
+        scope: dict[str, Any] = {"__name__": module, "sys": sys}
+        exec(compile("frame = sys._getframe()", f"<{module}>", "exec"), scope)
+        frame = scope["frame"]
+        trace = TracebackType(trace, frame, frame.f_lasti, 1)
+    return trace
+
+
+RUNS, JOINS = "pgqueue.worker.run.attempt", "pgqueue.batch.gather"
+POOL, TRANSACTION = "pgqueue.worker.children.pool", "pgqueue.worker.run.transaction"
+
+
+@pytest.mark.parametrize(
+    ("error", "frames", "shown"),
+    [
+        (ValueError, [RUNS, "shop"], ["shop"]),
+        (ValueError, [RUNS, JOINS, JOINS, "shop", "json"], ["shop", "json"]),
+        (ValueError, ["pgqueue.worker.child_process", "asyncio.runners", "shop"], ["shop"]),
+        (LeaseLost, [RUNS, "shop", TRANSACTION], ["shop", TRANSACTION]),
+        (ValueError, [RUNS, JOINS], []),  # handed to Batch.fail(), and raised nowhere
+        (MemoryError, [RUNS, POOL], []),
+        (LeaseLost, [RUNS], []),
+        (ValueError, ["shop", "asyncio.tasks"], ["shop", "asyncio.tasks"]),
+        (AttributeError, [RUNS, RUNS], [RUNS]),  # a defect of ours: somebody has to find it
+    ],
+)
+def test_a_traceback_begins_with_the_handler(
+    error: type[Exception], frames: list[str], shown: list[str]
+) -> None:
+    text = describe(error("what happened").with_traceback(below(*frames))).traceback
+    assert re.findall(r'File "<(.*)>"', text) == shown
+    assert text.endswith(f"{error.__name__}: what happened\n")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
 from pgqueue import App, Client, current_batch, current_job
 from pgqueue.errors import ConfigError, NotInJob
+from tests.harness.waiting import PATIENCE, eventually
 from tests.worker.support import Eyes, quick, working
 
 WAIT = 0.2
@@ -36,36 +38,54 @@ async def test_one_transaction_completes_those_that_did_not_fail(app: App, eyes:
     assert max(sizes) == 50, "each job of a batch has a slot, whatever concurrency says"
     assert (done["completed"], done["dead"]) == (99, 1)
     assert "seven" in str(done.failures[0].error)
+    (error,) = await eyes.errors(await eyes.value("select id from pgqueue.dead"))
+    assert error["traceback"] == "ValueError: seven\n", "it was raised nowhere"
     assert await eyes.value("select count(*) from effect") == 99
 
 
+@pytest.mark.parametrize("flavour", ["async", "thread"])
+@pytest.mark.parametrize("number", [1, 2])
 async def test_a_lost_receipt_rolls_all_back_and_costs_the_others_no_attempt(
-    app: App, eyes: Eyes
+    app: App, eyes: Eyes, flavour: str, number: int
 ) -> None:
+    """The last job's receipt is checked with the commit, those of the others before it."""
     attempts: list[list[tuple[int, int]]] = []
-    held, go_on = asyncio.Event(), asyncio.Event()
+    held, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    others = sorted({0, 1, 2} - {number})
 
-    @app.task(batch=3, batch_wait=WAIT)
+    def begins(items: list[int]) -> None:
+        jobs = current_batch().jobs
+        attempts.append([(job.attempt, item) for job, item in zip(jobs, items, strict=True)])
+        loop.call_soon_threadsafe(held.set)
+
     async def write(items: list[int]) -> None:
-        batch = current_batch()
-        attempts.append([(job.attempt, item) for job, item in zip(batch.jobs, items, strict=True)])
-        async with batch.transaction() as tx:
+        async with current_batch().transaction() as tx:
             await tx.execute("insert into effect select pg_catalog.unnest($1::int[])", items)
-            held.set()
-            await go_on.wait()
+            begins(items)
+            await eventually(go_on.is_set)
 
+    def write_in_a_thread(items: list[int]) -> None:
+        with current_batch().transaction() as tx:
+            tx.execute("insert into effect select pg_catalog.unnest(%s::int[])", (items,))
+            begins(items)
+            go_on.wait(PATIENCE)
+
+    task: Any = app.task(batch=3, batch_wait=WAIT)(
+        write if flavour == "async" else write_in_a_thread
+    )
     await eyes.sql("create table effect (n int)")
-    jobs = await app.aenqueue_many([write.job(n) for n in range(3)])
+    jobs = await app.aenqueue_many([task.job(n) for n in range(3)])
     async with working(app):
         await held.wait()
-        await app.acancel(jobs[1].id)
+        await app.acancel(jobs[number].id)
         await eyes.settled(running=2, cancelled=1)
         go_on.set()
         await eyes.settled(completed=2, cancelled=1)
     assert attempts[0] == [(1, 0), (1, 1), (1, 2)]
-    again = sorted(one for more in attempts[1:] for one in more)
-    assert [item for _, item in again] == [0, 2]
-    assert await eyes.value("select array_agg(n order by n) from effect") == [0, 2]
+    again = [one for more in attempts[1:] for one in more]
+    assert sorted(item for _, item in again) == others
+    assert await eyes.value("select array_agg(n order by n) from effect") == others
     assert [await eyes.errors(job.id) for job in jobs] == [[], [], []]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -29,7 +30,11 @@ def tasks(app: App, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 async def message(eyes: Eyes, job_id: int) -> str:
+    """What its error says; its traceback is that of the handler, if there was any."""
     (error,) = await eyes.errors(job_id)
+    assert re.findall(r"in (\w+)\n", error["traceback"]) == (
+        ["refuse"] if error["type"] == "KeyError" else []
+    )
     return f"{error['type']}: {error['message']}"
 
 

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.one_turn
 
 JOBS = 5
 DEFERRED = """
-create table public.effect (job bigint);
 create function public.refuse() returns trigger language plpgsql as
 $$ begin raise exception 'refused at the commit'; end $$;
 create constraint trigger refuse after insert on public.effect
@@ -120,23 +119,29 @@ async def test_who_deallocates_ours_costs_no_other_job_anything(app: App, eyes: 
         await eyes.settled(completed=2, dead=1)
 
 
-@pytest.mark.law(14)
-@pytest.mark.parametrize("flavour", ["async", "thread"])
-async def test_a_commit_that_is_refused_says_why(app: App, eyes: Eyes, flavour: str) -> None:
-    await eyes.connection.execute(DEFERRED)
+@pytest.fixture(params=["async", "thread"])
+async def writes(app: App, eyes: Eyes, request: pytest.FixtureRequest) -> Any:
+    """A task that writes a row in its transaction, on the loop or in a thread."""
+    await eyes.sql("create table public.effect (job bigint)")
+    insert = "insert into public.effect values (1)"
 
     @app.task(max_attempts=1)
     async def settle() -> None:
         async with current_job().transaction() as tx:
-            await tx.execute("insert into public.effect values (1)")
+            await tx.execute(insert)
 
     @app.task(max_attempts=1)
     def settle_in_a_thread() -> None:
         with current_job().transaction() as tx:
-            tx.execute("insert into public.effect values (1)")
+            tx.execute(insert)
 
-    task: Any = settle if flavour == "async" else settle_in_a_thread
-    job_id = (await task.aenqueue()).id
+    return settle if request.param == "async" else settle_in_a_thread
+
+
+@pytest.mark.law(14)
+async def test_a_commit_that_is_refused_says_why(app: App, eyes: Eyes, writes: Any) -> None:
+    await eyes.connection.execute(DEFERRED)
+    job_id = (await writes.aenqueue()).id
     async with working(app):
         await eyes.reaches(job_id, "dead")
     (error,) = await eyes.errors(job_id)
@@ -145,25 +150,11 @@ async def test_a_commit_that_is_refused_says_why(app: App, eyes: Eyes, flavour: 
 
 
 @pytest.mark.law(14)
-@pytest.mark.parametrize("flavour", ["async", "thread"])
 async def test_what_fails_behind_the_commit_leaves_the_job_completed(
-    app: App, eyes: Eyes, flavour: str, monkeypatch: pytest.MonkeyPatch
+    app: App, eyes: Eyes, writes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await eyes.sql("create table public.effect (job bigint)")
     monkeypatch.setattr("pgqueue.worker.run.own_commit.RESET", "select 1 / 0")
-
-    @app.task(max_attempts=1)
-    async def settle() -> None:
-        async with current_job().transaction() as tx:
-            await tx.execute("insert into public.effect values (1)")
-
-    @app.task(max_attempts=1)
-    def settle_in_a_thread() -> None:
-        with current_job().transaction() as tx:
-            tx.execute("insert into public.effect values (1)")
-
-    task: Any = settle if flavour == "async" else settle_in_a_thread
-    job_id = (await task.aenqueue()).id
+    job_id = (await writes.aenqueue()).id
     async with working(app):
         row = await eyes.reaches(job_id, "completed")
     assert row["errors"] is None

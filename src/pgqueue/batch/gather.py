@@ -7,6 +7,7 @@ returned or raised. So retries, misfits, expiry, cancel requests and blame are t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -17,6 +18,8 @@ from pgqueue.errors import LeaseLost, Snooze
 from pgqueue.running import CURRENT, RunningJob
 
 __all__ = ["Gatherer", "Member", "goes_alone", "outcomes"]
+
+_NO_THREAD_SECONDS = 1.0
 
 
 class Member:
@@ -93,10 +96,13 @@ class Run:
                 own.run(self._call)
             except BaseException as exc:
                 error = exc
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(ended.set_result, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(lambda: ended.done() or ended.set_result(error))
 
-        threading.Thread(target=work, name="pgqueue-batch", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="pgqueue-batch", daemon=True).start()
+        except RuntimeError:  # no thread can be had now
+            ended.set_result(Snooze(_NO_THREAD_SECONDS))
         self._answer(await ended)
 
     def _answer(self, error: BaseException | None) -> None:
@@ -153,6 +159,8 @@ class Gatherer:
         try:
             await member.answer
         except asyncio.CancelledError:
+            if member.answer.done() and not member.answer.cancelled():
+                return member.answer.result()  # the batch had ended when this was told to
             member.answer.cancel()
             if member.run is None:
                 self._members.pop(id(member), None)

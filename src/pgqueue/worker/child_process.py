@@ -190,4 +190,6 @@ def _die_with_parent(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from pgqueue.worker import child_process  # noqa: PLW0406
+
+    child_process.main()  # under its name, by which tracebacks leave its frames out
