@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pgqueue import App
+from pgqueue import App, Backoff, current_batch
 from pgqueue.db.migrate import migrate
 from tests.harness import servers
 from tests.harness.servers import Server, own_server
@@ -75,6 +75,40 @@ async def test_no_massacre_after_a_restart(own: Server, how: str) -> None:
     assert not runs.twice()
     await first.aclose()
     await second.aclose()
+
+
+@pytest.mark.fault("F6")
+async def test_a_batch_whose_transaction_ends_with_the_server_runs_again(own: Server) -> None:
+    assert own.cluster is not None
+    dsn = own.dsn_for(own.create())
+    await migrate(dsn, "pgqueue")
+    app = App(dsn)
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    @app.task(batch=3, batch_wait=2.0, retry=Backoff(base=0.0))
+    async def write(items: list[int]) -> None:
+        async with current_batch().transaction() as tx:
+            await tx.execute("insert into effect select pg_catalog.unnest($1::int[])", items)
+            held.set()
+            await go_on.wait()
+
+    async with eyes_on(dsn) as eyes:
+        await eyes.sql("create table effect (n int)")
+    async with working(app, lease=3.0, heartbeat=0.3):
+        jobs = await app.aenqueue_many([write.job(n) for n in range(3)])
+        await held.wait()
+        with own.connect() as connection:
+            connection.execute("checkpoint")  # claims commit asynchronously
+        await asyncio.to_thread(own.cluster.stop, "fast")
+        await asyncio.to_thread(own.cluster.start)
+        go_on.set()
+        async with eyes_on(dsn) as eyes:
+            await eyes.settled(completed=3)
+            assert await eyes.value("select array_agg(n order by n) from effect") == [0, 1, 2]
+            for job in jobs:
+                (error,) = await eyes.errors(job.id)
+                assert "was rolled back: its session ended" in error["message"]
+    await app.aclose()
 
 
 FORGET = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import AsyncMock
 
@@ -117,12 +116,14 @@ async def test_without_a_thread_the_jobs_come_again(monkeypatch: pytest.MonkeyPa
 async def test_who_fails_a_job_while_it_is_committed_is_too_late_for_all_of_them() -> None:
     class Commits:
         drained = False
-        callers = SimpleNamespace(acomplete_all=AsyncMock())
         abegin = AsyncMock(return_value=(1, None))
 
-        async def aend(self, handle: Any, lead: RunningJob, error: Any) -> None:
+        async def aend(
+            self, handle: Any, last: RunningJob, error: Any, *others: RunningJob
+        ) -> None:
             batch.fail(1, ValueError("too late"))
-            lead.mark_completed()
+            for one in (last, *others):
+                one.mark_completed()
 
     batch = Batch([job(1), job(2)], cast("Any", Commits()), is_async=True)
     async with batch.transaction():

@@ -20,7 +20,7 @@ from typing import Any
 
 import asyncpg
 
-from pgqueue import App, RunningJob, Worker, current_job
+from pgqueue import App, RunningJob, Worker, current_batch, current_job
 from tests.harness.processes import Program
 from tests.harness.waiting import eventually
 from tests.worker.support import Eyes, quick
@@ -81,6 +81,20 @@ def app_of(dsn: str) -> App:
             raise ValueError
         await asyncio.sleep(seconds)
         await note(job, "ended")
+
+    @app.task(batch=4, batch_wait=5.0)
+    async def many(items: list[int]) -> None:
+        """Write in its transaction, and wait there for the worker to be killed."""
+        batch = current_batch()
+        lead = batch.jobs[0]
+        async with batch.transaction() as tx:
+            await tx.executemany(
+                "insert into public.effect values ($1, $2, $3, 0, 'done')",
+                [(job.id, job.attempt, job.crash_count) for job in batch.jobs],
+            )
+            await note(lead, f"began {len(items)}")
+            if not lead.crash_count:
+                await asyncio.Event().wait()
 
     @app.task
     async def die() -> None:

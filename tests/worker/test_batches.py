@@ -124,3 +124,24 @@ async def test_an_error_fails_each_job_and_what_does_not_fit_fails_none(
     done = await app.run_until_idle(**quick())
     assert done["dead"] == 2
     assert await eyes.value("select count(*) from pgqueue.dead") == 2
+
+
+@pytest.mark.parametrize("flavour", ["async", "thread"])
+async def test_a_transaction_that_its_handler_ended_completes_no_job(
+    app: App, eyes: Eyes, flavour: str
+) -> None:
+    async def write(items: list[int]) -> None:
+        async with current_batch().transaction() as tx:
+            await tx.execute("commit")
+
+    def write_in_a_thread(items: list[int]) -> None:
+        with current_batch().transaction() as tx:
+            tx.commit()
+
+    task: Any = app.task(batch=3, batch_wait=WAIT, max_attempts=1)(
+        write if flavour == "async" else write_in_a_thread
+    )
+    await app.aenqueue_many([task.job(n) for n in range(3)])
+    done = await app.run_until_idle(**quick())
+    assert dict(done) == {"dead": 3}
+    assert all("ended inside its block" in str(failure.error) for failure in done.failures)

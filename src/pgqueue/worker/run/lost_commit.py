@@ -21,6 +21,7 @@ __all__ = [
     "ask_blocking",
     "ended_inside",
     "not_ours",
+    "rolled_back",
     "session_ended",
     "was_committed",
 ]
@@ -89,9 +90,14 @@ def _look(
 
 def _tell(job: RunningJob, failed: BaseException, *, committed: bool) -> None:
     if not committed:
-        raise DatabaseError(
-            f"the transaction of job {job.id} was rolled back: its connection was lost"
-        ) from failed
+        raise rolled_back(job) from failed
+
+
+def rolled_back(job: RunningJob) -> DatabaseError:
+    """Return the error of a transaction that surely was not committed."""
+    return DatabaseError(
+        f"the transaction of job {job.id} was rolled back: its connection was lost"
+    )
 
 
 def _nobody_to_ask(job: RunningJob) -> OutcomeUnknown:

@@ -198,7 +198,7 @@ class JobTransactions:
             raise ended_inside(job)
         if others:
             try:
-                await acomplete_all(connection, self._pool.schema, others)
+                await acomplete_all(connection, self._pool, others)
             except BaseException:
                 await self._roll_back(own)
                 raise

@@ -71,6 +71,7 @@ class BlockingTransactions:
         self._deadlines = Deadlines()
         self._turns = threading.BoundedSemaphore(connections)
         self._long = Seldom()
+        self._closed = False
 
     def begin(self, job: RunningJob) -> tuple[Any, SyncConnection[Any]]:
         """Wait for a turn, borrow a connection and begin. NotBegun: the server is away."""
@@ -200,6 +201,8 @@ class BlockingTransactions:
                     connection.close()
             else:
                 self._idle.append(session)
+                if self._closed:  # its thread outlived the worker
+                    self.close()
             self._turns.release()
 
     def _roll_back(self, session: _Session) -> None:
@@ -222,7 +225,7 @@ class BlockingTransactions:
             raise ended_inside(job)
         if others:
             try:
-                complete_all(connection, self._pool.schema, others)
+                complete_all(connection, self._pool, others)
             except BaseException:
                 self._roll_back(session)
                 raise
@@ -263,7 +266,8 @@ class BlockingTransactions:
         raise as_ours(failed, pool.dsn) from failed
 
     def close(self) -> None:
-        """Close the idle psycopg connections."""
+        """Close the idle psycopg connections, and those that threads give back later."""
+        self._closed = True
         while self._idle:
             self._idle.pop().connection.close()
         self._deadlines.close()
