@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from asyncpg import InvalidTextRepresentationError
 from tests.flows.life import Life
 
 
@@ -75,3 +77,16 @@ async def test_the_last_ticket_is_read_before_the_lock(life: Life) -> None:
     assert answer["admitted"] == 1
     assert answer["following"] > 0
     assert await life.value("select current_setting('test.xid')") == "none"
+
+
+async def test_a_completion_in_its_own_commit_asks_for_the_receipt(life: Life) -> None:
+    await life.set_flow("f", {"concurrency": 1})
+    (job,) = await life.put("f", ["a"])
+    await life.admit("f")
+    for token in (0, 7):  # nobody has claimed it; somebody has, with another token
+        with pytest.raises(InvalidTextRepresentationError, match="receipt is not good"):
+            await life.run("complete_own_flow_job", job, token, None)
+        assert await life.value("select count(*) from @.job") == 1
+        await life.take()
+    await life.run("complete_own_flow_job", job, 0, None)
+    assert await life.value("select count(*) from @.job") == 0
