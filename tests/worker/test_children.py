@@ -63,7 +63,7 @@ async def test_a_transaction_in_a_child_completes_the_job(app: App, eyes: Eyes, 
             for task in (tasks.with_transaction, tasks.with_blocking_transaction)
         ]
         await eyes.settled(completed=2)
-        assert worker.statistics().completed == 2
+        await eventually(lambda: worker.statistics().completed == 2)
     assert [row["job"] for row in await eyes.sql("select job from effect order by 1")] == ids
 
 
