@@ -206,6 +206,14 @@ def _database(
 
 
 @pytest.fixture
+def other_dsn(pg: Server, migrated: str) -> Iterator[str]:
+    """A second database like ``dsn``."""
+    name = pg.create(migrated)
+    yield pg.dsn_for(name)
+    pg.drop(name)
+
+
+@pytest.fixture
 def proxy(dsn: str) -> Iterator[Proxy]:
     """A proxy in front of ``dsn`` that can be told to fail; connect to ``proxy.dsn``."""
     proxy = Proxy(dsn)

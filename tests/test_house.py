@@ -47,7 +47,7 @@ def test_the_public_face_is_sorted_and_complete() -> None:
         for name, value in vars(pgqueue).items()
         if not name.startswith("_") and not isinstance(value, ModuleType) and name != "annotations"
     }
-    lazy = {"Statistics", "Worker", "WorkerThread"}  # loaded when asked for
+    lazy = {"Statistics", "Worker", "WorkerThread", "Workers"}  # loaded when asked for
     assert (public - {"TYPE_CHECKING"}) | lazy == set(pgqueue.__all__) - {"__version__"}
     for name in pgqueue.__all__:
         assert getattr(pgqueue, name) is not None

@@ -65,7 +65,7 @@ from pgqueue.version import __version__
 _refuse_namesake(__path__[0])
 
 if TYPE_CHECKING:
-    from pgqueue.worker import Statistics, Worker, WorkerThread
+    from pgqueue.worker import Statistics, Worker, Workers, WorkerThread
 
 __all__ = [
     "App",
@@ -144,6 +144,7 @@ __all__ = [
     "WorkerSettings",
     "WorkerState",
     "WorkerThread",
+    "Workers",
     "__version__",
     "current_batch",
     "current_job",
@@ -153,7 +154,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Load the worker when it is asked for: a program that only enqueues does without."""
-    if name in ("Statistics", "Worker", "WorkerThread"):
+    if name in ("Statistics", "Worker", "WorkerThread", "Workers"):
         from pgqueue import worker
 
         return getattr(worker, name)

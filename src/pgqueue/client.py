@@ -27,6 +27,7 @@ from pgqueue.errors import ConfigError
 from pgqueue.fullness import Wait, apatient, full, patient, question
 from pgqueue.job import Enqueued, NewJob, Options, new_job, with_options
 from pgqueue.operations import Operations, ScheduleOperations
+from pgqueue.operations.verbs import here
 from pgqueue.payload import encode_untyped
 from pgqueue.within import Joining, Provider
 
@@ -141,7 +142,9 @@ class Client(Joining, Operations, ScheduleOperations):
         """
         connection = self.join() if connection is None else connection
         checked = check_jobs(jobs)
-        return patient(lambda: self._enqueue(checked, connection, "enqueue_many"), wait, connection)
+        return patient(
+            lambda: here(self)._enqueue(checked, connection, "enqueue_many"), wait, connection
+        )
 
     async def aenqueue_many(
         self, jobs: Iterable[NewJob], *, connection: object | None = None, wait: Wait = None
@@ -149,14 +152,14 @@ class Client(Joining, Operations, ScheduleOperations):
         """Enqueue many jobs in one call from async code, all or none; answered in their order."""
         connection = self.join() if connection is None else connection
         checked = check_jobs(jobs)
-        return await apatient(lambda: self._aenqueue(checked, connection), wait, connection)
+        return await apatient(lambda: here(self)._aenqueue(checked, connection), wait, connection)
 
     def enqueue_job(self, job: NewJob, connection: object | None, wait: Wait = None) -> Enqueued:
         """Enqueue a job value on ``connection``, or on the one that ``join`` returns."""
         connection = self.join() if connection is None else connection
         if wait is None:
-            return self._enqueue_one(job, connection)
-        return patient(lambda: self._enqueue_one(job, connection), wait, connection)
+            return here(self)._enqueue_one(job, connection)
+        return patient(lambda: here(self)._enqueue_one(job, connection), wait, connection)
 
     def _enqueue_one(self, job: NewJob, connection: object | None) -> Enqueued:
         values = plain(job)
@@ -174,8 +177,8 @@ class Client(Joining, Operations, ScheduleOperations):
         """Enqueue a job value on ``connection``, or on the one that ``join`` returns."""
         connection = self.join() if connection is None else connection
         if wait is None:
-            return await self._aenqueue_one(job, connection)
-        return await apatient(lambda: self._aenqueue_one(job, connection), wait, connection)
+            return await here(self)._aenqueue_one(job, connection)
+        return await apatient(lambda: here(self)._aenqueue_one(job, connection), wait, connection)
 
     async def _aenqueue_one(self, job: NewJob, connection: object | None) -> Enqueued:
         values = plain(job)

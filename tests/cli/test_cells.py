@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -12,16 +11,8 @@ from pgqueue import ConfigError
 from pgqueue.client import Client
 from pgqueue.dsn import cell_names, check_cells
 from tests.cli.conftest import Run, bury, one_line
-from tests.harness.servers import Server
 
 NOBODY = "postgresql://127.0.0.1:1/nobody"
-
-
-@pytest.fixture
-def other(pg: Server, migrated: str) -> Iterator[str]:
-    name = pg.create(migrated)
-    yield pg.dsn_for(name)
-    pg.drop(name)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +51,13 @@ def test_what_is_no_list_of_servers_is_refused(wrong: object, said: str) -> None
 
 
 def test_looks_at_all_servers_and_names_the_one_that_is_away(
-    run: Run, client: Client, dsn: str, other: str, db: psycopg.Connection
+    run: Run, client: Client, dsn: str, other_dsn: str, db: psycopg.Connection
 ) -> None:
-    first, second, third = cell_names([dsn, other, NOBODY])
-    with Client(other) as there:
+    first, second, third = cell_names([dsn, other_dsn, NOBODY])
+    with Client(other_dsn) as there:
         mine, theirs = client.enqueue("mine").id, there.enqueue("theirs", queue="mail").id
         bury(db, client.enqueue("gone").id)
-    where = ("--dsn", dsn, "--dsn", other, "--dsn", NOBODY)
+    where = ("--dsn", dsn, "--dsn", other_dsn, "--dsn", NOBODY)
 
     listed = run(*where, "jobs", "list")
     assert listed.exit_code == 0
@@ -91,8 +82,8 @@ def test_looks_at_all_servers_and_names_the_one_that_is_away(
     assert whole[second]["jobs"]["pending"] == 1
 
 
-def test_what_is_for_one_server_refuses_several(run: Run, dsn: str, other: str) -> None:
-    where = ("--dsn", dsn, "--dsn", other)
+def test_what_is_for_one_server_refuses_several(run: Run, dsn: str, other_dsn: str) -> None:
+    where = ("--dsn", dsn, "--dsn", other_dsn)
     for command in (("enqueue", "t"), ("jobs", "show", "1"), ("dead", "purge", "--all")):
         refused = run(*command, *where)
         assert refused.exit_code == 2

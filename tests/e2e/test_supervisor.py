@@ -403,3 +403,35 @@ def test_jobs_are_released_when_the_database_returns(queue: Queue, proxy: Proxy)
         # Who lost the answer to a claim may leave its row for others to look after.
         service.send(SIGTERM)
         assert service.wait() == 0
+
+
+# -- several servers
+
+
+def test_jobs_of_two_servers_run_again_at_once_when_their_processes_are_killed(
+    queue: Queue, other_dsn: str
+) -> None:
+    with Queue(other_dsn, queue.home) as other:
+        other.rows("select setval('pgqueue.job_id_seq', 1000)")
+        jobs = [queue.enqueue("gated") for _ in range(4)]
+        others = [other.enqueue("gated") for _ in range(4)]
+        where = ("--dsn", queue.dsn, "--dsn", other_dsn)
+        how = ("--lease", "600", "--heartbeat", "180", "--concurrency", "10", "--until-idle")
+        with Service(queue, *TWO, *where, *how) as service:
+            first = queue.until_begun(*jobs, *others)
+            victims = set(first.values())
+            for victim in victims:
+                psutil.Process(victim).kill()
+            wait_until(
+                lambda: (
+                    set(first) == {job for job, pid in queue.trace("begin") if pid not in victims}
+                ),
+                what="the jobs of both servers run again",
+            )
+            queue.open()
+            queue.until_state("completed", *jobs)
+            other.until_state("completed", *others)
+            for at, some in ((queue, jobs), (other, others)):
+                assert {at.job(job)["crash_count"] for job in some} == {1}
+            assert service.wait() == 0  # each server is idle
+            assert queue.workers() == other.workers() == []

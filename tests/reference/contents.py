@@ -32,10 +32,10 @@ PAGES = {
          "JobTransaction", "CallersTransaction", "Retry", "Snooze", "Discard"),
     ),
     "worker": Page(
-        "Workers",
+        "Run workers",
         "run jobs inside a program of yours, and all settings of a worker",
         "pgqueue",
-        ("Worker", "WorkerOptions", "WorkerSettings", "WorkerThread", "Statistics"),
+        ("Worker", "Workers", "WorkerOptions", "WorkerSettings", "WorkerThread", "Statistics"),
     ),
     "schedules": Page(
         "Schedules",

@@ -422,7 +422,7 @@ class FakeProcess:
     made: list[FakeProcess]
     scripts: deque[list[str]]
 
-    def __init__(self, number: int, options: Any, env: Any, *, concurrency: int) -> None:
+    def __init__(self, number: int, options: Any, env: Any, *, servers: int) -> None:
         self.number, self.pid = number, 1000 + len(self.made)
         self.started = self.stopped = self.told_to_stop = False
         self.why: str | None = None

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
+from pgqueue import App, WorkerSettings
 from pgqueue.worker.running_jobs import RunningJobs
+from pgqueue.worker.served import fitted, tasks_of
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
@@ -36,3 +38,15 @@ def test_adopting_takes_the_descriptor() -> None:
     RunningJobs.adopt(descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
+
+
+def test_there_is_room_for_all_slots_that_a_worker_may_have() -> None:
+    app = App("postgresql://127.0.0.1:1/nobody")
+
+    @app.task(batch=10_000)
+    async def many(items: list[int]) -> None: ...
+
+    slots = fitted(WorkerSettings(concurrency=10_000), tasks_of(app)).concurrency
+    ours, file = RunningJobs.shared()
+    file.close()
+    assert len(ours.ids) >= slots

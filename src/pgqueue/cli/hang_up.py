@@ -20,6 +20,7 @@ from pgqueue.worker.signals import heeding
 
 if TYPE_CHECKING:
     from pgqueue.worker.worker import Worker
+    from pgqueue.worker.workers import Workers
 
 __all__ = ["heeding_hang_up"]
 
@@ -27,7 +28,7 @@ log = logging.getLogger("pgqueue.worker")
 
 
 @contextmanager
-def heeding_hang_up(worker: Worker) -> Generator[None]:
+def heeding_hang_up(worker: Worker | Workers) -> Generator[None]:
     """Heed HUP for the body, which runs the worker; after it, begin anew if that was asked for.
 
     A TERM or INT that comes as well has the last word: the program ends.

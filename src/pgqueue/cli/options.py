@@ -142,7 +142,7 @@ def connection_options(function: F) -> F:
             ("--dsn",),
             "DSN",
             "postgresql://user@host/database, or embedded:DIR [env: PGQUEUE_DSN]. More than once, "
-            "for several servers: status, jobs list, dead list, queues list, workers.",
+            "for several servers: worker, status, jobs list, dead list, queues list, workers.",
         ),
         (
             ("--app", "-A"),

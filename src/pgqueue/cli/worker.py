@@ -14,7 +14,15 @@ import click
 from pgqueue.cli.app_of import announce, check_connection, missing_app
 from pgqueue.cli.first_process import heeding_term
 from pgqueue.cli.hang_up import heeding_hang_up
-from pgqueue.cli.options import SECONDS, Names, connection_options, given_app, given_connection
+from pgqueue.cli.options import (
+    SECONDS,
+    Names,
+    connection_options,
+    given_app,
+    given_cells,
+    given_connection,
+    given_names,
+)
 from pgqueue.cli.which_app import Choice
 from pgqueue.config import WorkerSettings, check_int
 from pgqueue.errors import ConfigError
@@ -89,6 +97,8 @@ def worker(
     HUP runs new code. With a terminal, HUP means that this was closed, and stops the worker.
     MODULE:APP is where the app is: "shop.jobs:app"; without it, --app counts. The current directory
     is looked in first, unless PYTHONSAFEPATH is set. Spans of time are seconds, or 15m, 12h, 7d.
+    With several --dsn a process works for several servers: each gets an equal share of
+    --concurrency, and one that is away delays its own jobs alone.
 
     --until-idle stops once no job of the queues runs, in any worker, and none is ready or due. What
     is due later stays, also what waits for a retry. --reload, for development, replaces the
@@ -99,32 +109,37 @@ def worker(
     Exit codes: 0 when it stopped as told, also with jobs released; 1 when it failed, or when a
     job blocked its event loop so that the process had to be ended; 2 when something is set wrong.
     """
-    options = _checked(queues, settings)
-    check_int(processes, "processes", 1, 1000)
-    if max_jobs_per_process is not None:
-        check_int(max_jobs_per_process, "max-jobs-per-process", 1)
+    options = _checked(queues, settings, processes, max_jobs_per_process)
     loop_factory = _loop_factory(uvloop)
     choice = _choose(target)
     level = None if no_logging else log_level
     watched = Reload(choice.directory or os.getcwd()) if reload else None
-    app = _import(choice, level, log_format, keep_on=reload)
+    cells = _cells(max_jobs_per_process)
+    app = _import(choice, level, log_format, cells, keep_on=reload)
     if app is not None and app.pool.pooled:
         # The supervisor, which has connections of its own, does not see the app.
         options.setdefault("listen", False)
     if app is not None and processes == 1 and max_jobs_per_process is None and not reload:
-        _run_here(app, options, loop_factory, until_idle=until_idle)
+        _run_here(app, options, loop_factory, cells, until_idle=until_idle)
         return
     code = _supervise(
-        choice.target, options,
-        directory=choice.directory, until_idle=until_idle, reload=watched, processes=processes,
-        max_jobs_per_process=max_jobs_per_process, log_level=level, log_format=log_format,
-        uvloop=uvloop,
+        choice.target, options, cells=cells, processes=processes, reload=watched, uvloop=uvloop,
+        directory=choice.directory, until_idle=until_idle, log_level=level, log_format=log_format,
+        max_jobs_per_process=max_jobs_per_process,
     )  # fmt: skip
     click.get_current_context().exit(code)
 
 
-def _checked(queues: tuple[str, ...], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(
+    queues: tuple[str, ...],
+    settings: Mapping[str, Any],
+    processes: int,
+    max_jobs_per_process: int | None,
+) -> dict[str, Any]:
     """Return the settings that were given, by name."""
+    check_int(processes, "processes", 1, 1000)
+    if max_jobs_per_process is not None:
+        check_int(max_jobs_per_process, "max-jobs-per-process", 1)
     options = {name: value for name, value in settings.items() if value is not None}
     if queues:
         options["queues"] = queues
@@ -132,9 +147,24 @@ def _checked(queues: tuple[str, ...], settings: Mapping[str, Any]) -> dict[str, 
     return options
 
 
-def _import(choice: Choice, level: str | None, log_format: str, *, keep_on: bool) -> App | None:
-    """Import the app; with ``keep_on``, say what is wrong with it and return None."""
-    dsn, schema = given_connection()
+def _cells(max_jobs_per_process: int | None) -> tuple[str, ...]:
+    """Return the dsns of several servers; none where at most one is given."""
+    cells = given_cells()
+    if len(cells) < 2:
+        return ()
+    if max_jobs_per_process is not None:
+        raise click.UsageError("give --max-jobs-per-process with one --dsn, or leave it out")
+    return cells
+
+
+def _import(
+    choice: Choice, level: str | None, log_format: str, cells: tuple[str, ...], *, keep_on: bool
+) -> App | None:
+    """Import the app; with ``keep_on``, say what is wrong with it and return None.
+
+    Of several servers the first is that of the app's own calls outside of jobs.
+    """
+    dsn, schema = (cells[0], given_names()[1]) if cells else given_connection()
     announce(dsn, schema)
     try:
         with heeding_term():
@@ -179,15 +209,17 @@ def _run_here(
     app: App,
     settings: dict[str, Any],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None,
+    cells: tuple[str, ...],
     *,
     until_idle: bool,
 ) -> None:
     from pgqueue.worker.guard import Guard
     from pgqueue.worker.host import host
     from pgqueue.worker.worker import Worker
+    from pgqueue.worker.workers import Workers
 
     guard = Guard()
-    worker = Worker(app, **settings)
+    worker = Workers(app, cells=cells, **settings) if cells else Worker(app, **settings)
     with heeding_hang_up(worker):
         work = worker.run(until_idle=until_idle, signals=True, guard=guard)
         host(work, guard=guard, loop_factory=loop_factory)

@@ -9,7 +9,7 @@ from typing import Self
 
 from pgqueue import admin
 from pgqueue.config import check_text
-from pgqueue.operations.verbs import Base
+from pgqueue.operations.verbs import Base, here
 
 __all__ = ["Audited"]
 
@@ -23,7 +23,7 @@ class Audited(Base):
     _who: admin.Actor | None = None
 
     def __init__(self, client: Base) -> None:
-        self.pool = client.pool
+        self.pool = here(client).pool
         self.schema = client.schema
 
     def by(

@@ -8,7 +8,7 @@ from pgqueue import admin
 from pgqueue.admin.info import QueueInfo, SchemaStatus, Status, WorkerInfo
 from pgqueue.config import check_queue
 from pgqueue.operations.queue_limits import QueueLimits
-from pgqueue.operations.verbs import Base, Work, awaitable, blocking
+from pgqueue.operations.verbs import Base, Work, awaitable, blocking, here
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -35,7 +35,7 @@ class FleetOperations(Base):
 
         async def apply(connection: Connection) -> list[str]:
             applied = await admin.apply_migrations(connection, self.schema)
-            self.pool.recheck()
+            here(self).pool.recheck()
             return applied
 
         return Work(apply, checked=False, seconds=_MIGRATION_SECONDS, connection=connection)

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import update_wrapper
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from pgqueue.db.pool import Pool
 from pgqueue.drivers.lent import lend, lend_blocking
@@ -17,7 +18,7 @@ from pgqueue.drivers.lent import lend, lend_blocking
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["Base", "Work", "awaitable", "blocking"]
+__all__ = ["AT", "Base", "Work", "awaitable", "blocking", "here"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,10 +26,24 @@ B = TypeVar("B", bound="Base")
 
 
 class Base:
-    """A client, as the verbs need it: its connections and its schema."""
+    """A client, as the verbs need it: its connections and its schema.
+
+    ``home``: of an app at one of several servers, the app.
+    """
 
     pool: Pool
     schema: str
+    home: Self | None = None
+
+
+AT: ContextVar[Base | None] = ContextVar("pgqueue at", default=None)
+"""The app at the server of the job that runs."""
+
+
+def here(client: B) -> B:
+    """Return the client, or, inside a job of another server, itself at that server."""
+    there = AT.get()
+    return client if there is None or there.home is not client else cast("B", there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,7 @@ def blocking(method: Callable[Concatenate[B, P], Work[T]]) -> Callable[Concatena
         work = method(self, *args, **kwargs)
         if work.connection is not None:
             return lend_blocking(work.connection, work.run)
-        return self.pool.run(work.run, what=name, checked=work.checked, seconds=work.seconds)
+        return here(self).pool.run(work.run, what=name, checked=work.checked, seconds=work.seconds)
 
     # help() says what the caller gets.
     answer = method.__annotations__["return"].removeprefix("Work[").removesuffix("]")
@@ -70,7 +85,7 @@ def awaitable(
         work = method(self, *args, **kwargs)
         if work.connection is not None:
             return await lend(work.connection, work.run)
-        return await self.pool.arun(work.run, checked=work.checked, seconds=work.seconds)
+        return await here(self).pool.arun(work.run, checked=work.checked, seconds=work.seconds)
 
     update_wrapper(call, method)
     call.__name__ = f"a{verb.__name__}"

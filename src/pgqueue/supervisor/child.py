@@ -14,8 +14,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
 
 from pgqueue import failpoints
 from pgqueue.errors import ConfigError, PgQueueError, SchemaError
@@ -30,6 +30,7 @@ from pgqueue.worker.load import load_app
 from pgqueue.worker.running_jobs import RunningJobs
 from pgqueue.worker.signals import heeding
 from pgqueue.worker.worker import Phase, Worker
+from pgqueue.worker.workers import Workers
 
 if TYPE_CHECKING:
     from pgqueue.app import App
@@ -48,7 +49,7 @@ def main() -> int:
     options = next(messages, None)
     if options is None:
         return 1
-    running_jobs = RunningJobs.adopt(options["running_jobs"])
+    running_jobs = [RunningJobs.adopt(end) for end in options["running_jobs"]]
     settle()
     defer()
     failpoints.arm_from_environment()
@@ -84,11 +85,11 @@ def _adopt_stdin() -> Control:
 class Child:
     """The worker of this process, and who may stop it."""
 
-    def __init__(self, control: Control, options: Message, running_jobs: RunningJobs) -> None:
+    def __init__(self, control: Control, options: Message, running_jobs: list[RunningJobs]) -> None:
         self._control = control
         self._options = options
         self._running_jobs = running_jobs
-        self._worker: Worker | None = None
+        self._worker: Worker | Workers | None = None
         # Taken once each and never let go: a signal handler may interrupt who takes them.
         self._stop_asked, self._force_asked = threading.Lock(), threading.Lock()
         self.guard = Guard()
@@ -97,21 +98,31 @@ class Child:
         """Import the app and run its worker."""
         app = load_app(self._options["target"], self._options["directory"])
         be_heard(self._options["log_level"], self._options["log_format"])
-        worker = Worker(app, **self._options["settings"])
+        worker, work = self._work(app)
         host(
-            worker.run(
-                until_idle=self._options["until_idle"],
-                on_phase=lambda phase: self._tell(phase, app),
-                running_jobs=self._running_jobs,
-                guard=self.guard,
-            ),
+            work,
             guard=self.guard,
             loop_factory=self._loop_factory(),
             on_loop=lambda _: self._adopt(worker),
             on_end=lambda: self._control.tell(event="stopped"),
         )
 
-    def _adopt(self, worker: Worker) -> None:
+    def _work(self, app: App) -> tuple[Worker | Workers, Coroutine[Any, Any, None]]:
+        settings, cells = self._options["settings"], self._options["cells"]
+        how: dict[str, Any] = {"until_idle": self._options["until_idle"], "guard": self.guard}
+        if not cells:
+            worker = Worker(app, **settings)
+            return worker, worker.run(
+                on_phase=lambda phase: self._tell(phase, app.pool.dsn, app.schema),
+                running_jobs=self._running_jobs[0], **how,
+            )  # fmt: skip
+        workers = Workers(app, cells=cells, **settings)
+        return workers, workers.run(
+            on_phase=lambda phase, cell: self._tell(phase, cells[cell], app.schema, cell),
+            running_jobs=self._running_jobs, **how,
+        )  # fmt: skip
+
+    def _adopt(self, worker: Worker | Workers) -> None:
         self._worker = worker
 
     def _loop_factory(self) -> LoopFactory | None:
@@ -123,8 +134,8 @@ class Child:
             return None
         return uvloop.new_event_loop
 
-    def _tell(self, phase: Phase, app: App) -> None:
-        self._control.tell(event=phase, dsn=app.pool.dsn, schema=app.schema)
+    def _tell(self, phase: Phase, dsn: str, schema: str, cell: int = 0) -> None:
+        self._control.tell(event=phase, dsn=dsn, schema=schema, cell=cell)
 
     # -- from the thread of the control and from signal handlers
 

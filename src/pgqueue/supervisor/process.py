@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ __all__ = ["Process", "environment_of"]
 
 
 class Process:
-    """A fresh interpreter that runs a worker.
+    """A fresh interpreter that runs a worker, for one server or several.
 
     It gets a session of its own: what a terminal sends to the foreground, Ctrl-C above all, reaches
     the supervisor alone.
@@ -30,7 +31,7 @@ class Process:
         options: Mapping[str, object],
         env: Mapping[str, str],
         *,
-        concurrency: int,
+        servers: int,
     ) -> None:
         self.number = number
         self.since = time.monotonic()
@@ -39,15 +40,17 @@ class Process:
         self.stopped = False
         self.why: str | None = None
         self.kill_at: float | None = None
-        self._running_jobs, running_jobs = RunningJobs.shared(concurrency)
-        with running_jobs:
+        shared = [RunningJobs.shared() for _ in range(servers)]
+        self._running_jobs = [running_jobs for running_jobs, _ in shared]
+        with contextlib.ExitStack() as files:
+            ends = [files.enter_context(file).fileno() for _, file in shared]
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
                     self._popen = subprocess.Popen(
                         [sys.executable, *_path_flags(), "-m", "pgqueue.supervisor.child"],
                         stdin=theirs.fileno(),
-                        pass_fds=(running_jobs.fileno(),),
+                        pass_fds=ends,
                         env={**os.environ, **env},
                         start_new_session=True,
                     )
@@ -56,7 +59,7 @@ class Process:
                     raise
             ours.setblocking(False)
             self.control = Control(ours)
-            self.control.tell(**options, running_jobs=running_jobs.fileno())
+            self.control.tell(**options, running_jobs=ends)
 
     def __repr__(self) -> str:
         return f"process {self.number} (pid {self.pid})"
@@ -90,9 +93,9 @@ class Process:
         age = time.monotonic() - self.since
         return Ending(code, self.started, self.stopped, self.why, age)
 
-    def begun(self) -> list[tuple[int, int]]:
-        """Return ids and claim tokens of the jobs that it ran when it ended."""
-        return self._running_jobs.read()
+    def begun(self, server: int) -> list[tuple[int, int]]:
+        """Return ids and claim tokens of the jobs of a server that it ran when it ended."""
+        return self._running_jobs[server].read()
 
     def wait(self) -> None:
         """Wait for its end."""

@@ -19,13 +19,11 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from pgqueue import failpoints
 from pgqueue.config import WorkerSettings, check_int
-from pgqueue.db.source import Source
-from pgqueue.supervisor.child_rescue import FINISH_SECONDS, ChildRescue
 from pgqueue.supervisor.control import Message
+from pgqueue.supervisor.crashes import Crashes
 from pgqueue.supervisor.process import Process, environment_of
 from pgqueue.supervisor.reload import Reload
 from pgqueue.supervisor.slots import (
@@ -56,7 +54,8 @@ class Supervisor:
     first. ``until_idle``: stop once nothing is to do. ``reload``: tells of changed files.
     ``max_jobs_per_process``: a process that began so many jobs is replaced, and ends when they are
     done. ``dsn`` and ``schema``: for apps that name none. ``log_level``: None leaves all of
-    logging to the app. ``uvloop``: None: where it is installed.
+    logging to the app. ``uvloop``: None: where it is installed. ``cells``: the dsns of several
+    servers that each process works for.
     """
 
     def __init__(
@@ -67,6 +66,7 @@ class Supervisor:
         until_idle: bool = False, reload: Reload | None = None,
         max_jobs_per_process: int | None = None, dsn: str | None = None, schema: str | None = None,
         log_level: str | None = "info", log_format: str = "text", uvloop: bool | None = None,
+        cells: Sequence[str] = (),
     ) -> None:  # fmt: skip
         given = {name: value for name, value in settings.items() if value is not None}
         if max_jobs_per_process is not None:
@@ -79,11 +79,12 @@ class Supervisor:
         self._options = {
             "target": target, "directory": directory, "until_idle": until_idle,
             "settings": {name: getattr(checked, name) for name in given},
-            "log_level": log_level, "log_format": log_format, "uvloop": uvloop,
+            "log_level": log_level, "log_format": log_format, "uvloop": uvloop, "cells": [*cells],
         }  # fmt: skip
         self._env = environment_of(self._id, dsn, schema)
-        self._child_rescue = ChildRescue(self._id, checked)
-        self._database: tuple[str, str] | None = None
+        self._servers = len(cells) or 1
+        self._crashes = Crashes(self._id, checked, self._servers)
+        self._busy = set(range(self._servers))  # where there is something to do
         self._processes: set[Process] = set()
         self._roll: deque[Slot[Process]] = deque()
         self._selector: selectors.BaseSelector = selectors.DefaultSelector()
@@ -151,8 +152,8 @@ class Supervisor:
             process.kill()
             process.wait()
             self._forget(process)
-            self._release(process)
-        self._child_rescue.finish(FINISH_SECONDS)
+            self._crashes.release(process)
+        self._crashes.finish()
 
     # -- what happens
 
@@ -176,8 +177,8 @@ class Supervisor:
         slot = self._slots[process.number - 1]
         match message["event"]:
             case "registered":
-                self._database = message["dsn"], message["schema"]
-            case "started":
+                self._crashes.registered(message)
+            case "started" if not process.started:  # at the first of its servers
                 process.started = True
                 log.info("%r started", process)
                 # The successor has started: let the one before it leave.
@@ -189,18 +190,21 @@ class Supervisor:
                     log.info("%r has taken its last job and is replaced", process)
                     self._fill(slot)
             case "idle":  # one speaks for all: it has looked at what every worker runs
-                if not self._stopping:
+                self._busy.discard(message["cell"])
+                if not self._busy and not self._stopping:
                     log.info("nothing is left to do; stopping")
                     self._stop()
             case "failed":
                 process.why = message["why"]
-            case _:
+            case "stopped":
                 process.stopped = True
+            case _:
+                pass
 
     def _on_end(self, process: Process, code: int) -> None:
         ending = process.ending(code)
         if ending.held_jobs:
-            self._release(process)
+            self._crashes.release(process)
         slot = self._slots[process.number - 1]
         happened = slot.ended(process, ending, time.monotonic())
         if not ending.in_order and (process.started or not self._stopping):
@@ -226,7 +230,7 @@ class Supervisor:
             self._roll_on()
 
     def _give_up_if_vain(self, ending: Ending) -> None:
-        reached = self._database is not None
+        reached = self._crashes.has_reached_one
         if is_lasting(ending, reached=reached):
             self._stop(ending.code)
         elif tried_enough(ending, self._slots, reached=reached):
@@ -250,9 +254,7 @@ class Supervisor:
 
     def _spawn(self, slot: Slot[Process]) -> Process | None:
         try:
-            process = Process(
-                slot.number, self._options, self._env, concurrency=self._settings.concurrency
-            )
+            process = Process(slot.number, self._options, self._env, servers=self._servers)
         except OSError as exc:
             log.error("process %d cannot be started: %s", slot.number, exc)
             return None
@@ -285,16 +287,3 @@ class Supervisor:
             slot.stop()
         for process in self._processes:
             process.stop(patience=patience(self._settings))
-
-    def _dsn(self) -> str:
-        """Return that of the child that registered last: it may have another password by now."""
-        return "" if self._database is None else self._database[0]
-
-    def _release(self, process: Process) -> None:
-        if failpoints.armed is not None:
-            failpoints.armed.reach("supervisor.child_ended")
-        if self._database is not None:
-            self._child_rescue.note(
-                process.pid, Source(self._dsn), self._database[1], process.begun(),
-                told_to_stop=process.told_to_stop,
-            )  # fmt: skip

@@ -24,9 +24,11 @@ from typing import Any
 import msgspec
 
 from pgqueue.app import App
+from pgqueue.cell import app_at
 from pgqueue.completing import Completion
 from pgqueue.errors import UnknownTask
 from pgqueue.failure import describe
+from pgqueue.operations.verbs import AT
 from pgqueue.running import CURRENT, RunningJob
 from pgqueue.worker.children.frames import Frames, Hello, Order, Said, pack
 from pgqueue.worker.load import load_app
@@ -167,6 +169,9 @@ def main() -> None:
     root = logging.getLogger()
     root.handlers[:] = [_Relay(line)]
     root.setLevel(hello.level)
+    if hello.dsn is not None:
+        app = app_at(app, hello.dsn, schedules=False)
+        AT.set(app)
     runs = Runs(app, hello.deadline)
     line.say(Said("ready"))
     orders = msgspec.json.Decoder(Order)

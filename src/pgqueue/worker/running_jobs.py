@@ -12,7 +12,10 @@ import os
 import tempfile
 from typing import IO
 
-__all__ = ["RunningJobs"]
+__all__ = ["MOST_SLOTS", "RunningJobs"]
+
+MOST_SLOTS = 10_000
+"""As many as the largest concurrency."""
 
 _BYTES = 16
 
@@ -37,8 +40,12 @@ class RunningJobs:
         return cls(bytearray(slots * _BYTES))
 
     @classmethod
-    def shared(cls, slots: int) -> tuple[RunningJobs, IO[bytes]]:
-        """Return one, and the file through which a child can ``adopt`` it."""
+    def shared(cls, slots: int = MOST_SLOTS) -> tuple[RunningJobs, IO[bytes]]:
+        """Return one, and the file through which a child can ``adopt`` it.
+
+        Who does not know the tasks cannot say how many slots there are. What nothing is noted in
+        takes no memory.
+        """
         file = _anonymous_file()
         try:
             size = slots * _BYTES

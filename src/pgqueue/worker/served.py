@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pgqueue.batch import BatchTask
 from pgqueue.config import WorkerSettings
 from pgqueue.errors import ConfigError, nearest
+from pgqueue.worker.running_jobs import MOST_SLOTS
 from pgqueue.worker.twins import describe_twin
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ log = logging.getLogger("pgqueue.worker")
 
 def tasks_of(app: App) -> dict[str, Task[..., Any]]:
     """Return the app's tasks by name; ConfigError if there are none, or an annotation is wrong."""
-    if (twin := describe_twin(app)) is not None:
+    if (twin := describe_twin(app.home or app)) is not None:
         log.warning("%s", twin)
     tasks = dict(app.tasks.by_name())
     if not tasks:
@@ -43,7 +44,7 @@ def fitted(settings: WorkerSettings, tasks: Mapping[str, Task[..., Any]]) -> Wor
     """
     sizes = [task.batch for task in tasks.values() if isinstance(task, BatchTask)]
     if len(sizes) == len(tasks):
-        slots = max(settings.concurrency, 2 * max(sizes))
+        slots = max(settings.concurrency, min(2 * max(sizes), MOST_SLOTS))
         return dataclasses.replace(settings, concurrency=slots)
     if any(task.runs_in == "loop" for task in tasks.values()):
         return settings

@@ -30,11 +30,22 @@ from pgqueue.worker.watchers import Phase, Watchers
 if TYPE_CHECKING:
     from pgqueue.app import App
 
-__all__ = ["Phase", "Statistics", "Worker"]
+__all__ = ["Phase", "Statistics", "Worker", "check_settings"]
 
 log = logging.getLogger("pgqueue.worker")
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def check_settings(app: App, options: WorkerOptions) -> WorkerSettings:
+    """Return the settings of a worker of this app; ConfigError for a wrong one, or for no app."""
+    from pgqueue.app import App as AppClass
+
+    if not isinstance(app, AppClass):  # pyright: ignore[reportUnnecessaryIsInstance]
+        kind = type(app).__name__  # a dsn may hold a password
+        raise ConfigError(f"a worker needs an App, which knows the tasks; got a {kind}")
+    given = {name: value for name, value in options.items() if value is not None}
+    return WorkerSettings.of({"listen": not app.pool.pooled, **given})
 
 
 class Worker:
@@ -57,14 +68,8 @@ class Worker:
         timings: Timings = TIMINGS,
         **settings: Unpack[WorkerOptions],
     ) -> None:
-        from pgqueue.app import App as AppClass
-
-        if not isinstance(app, AppClass):  # pyright: ignore[reportUnnecessaryIsInstance]
-            kind = type(app).__name__  # a dsn may hold a password
-            raise ConfigError(f"a worker needs an App, which knows the tasks; got a {kind}")
+        self.settings = check_settings(app, settings)
         self.app = app
-        given = {name: value for name, value in settings.items() if value is not None}
-        self.settings = WorkerSettings.of({"listen": not app.pool.pooled, **given})
         self._life = Life(self.app, self.settings, timings)
         self.told_by_signal = False  # to stop, by TERM or INT
         self._owner: int | None = None  # the process that it runs in, if that forked this one

@@ -19,13 +19,15 @@ _HEADER = 4
 class Hello(msgspec.Struct):
     """The first word to a child: which app it imports, and from where.
 
-    ``level``: from which level on it passes on what is logged.
+    ``level``: from which level on it passes on what is logged. ``dsn``: of a worker of several
+    servers, the one whose jobs it runs.
     """
 
     target: str
     path: list[str]
     level: int
     deadline: float
+    dsn: str | None = None
 
 
 class Order(msgspec.Struct):

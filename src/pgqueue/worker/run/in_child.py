@@ -56,10 +56,11 @@ def children_of(
     if not CAN_MEASURE and any(task.memory for task in tasks.values()):
         log.warning("limits of memory do not hold here: there is no /proc that says what is used")
     hello = Hello(
-        target=target_of(app),
+        target=target_of(app.home or app),
         path=list(sys.path),
         level=logging.getLogger().getEffectiveLevel(),
         deadline=settings.deadline,
+        dsn=None if app.home is None else app.pool.dsn,
     )
     return InChildren(Children(settings.children, hello, asyncio.get_running_loop()))
 
