@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from chaos.arenas.pair import pair
 
@@ -31,6 +33,8 @@ async def test_a_standby_is_named_and_of_several_hosts_the_primary_is_taken() ->
                 await app.aenqueue("settle")
             with pytest.raises(DatabaseError, match="is a standby"):
                 await Worker(app).run()
+            assert [job.task for job in await app.alist_jobs()] == ["settle"]  # a look is allowed
+            await asyncio.gather(app.astatus(), app.aqueues(), app.aworkers(), app.alist_dead())
         places = [str(node.socket_dir) for node in both.nodes]
         for n, hosts in enumerate((places, places[::-1])):
             app = App(f"postgresql://postgres@/postgres?host={','.join(hosts)}&port=5432")
