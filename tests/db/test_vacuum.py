@@ -94,8 +94,8 @@ async def test_few_dead_rows_are_left_to_autovacuum(hands: Hands, vacuuming: Vac
 async def test_who_stops_does_not_wait_for_a_vacuum_and_ends_it(
     hands: Hands, vacuuming: Vacuuming, line: Link
 ) -> None:
-    await run_jobs(hands)
-    # A tenth of a second for each page.
+    await run_jobs(hands, 10 * JOBS)
+    # A tenth of a second for each page: it would take minutes.
     await line.fetch("set vacuum_cost_delay = 100")
     await line.fetch("set vacuum_cost_limit = 1")
     step = asyncio.create_task(vacuuming.step(called=True))

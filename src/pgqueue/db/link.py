@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Watch"]
 
+# A server that cannot look whether its client is there, since its system does not tell, refuses.
+_NOTICE_A_HANG_UP = """
+do $$ begin
+    perform pg_catalog.set_config('client_connection_check_interval', '1s', false);
+exception when others then null;
+end $$
+"""
+
 
 class Link:
     """One connection for one role. One statement at a time; the role's machine sees to that.
@@ -95,9 +103,14 @@ class Link:
         return self._session.begin is None
 
     async def alone(self, sql: str, *, deadline: float) -> None:
-        """Run one statement that may not be in a transaction."""
+        """Run one statement that may take minutes, and may not be in a transaction.
+
+        If this side hangs up, the server ends it within a second, where it can notice that.
+        """
 
         async def work(connection: Connection) -> list[Record]:
+            if self.keeps_settings:
+                await connection.execute(_NOTICE_A_HANG_UP)
             await connection.execute(sql)
             return []
 
