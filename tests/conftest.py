@@ -34,6 +34,8 @@ _LAYERS_ON_ONE = {"chaos", "corpus", "fault", "kill", "model", "past", "security
 _ALONE = {"e2e", "kill"}  # by directory; more are marked where they are
 _LONG = {"cli"}  # on the newest, and on each if the long tests run as well
 _AROUND = {"drivers", "e2e", "property", "worker"}  # CI: older versions on its other Pythons
+# On the oldest and the newest: db sends the same statements to those between.
+_ENDS = {"flow", "flows", "limits", "schedule"}
 
 _FIRST = {"test_quick.py", "test_machine.py"}
 _LAST = "unit"  # each takes milliseconds
@@ -105,10 +107,11 @@ def _majors(metafunc: pytest.Metafunc) -> list[int | None]:
     marked = metafunc.definition.get_closest_marker("one_pg") is not None
     layers = set(metafunc.definition.path.parts)
     on_one = _LAYERS_ON_ONE | _AROUND
-    if not metafunc.config.getoption("long"):
-        on_one |= _LONG
-    if marked or layers & on_one:
+    long = metafunc.config.getoption("long")
+    if marked or layers & (on_one if long else on_one | _LONG):
         return [*ours[-1:]] or majors
+    if layers & _ENDS and not long:
+        return [*dict.fromkeys((*ours[:1], *ours[-1:]))] or majors
     return majors
 
 

@@ -17,13 +17,17 @@ WORKLOADS = {
     *("drain", "bulk", "single", "contention", "latency", "mixed", "payload"),
     *("flat", "many", "io", "batch", "idle", "transactions", "threads"),
 }
+LONG = (("sustained", 9), ("history", 15))
 
 
-def test_all_workloads(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "systems", ["pgqueue", pytest.param("pgqueue,baseline", marks=pytest.mark.long)]
+)
+def test_all_workloads(tmp_path: Path, systems: str) -> None:
     figures, report = tmp_path / "figures.json", tmp_path / "report"
     command = [sys.executable, "-m", "benchmarks", "all", "--quick", "--jobs", "100"]
     done = subprocess.run(
-        [*command, "--json", str(figures), "--report", str(report)],
+        [*command, "--systems", systems, "--json", str(figures), "--report", str(report)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -48,7 +52,10 @@ def test_all_workloads(tmp_path: Path) -> None:
     assert "## drain" in (report / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("workload", "count"), [("flow", 41), ("sustained", 9), ("history", 15)])
+@pytest.mark.parametrize(
+    ("workload", "count"),
+    [("flow", 41), *(pytest.param(*one, marks=pytest.mark.long) for one in LONG)],
+)
 def test_what_all_leaves_out(tmp_path: Path, workload: str, count: int) -> None:
     figures = tmp_path / "figures.json"
     command = [sys.executable, "-m", "benchmarks", workload, "--quick", "--json", str(figures)]
@@ -61,6 +68,7 @@ def test_what_all_leaves_out(tmp_path: Path, workload: str, count: int) -> None:
     assert all(row["value"] is not None for row in rows), rows
 
 
+@pytest.mark.long
 def test_fleet(tmp_path: Path) -> None:
     """What is not part of `all`: real fleets, small ones."""
     figures = tmp_path / "figures.json"

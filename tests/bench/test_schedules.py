@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_each_slot_has_one_job_while_workers_are_killed() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.schedules", "--quick"],

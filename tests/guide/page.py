@@ -20,7 +20,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["PAGES", "SECOND", "Block", "blocks_of", "files_of", "missing_lines", "run_page"]
+__all__ = [
+    "PAGES",
+    "SECOND",
+    "Block",
+    "blocks_of",
+    "files_of",
+    "missing_lines",
+    "run_page",
+    "runs_beside",
+]
 
 SECOND = "# second terminal"
 # `guarantees.md` has no blocks. Those of `security.md` are run by tests/security, the mistakes of
@@ -32,6 +41,7 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"# ((?:\w+/)*\w+\.py)\n")
 _OTHER_FILE = re.compile(r"(?:#|--) ([\w./-]+)\n")
 _SECONDS = 120
+_BESIDE = re.compile(r"[^&>]&\s*$|\bkill\b|\bPopen\b", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -66,6 +76,11 @@ def blocks_of(page: str) -> list[Block]:
         else:
             found.append(Block(page.count("\n", 0, match.start()) + 1, language, text, ""))
     return found
+
+
+def runs_beside(page: str) -> bool:
+    """True if a block starts a process and goes on beside it, or sends a signal."""
+    return any(block.file is None and _BESIDE.search(block.text) for block in blocks_of(page))
 
 
 def files_of(page: str) -> dict[str, str]:

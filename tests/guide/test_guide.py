@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pgqueue.embedded.binaries import find
-from tests.guide.page import PAGES, blocks_of, missing_lines, run_page
+from tests.guide.page import PAGES, blocks_of, missing_lines, run_page, runs_beside
 from tests.harness.servers import Server
 
 pytestmark = pytest.mark.one_pg
@@ -42,8 +43,13 @@ def plugin() -> dict[str, str]:
     return {} if "pgqueue" in known else {"PYTEST_PLUGINS": "pgqueue.pytest_plugin"}
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def _page(page: Path) -> Any:
+    """A page whose blocks start processes, and go on beside them, is run alone."""
+    marks = [pytest.mark.alone] if runs_beside(page.read_text()) else []
+    return pytest.param(page, id=page.stem, marks=marks)
+
+
+@pytest.mark.parametrize("page", [_page(page) for page in PAGES])
 def test_page(page: Path, environment: dict[str, str], tmp_path: Path) -> None:
     run_page(page, tmp_path, environment)
 
@@ -53,6 +59,14 @@ def test_blocks_are_found_with_what_they_print() -> None:
     first, second = blocks_of(page)
     assert first == (3, "sh", "echo a\n", "a\n")
     assert second == (13, "python", "# x.py\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "beside"),
+    [("worker 2>log &\n", True), ("kill $!\n", True), ("a && b 2>&1\n", False)],
+)
+def test_a_page_that_starts_processes_is_known(text: str, beside: bool) -> None:
+    assert runs_beside(f"```sh\n{text}```\n") == beside
 
 
 def test_lines_are_looked_for_in_their_order() -> None:

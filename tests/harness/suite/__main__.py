@@ -31,14 +31,12 @@ def main() -> int:
     home: Path = options.log
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    record_file = home.parent.parent / "unsteady.json"
-    record = json.loads(record_file.read_text()) if record_file.exists() else []
 
     # One process of xdist is started for those alone as well: when it dies, the rest goes on.
     one = "0" if options.workers == "0" else "1"
     pytests = Pytests(home, long=options.long)
     parts: list[Notes] = []
-    for part in PARTS:
+    for part in PARTS if options.only is None else (options.only,):
         workers = options.workers if part == "together" else one
         # Who has none left takes tests of others: heavy ones stand together in a few files.
         how = [f"--suite-part={part}", "-n", workers, "--dist", "worksteal"]
@@ -49,6 +47,9 @@ def main() -> int:
     if 0 < len(failed) <= rules.WORTH_A_TRY:
         tries = [pytests.run_only(name, failed, one) for name in TRIES]
 
+    # Read as late as this: another run may have ended meanwhile.
+    record_file = home.parent.parent / "unsteady.json"
+    record = json.loads(record_file.read_text()) if record_file.exists() else []
     verdict = rules.judge(
         first,
         [notes.results for notes in tries],
@@ -86,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--long", action="store_true", help="also the tests that are marked as long"
     )
+    parser.add_argument("--only", choices=PARTS, help="this part, without the other")
     parser.add_argument("pytest", nargs="*", help="after --: arguments for pytest")
     return parser
 
