@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import time
 import types
@@ -38,6 +39,11 @@ def test_values_are_whole_whatever_the_pieces(size: int) -> None:
         pieces = frames.feed(stream[start : start + size])
         found += [msgspec.json.decode(body, type=Order) for body in pieces]
     assert found == orders
+
+
+def test_text_that_is_no_unicode_comes_over_with_question_marks() -> None:
+    (body,) = Frames().feed(pack(Said("log", name="shop", text="caf\udce9")))
+    assert msgspec.json.decode(body, type=Said) == Said("log", name="shop", text="caf?")
 
 
 FAILURE = Failure("KeyError", "'x'", "Traceback")
@@ -175,6 +181,34 @@ async def test_children_start_at_need_and_a_cancel_kills_the_one_that_runs(
     assert not first.killed
     await children.close()
     assert first.killed
+
+
+async def test_a_child_that_comes_free_as_the_wait_is_over_is_not_lost(
+    made: list[Process],
+) -> None:
+    loop = asyncio.get_running_loop()
+    children = Children(1, HELLO, loop, wait_seconds=0.0)  # over in the next turn of the loop
+    job = asyncio.ensure_future(children.run(b"", memory=None, fields={}, begun=lambda: None))
+    loop.call_soon(lambda: made[0].ready())
+    await turns()
+    made[0].answer.set_result(Said("done"))
+    assert (await job).kind == "done"
+    await children.close()
+
+
+async def test_a_child_for_which_there_is_no_socket_keeps_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_socket() -> None:
+        raise OSError(24, "Too many open files")
+
+    children = Children(1, HELLO, asyncio.get_running_loop())
+    with monkeypatch.context() as without:
+        without.setattr(socket, "socketpair", no_socket)
+        with pytest.raises(NotBegun, match=r"could not be started: .*Too many open files"):
+            await children.run(b"", memory=None, fields={}, begun=lambda: None)
+    assert children.pids == []
+    await children.close()
 
 
 async def test_jobs_do_not_wait_for_a_child_that_cannot_start(

@@ -45,6 +45,14 @@ def declare(app: App) -> Any:
             os._exit(7)
         ctypes.string_at(0)
 
+    @app.task(executor="process", max_attempts=1)
+    def fork() -> None:
+        log.warning("a file caf\udce9")
+        if pid := os.fork():
+            assert os.waitpid(pid, 0) == (pid, 256)
+        else:
+            log.warning("in the fork")
+
     @app.task(executor="process", on_crash="dead")
     def crash_once() -> None:
         os._exit(0)
@@ -75,6 +83,7 @@ def declare(app: App) -> Any:
     return SimpleNamespace(
         note=note, crash_once=crash_once, with_transaction=with_transaction, crash=crash, eat=eat,
         spin=spin, refuse=refuse, again=again, with_blocking_transaction=with_blocking_transaction,
+        fork=fork,
     )  # fmt: skip
 
 

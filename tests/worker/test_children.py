@@ -55,6 +55,16 @@ async def test_jobs_share_a_warm_child_that_logs_through_the_worker(
     assert {vars(r)["job_id"] for r in said} == set(ids)
 
 
+async def test_what_a_job_forks_does_not_answer_for_it(
+    app: App, eyes: Eyes, tasks: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with working(app, children=1):
+        for _ in range(3):
+            await tasks.fork.aenqueue()
+        await eyes.settled(completed=3)
+    assert [r.getMessage() for r in caplog.records if r.name == "shop"] == ["a file caf?"] * 3
+
+
 async def test_a_transaction_in_a_child_completes_the_job(app: App, eyes: Eyes, tasks: Any) -> None:
     await eyes.sql("create table effect (job bigint)")
     async with working(app, children=1) as worker:

@@ -31,6 +31,7 @@ from pgqueue.failure import describe
 from pgqueue.operations.verbs import AT
 from pgqueue.running import CURRENT, RunningJob
 from pgqueue.worker.children.frames import Frames, Hello, Order, Said, pack
+from pgqueue.worker.forked import came_back
 from pgqueue.worker.load import load_app
 from pgqueue.worker.put_off import PUT_OFF
 from pgqueue.worker.run.callers import not_committed
@@ -54,9 +55,12 @@ class Line:
         self._end = end
         self._lock = threading.Lock()
         self.busy = False  # a job runs just now
+        self._pid = os.getpid()
 
     def say(self, said: Said) -> None:
-        """Tell the worker; without one, end."""
+        """Tell the worker; without one, end. What a job has forked says nothing, and ends."""
+        if os.getpid() != self._pid:
+            came_back()
         try:
             with self._lock:
                 self._end.sendall(pack(said))
@@ -172,6 +176,7 @@ def main() -> None:
     if hello.dsn is not None:
         app = app_at(app, hello.dsn, schedules=False)
         AT.set(app)
+    os.register_at_fork(after_in_child=_log_to_stderr)
     runs = Runs(app, hello.deadline)
     line.say(Said("ready"))
     orders = msgspec.json.Decoder(Order)
@@ -184,6 +189,11 @@ def main() -> None:
 
 def _unheard(number: int, frame: object) -> None:
     """Do nothing."""
+
+
+def _log_to_stderr() -> None:
+    """Log what a fork says where it can be seen: the line is its parent's."""
+    logging.getLogger().handlers[:] = [logging.StreamHandler()]
 
 
 def _die_with_parent(parent: int) -> None:

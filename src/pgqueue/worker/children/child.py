@@ -73,8 +73,9 @@ class Child(asyncio.Protocol):
 
     async def start(self) -> None:
         """Start the process: by this thread, whose end would be taken for that of the worker."""
-        ours, theirs = socket.socketpair()
+        ours: socket.socket | None = None
         try:
+            ours, theirs = socket.socketpair()
             with theirs:
                 command = [sys.executable, "-m", _PROGRAM]
                 self.process = subprocess.Popen(  # noqa: ASYNC220  (some milliseconds)
@@ -82,7 +83,8 @@ class Child(asyncio.Protocol):
                 )
             await self._loop.create_unix_connection(lambda: self, sock=ours)
         except BaseException as exc:
-            ours.close()
+            if ours is not None:
+                ours.close()
             self.failure = f"it could not be started: {exc}"
             await self.end()
             raise

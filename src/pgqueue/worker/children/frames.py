@@ -64,8 +64,20 @@ _encode = msgspec.json.Encoder().encode
 
 def pack(value: Hello | Order | Said) -> bytes:
     """Return a value as it is sent."""
-    body = _encode(value)
+    try:
+        body = _encode(value)
+    except UnicodeEncodeError:  # a lone surrogate, as in the names of some files
+        body = _encode(_cleaned(value))
     return len(body).to_bytes(_HEADER, "big") + body
+
+
+def _cleaned(value: Hello | Order | Said) -> Hello | Order | Said:
+    texts = {
+        name: text.encode("utf-8", "replace").decode("utf-8")
+        for name, text in msgspec.structs.asdict(value).items()
+        if isinstance(text, str)
+    }
+    return msgspec.structs.replace(value, **texts)
 
 
 class Frames:

@@ -22,7 +22,7 @@ __all__ = ["Children"]
 log = logging.getLogger("pgqueue.worker")
 
 _LOOKS_EVERY = 0.1
-_WAITS_AT_MOST = 5.0
+_WAIT_SECONDS = 5.0
 _IDLE_SECONDS = 60.0
 
 
@@ -39,11 +39,13 @@ class Children:
         loop: asyncio.AbstractEventLoop,
         *,
         idle_seconds: float = _IDLE_SECONDS,
+        wait_seconds: float = _WAIT_SECONDS,
     ) -> None:
         self._size = size or os.cpu_count() or 1
         self._hello = hello
         self._loop = loop
         self._idle_seconds = idle_seconds
+        self._wait_seconds = wait_seconds
         self._all: set[Child] = set()
         self._idle: list[Child] = []
         self._waiters: deque[asyncio.Future[Child]] = deque()
@@ -95,10 +97,12 @@ class Children:
         self._waiters.append(waiter)
         self._start_some()
         try:
-            async with asyncio.timeout(_WAITS_AT_MOST):
+            async with asyncio.timeout(self._wait_seconds):
                 return await waiter
         except TimeoutError:
-            raise NotBegun(f"no child process came free within {_WAITS_AT_MOST:g} s") from None
+            if waiter.done() and not waiter.cancelled():
+                return waiter.result()  # it came free as the time was over
+            raise NotBegun(f"no child process came free within {self._wait_seconds:g} s") from None
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self.free(waiter.result())
