@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
 import sys
 import time
 import types
@@ -19,7 +22,7 @@ from pgqueue.executor import check_memory, memory_text
 from pgqueue.failure import Failure
 from pgqueue.outcome import Dead, Outcome, RetryAt, Snoozed
 from pgqueue.worker.children import pool
-from pgqueue.worker.children.child import how_it_ended
+from pgqueue.worker.children.child import Child, how_it_ended
 from pgqueue.worker.children.frames import Frames, Hello, Order, Said, pack
 from pgqueue.worker.children.home import target_of
 from pgqueue.worker.children.memory import CAN_MEASURE, used_by
@@ -44,6 +47,8 @@ def test_values_are_whole_whatever_the_pieces(size: int) -> None:
 def test_text_that_is_no_unicode_comes_over_with_question_marks() -> None:
     (body,) = Frames().feed(pack(Said("log", name="shop", text="caf\udce9")))
     assert msgspec.json.decode(body, type=Said) == Said("log", name="shop", text="caf?")
+    (body,) = Frames().feed(pack(Hello("shop:app", ["/caf\udce9"], 0, 8.0)))
+    assert msgspec.json.decode(body, type=Hello).path == ["/caf?"]
 
 
 FAILURE = Failure("KeyError", "'x'", "Traceback")
@@ -80,10 +85,33 @@ def test_amounts_of_memory() -> None:
 
 @pytest.mark.skipif(not CAN_MEASURE, reason="no /proc")
 def test_memory_is_that_of_a_process_that_lives() -> None:
-    import os
-
     assert used_by(os.getpid()) > 10_000_000
     assert used_by(2**22 + 1) == 0
+
+
+_FAMILY = """
+import os, time
+held = b"x" * 60_000_000
+for _ in range(3):
+    if not os.fork():
+        break
+else:
+    print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not CAN_MEASURE, reason="no /proc")
+def test_pages_that_processes_share_count_once() -> None:
+    command = [sys.executable, "-c", _FAMILY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            assert used_by(process.pid, 10**9) > 4 * 60_000_000, "all that is resident of each"
+            assert 60_000_000 < used_by(process.pid) < 2 * 60_000_000
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_an_app_is_found_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +142,7 @@ class Process:
     def __init__(self, hello: Hello, owner: Children, loop: asyncio.AbstractEventLoop) -> None:
         self.owner, self.loop = owner, loop
         self.is_ready = self.is_busy = self.killed = False
-        self.is_alive = True
+        self.is_alive = self.hears = True
         self.process = self.memory = None
         self.since = time.monotonic()
         self.failure = "no such module"
@@ -211,6 +239,29 @@ async def test_a_child_for_which_there_is_no_socket_keeps_no_place(
     await children.close()
 
 
+class Gone:
+    """Whoever has a child, and is told of its end."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    def free(self, child: Child) -> None: ...
+
+    def gone(self, child: Child) -> None:
+        self.ended.set()
+
+
+async def test_a_child_that_hangs_up_is_killed_and_gets_no_job() -> None:
+    owner = Gone()
+    child = Child(HELLO, owner, asyncio.get_running_loop())
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    child.process = subprocess.Popen(command, start_new_session=True)  # noqa: ASYNC220
+    child.connection_lost(None)
+    assert not child.hears
+    await owner.ended.wait()
+    assert child.failure == "its process exited with signal 9 (SIGKILL)"
+
+
 async def test_jobs_do_not_wait_for_a_child_that_cannot_start(
     made: list[Process], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -238,7 +289,7 @@ async def test_a_child_without_a_job_ends_after_a_while_and_a_dead_one_gets_none
     await turns()
     made[0].answer.set_result(Said("done"))
     await job
-    made[0].is_alive = False
+    made[0].is_alive = made[0].hears = False
     made[0].ready()  # idle
     job = run()
     await turns()

@@ -23,6 +23,8 @@ __all__ = ["Child", "how_it_ended"]
 
 _decode = msgspec.json.Decoder(Said).decode
 _PROGRAM = "pgqueue.worker.child_process"
+_POLL_SECONDS = 0.02
+_LETS_GO_SECONDS = 5.0  # for what the app has registered to be called at exit
 
 
 def how_it_ended(code: int) -> str:
@@ -58,6 +60,7 @@ class Child(asyncio.Protocol):
         self.process: subprocess.Popen[bytes] | None = None
         self.is_ready = False
         self.failure = ""  # why it did not start
+        self._is_dismissed = False
         self.memory: int | None = None  # the limit of its job, in bytes
         self.since = 0.0  # from when on it has been idle, in monotonic seconds
 
@@ -70,6 +73,11 @@ class Child(asyncio.Protocol):
     def is_alive(self) -> bool:
         """False once its process has ended, also where nobody has noticed yet."""
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def hears(self) -> bool:
+        """False once it cannot be given a job any more."""
+        return self.is_alive and self._transport is not None and not self._transport.is_closing()
 
     async def start(self) -> None:
         """Start the process: by this thread, whose end would be taken for that of the worker."""
@@ -111,20 +119,31 @@ class Child(asyncio.Protocol):
 
     def dismiss(self) -> None:
         """Let it end: it has no job."""
+        self._is_dismissed = True
         if self._transport is not None:
             self._transport.close()
 
     async def end(self) -> None:
         """Wait until its process has ended; its job fails with how that was."""
-        process = self.process
-        if process is not None:
-            if self.is_busy:
-                self.kill()  # it has closed its end, which is none of a job's rights
-            code = await asyncio.to_thread(process.wait)
-            text = how_it_ended(code)
-            self.failure = self.failure or text
-            self._answered(ProcessDied(text))
-        self._owner.gone(self)
+        try:
+            if self.process is not None:
+                text = how_it_ended(await self._code(self.process))
+                self.failure = self.failure or text
+                self._answered(ProcessDied(text))
+        finally:
+            self._owner.gone(self)
+
+    async def _code(self, process: subprocess.Popen[bytes]) -> int:
+        """Return the exit code of the process. One that was not let go has closed its end: kill it.
+
+        No thread waits for it, because a job may have used up all that the process may have.
+        """
+        patience = time.monotonic() + (_LETS_GO_SECONDS if self._is_dismissed else 0.0)
+        while (code := process.poll()) is None:
+            if time.monotonic() >= patience:
+                self.kill()
+            await asyncio.sleep(_POLL_SECONDS)
+        return code
 
     # -- of the connection
 

@@ -73,11 +73,18 @@ def pack(value: Hello | Order | Said) -> bytes:
 
 def _cleaned(value: Hello | Order | Said) -> Hello | Order | Said:
     texts = {
-        name: text.encode("utf-8", "replace").decode("utf-8")
+        name: _clean(text)
         for name, text in msgspec.structs.asdict(value).items()
         if isinstance(text, str)
     }
-    return msgspec.structs.replace(value, **texts)
+    cleaned = msgspec.structs.replace(value, **texts)
+    if isinstance(cleaned, Hello):
+        cleaned.path = [_clean(entry) for entry in cleaned.path]
+    return cleaned
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Frames:

@@ -85,10 +85,10 @@ class Children:
             raise
 
     def _take(self) -> Child | None:
-        """Take an idle child; not one that was killed while it had no job."""
+        """Take an idle child; not one that was killed, or hung up, while it had no job."""
         while self._idle:
             child = self._idle.pop()
-            if child.is_alive:
+            if child.hears:
                 return child
         return None
 
@@ -180,7 +180,7 @@ class Children:
         limit, process = child.memory, child.process
         if not child.is_alive or process is None:
             child.kill()  # what it started holds the connection open
-        elif limit is not None and CAN_MEASURE and (used := used_by(process.pid)) > limit:
+        elif limit is not None and CAN_MEASURE and (used := used_by(process.pid, limit)) > limit:
             child.kill(
                 MemoryError(
                     f"used more than {memory_text(limit)} of memory ({memory_text(used)}), "
