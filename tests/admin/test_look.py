@@ -162,6 +162,18 @@ async def test_pause_and_resume(client: Client, other: Session) -> None:
     assert [await client.aresume("mail"), await client.aresume("mail")] == [True, False]
     assert await other.claim("mail") == [job]
     assert await client.aresume("nobody") is False
+    assert await client.apause("mail", actor="anna", reason="deploy", via="cli")
+    noted = await other.sql(
+        "select action, actor, via, reason, target from pgqueue.audit order by id"
+    )
+    user = noted[0]["actor"]
+    assert "@" in user
+    assert [tuple(row)[:4] for row in noted] == [
+        ("queue.pause", user, "python", None),
+        ("queue.resume", user, "python", None),
+        ("queue.pause", "anna", "cli", "deploy"),
+    ]
+    assert {row["target"] for row in noted} == {'{"queue": "mail"}'}
     with pytest.raises(ConfigError):
         await client.apause("")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgqueue.admin.info import COUNT_BOUND, Count, QueueInfo, WorkerInfo, WorkerState
 from pgqueue.admin.limits import read_limits
+from pgqueue.admin.schedules import Actor
 from pgqueue.admin.session import reading, writing
 from pgqueue.db.statements import statement
 
@@ -61,23 +62,32 @@ def _unknown(tasks: str | None) -> dict[str, Count]:
     return {task: Count.bounded(jobs) for task, jobs in found.items()}
 
 
-async def pause(connection: Connection, schema: str, queue: str) -> bool:
+async def pause(connection: Connection, schema: str, queue: str, actor: Actor) -> bool:
     """Stop claims from a queue; True if it was not paused."""
     async with writing(connection, schema, what="pause"):
         paused = bool(await connection.fetch(statement("pause_queue", schema), queue))
         if paused:
             await connection.execute(statement("withdraw_flows", schema))
+            await _note(connection, schema, queue, actor, "queue.pause")
         return paused
 
 
-async def resume(connection: Connection, schema: str, queue: str) -> bool:
+async def resume(connection: Connection, schema: str, queue: str, actor: Actor) -> bool:
     """Let workers claim from a queue again, at once; True if it was paused."""
     async with writing(connection, schema, what="resume"):
         resumed = bool(await connection.fetch(statement("resume_queue", schema), queue))
         if resumed:
             await connection.execute(statement("wake_queues", schema), [queue])
             await connection.execute(statement("withdraw_flows", schema))
+            await _note(connection, schema, queue, actor, "queue.resume")
         return resumed
+
+
+async def _note(connection: Connection, schema: str, queue: str, actor: Actor, action: str) -> None:
+    await connection.execute(
+        statement("write_audit", schema), actor.name, actor.via, action,
+        json.dumps({"queue": queue}), actor.reason, 1,
+    )  # fmt: skip
 
 
 async def workers(connection: Connection, schema: str) -> list[WorkerInfo]:

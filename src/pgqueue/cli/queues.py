@@ -9,6 +9,7 @@ import click
 
 from pgqueue.admin.health import say_unserved
 from pgqueue.admin.info import QueueInfo
+from pgqueue.cli.changes import changes
 from pgqueue.cli.group import Group
 from pgqueue.cli.known_queue import refuse_unknown
 from pgqueue.cli.limits import limit, limits
@@ -98,24 +99,26 @@ def fullest(found: Sequence[QueueInfo], most: int) -> Sequence[QueueInfo]:
 @queues.command()
 @click.argument("queue")
 @click.option("--new", is_flag=True, help="Also where no queue has this name yet.")
+@changes
 @connection_options
-def pause(queue: str, new: bool) -> None:
+def pause(queue: str, new: bool, actor: str | None, reason: str | None) -> None:
     """Stop claims from a queue. What was claimed before is finished."""
     with open_client() as client:
         if not new:
             refuse_unknown(client, queue, "; --new pauses it before its first job")
-        changed = client.pause(queue)
+        changed = client.pause(queue, actor=actor, reason=reason, via="cli")
     click.echo(f'queue "{plain(queue)}" {"is paused" if changed else "was paused already"}')
 
 
 @queues.command()
 @click.argument("queue")
+@changes
 @connection_options
-def resume(queue: str) -> None:
+def resume(queue: str, actor: str | None, reason: str | None) -> None:
     """Let workers claim from a queue again."""
     with open_client() as client:
         refuse_unknown(client, queue, "")
-        changed = client.resume(queue)
+        changed = client.resume(queue, actor=actor, reason=reason, via="cli")
     click.echo(f'queue "{plain(queue)}" {"is resumed" if changed else "was not paused"}')
 
 

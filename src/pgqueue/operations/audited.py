@@ -11,7 +11,7 @@ from pgqueue import admin
 from pgqueue.config import check_text
 from pgqueue.operations.verbs import Base, here
 
-__all__ = ["Audited"]
+__all__ = ["Audited", "actor_of"]
 
 
 class Audited(Base):
@@ -30,16 +30,21 @@ class Audited(Base):
         self, actor: str | None = None, *, reason: str | None = None, via: str = "python"
     ) -> Self:
         """Return the same verbs, whose changes are noted as this actor's, with a reason."""
-        name = _user() if actor is None else check_text(actor, "actor", longest=200)
-        if reason is not None:
-            check_text(reason, "reason", longest=2_000)
         twin = copy.copy(self)
-        twin._who = admin.Actor(name, via, reason)
+        twin._who = actor_of(actor, reason, via)
         return twin
 
     @property
     def _actor(self) -> admin.Actor:
         return self._who or admin.Actor(_user(), "python")
+
+
+def actor_of(actor: str | None, reason: str | None, via: str = "python") -> admin.Actor:
+    """Return whose a change is: user@host unless ``actor`` says otherwise."""
+    name = _user() if actor is None else check_text(actor, "actor", longest=200)
+    if reason is not None:
+        check_text(reason, "reason", longest=2_000)
+    return admin.Actor(name, via, reason)
 
 
 def _user() -> str:

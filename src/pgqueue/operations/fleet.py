@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pgqueue import admin
 from pgqueue.admin.info import QueueInfo, SchemaStatus, Status, WorkerInfo
 from pgqueue.config import check_queue
+from pgqueue.operations.audited import actor_of
 from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking, here
 
@@ -61,19 +62,36 @@ class FleetOperations(Base):
         return Work(lambda c: admin.queues(c, self.schema), connection=connection)
 
     @blocking
-    def pause(self, queue: str, *, connection: object | None = None) -> Work[bool]:
+    def pause(
+        self,
+        queue: str,
+        *,
+        actor: str | None = None,
+        reason: str | None = None,
+        via: str = "python",
+        connection: object | None = None,
+    ) -> Work[bool]:
         """Stop claims from a queue, for all workers; True if it was not paused.
 
-        Jobs that were claimed before are finished.
+        Jobs that were claimed before are finished. A change is a row of the table ``audit``: its
+        ``actor`` is user@host unless given.
         """
-        name = check_queue(queue)
-        return Work(lambda c: admin.pause(c, self.schema, name), connection=connection)
+        name, who = check_queue(queue), actor_of(actor, reason, via)
+        return Work(lambda c: admin.pause(c, self.schema, name, who), connection=connection)
 
     @blocking
-    def resume(self, queue: str, *, connection: object | None = None) -> Work[bool]:
-        """Let workers claim from a queue again; True if it was paused."""
-        name = check_queue(queue)
-        return Work(lambda c: admin.resume(c, self.schema, name), connection=connection)
+    def resume(
+        self,
+        queue: str,
+        *,
+        actor: str | None = None,
+        reason: str | None = None,
+        via: str = "python",
+        connection: object | None = None,
+    ) -> Work[bool]:
+        """Let workers claim from a queue again; True if it was paused. Noted as by ``pause``."""
+        name, who = check_queue(queue), actor_of(actor, reason, via)
+        return Work(lambda c: admin.resume(c, self.schema, name, who), connection=connection)
 
     @blocking
     def workers(self, *, connection: object | None = None) -> Work[list[WorkerInfo]]:
