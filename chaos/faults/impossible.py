@@ -16,7 +16,7 @@ IMPOSSIBLE: dict[str, str] = {
     "F21": "connections run out here; a full disk needs a small one: in the arena small-disk; "
     "out of memory in the server (53200) is not injected",
     "F27": "needs a server that runs under libfaketime: in the arena clocks",
-    "F28": "no schedules are built",
+    "F28": "no fault from outside brings it about; tested in tests/schedule/test_slots.py",
     "F31": "there is no leader to freeze: F29 and F30 freeze whoever does a duty",
     "F33": _TEST + "tests/db/test_client.py (forks)",
     "F34": "a different way to connect: in the arena pgbouncer",

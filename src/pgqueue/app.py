@@ -235,7 +235,7 @@ class App(Client):
         executor: Executor | None = None,
         memory: int | str | None = None,
         batch: int | None = None,
-        batch_wait: float | timedelta = 0.05,
+        batch_wait: float | timedelta | None = None,
     ) -> Any:
         """Make a task of a function: ``@app.task`` or ``@app.task(queue="mail", ...)``.
 
@@ -251,7 +251,7 @@ class App(Client):
         same one, and what becomes of the second: Unique, Replace, Debounce or Throttle.
         ``executor``: "process": its jobs run in child processes, killed at the timeout, at a cancel
         or beyond ``memory``: bytes, or "1GB". ``batch``: the function takes a list, with the items
-        of so many jobs at most. ``batch_wait``: seconds that the first of them waits for more.
+        of so many jobs at most. ``batch_wait``: seconds that the first waits for more (0.05).
         """
         options = _defaults(queue, priority, max_attempts, expires, unique)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pgqueue.batch.task import BatchTask, check_batch, takes_one
+from pgqueue.batch.task import BatchTask, check_batch, refuse_wait, takes_one
 from pgqueue.config import check_seconds, check_task_name
 from pgqueue.errors import ConfigError, UnknownTask, nearest, shown
 from pgqueue.executor import check_executor
@@ -134,7 +134,7 @@ def make_task(
     executor: object = None,
     memory: object = None,
     batch: int | None = None,
-    batch_wait: float | timedelta = 0.05,
+    batch_wait: float | timedelta | None = None,
 ) -> Task[..., Any]:
     """Check what the decorator was given, and make the task."""
     _check_function(function)
@@ -146,6 +146,7 @@ def make_task(
     where_it_runs, limit = check_executor(executor, memory)
     make: Callable[..., Task[..., Any]] = Task
     if batch is None:
+        refuse_wait(function, batch_wait)
         check_paths(options, function, name)
     else:
         settings = {"flow": flow, "timeout": timeout, "executor": where_it_runs}

@@ -142,6 +142,7 @@ def test_a_wrong_task_is_refused_as_it_is_made() -> None:
         (none, {}, "one parameter"),
         (two, {}, "one parameter"),
         (right, {"batch": 0}, "batch must be from 1"),
+        (right, {"batch": None, "batch_wait": 1}, "batch_wait=1 is of a batch; give batch="),
         (right, {"batch_wait": -1}, "batch_wait must be"),
         (right, {"timeout": 0.01}, "longer than batch_wait"),
         (right, {"flow": Flow("f", concurrency=1)}, "cannot have a flow"),

@@ -22,13 +22,13 @@ from pgqueue.running import CURRENT
 from pgqueue.shape import where
 from pgqueue.task import Task
 
-__all__ = ["BatchTask", "check_batch", "one_of", "takes_one"]
+__all__ = ["BatchTask", "check_batch", "one_of", "refuse_wait", "takes_one"]
 
 I_ = TypeVar("I_")
 R_co = TypeVar("R_co", covariant=True)
 
 _MOST = 10_000
-_LONGEST_WAIT = 60.0
+_WAIT, _LONGEST_WAIT = 0.05, 60.0
 
 
 class BatchTask(Task[[I_], R_co]):
@@ -84,11 +84,14 @@ class BatchTask(Task[[I_], R_co]):
 
 
 def check_batch(
-    function: Callable[..., Any], batch: object, wait: float | timedelta, settings: dict[str, Any]
+    function: Callable[..., Any],
+    batch: object,
+    wait: float | timedelta | None,
+    settings: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the settings of a batch. Raises ConfigError for what cannot be one."""
     size = check_int(batch, "batch", 1, _MOST)
-    seconds = check_seconds(wait, "batch_wait", most=_LONGEST_WAIT)
+    seconds = _WAIT if wait is None else check_seconds(wait, "batch_wait", most=_LONGEST_WAIT)
     _parameter(function)
     if settings["flow"] is not None:
         raise ConfigError(f"{where(function)}: a task with batch= cannot have a flow")
@@ -104,6 +107,14 @@ def check_batch(
             f"got {timeout}"
         )
     return {"batch": size, "batch_wait": seconds}
+
+
+def refuse_wait(function: Callable[..., Any], wait: object) -> None:
+    """Raise ConfigError if a task without a batch is to wait for more jobs."""
+    if wait is not None:
+        raise ConfigError(
+            f"{where(function)}: batch_wait={wait!r} is of a batch; give batch= as well"
+        )
 
 
 def takes_one(item: object) -> None:
