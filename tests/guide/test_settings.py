@@ -79,6 +79,11 @@ def test_a_tasks_options_are_those_of_the_decorator() -> None:
     page = {name: row.default for name, row in TASK.items()}
     assert page.pop("name") == "the function's"
     assert page.pop("retry") == "`Backoff()`"
+
+    @pgqueue.App().task(batch=2)
+    def of_many(items: list[int]) -> None: ...
+
+    assert page.pop("batch_wait") == shown(of_many.batch_wait)
     assert page == {name: shown(code[name]) for name in page}
 
 
