@@ -46,15 +46,7 @@ def test_some_seconds_of_faults(server: Server, home: Path, seconds: float) -> N
 @pytest.mark.parametrize("seconds", [6.0, pytest.param(12.0, marks=pytest.mark.long)])
 def test_a_quiet_run(server: Server, home: Path, seconds: float) -> None:
     """No fault, no excuse: nothing runs twice, nothing ends a process, and order is kept."""
-    setup = Setup(
-        seconds=seconds,
-        seed=SEED,
-        rare=STEADY,
-        ordered=True,
-        calm_seconds=seconds / 4,
-        settle=seconds / 4,
-        drain=60.0,
-    )
+    setup = Setup(seconds=seconds, seed=SEED, rare=STEADY, ordered=True, drain=60.0)
     plan = [Step(seconds / 4), Step(seconds / 2)]
     verdict = torture(Ground(server), setup, plan, home, quiet=True)
     assert verdict.ok, verdict.table

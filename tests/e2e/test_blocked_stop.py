@@ -41,7 +41,7 @@ def released(queue: Queue, jobs: list[int]) -> None:
     assert queue.workers() == []
 
 
-@ways(("1", HANG, UVLOOP), ("1", HANG, ASYNCIO), ("2", SPIN, UVLOOP))
+@ways(("1", SPIN, UVLOOP), ("1", HANG, UVLOOP), ("1", HANG, ASYNCIO), ("2", SPIN, ASYNCIO))
 def test_a_job_that_keeps_the_loop_is_left_behind_when_the_grace_is_over(
     queue: Queue, processes: str, task: str, loop: str
 ) -> None:

@@ -34,7 +34,7 @@ create function public.slow() returns trigger language plpgsql as
 $$ begin perform pg_sleep(0.01 + random() * 0.02); return new; end $$;
 create trigger slow before insert on pgqueue.job for each row execute function public.slow();
 """
-CALLS = 1000
+CALLS = 2000
 # The other session may take its time: how long that is says something of the machine.
 PATIENT = stall.StallTimings(ask=60.0)
 
@@ -45,7 +45,7 @@ async def busy(dsn: str, eyes: Eyes) -> App:
     await eyes.connection.execute(SLOW)
     app = App(dsn)
     app.pool.timings = replace(PATIENT, after=0.05)
-    app.pool.wait = 1.0
+    app.pool.wait = 5.0
     return app
 
 
@@ -117,6 +117,7 @@ async def test_many_calls_at_once_in_threads(busy: App, eyes: Eyes) -> None:
         with ThreadPoolExecutor(400) as threads:
             list(threads.map(one, range(CALLS)))
 
+    busy.pool.wait = 1.0
     await asyncio.to_thread(all_of_them)
     await asyncio.to_thread(busy.close)
     judge(outcomes, await eyes.value("select count(*) from pgqueue.job"))

@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Watch"]
 
-# A server that cannot look whether its client is there, since its system does not tell, refuses.
-_NOTICE_A_HANG_UP = """
-do $$ begin
-    perform pg_catalog.set_config('client_connection_check_interval', '1s', false);
-exception when others then null;
-end $$
-"""
+_NOTICE_A_HANG_UP = "set client_connection_check_interval = '1s'"
 
 
 class Link:
@@ -110,7 +104,11 @@ class Link:
 
         async def work(connection: Connection) -> list[Record]:
             if self.keeps_settings:
-                await connection.execute(_NOTICE_A_HANG_UP)
+                try:
+                    await connection.execute(_NOTICE_A_HANG_UP)
+                except Exception as exc:  # the system of the server does not tell, so it refuses
+                    if is_connection_loss(exc):
+                        raise
             await connection.execute(sql)
             return []
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import copy
 import getpass
 import socket
-from typing import Self
+from typing import Self, TypedDict
 
 from pgqueue import admin
 from pgqueue.config import check_text
 from pgqueue.operations.verbs import Base, here
 
-__all__ = ["Audited", "actor_of"]
+__all__ = ["Audited", "By", "actor_of"]
+
+
+class By(TypedDict, total=False):
+    """Who changes something, by which way, and why: as for ``Audited.by``."""
+
+    actor: str | None
+    reason: str | None
+    via: str
 
 
 class Audited(Base):
@@ -39,7 +47,9 @@ class Audited(Base):
         return self._who or admin.Actor(_user(), "python")
 
 
-def actor_of(actor: str | None, reason: str | None, via: str = "python") -> admin.Actor:
+def actor_of(
+    actor: str | None = None, reason: str | None = None, via: str = "python"
+) -> admin.Actor:
     """Return whose a change is: user@host unless ``actor`` says otherwise."""
     name = _user() if actor is None else check_text(actor, "actor", longest=200)
     if reason is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from pgqueue import admin
 from pgqueue.admin.info import QueueInfo, SchemaStatus, Status, WorkerInfo
 from pgqueue.config import check_queue
-from pgqueue.operations.audited import actor_of
+from pgqueue.operations.audited import By, actor_of
 from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking, here
 
@@ -63,34 +63,22 @@ class FleetOperations(Base):
 
     @blocking
     def pause(
-        self,
-        queue: str,
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-        via: str = "python",
-        connection: object | None = None,
+        self, queue: str, *, connection: object | None = None, **by: Unpack[By]
     ) -> Work[bool]:
         """Stop claims from a queue, for all workers; True if it was not paused.
 
-        Jobs that were claimed before are finished. A change is a row of the table ``audit``: its
-        ``actor`` is user@host unless given.
+        Jobs that were claimed before are finished. Each change is a row of the table ``audit``,
+        with ``actor`` (user@host unless given) and ``reason``.
         """
-        name, who = check_queue(queue), actor_of(actor, reason, via)
+        name, who = check_queue(queue), actor_of(**by)
         return Work(lambda c: admin.pause(c, self.schema, name, who), connection=connection)
 
     @blocking
     def resume(
-        self,
-        queue: str,
-        *,
-        actor: str | None = None,
-        reason: str | None = None,
-        via: str = "python",
-        connection: object | None = None,
+        self, queue: str, *, connection: object | None = None, **by: Unpack[By]
     ) -> Work[bool]:
         """Let workers claim from a queue again; True if it was paused. Noted as by ``pause``."""
-        name, who = check_queue(queue), actor_of(actor, reason, via)
+        name, who = check_queue(queue), actor_of(**by)
         return Work(lambda c: admin.resume(c, self.schema, name, who), connection=connection)
 
     @blocking

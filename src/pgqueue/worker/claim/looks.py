@@ -147,9 +147,13 @@ class Looks:
                 await self._call(state.calling.call(self._seating.seat, now), state)
 
     async def _call(self, reach: int, state: QueueState) -> None:
-        if reach:
-            async with self.store.turn:
-                await self.store.call(f"m:{reach}:{state.name}")
+        if not reach:
+            return
+        async with self.store.turn:
+            await self.store.call(f"m:{reach}:{state.name}")
+        if state.streaming:  # there is more than this worker can take: others are to hear of it
+            state.stream.end()
+            await self._flags.up([state])
 
     async def step_over(self, states: list[QueueState], took: float, *, sync: bool = True) -> None:
         """Take the cursors past what a claim walks over in vain, so that the next one need not.
