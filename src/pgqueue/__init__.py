@@ -52,6 +52,7 @@ from pgqueue.flow.queue_limits import QueueLimitOptions
 from pgqueue.flow.value import Flow
 from pgqueue.job import Enqueued, JobState, NewJob, Options
 from pgqueue.namesake import refuse_namesake as _refuse_namesake
+from pgqueue.operations.audited import ChangeOptions
 from pgqueue.operations.flows import FlowLimits, Flows
 from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.schedules import Schedules
@@ -77,6 +78,7 @@ __all__ = [
     "BoundTask",
     "CallersTransaction",
     "CancelResult",
+    "ChangeOptions",
     "Client",
     "ConfigError",
     "Count",

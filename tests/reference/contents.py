@@ -21,7 +21,7 @@ PAGES = {
         "Apps, tasks and enqueueing",
         "make tasks, enqueue jobs, look at jobs and repair them",
         "pgqueue",
-        ("App", "Client", "Task", "BoundTask", "BatchTask", "Options", "NewJob",
+        ("App", "Client", "Task", "BoundTask", "BatchTask", "Options", "ChangeOptions", "NewJob",
          "Enqueued", "Backoff", "RetryPolicy", "__version__"),
     ),
     "job": Page(

@@ -11,11 +11,14 @@ from pgqueue import admin
 from pgqueue.config import check_text
 from pgqueue.operations.verbs import Base, here
 
-__all__ = ["Audited", "By", "actor_of"]
+__all__ = ["Audited", "ChangeOptions", "actor_of"]
 
 
-class By(TypedDict, total=False):
-    """Who changes something, by which way, and why: as for ``Audited.by``."""
+class ChangeOptions(TypedDict, total=False):
+    """Who changes something, and why; it is noted in the table ``audit``.
+
+    ``actor``: user@host unless given. ``reason``: any text. ``via``: by which way, as "cli".
+    """
 
     actor: str | None
     reason: str | None

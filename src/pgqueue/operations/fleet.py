@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 from pgqueue import admin
 from pgqueue.admin.info import QueueInfo, SchemaStatus, Status, WorkerInfo
 from pgqueue.config import check_queue
-from pgqueue.operations.audited import By, actor_of
+from pgqueue.operations.audited import ChangeOptions, actor_of
 from pgqueue.operations.queue_limits import QueueLimits
 from pgqueue.operations.verbs import Base, Work, awaitable, blocking, here
 
@@ -63,7 +63,7 @@ class FleetOperations(Base):
 
     @blocking
     def pause(
-        self, queue: str, *, connection: object | None = None, **by: Unpack[By]
+        self, queue: str, *, connection: object | None = None, **by: Unpack[ChangeOptions]
     ) -> Work[bool]:
         """Stop claims from a queue, for all workers; True if it was not paused.
 
@@ -75,7 +75,7 @@ class FleetOperations(Base):
 
     @blocking
     def resume(
-        self, queue: str, *, connection: object | None = None, **by: Unpack[By]
+        self, queue: str, *, connection: object | None = None, **by: Unpack[ChangeOptions]
     ) -> Work[bool]:
         """Let workers claim from a queue again; True if it was paused. Noted as by ``pause``."""
         name, who = check_queue(queue), actor_of(**by)
